@@ -1,0 +1,37 @@
+# Everything a fresh machine needs: `make repro` and `make test` set up their own environment.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# DVC runs `python -m pipeline.…`: the environment's python has to be the first on the path.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help setup repro test check bench clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY) ## make the environment in .venv
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+repro: $(READY) ## run the whole pipeline on the data set that params.yaml names (the demo set, at first)
+	dvc repro
+	@echo "pictures: reports/gallery/index.html"
+
+test: $(READY) ## run all tests
+	pytest -n auto
+
+check: $(READY) ## ruff and mypy
+	ruff check .
+	ruff format --check .
+	mypy
+
+bench: $(READY) ## measure the ratios of benchmarks/
+	python -m benchmarks
+
+clean: ## delete the environment and unfinished work
+	rm -rf $(VENV) .scratch

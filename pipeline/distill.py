@@ -1,0 +1,50 @@
+"""Stage `distill`: pseudo-labels → the student network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from wsss.core.atomic import write_text
+from wsss.core.device import set_threads
+from wsss.core.params import Settings, load
+from wsss.core.stage import open_stage, stage_command
+from wsss.core.tables import history_csv
+from wsss.data.datasets import Location
+from wsss.data.index import read_index
+from wsss.stores.labels import PseudoStore
+from wsss.training.distill import DistillSettings, distill
+from wsss.training.schedule import ComputeSettings
+
+
+class Params(Settings):
+    """What this stage reads of params.yaml."""
+
+    seed: int
+    compute: ComputeSettings
+    dataset: Location
+    distill: DistillSettings
+
+
+@stage_command
+@click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
+@click.option("--pseudo", type=click.Path(path_type=Path), default="artifacts/pseudo")
+@click.option("--out", type=click.Path(path_type=Path), default="artifacts/student.pt")
+@click.option("--history", type=click.Path(path_type=Path), default="reports/distill.csv")
+def main(params: Path, dataset: Path, pseudo: Path, out: Path, history: Path) -> str:
+    """Train the student on the pseudo-labels of the train split."""
+    settings = load(params, Params)
+    with open_stage("distill", settings.model_dump(exclude={"dataset"}), [dataset, pseudo]) as stage:
+        set_threads(settings.compute.threads)
+        index = read_index(dataset)
+        labels = PseudoStore(pseudo)
+        labels.expect_classes(index.classes)
+        photos = settings.dataset.photos(index.split("train"))
+        rows = distill(stage, index, photos, labels, settings.seed, settings.distill, out)
+        write_text(history, history_csv(rows))
+    return f"distill: {len(photos.records)} photos, {len(rows)} epochs, loss {rows[0]['loss']:.3f} → {rows[-1]['loss']:.3f} → {out}"
+
+
+if __name__ == "__main__":
+    main()

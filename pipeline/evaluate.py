@@ -1,0 +1,51 @@
+"""Stage `evaluate`: the student's predictions, and scores of everything that was made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from wsss.core.params import Settings, load
+from wsss.core.stage import open_stage, stage_command
+from wsss.data.datasets import Location, MaskedImages
+from wsss.data.index import read_index
+from wsss.evaluation.sources import EvaluateSettings, evaluate
+from wsss.evaluation.tables import write_tables
+from wsss.inference.segment import predict_photos
+from wsss.stores.cams import CamStore
+from wsss.stores.labels import PredictionStore, PseudoStore
+
+
+class Params(Settings):
+    """What this stage reads of params.yaml."""
+
+    dataset: Location
+    evaluate: EvaluateSettings
+
+
+@stage_command
+@click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
+@click.option("--cams", type=click.Path(path_type=Path), default="artifacts/cams")
+@click.option("--pseudo", type=click.Path(path_type=Path), default="artifacts/pseudo")
+@click.option("--student", type=click.Path(path_type=Path), default="artifacts/student.pt")
+@click.option("--predictions", type=click.Path(path_type=Path), default="artifacts/predictions")
+@click.option("--reports", type=click.Path(path_type=Path), default="reports")
+def main(params: Path, dataset: Path, cams: Path, pseudo: Path, student: Path, predictions: Path, reports: Path) -> str:
+    """Predict the evaluation split and score CAMs, pseudo-labels and predictions against the masks there are."""
+    settings = load(params, Params)
+    with open_stage("evaluate", settings.model_dump(exclude={"dataset"}), [dataset, cams, pseudo, student]) as stage:
+        index = read_index(dataset)
+        stores = CamStore(cams), PseudoStore(pseudo)
+        for store in stores:
+            store.expect_classes(index.classes)
+        photos = settings.dataset.photos(index.split(settings.evaluate.split))
+        predict_photos(stage, index, photos, student, settings.evaluate, predictions)
+        masks = MaskedImages(settings.dataset.photos(index.records), len(index.classes))
+        result = evaluate(index, masks, *stores, PredictionStore(predictions), settings.evaluate)
+        table = write_tables(reports, index, result, settings.evaluate.split)
+    return f"{table}\nevaluate: {len(photos.records)} predictions → {predictions}, scores → {reports}/sources.csv"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Stage `pretrain`: tags → a classifier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from wsss.core.atomic import write_text
+from wsss.core.device import set_threads
+from wsss.core.params import Settings, load
+from wsss.core.stage import open_stage, stage_command
+from wsss.core.tables import history_csv
+from wsss.data.datasets import Location
+from wsss.data.index import read_index
+from wsss.training.pretrain import PretrainSettings, pretrain
+from wsss.training.schedule import ComputeSettings
+
+
+class Params(Settings):
+    """What this stage reads of params.yaml."""
+
+    seed: int
+    compute: ComputeSettings
+    dataset: Location
+    pretrain: PretrainSettings
+
+
+@stage_command
+@click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
+@click.option("--out", type=click.Path(path_type=Path), default="artifacts/backbone.pt")
+@click.option("--history", type=click.Path(path_type=Path), default="reports/pretrain.csv")
+def main(params: Path, dataset: Path, out: Path, history: Path) -> str:
+    """Train the classifier on the tags of the train split."""
+    settings = load(params, Params)
+    with open_stage("pretrain", settings.model_dump(exclude={"dataset"}), [dataset]) as stage:
+        set_threads(settings.compute.threads)
+        index = read_index(dataset)
+        photos = settings.dataset.photos(index.split("train"))
+        rows = pretrain(stage, index, photos, settings.seed, settings.pretrain, out)
+        write_text(history, history_csv(rows))
+    return f"pretrain: {len(photos.records)} photos, {len(rows)} epochs, loss {rows[0]['loss']:.3f} → {rows[-1]['loss']:.3f} → {out}"
+
+
+if __name__ == "__main__":
+    main()

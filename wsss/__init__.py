@@ -1,0 +1,1 @@
+"""wsss: image tags in, pixel masks out, as a reproducible pipeline."""

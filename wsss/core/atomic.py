@@ -1,0 +1,115 @@
+"""Files appear whole or not at all: temporary name in the same folder → verify → fsync → rename."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wsss.core.errors import EnvError, UserError
+
+
+@contextmanager
+def atomic_file(path: Path, verify: Callable[[Path], None] | None = None) -> Iterator[Path]:
+    """Give a temporary path to write; on success it becomes `path`, on any error the old file stays.
+
+    `verify` re-opens the finished temporary file and raises if it is not what was meant.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with explained_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            if verify is not None:
+                verify(temporary)
+            _fsync(temporary)
+            temporary.replace(path)
+            _fsync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Atomically write `data` to `path`."""
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Atomically write `text` as UTF-8 with ``\\n`` line ends, whatever the locale."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+@contextmanager
+def atomic_dir(path: Path) -> Iterator[Path]:
+    """Give a temporary directory beside `path`; on success it replaces `path` as a whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with explained_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            temporary.mkdir()
+            yield temporary
+            replace_dir(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def replace_dir(source: Path, path: Path) -> None:
+    """Move directory `source` to `path` (any file system), replacing a directory that is there."""
+    with explained_os_errors(path):
+        if path.exists() and not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "is a file", str(path))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staged = path.with_name(f".{path.name}.{os.getpid()}.new")
+        shutil.rmtree(staged, ignore_errors=True)
+        shutil.move(source, staged)
+        shutil.rmtree(path, ignore_errors=True)
+        staged.rename(path)
+        _fsync(path.parent)
+
+
+@contextmanager
+def explained_os_errors(path: Path) -> Iterator[None]:
+    """Turn the errors of a full disk, a read-only folder or a file in the way into messages that name `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            free = shutil.disk_usage(_existing_parent(path)).free
+            raise EnvError(
+                path, f"disk full while writing (free {free / 2**20:.0f} MiB)", "free some space, then run the stage again"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise EnvError(
+                path, "cannot be written: permission denied or read-only", f"make {path.parent} writable, or choose another output"
+            ) from error
+        if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY):
+            raise UserError(
+                path, f"cannot be written: {error.strerror} ({error.filename})", "move what is in the way, or choose another output"
+            ) from error
+        raise
+
+
+def sha256_file(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _existing_parent(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

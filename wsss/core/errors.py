@@ -1,0 +1,75 @@
+"""Errors a person can act on: what was expected, what came, which file, and the one thing to do.
+
+Every error carries `where` (a file, optionally with a line, or a parameter), `what`, and `fix`; `core.stage`
+prints them as ``error: <where>: <what>`` / ``fix: <fix>`` and leaves with the exit code of the error's class.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+
+class WsssError(Exception):
+    """A failure with a place, a reason and a remedy. Exit code 1 means a bug in wsss."""
+
+    exit_code = 1
+
+    def __init__(self, where: str | Path, what: str, fix: str) -> None:
+        super().__init__(str(where), what, fix)
+        self.where, self.what, self.fix = str(where), what, fix
+
+    def __str__(self) -> str:
+        return f"error: {self.where}: {self.what}\nfix: {self.fix}"
+
+
+class UserError(WsssError):
+    """Input, settings or files given by the user are wrong."""
+
+    exit_code = 2
+
+
+class EnvError(WsssError):
+    """The machine cannot do it: a package, disk space, memory or permission is missing."""
+
+    exit_code = 3
+
+
+class IntegrityError(WsssError):
+    """An artifact is damaged, or was made by something else than what reads it."""
+
+    exit_code = 4
+
+
+class InterruptedStage(WsssError):
+    """Stopped by a signal; finished work is kept and the next run continues from it."""
+
+    exit_code = 75
+
+
+class ErrorList(WsssError):
+    """Several errors found in one pass, so that a user mends them all at once."""
+
+    def __init__(self, errors: Sequence[WsssError]) -> None:
+        first = errors[0]
+        super().__init__(first.where, first.what, first.fix)
+        self.errors = tuple(errors)
+        self.exit_code = first.exit_code
+
+    def __str__(self) -> str:
+        return "\n".join(str(error) for error in self.errors)
+
+
+def raise_all(errors: Sequence[WsssError]) -> None:
+    """Raise nothing, the one error, or all of them together."""
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise ErrorList(errors)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`` (did you mean 'bottle'?)`` or the empty string."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,97 @@
+"""One seam for parallel work: a shard is a task, `concurrent.futures.Executor` is the interface.
+
+`WSSS_EXECUTOR=local` (default) is a process pool of `WSSS_WORKERS` processes; 0 workers run in this process. Tasks are
+pure functions of their arguments, so the bytes they write do not depend on who ran them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from typing import Any, TypeVar
+
+from wsss.core.device import workers
+from wsss.core.errors import EnvError, UserError
+from wsss.core.interrupt import check_stop
+
+T = TypeVar("T")
+PR_SET_PDEATHSIG = 1
+
+
+class SerialExecutor(Executor):
+    """Runs a task when it is submitted, in this process."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:  # noqa: D102
+        future: Future[T] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def make_executor(in_process: bool = False) -> Executor:
+    """The executor that the environment asks for; `in_process` where workers cannot share the device."""
+    kind = os.environ.get("WSSS_EXECUTOR", "local")
+    if kind != "local":
+        raise UserError("WSSS_EXECUTOR", f"found {kind!r}, expected 'local'", "unset WSSS_EXECUTOR")
+    count = workers()
+    if in_process or count == 0:
+        return SerialExecutor()
+    # spawn: a forked child would inherit torch's thread pools and locks in an unknown state.
+    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_worker)
+
+
+def run_tasks(executor: Executor, fn: Callable[..., T], tasks: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, T]]:
+    """Run `fn(*task)` for every task; yield (task number, result) as they finish.
+
+    A signal to the stage ends it within half a second: running tasks are abandoned (their shard is written by rename
+    only, so nothing half-made stays), finished ones are kept.
+    """
+    queue = enumerate(tasks)
+    if isinstance(executor, SerialExecutor):
+        for number, task in queue:
+            check_stop()
+            yield number, executor.submit(fn, *task).result()
+        return
+    pending = {executor.submit(fn, *task): number for number, task in queue}
+    try:
+        while pending:
+            done, _ = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
+            check_stop()
+            for future in done:
+                yield pending.pop(future), _result(future)
+    except BaseException:
+        stop_workers(executor)
+        raise
+
+
+def stop_workers(executor: Executor) -> None:
+    """End the pool's processes now, without waiting for the tasks they are in."""
+    processes = list((getattr(executor, "_processes", None) or {}).values())
+    executor.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.kill()
+
+
+def _result(future: Future[T]) -> T:
+    try:
+        return future.result()
+    except BrokenExecutor as error:
+        raise EnvError(
+            "worker process", "ended unexpectedly (killed, or out of memory)", "lower WSSS_WORKERS, then run the stage again"
+        ) from error
+
+
+def die_with_parent(signal_number: int) -> None:
+    """Ask the kernel to send this process a signal when its parent ends, so that no orphan goes on writing."""
+    parent = os.getppid()
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0) == 0 and os.getppid() != parent:
+        os.kill(os.getpid(), signal_number)
+
+
+def _worker() -> None:
+    die_with_parent(signal.SIGKILL)
+    # Ctrl-C reaches the whole process group; the parent decides, the worker must not print a traceback of its own.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

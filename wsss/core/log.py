@@ -1,0 +1,90 @@
+"""What a person sees while a stage works: one bar on a terminal, a plain line every 30 s elsewhere, one summary."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress as RichProgress
+from rich.progress import TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+PLAIN_SECONDS = 30.0
+
+
+class Progress:
+    """Progress of `total` units of work.
+
+    A live bar with the remaining time on a terminal; in a log file, one line every 30 seconds, so that hours of
+    training do not become megabytes of control characters.
+    """
+
+    def __init__(self, label: str, total: int, unit: str = "", done: int = 0) -> None:
+        self.label, self.total, self.unit = label, total, unit
+        self._done, self._started_at = done, done
+        self._note = ""
+        self._start = self._last_line = time.monotonic()
+        self._bar: RichProgress | None = None
+        console = Console(stderr=True)
+        if console.is_terminal:
+            self._bar = RichProgress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn(unit),
+                TimeElapsedColumn(),
+                TextColumn("eta"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+                console=console,
+            )
+            self._task = self._bar.add_task(label, total=total, completed=done, note="")
+
+    def __enter__(self) -> Progress:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, steps: int = 1, note: str | None = None) -> None:
+        """Count `steps` more units as done; `note` is shown beside the bar (a loss, a file name)."""
+        self._done += steps
+        self._note = self._note if note is None else note
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._done, note=self._note)
+            return
+        now = time.monotonic()
+        if now - self._last_line >= PLAIN_SECONDS:
+            self._last_line = now
+            say(self.line(now - self._start))
+
+    def line(self, elapsed: float) -> str:
+        """The plain form: ``cams: 128/591 images (22 %), 3.1/s, eta 2:29``."""
+        fresh = self._done - self._started_at
+        rate = fresh / elapsed if elapsed > 0 else 0.0
+        eta = clock((self.total - self._done) / rate) if rate > 0 else "unknown"
+        percent = 100 * self._done // self.total if self.total else 100
+        note = f", {self._note}" if self._note else ""
+        return f"{self.label}: {self._done}/{self.total} {self.unit} ({percent} %), {rate:.2g}/s, eta {eta}{note}"
+
+
+def clock(seconds: float) -> str:
+    """``h:mm:ss`` or ``m:ss``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def say(text: str) -> None:
+    """One line for the person, on standard error, at once."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def warn(where: object, what: str, fix: str) -> None:
+    """A problem that does not stop the work but that the user will want to know."""
+    say(f"warning: {where}: {what}\nfix: {fix}")

@@ -1,0 +1,125 @@
+"""Strict settings: every key known, every key present, every type exact, all errors at once with their lines.
+
+Files are read with ruamel (YAML 1.2, as DVC reads them: ``1e-4`` is a number, ``no`` is text). Each piece of code
+declares its settings as a `Settings` class beside itself; a stage composes the sections it reads and calls `load`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError
+
+from wsss.core.errors import UserError, did_you_mean, raise_all
+
+SECTIONS = ("seed", "compute", "dataset", "demo", "pretrain", "cams", "correct", "distill", "evaluate", "gallery")
+"""Every top-level key of params.yaml. Anything else is an error."""
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, no unknown keys, no silent conversion of types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
+
+
+T = TypeVar("T", bound=Settings)
+
+
+def load(path: Path, model: type[T]) -> T:
+    """Read the sections of `path` that `model` declares.
+
+    Raises `UserError` (or an `ErrorList` of them) naming file, line, key, what was found and expected.
+    """
+    document = _read_yaml(path)
+    wanted = set(model.model_fields)
+    errors: list[UserError] = [
+        _error(path, _line(document, [key]), key, f"unknown section{did_you_mean(str(key), SECTIONS)}", "remove or rename it")
+        for key in document
+        if key not in SECTIONS and key not in wanted
+    ]
+    chosen = CommentedMap((key, value) for key, value in document.items() if key in wanted)
+    try:
+        settings = model.model_validate(_plain(chosen))
+    except ValidationError as invalid:
+        errors += [_explain(path, document, model, problem) for problem in invalid.errors()]
+        settings = None
+    raise_all(errors)
+    assert settings is not None
+    return settings
+
+
+def _read_yaml(path: Path) -> CommentedMap:
+    fix_empty = f"copy one of recipes/*.yaml to {path}"
+    try:
+        document = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(path, "no such file", fix_empty) from error
+    except DuplicateKeyError as error:
+        line = error.problem_mark.line + 1
+        key = str(error.problem).split('"')[1] if '"' in str(error.problem) else "?"
+        raise UserError(f"{path}:{line}", f"duplicate key {key!r}", f"delete one of the two {key!r} keys") from error
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise UserError(f"{path}:{mark.line + 1 if mark else 1}", f"not valid YAML: {error.problem}", "mend the line") from error
+    if not isinstance(document, CommentedMap) or not document:
+        found = "an empty file" if document is None else type(document).__name__
+        raise UserError(path, f"no settings (found {found}, expected sections {', '.join(SECTIONS)})", fix_empty)
+    return document
+
+
+def _plain(node: Any) -> Any:
+    """ruamel's containers and scalar types → Python's, so that strict validation sees plain types."""
+    if isinstance(node, dict):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return tuple(_plain(value) for value in node)
+    for kind in (bool, int, float, str):
+        if isinstance(node, kind):
+            return kind(node)
+    return node
+
+
+def _explain(path: Path, document: CommentedMap, model: type[Settings], problem: Any) -> UserError:
+    location = [part for part in problem["loc"] if not str(part).endswith("]")]
+    key = ".".join(str(part) for part in location)
+    line = _line(document, location)
+    if problem["type"] == "extra_forbidden":
+        known = _fields_at(model, location[:-1])
+        hint = did_you_mean(str(location[-1]), known)
+        return _error(path, line, key, f"unknown key{hint}", f"known keys are {', '.join(sorted(known))}")
+    if problem["type"] == "missing":
+        return _error(path, line, key, "missing", f"add {key} (see recipes/demo.yaml)")
+    found = problem["input"]
+    expected = str(problem["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
+    return _error(path, line, key, f"found {found!r}, expected {expected}", f"change {key}")
+
+
+def _error(path: Path, line: int | None, key: object, what: str, fix: str) -> UserError:
+    return UserError(f"{path}:{line}" if line else path, f"{key}: {what}", fix)
+
+
+def _line(document: Any, location: list[Any]) -> int | None:
+    """1-based line of the deepest part of `location` that exists in the file."""
+    line, node = None, document
+    for part in location:
+        if isinstance(node, CommentedMap) and part in node:
+            line, node = node.lc.key(part)[0] + 1, node[part]
+        elif isinstance(node, list) and isinstance(part, int) and part < len(node):
+            line, node = node.lc.item(part)[0] + 1, node[part]  # type: ignore[attr-defined]
+        else:
+            break
+    return line
+
+
+def _fields_at(model: type[Settings], location: list[Any]) -> list[str]:
+    current: Any = model
+    for part in location:
+        annotation = current.model_fields[part].annotation
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        current = next((c for c in candidates if isinstance(c, type) and issubclass(c, Settings)), Settings)
+    return list(current.model_fields)

@@ -1,0 +1,161 @@
+"""The guard around every stage: one writer at a time, resumable, and errors a person can act on.
+
+A stage's `fingerprint` covers its settings, its inputs and the code it has loaded. Unfinished work lives in
+`$WSSS_SCRATCH/<stage>/<fingerprint>/`, so a rerun finds exactly the work that is still valid, and nothing else.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+import numpy as np
+import torch
+
+from wsss.core.atomic import explained_os_errors, sha256_file
+from wsss.core.device import scratch_root
+from wsss.core.errors import UserError, WsssError
+from wsss.core.executor import die_with_parent
+from wsss.core.interrupt import catch_signals
+from wsss.core.log import say
+
+STORE_INDEX = "index.json"
+"""A folder that holds this file is known by it alone: it lists the checksum of every shard beside it."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An open stage: its name, what it is made of, and its locked scratch folder."""
+
+    name: str
+    fingerprint: str
+    scratch: Path
+
+
+@contextmanager
+def open_stage(name: str, settings: Mapping[str, Any], inputs: Sequence[Path]) -> Iterator[Stage]:
+    """Guard a stage: die with DVC, take the lock, catch signals, give the scratch folder; on success remove it.
+
+    `settings` are the plain values that change the result; `inputs` are files or folders it reads.
+    """
+    if "DVC_STAGE" in os.environ:
+        # A killed `dvc` would otherwise leave this process writing while a rerun starts a second writer.
+        die_with_parent(signal.SIGTERM)
+    fingerprint = make_fingerprint(name, settings, inputs)
+    scratch = scratch_root() / name / fingerprint
+    with explained_os_errors(scratch):
+        scratch.mkdir(parents=True, exist_ok=True)
+    with _locked(scratch.with_suffix(".lock")), catch_signals():
+        yield Stage(name, fingerprint, scratch)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def make_fingerprint(name: str, settings: Mapping[str, Any], inputs: Sequence[Path]) -> str:
+    """16 hex digits over stage name, settings, loaded code, library versions and the contents of `inputs`."""
+    identity = {
+        "stage": name,
+        "settings": settings,
+        "code": [sha256_file(path) for path in loaded_code()],
+        "versions": [torch.__version__, np.__version__],
+        "inputs": [hash_input(path) for path in inputs],
+    }
+    text = json.dumps(identity, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def loaded_code() -> list[Path]:
+    """Source files of `wsss` (without the plumbing of `core`) and `pipeline` that this process has loaded, sorted.
+
+    The wiring test holds `dvc.yaml`'s code dependencies to this same list.
+    """
+    files = [
+        Path(module.__file__)
+        for name, module in list(sys.modules.items())
+        if name.split(".")[0] in ("wsss", "pipeline") and not name.startswith("wsss.core") and getattr(module, "__file__", None)
+    ]
+    return sorted(path for path in files if path.name != "__init__.py")
+
+
+def hash_input(path: Path) -> str:
+    """Digest of a file, of a store (by its index), or of all files of a folder. Raises `UserError` if missing."""
+    if path.is_file():
+        return sha256_file(path)
+    if (path / STORE_INDEX).is_file():
+        return sha256_file(path / STORE_INDEX)
+    if not path.is_dir():
+        raise UserError(path, "no such file or folder", "run the stage that writes it, e.g. `dvc repro`")
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    listing = [f"{file.relative_to(path).as_posix()}:{sha256_file(file)}" for file in files]
+    return hashlib.sha256("\n".join(listing).encode()).hexdigest()
+
+
+def stage_command(main: Callable[..., str]) -> click.Command:
+    """Make a stage's `main(params, ...)` a command: --params, --debug, one summary line, errors as exit codes.
+
+    `main` returns its summary line. Exit codes: 2 user input, 3 environment, 4 integrity, 75 interrupted, 1 bug.
+    """
+
+    @click.command(help=main.__doc__, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+    @click.option("--params", type=click.Path(path_type=Path), default="params.yaml", help="settings file")
+    @click.option("--debug", is_flag=True, help="show the traceback of an error")
+    @functools.wraps(main)
+    def command(debug: bool, **arguments: Any) -> None:
+        try:
+            say(main(**arguments))
+        except WsssError as error:
+            if debug:
+                traceback.print_exc()
+            say(str(error))
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            sys.exit(130)
+        except Exception as error:
+            if debug:
+                traceback.print_exc()
+            say(f"error: wsss: {type(error).__name__}: {error}\nfix: this is a bug; run again with --debug and report it")
+            sys.exit(1)
+
+    return command
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on `path`, whose text names the holder for whoever comes second."""
+    handle = _acquire(path)
+    try:
+        handle.truncate(0)
+        handle.write(f"PID {os.getpid()}: {' '.join(sys.argv)}")
+        handle.flush()
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        handle.close()
+
+
+def _acquire(path: Path) -> TextIO:
+    while True:
+        handle = path.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.seek(0)
+            holder = handle.read() or "another process"
+            handle.close()
+            raise UserError(path, f"this stage is already running ({holder})", "wait for it, or stop it first") from None
+        # The holder before us may have deleted the file between our open and our lock: then lock the new one.
+        if path.exists() and os.fstat(handle.fileno()).st_ino == path.stat().st_ino:
+            return handle
+        handle.close()

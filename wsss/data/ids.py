@@ -1,0 +1,61 @@
+"""Names of photos: NFC-normalised relative POSIX paths without extension, safe as HDF5 keys and as file names."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote, unquote
+
+from wsss.core.errors import UserError
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+"""Extensions of files that are read; the content decides what they are."""
+
+FILE_NAME_BYTES = 200
+"""Longest file name made of an id: 255 is the usual limit, and an atomic writer adds its own prefix and suffix."""
+
+_DRIVE = re.compile(r"^[A-Za-z]:")
+_REFUSED = {"Cc": "a control character", "Cs": "bytes that are not UTF-8", "Zl": "a line separator", "Zp": "a line separator"}
+
+
+def clean_id(path: str, where: str | Path) -> str:
+    """Id of the photo at relative `path` (with or without extension): ``./cows/Kuh 1.JPG`` → ``cows/Kuh 1``.
+
+    Raises `UserError` at `where` if the path is empty, absolute, has a drive letter, leaves its folder by ``..``, or
+    holds control characters or bytes that are not UTF-8.
+    """
+    refused = sorted({_REFUSED[kind] for kind in map(unicodedata.category, path) if kind in _REFUSED})
+    if refused:
+        raise UserError(where, f"the name {path!r} holds {' and '.join(refused)}", "rename the photo")
+    if path.startswith(("/", "\\")) or _DRIVE.match(path):
+        raise UserError(where, f"{path!r} is an absolute path, expected one below the data set's folder", "make it relative")
+    if ".." in re.split(r"[/\\]", path):
+        raise UserError(where, f"{path!r} leaves the data set's folder", "name a photo below that folder")
+    pure = PurePosixPath(unicodedata.normalize("NFC", path))
+    if pure.suffix.lower() in PHOTO_SUFFIXES:
+        pure = pure.with_suffix("")
+    if not pure.name:
+        raise UserError(where, "empty photo name", "name a photo")
+    return str(pure)
+
+
+def encode_id(name: str) -> str:
+    """Percent-encode an id: ASCII letters, digits and ``_.-~`` stay. Reversed by `decode_id`; an HDF5 key of any length."""
+    return quote(name, safe="")
+
+
+def decode_id(key: str) -> str:
+    """The id that `encode_id` made `key` of."""
+    return unquote(key, errors="strict")
+
+
+def file_name(name: str, suffix: str) -> str:
+    """A file name (without folders) for an id: encoded, or a readable beginning and a hash where that is too long."""
+    encoded = encode_id(name)
+    if len(encoded) + len(suffix) <= FILE_NAME_BYTES:
+        return encoded + suffix
+    # `+` is never left by the encoding, so that a shortened name cannot be the whole name of another id.
+    tail = f"+{hashlib.sha256(name.encode()).hexdigest()[:16]}{suffix}"
+    return encoded[: FILE_NAME_BYTES - len(tail)] + tail

@@ -1,0 +1,105 @@
+"""The table every stage stands on: which photos exist, their split, tags, size and checksum.
+
+`index.csv` holds `id,split,image,mask,tags,height,width,sha256`, sorted by id, paths relative to the data set's root;
+`classes.csv` holds `id,name` with 0 = background. Nothing in it says where the data set lies: location is not identity.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsss.core.atomic import write_text
+from wsss.core.errors import IntegrityError, UserError
+from wsss.core.tables import csv_text
+
+INDEX_COLUMNS = ("id", "split", "image", "mask", "tags", "height", "width", "sha256")
+BACKGROUND = "background"
+IGNORE = 255
+TAG_SEPARATOR = "|"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One photo. `tags` are class ids 1..K, ascending; `mask` is None where there is none; size after EXIF rotation."""
+
+    id: str
+    split: str
+    image: str
+    mask: str | None
+    tags: tuple[int, ...]
+    height: int
+    width: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """All photos, sorted by id, and the class names; `classes[0]` is the background."""
+
+    classes: tuple[str, ...]
+    records: tuple[Record, ...]
+
+    @property
+    def foreground(self) -> int:
+        """K, the number of classes without the background."""
+        return len(self.classes) - 1
+
+    def split(self, name: str) -> tuple[Record, ...]:
+        """Records of one split; `UserError` if it is empty."""
+        chosen = tuple(record for record in self.records if record.split == name)
+        if not chosen:
+            known = ", ".join(sorted({record.split for record in self.records}))
+            raise UserError("index.csv", f"no photo in split {name!r} (found {known})", "choose one of these splits")
+        return chosen
+
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits, train first."""
+        return tuple(sorted({record.split for record in self.records}, key=lambda name: (name != "train", name)))
+
+
+def write_index(folder: Path, index: Index) -> None:
+    """Write `index.csv` and `classes.csv` into `folder`."""
+    names = index.classes
+    rows: list[Sequence[object]] = [
+        (r.id, r.split, r.image, r.mask or "", TAG_SEPARATOR.join(names[t] for t in r.tags), r.height, r.width, r.sha256)
+        for r in sorted(index.records, key=lambda r: r.id)
+    ]
+    write_text(folder / "index.csv", csv_text(INDEX_COLUMNS, rows))
+    write_text(folder / "classes.csv", csv_text(("id", "name"), enumerate(names)))
+
+
+def read_index(folder: Path) -> Index:
+    """Read what `write_index` wrote. Raises `UserError` if missing, `IntegrityError` if it is something else."""
+    fix = "run the index stage: dvc repro index"
+    try:
+        class_rows = list(csv.reader((folder / "classes.csv").read_text(encoding="utf-8").splitlines()))
+        text = (folder / "index.csv").read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UserError(error.filename, "no such file", fix) from error
+    classes = tuple(name for _, name in class_rows[1:])
+    ids = {name: number for number, name in enumerate(classes)}
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    if tuple(rows.fieldnames or ()) != INDEX_COLUMNS:
+        raise IntegrityError(folder / "index.csv", f"found columns {rows.fieldnames}, expected {list(INDEX_COLUMNS)}", fix)
+    try:
+        records = tuple(
+            Record(
+                row["id"],
+                row["split"],
+                row["image"],
+                row["mask"] or None,
+                tuple(ids[name] for name in row["tags"].split(TAG_SEPARATOR) if name),
+                int(row["height"]),
+                int(row["width"]),
+                row["sha256"],
+            )
+            for row in rows
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise IntegrityError(folder / "index.csv", f"line {rows.line_num} cannot be read ({error})", fix) from error
+    return Index(classes, records)
+

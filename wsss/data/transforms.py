@@ -1,0 +1,91 @@
+"""Joint augmentation of a photo and its labels, drawn from a generator that the caller has keyed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+from pydantic import Field
+
+from wsss.core.params import Settings
+from wsss.data.index import IGNORE
+
+PAD_COLOUR = (124, 116, 104)
+"""Mean colour of ImageNet: about 0 after any backbone's own normalisation."""
+
+
+class AugmentSettings(Settings):
+    """Random scale, flip, crop and colour jitter of training samples."""
+
+    crop: int = Field(ge=16, le=4096, description="side of the square crop, pixels")
+    scale: tuple[float, float] = Field(description="range of the random scale, relative to the photo")
+    flip: bool = Field(description="mirror half of the samples")
+    jitter: float = Field(ge=0, le=0.9, description="brightness, contrast and saturation change by up to ± this share")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One training sample: `image` (H, W, 3) uint8; `label` (H, W) uint8 and `confidence` (H, W) uint8, or None."""
+
+    image: np.ndarray
+    label: np.ndarray | None = None
+    confidence: np.ndarray | None = None
+
+
+def augment(sample: Sample, settings: AugmentSettings, rng: np.random.Generator) -> Sample:
+    """A random square crop of `sample`; label and confidence follow the photo exactly.
+
+    Only the crop is ever resampled. Outside the photo: mean colour, label 255, confidence 0.
+    """
+    height, width = sample.image.shape[:2]
+    low, high = settings.scale
+    scale = float(rng.uniform(low, high))
+    size = settings.crop / scale
+    # The window in the photo's own pixels. A photo smaller than the window is padded at a random side.
+    top = float(rng.uniform(min(0.0, height - size), max(0.0, height - size)))
+    left = float(rng.uniform(min(0.0, width - size), max(0.0, width - size)))
+    mirrored = settings.flip and bool(rng.integers(2))
+    factors = 1.0 + settings.jitter * rng.uniform(-1.0, 1.0, 3)
+
+    def cut(array: np.ndarray, fill: int | tuple[int, ...], method: Image.Resampling) -> np.ndarray:
+        window = _window(array, top, left, size, settings.crop, fill, method)
+        return np.ascontiguousarray(window[:, ::-1]) if mirrored else window
+
+    image = cut(sample.image, PAD_COLOUR, Image.Resampling.BILINEAR)
+    label = None if sample.label is None else cut(sample.label, IGNORE, Image.Resampling.NEAREST)
+    confidence = None if sample.confidence is None else cut(sample.confidence, 0, Image.Resampling.NEAREST)
+    return Sample(colour_jitter(image, *factors), label, confidence)
+
+
+def colour_jitter(image: np.ndarray, brightness: float, contrast: float, saturation: float) -> np.ndarray:
+    """Scale brightness, contrast (around the photo's mean grey) and saturation (around each pixel's grey).
+
+    `image`: (H, W, 3) uint8 → the same; a factor of 1 changes nothing.
+    """
+    if brightness == contrast == saturation == 1.0:
+        return image
+    pixels = image.astype(np.float32) * np.float32(brightness)
+    grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
+    mean = np.float32(grey.mean(dtype=np.float64))
+    # contrast·(saturation·(p − grey) + grey − mean) + mean, in one pass over the pixels
+    pixels *= np.float32(contrast * saturation)
+    pixels += (np.float32(contrast * (1.0 - saturation)) * grey + np.float32(1.0 - contrast) * mean)[..., None]
+    np.clip(pixels, 0.0, 255.0, out=pixels)
+    return np.rint(pixels).astype(np.uint8)
+
+
+def _window(
+    array: np.ndarray, top: float, left: float, size: float, crop: int, fill: int | tuple[int, ...], method: Image.Resampling
+) -> np.ndarray:
+    height, width = array.shape[:2]
+    inside = (max(left, 0.0), max(top, 0.0), min(left + size, float(width)), min(top + size, float(height)))
+    ratio = crop / size
+    target_left, target_top = round((inside[0] - left) * ratio), round((inside[1] - top) * ratio)
+    target_width = min(max(1, round((inside[2] - inside[0]) * ratio)), crop - target_left)
+    target_height = min(max(1, round((inside[3] - inside[1]) * ratio)), crop - target_top)
+    part = Image.fromarray(array).resize((target_width, target_height), method, box=inside)
+    out = np.empty((crop, crop, *array.shape[2:]), np.uint8)
+    out[...] = fill
+    out[target_top : target_top + target_height, target_left : target_left + target_width] = np.asarray(part)
+    return out

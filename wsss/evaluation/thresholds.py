@@ -1,0 +1,48 @@
+"""CAM quality at every threshold at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wsss.data.index import IGNORE
+
+BINS = 100
+
+
+class ThresholdSweep:
+    """Confusion matrices of "the strongest class where its score is at least t, else background" for t = 0, .01 … .99.
+
+    Each pixel is counted once, in the bin of its strongest score; the matrix of a threshold is a sum over bins.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+        self.counts = np.zeros((classes, classes, BINS), np.int64)
+
+    def update(self, truth: np.ndarray, scores: np.ndarray, ids: np.ndarray) -> None:
+        """Count one photo. `truth`: (H, W) uint8; `scores`: (P, H, W) in [0, 1] of the classes `ids` (P,)."""
+        self.counts += count_scores(truth, scores, ids, self.classes)
+
+    @staticmethod
+    def thresholds() -> np.ndarray:
+        """(100,) the thresholds t."""
+        return np.arange(BINS) / BINS
+
+    def at(self, number: int) -> np.ndarray:
+        """(C, C + 1) counts at threshold number `number`; no pixel is predicted as 255."""
+        counts = np.zeros((self.classes, self.classes + 1), np.int64)
+        counts[:, :-1] = self.counts[:, :, number:].sum(2)
+        counts[:, 0] += self.counts[:, :, :number].sum((1, 2))
+        return counts
+
+
+def count_scores(truth: np.ndarray, scores: np.ndarray, ids: np.ndarray, classes: int) -> np.ndarray:
+    """(C, C, 100) int64: ground truth × strongest class × bin of its score. A photo without tags counts as background."""
+    if len(ids) == 0:
+        strongest, winner = np.zeros(truth.shape, np.float32), np.zeros(truth.shape, np.int64)
+    else:
+        strongest, winner = scores.max(0), ids[scores.argmax(0)]
+    bins = np.clip((strongest * BINS).astype(np.int64), 0, BINS - 1)
+    flat = (truth.astype(np.int64) * classes + winner) * BINS + bins
+    known = truth != IGNORE
+    return np.bincount(flat[known], minlength=classes * classes * BINS).reshape(classes, classes, BINS)

@@ -1,0 +1,84 @@
+"""Dumping CAMs: every photo through the classifier at all scales, present classes only, shard by shard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from wsss.core.device import device, set_threads
+from wsss.core.interrupt import check_stop
+from wsss.core.params import Settings
+from wsss.core.stage import Stage
+from wsss.data.datasets import Photos
+from wsss.data.index import Index, Record
+from wsss.inference.multiscale import over_scales, size_batches, to_batch
+from wsss.models.cam import activate, divide_by_peak, peaks
+from wsss.models.checkpoint import load_network
+from wsss.models.classifier import Classifier
+from wsss.stores.cams import FORMAT, Cams, put_cams
+from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store
+
+
+class CamsSettings(Settings):
+    """Section `cams` of params.yaml."""
+
+    scales: tuple[float, ...] = Field(min_length=1, description="S of Eq (2), relative to the photo")
+    flip: bool = Field(description="average with the mirrored photo")
+    batch: int = Field(ge=1, description="photos of one size that go through the network together")
+    threads: int = Field(ge=1, description="CPU threads of each worker")
+    shard_size: int = Field(ge=1, description="photos in one HDF5 file: the most that a killed run loses per worker")
+
+
+def dump_cams(stage: Stage, index: Index, photos: Photos, network: Path, settings: CamsSettings, out: Path) -> None:
+    """Write the CAMs of all `photos` as the store `out`."""
+    stride = load_classifier(network, index).stride
+    meta = StoreMeta(FORMAT, index.classes, stage.fingerprint, {"stride": stride})
+    shards = plan_shards([record.id for record in photos.records], settings.shard_size)
+    # Worker processes would each need the GPU's memory for a network of their own, and gain nothing.
+    write_store(stage, out, meta, shards, dump_shard, (index, photos, network, settings), in_process=device().type == "cuda")
+
+
+def load_classifier(path: Path, index: Index) -> Classifier:
+    """The trained classifier, checked against the data set's classes."""
+    classifier, _ = load_network(path, "classifier", index.classes)
+    assert isinstance(classifier, Classifier)
+    return classifier
+
+
+def dump_shard(path: Path, shard: Shard, meta: StoreMeta, index: Index, photos: Photos, network: Path, settings: CamsSettings) -> None:
+    """Compute and write one shard."""
+    set_threads(settings.threads)
+    where = device()
+    classifier = load_classifier(network, index).to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    wanted = set(shard.ids)
+    records = [record for record in photos.records if record.id in wanted]
+    with shard_writer(path, shard, meta) as file:
+        for batch in size_batches(records, settings.batch):
+            check_stop()
+            images = to_batch([photos.image(record) for record in batch], where)
+            maps = multiscale_cams(classifier, images, settings)
+            for record, cams in zip(batch, maps, strict=True):
+                put_cams(file, record.id, present_cams(cams, record))
+
+
+@torch.inference_mode()
+def multiscale_cams(classifier: Classifier, images: torch.Tensor, settings: CamsSettings) -> torch.Tensor:
+    """Eqs (1), (2): (N, 3, H, W) float 0..255 → (N, K, ⌈H/stride⌉, ⌈W/stride⌉) float32 ≥ 0."""
+    height, width = images.shape[-2:]
+    grid = (-(-height // classifier.stride), -(-width // classifier.stride))
+    return over_scales(images, settings.scales, settings.flip, lambda view: activate(classifier.maps(view), grid))
+
+
+def present_cams(cams: torch.Tensor, record: Record) -> Cams:
+    """Keep the classes that the photo is tagged with, each divided by its maximum. `cams`: (K, h, w) ≥ 0."""
+    classes = np.asarray(record.tags, np.int64)
+    present = cams[classes - 1].float()
+    return Cams(
+        divide_by_peak(present).cpu().numpy(),
+        peaks(present).cpu().numpy() if len(classes) else np.zeros(0, np.float32),
+        classes,
+        (record.height, record.width),
+    )

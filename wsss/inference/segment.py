@@ -1,0 +1,115 @@
+"""Predictions of the student: single scale, several scales and mirrored, and refined by a dense CRF."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch.nn import functional as F
+
+from wsss.core.device import device, set_threads
+from wsss.core.interrupt import check_stop
+from wsss.core.params import Settings
+from wsss.core.stage import Stage
+from wsss.data.datasets import Photos
+from wsss.data.index import Index
+from wsss.inference.multiscale import over_scales, size_batches, to_batch
+from wsss.models.checkpoint import load_network
+from wsss.models.student import Student
+from wsss.pseudo.crf import CrfSettings, dense_crf
+from wsss.stores.labels import PREDICTIONS_FORMAT, put_labels
+from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store
+
+AVERAGING_STRIDE = 4
+MIN_PEAK = 0.05
+"""Classes whose probability stays below this everywhere cannot win a pixel in the CRF, and are left out of it."""
+
+
+class SegmentSettings(Settings):
+    """How the student is run on whole photos."""
+
+    scales: tuple[float, ...] = Field(min_length=1)
+    flip: bool
+    crf: CrfSettings
+    batch: int = Field(ge=1, description="photos of one size that go through the network together")
+    threads: int = Field(ge=1, description="CPU threads of each worker")
+    shard_size: int = Field(ge=1, description="photos in one HDF5 file: the most that a killed run loses per worker")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Label maps (H, W) uint8 of one photo: `single` scale, `multiscale`, and with CRF where it is enabled.
+
+    `confidence`: (H, W) float32, probability of the last of them.
+    """
+
+    single: np.ndarray
+    multiscale: np.ndarray
+    crf: np.ndarray | None
+    confidence: np.ndarray
+
+    @property
+    def final(self) -> np.ndarray:
+        """The last step that is enabled."""
+        return self.multiscale if self.crf is None else self.crf
+
+
+def predict_photos(stage: Stage, index: Index, photos: Photos, network: Path, settings: SegmentSettings, out: Path) -> None:
+    """Write the student's predictions for all `photos` as the store `out`."""
+    load_student(network, index)
+    meta = StoreMeta(PREDICTIONS_FORMAT, index.classes, stage.fingerprint, {"crf": settings.crf.enabled})
+    shards = plan_shards([record.id for record in photos.records], settings.shard_size)
+    write_store(stage, out, meta, shards, predict_shard, (index, photos, network, settings), in_process=device().type == "cuda")
+
+
+def load_student(path: Path, index: Index) -> Student:
+    """The trained student, checked against the data set's classes."""
+    student, _ = load_network(path, "student", index.classes)
+    assert isinstance(student, Student)
+    return student
+
+
+def predict_shard(path: Path, shard: Shard, meta: StoreMeta, index: Index, photos: Photos, network: Path, settings: SegmentSettings) -> None:
+    """Predict and write one shard."""
+    set_threads(settings.threads)
+    where = device()
+    student = load_student(network, index).to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    wanted = set(shard.ids)
+    records = [record for record in photos.records if record.id in wanted]
+    with shard_writer(path, shard, meta) as file:
+        for batch in size_batches(records, settings.batch):
+            check_stop()
+            images = [photos.image(record) for record in batch]
+            for record, made in zip(batch, predict(student, images, settings, where), strict=True):
+                put_labels(file, record.id, made.final, made.confidence, single=made.single, multiscale=made.multiscale)
+
+
+@torch.inference_mode()
+def predict(student: Student, images: list[np.ndarray], settings: SegmentSettings, where: torch.device) -> list[Prediction]:
+    """Predictions for photos (H, W, 3) uint8 of one size."""
+    views = to_batch(images, where)
+    height, width = (int(side) for side in views.shape[-2:])
+    # Views are averaged on a quarter of the sides: full size would only repeat interpolated values, 16 times as many.
+    grid = (-(-height // AVERAGING_STRIDE), -(-width // AVERAGING_STRIDE))
+
+    def scores(view: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        return F.interpolate(student(view).float(), size, mode="bilinear", align_corners=False)
+
+    single = scores(views, (height, width)).argmax(1).byte().cpu().numpy()
+    coarse = over_scales(views, settings.scales, settings.flip, lambda view: scores(view, grid).softmax(1))
+    averaged = F.interpolate(coarse, (height, width), mode="bilinear", align_corners=False).cpu().numpy()
+    return [_finish(*each, settings.crf) for each in zip(images, single, averaged, strict=True)]
+
+
+def _finish(image: np.ndarray, single: np.ndarray, averaged: np.ndarray, crf: CrfSettings) -> Prediction:
+    multiscale, confidence = averaged.argmax(0).astype(np.uint8), averaged.max(0)
+    if not crf.enabled:
+        return Prediction(single, multiscale, None, confidence)
+    kept = np.flatnonzero(averaged.max((1, 2)) >= MIN_PEAK)
+    if len(kept) < 2:
+        return Prediction(single, multiscale, multiscale, confidence)
+    posterior = dense_crf(image, averaged[kept], crf)
+    return Prediction(single, multiscale, kept[posterior.argmax(0)].astype(np.uint8), posterior.max(0))

@@ -1,0 +1,22 @@
+"""A loss as a sum and the weight it is a mean over, so that several processes can share one mean."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+
+class Term(NamedTuple):
+    """`total` is the sum of a loss over its elements (with gradient), `weight` the sum of their weights (without).
+
+    The loss is total / weight. The training loop sums `weight` over all processes first: two processes with unevenly
+    spread ignored pixels then give the gradient of one. A term without any weight counts as exactly 0.
+    """
+
+    total: torch.Tensor
+    weight: torch.Tensor
+
+    def mean(self) -> torch.Tensor:
+        """total / weight; 0 (with a gradient of 0) where nothing was weighed."""
+        return self.total / self.weight.clamp_min(torch.finfo(self.weight.dtype).tiny)

@@ -1,0 +1,140 @@
+"""What every backbone is: a network that takes 0..255 RGB, normalises it itself, and declares the maps it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Level:
+    """One feature map of a backbone: `(N, channels, ceil(H / stride), ceil(W / stride))`, stride after dilation."""
+
+    name: str
+    channels: int
+    stride: int
+
+
+class Backbone(nn.Module):
+    """Base of all backbones; a subclass sets `levels`, `mean` and `std` and writes `features`.
+
+    `levels` go from the finest map to the coarsest; classification heads use the last one.
+    """
+
+    levels: tuple[Level, ...]
+    mean: ClassVar[tuple[float, float, float]]
+    """RGB means, 0..255."""
+    std: ClassVar[tuple[float, float, float]]
+    """RGB deviations, 0..255."""
+    classifier_prefix: ClassVar[str | None] = None
+    """Tensors of a pretrained file that start so belong to its ImageNet classifier and are not loaded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Constants of the class and not learnt, hence not part of the state dict.
+        self.register_buffer("_mean", torch.tensor(self.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("_std", torch.tensor(self.std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """`(N, 3, H, W)` float RGB in 0..255, any H, W ≥ 1 → one feature map for each of `levels`."""
+        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+            raise ValueError(f"expected images (N, 3, H, W) float, got {tuple(images.shape)} {images.dtype}")
+        return self.features((images - self._mean) / self._std)
+
+    def features(self, x: Tensor) -> tuple[Tensor, ...]:
+        """`(N, 3, H, W)` normalised → one feature map for each of `levels`."""
+        raise NotImplementedError
+
+    @staticmethod
+    def pretrained_key(key: str) -> str:
+        """Name in this backbone's state dict → name of the same tensor in the public weights file."""
+        return key
+
+
+class ConvNorm(nn.Module):
+    """Convolution without bias, then BatchNorm. `(N, in, H, W)` → `(N, channels, ceil(H / stride), ceil(W / stride))`.
+
+    Padding is `dilation · (kernel − 1) / 2` on every side, or with `same` TensorFlow's SAME padding. The two differ
+    only at stride 2 and for an even size, where SAME pads one row less before the image: output i looks at pixel
+    2i + 1 instead of 2i.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        same: bool = False,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if kernel % 2 == 0 or stride not in (1, 2) or (stride == 2 and dilation != 1):
+            raise ValueError(f"no symmetric form of kernel {kernel}, stride {stride}, dilation {dilation}")
+        padding = dilation * (kernel // 2)
+        self.conv = nn.Conv2d(in_channels, channels, kernel, stride, padding, dilation, groups, bias=False)
+        self.bn = nn.BatchNorm2d(channels, eps=eps, momentum=momentum)
+        self.same = same and stride == 2
+        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        bn = self.bn
+        if bn.training:
+            return bn(self._convolve(x, self.conv.weight))  # type: ignore[no-any-return]
+        # With fixed statistics the normalisation is a factor on the kernel: two passes over the maps less, forward
+        # and backward. Gradients of kernel and affine parameters flow through the product as through the layer.
+        assert bn.running_mean is not None and bn.running_var is not None
+        scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)
+        return self._convolve(x, self.conv.weight * scale.view(-1, 1, 1, 1), bn.bias - bn.running_mean * scale)
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        conv = self.conv
+        if self.same:
+            # A zero row before an even size's kernel shifts it by one pixel: SAME without a copy of the image.
+            weight = F.pad(weight, (1 - x.shape[3] % 2, 0, 1 - x.shape[2] % 2, 0))
+        return F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
+
+
+def dilate(strides: Sequence[int], output_stride: int) -> list[tuple[int, int, int]]:
+    """Strides of the stages → (stride, dilation of the first block, dilation of the others) of the stages.
+
+    Strides that would pass `output_stride` become dilation. The first block of such a stage keeps the dilation of the
+    stage before, for its kernel still reads the finer grid: so the dilated network, looked at every 2nd position, is
+    the undilated network exactly.
+    """
+    plan, reached, dilation = [], 1, 1
+    for stride in strides:
+        first = dilation
+        if reached * stride > output_stride:
+            dilation, stride = dilation * stride, 1
+        reached *= stride
+        plan.append((stride, first, dilation))
+    return plan
+
+
+class FrozenBatchNorm2d(nn.BatchNorm2d):
+    """BatchNorm that stays in eval mode whatever `train()` its parents get, and whose affine takes no gradient."""
+
+    def train(self, mode: bool = True) -> FrozenBatchNorm2d:
+        return super().train(False)
+
+
+def freeze_batch_norm(module: nn.Module) -> None:
+    """Freeze every BatchNorm2d below `module`, in place and for good: statistics and affine stay as they are.
+
+    Parameters, buffers and state-dict keys remain the same objects and names, so optimisers and checkpoints made
+    before or after fit.
+    """
+    for norm in module.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.__class__ = FrozenBatchNorm2d
+            norm.requires_grad_(False).eval()

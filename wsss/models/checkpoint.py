@@ -1,0 +1,125 @@
+"""Trained networks on disk: state, the settings that build the network again, class names, and where weights came from."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from wsss.core.atomic import write_bytes
+from wsss.core.errors import IntegrityError, UserError
+from wsss.models.backbones.registry import BackboneSettings, build_backbone
+from wsss.models.classifier import Classifier
+from wsss.models.student import Student
+
+FORMAT = "wsss.network"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class NetworkCard:
+    """What a network file says of itself. `kind`: classifier or student; `settings`: what `build_network` needs."""
+
+    kind: str
+    backbone: BackboneSettings
+    settings: Mapping[str, float | int]
+    classes: tuple[str, ...]
+    weights: str
+
+
+def build_network(card: NetworkCard, load_weights: bool) -> Classifier | Student:
+    """The network of `card`; `load_weights` puts the backbone's pretrained weights in, as for a new training."""
+    backbone = build_backbone(card.backbone, load=load_weights)
+    if card.kind == "classifier":
+        return Classifier(backbone, len(card.classes) - 1, **card.settings)
+    return Student(backbone, len(card.classes), **card.settings)  # type: ignore[arg-type]
+
+
+def save_network(path: Path, network: nn.Module, card: NetworkCard) -> None:
+    """Write the network atomically. The same state gives the same bytes."""
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "kind": card.kind,
+        "backbone": card.backbone.model_dump(),
+        "settings": dict(card.settings),
+        "classes": list(card.classes),
+        "weights": card.weights,
+        "state": network.state_dict(),
+    }
+    write_bytes(path, canonical_bytes(content))
+
+
+def load_network(path: Path, kind: str, classes: Sequence[str]) -> tuple[Classifier | Student, NetworkCard]:
+    """Read a network in evaluation mode on the CPU.
+
+    Raises `UserError` if it is missing or of another kind, `IntegrityError` if it is damaged, foreign, or made for another
+    class list (the difference is printed).
+    """
+    content = read_checkpoint(path, FORMAT, VERSION)
+    if content["kind"] != kind:
+        raise UserError(path, f"found a {content['kind']}, expected a {kind}", f"give the file of a {kind}")
+    if content["classes"] != list(classes):
+        raise IntegrityError(path, _class_difference(content["classes"], list(classes)), "train it again on this data set: dvc repro")
+    card = NetworkCard(
+        kind, BackboneSettings(**content["backbone"]), content["settings"], tuple(content["classes"]), content["weights"]
+    )
+    network = build_network(card, load_weights=False)
+    try:
+        network.load_state_dict(content["state"])
+    except RuntimeError as error:
+        raise IntegrityError(path, f"weights do not fit the network ({str(error).splitlines()[0]})", "train it again: dvc repro") from error
+    return network.eval(), card
+
+
+def read_checkpoint(path: Path, file_format: str, version: int) -> dict[str, Any]:
+    """Load a checkpoint without running any code it holds, and check that it is ours."""
+    fix = "make it again: delete it and run dvc repro"
+    if not path.is_file():
+        raise UserError(path, "no such file", "run the stage that writes it: dvc repro")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
+        raise IntegrityError(path, f"not a checkpoint, or truncated ({str(error).splitlines()[0][:120]})", fix) from error
+    found = (content.get("format"), content.get("version")) if isinstance(content, dict) else (None, None)
+    if found != (file_format, version):
+        raise IntegrityError(path, f"found format {found[0]!r} version {found[1]}, expected {file_format!r} version {version}", fix)
+    return dict(content)
+
+
+def canonical_bytes(content: Any) -> bytes:
+    """`torch.save` bytes that depend on the values alone.
+
+    Pickle writes an object that it met before as a reference, and a tensor with all of its storage; both depend on history
+    (a resumed run shares fewer strings), so strings are interned and tensors copied to the CPU first.
+    """
+    buffer = io.BytesIO()
+    torch.save(_canonical(content), buffer)
+    return buffer.getvalue()
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True).contiguous()
+    if isinstance(value, Mapping):
+        return {_canonical(key): _canonical(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_canonical(item) for item in value]
+    if isinstance(value, str):
+        return sys.intern(str(value))
+    return value
+
+
+def _class_difference(found: list[str], expected: list[str]) -> str:
+    missing = [name for name in expected if name not in found]
+    extra = [name for name in found if name not in expected]
+    if not missing and not extra:
+        return "same classes in another order"
+    return f"made for other classes (missing {', '.join(missing) or 'none'}; extra {', '.join(extra) or 'none'})"

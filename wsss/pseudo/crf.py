@@ -1,0 +1,66 @@
+"""Fully connected CRF (Krähenbühl & Koltun 2011) through pydensecrf, which trusts its input; this module does not."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from wsss.core.errors import EnvError, WsssError
+from wsss.core.params import Settings
+
+MIN_PROBABILITY = 1e-5
+
+
+class CrfSettings(Settings):
+    """Mean-field iterations and the two pairwise kernels. Distances are pixels, colours 0..255."""
+
+    enabled: bool
+    iterations: int = Field(ge=1, le=100)
+    bilateral_weight: float = Field(ge=0, description="appearance kernel")
+    bilateral_xy: float = Field(gt=0)
+    bilateral_rgb: float = Field(gt=0)
+    spatial_weight: float = Field(ge=0, description="smoothness kernel")
+    spatial_xy: float = Field(gt=0)
+
+
+def dense_crf(image: np.ndarray, scores: np.ndarray, settings: CrfSettings) -> np.ndarray:
+    """Posterior after mean-field inference, unary ``−log clip(scores, 1e-5)``. Eq (11) of OSTE.
+
+    `image`: (H, W, 3) uint8; `scores`: (C, H, W) float in [0, 1], C ≥ 2 → (C, H, W) float32 summing to 1 over C.
+    Raises `WsssError` for scores or an image that pydensecrf would turn into silent nonsense: one class, other sizes, NaN.
+    """
+    if scores.ndim != 3 or image.shape != (*scores.shape[1:], 3) or image.dtype != np.uint8:
+        raise WsssError(
+            "dense CRF",
+            f"found image {image.dtype} {image.shape} and scores {scores.shape}, expected uint8 (H, W, 3) and (C, H, W)",
+            "this is a bug in the caller",
+        )
+    if len(scores) < 2:
+        raise WsssError("dense CRF", f"found {len(scores)} class, expected at least 2", "this is a bug in the caller")
+    if not np.isfinite(scores).all():
+        raise WsssError("dense CRF", "scores hold NaN or Inf", "check the CAMs or the network these scores come from")
+    count, height, width = scores.shape
+    field = _densecrf()(width, height, count)
+    unary = -np.log(np.clip(scores, MIN_PROBABILITY, 1.0)).astype(np.float32)
+    field.setUnaryEnergy(np.ascontiguousarray(unary.reshape(count, -1)))
+    field.addPairwiseGaussian(sxy=settings.spatial_xy, compat=settings.spatial_weight)
+    field.addPairwiseBilateral(
+        sxy=settings.bilateral_xy,
+        srgb=settings.bilateral_rgb,
+        rgbim=np.ascontiguousarray(image),
+        compat=settings.bilateral_weight,
+    )
+    posterior = np.asarray(field.inference(settings.iterations), np.float32).reshape(count, height, width)
+    if not np.isfinite(posterior).all():
+        raise WsssError("dense CRF", "inference gave NaN or Inf", "lower the kernel weights or raise bilateral_xy and bilateral_rgb")
+    return posterior
+
+
+def _densecrf():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    try:
+        from pydensecrf.densecrf import DenseCRF2D
+    except ImportError as error:
+        raise EnvError(
+            "pydensecrf", f"cannot be imported ({error})", "pip install pydensecrf2 (needs a C++ compiler), or set crf.enabled: false"
+        ) from error
+    return DenseCRF2D

@@ -1,0 +1,58 @@
+"""Which photos a page shows, in which order, and the score they are ranked by. Arrays and numbers only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from wsss.data.index import IGNORE
+
+BINS = 10
+
+
+def class_ious(label: np.ndarray, mask: np.ndarray, classes: int) -> np.ndarray:
+    """IoU of each class in one photo.
+
+    `label`, `mask`: (H, W) uint8; `classes`: K+1 → (K+1,) float64 in [0, 1], NaN for a class in neither. Pixels that the
+    mask leaves open (255) do not count; a pixel that only the label leaves open is a miss.
+    """
+    known = mask != IGNORE
+    truth, found = mask[known], label[known]
+    hits = np.bincount(truth[truth == found], minlength=256)[:classes]
+    either = np.bincount(truth, minlength=256)[:classes] + np.bincount(found, minlength=256)[:classes] - hits
+    return np.divide(hits, either, out=np.full(classes, np.nan), where=either > 0)
+
+
+def mean_iou(ious: np.ndarray) -> float | None:
+    """Mean over the classes that are there (background included); None if there is none."""
+    present = ious[~np.isnan(ious)]
+    return float(present.mean()) if len(present) else None
+
+
+def coverage(label: np.ndarray) -> float:
+    """Share of pixels that have a label, in [0, 1]."""
+    return float((label != IGNORE).mean())
+
+
+def worst_and_spread(count: int, shown: int) -> list[int]:
+    """Ranks to show of `count` (0 is the worst): half are the worst, half lie evenly over the rest, the best included."""
+    if count <= shown:
+        return list(range(count))
+    worst = (shown + 1) // 2
+    steps = shown - worst
+    rest = count - 1 - worst
+    spread = [worst + rest * (step + 1) // steps if steps == 1 else worst + rest * step // (steps - 1) for step in range(steps)]
+    return [*range(worst), *spread]
+
+
+def evenly(count: int, shown: int) -> list[int]:
+    """`shown` places spread evenly over `count`, the first included."""
+    shown = min(count, shown)
+    return [count * step // shown for step in range(shown)]
+
+
+def histogram(scores: Sequence[float]) -> list[int]:
+    """How many scores in [0, 1] fall into each tenth; 1.0 belongs to the last."""
+    counts, _ = np.histogram(np.asarray(scores, np.float64), bins=BINS, range=(0.0, 1.0))
+    return [int(number) for number in counts]

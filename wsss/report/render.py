@@ -1,0 +1,110 @@
+"""Pictures from arrays: CAM heat and label maps laid over a photo. Pure functions; nothing given is changed."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from wsss.data.index import IGNORE
+
+HEAT_STOPS = ((20, 14, 54), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))
+"""Colours at scores 0, ¼, ½, ¾, 1: the perceptually even `inferno`, which keeps its order in grey and for the colour-blind."""
+
+HEAT_ALPHA = (0.45, 0.9)
+"""Opacity of the heat at scores 0 and 1: where the network sees nothing, the photo stays visible."""
+
+COLOUR_ALPHA = 0.68
+BACKGROUND_LIGHT = 0.55
+"""Background keeps this share of the photo's grey, so that classes stand out and the scene can still be read."""
+
+HATCH_PERIOD, HATCH_LINE = 8, 3
+HATCH_COLOURS = ((232, 232, 238), (92, 92, 104))
+"""Lines and gaps of the hatching that stands for 255."""
+
+EDGE_COLOUR = (255, 255, 255)
+
+
+def fit(photo: np.ndarray, width: int) -> np.ndarray:
+    """Shrink (never enlarge) a photo to at most `width` columns and `2·width` rows.
+
+    `photo`: (H, W, 3) uint8 → (h, w, 3) uint8 of the same shape of picture, h, w ≥ 1.
+    """
+    rows, columns = photo.shape[:2]
+    scale = min(1.0, width / columns, 2 * width / rows)
+    size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
+    if size == (columns, rows):
+        return photo.copy()
+    return np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
+
+
+def fit_label(label: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Nearest neighbour: (H, W) uint8 → (h, w) uint8 for `shape = (h, w, …)`; no new label appears."""
+    return np.asarray(Image.fromarray(label).resize((shape[1], shape[0]), Image.Resampling.NEAREST))
+
+
+def heat_overlay(photo: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Lay a CAM over a photo.
+
+    `photo`: (H, W, 3) uint8; `scores`: (h, w) float in [0, 1] on any grid, brought to the photo's size bilinearly
+    → (H, W, 3) uint8.
+    """
+    rows, columns = photo.shape[:2]
+    grid = Image.fromarray(np.ascontiguousarray(scores, np.float32))
+    score = np.clip(np.asarray(grid.resize((columns, rows), Image.Resampling.BILINEAR)), 0.0, 1.0)[..., None]
+    low, high = HEAT_ALPHA
+    return _blend(_grey(photo), heat_colours()[np.rint(score[..., 0] * 255).astype(np.uint8)], low + (high - low) * score)
+
+
+def label_overlay(photo: np.ndarray, label: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Lay a label map over a photo: classes in colour with a fine edge, background darkened and grey, 255 hatched.
+
+    `photo`: (H, W, 3) uint8; `label`: (H, W) uint8, 0 background, 1..K, 255 ignore; `palette`: (256, 3) uint8
+    → (H, W, 3) uint8.
+    """
+    grey = _grey(photo)
+    picture = _blend(grey, palette[label], COLOUR_ALPHA)
+    background = label == 0
+    picture[background] = np.rint(grey[background] * BACKGROUND_LIGHT).astype(np.uint8)
+    picture[edges(label)] = EDGE_COLOUR
+    ignored = label == IGNORE
+    picture[ignored] = np.where(hatching(label.shape)[..., None], *np.asarray(HATCH_COLOURS, np.uint8))[ignored]
+    return picture
+
+
+def hatching(shape: tuple[int, ...]) -> np.ndarray:
+    """(H, W) bool: True on diagonal lines, the same wherever the label lies."""
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    return np.asarray((rows + columns) % HATCH_PERIOD < HATCH_LINE)
+
+
+def edges(label: np.ndarray) -> np.ndarray:
+    """(H, W) bool: pixels of a class (not background, not 255) that touch another label above, below, left or right."""
+    edge = np.zeros(label.shape, bool)
+    across, down = label[:, 1:] != label[:, :-1], label[1:] != label[:-1]
+    edge[:, 1:] |= across
+    edge[:, :-1] |= across
+    edge[1:] |= down
+    edge[:-1] |= down
+    return np.asarray(edge & (label != 0) & (label != IGNORE))
+
+
+def heat_colours() -> np.ndarray:
+    """(256, 3) uint8: colour of the scores 0/255 … 255/255."""
+    places = np.linspace(0, 255, len(HEAT_STOPS))
+    channels = [np.interp(np.arange(256), places, channel) for channel in zip(*HEAT_STOPS, strict=True)]
+    return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
+
+
+def css_colour(colour: tuple[int, ...] | np.ndarray) -> str:
+    """(3,) values 0..255 → ``#rrggbb``."""
+    red, green, blue = (int(value) for value in colour)
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def _grey(photo: np.ndarray) -> np.ndarray:
+    # ITU-R BT.601, as Pillow's own conversion; kept as three channels, so that colours can be laid over it.
+    return np.rint(photo @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)[..., None].repeat(3, axis=-1)
+
+
+def _blend(below: np.ndarray, above: np.ndarray, alpha: float | np.ndarray) -> np.ndarray:
+    return np.asarray(np.rint(below * (1.0 - alpha) + above * alpha).astype(np.uint8))

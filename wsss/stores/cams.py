@@ -1,0 +1,62 @@
+"""Class activation maps of the present classes of each photo, at network stride."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import h5py
+import numpy as np
+
+from wsss.core.errors import IntegrityError
+from wsss.data.ids import encode_id
+from wsss.stores.shards import Store
+
+FORMAT = "wsss.cams"
+
+
+@dataclass(frozen=True)
+class Cams:
+    """CAMs of one photo.
+
+    `scores`: (P, h, w) float32 in [0, 1], each map divided by its maximum; `peaks`: (P,) float32, those maxima (the scale
+    the network gave); `classes`: (P,) int64 class ids 1..K, ascending; `size`: (H, W) of the photo. P may be 0.
+    """
+
+    scores: np.ndarray
+    peaks: np.ndarray
+    classes: np.ndarray
+    size: tuple[int, int]
+
+
+def put_cams(file: h5py.File, name: str, cams: Cams) -> None:
+    """Write one photo's CAMs as ``/<id>/{scores,peaks,classes,size}``; scores are kept as float16."""
+    if not (np.isfinite(cams.scores).all() and np.isfinite(cams.peaks).all()):
+        raise IntegrityError(f"CAM of {name!r}", "not finite (NaN or Inf)", "check the checkpoint, and the learning rate it was trained with")
+    group = file.create_group(encode_id(name))
+    group.attrs.update({"NX_class": "NXdata", "signal": "scores", "id": name})
+    group.create_dataset("scores", data=cams.scores.astype(np.float16), **_compression(cams.scores))
+    group.create_dataset("peaks", data=cams.peaks.astype(np.float32))
+    group.create_dataset("classes", data=cams.classes.astype(np.uint8))
+    group.create_dataset("size", data=np.asarray(cams.size, np.int32))
+
+
+class CamStore(Store):
+    """The store that the `cams` stage writes."""
+
+    format = FORMAT
+    stage = "cams"
+
+    def read(self, name: str) -> Cams:
+        """CAMs of photo `name`. Raises `IntegrityError` if they hold NaN."""
+        scores = self.array(name, "scores").astype(np.float32)
+        if not np.isfinite(scores).all():
+            raise IntegrityError(self.path / self.shard_name(name), f"CAM of {name!r} is not finite", "run the cams stage again")
+        height, width = self.array(name, "size").tolist()
+        return Cams(scores, self.array(name, "peaks"), self.array(name, "classes").astype(np.int64), (height, width))
+
+
+def _compression(array: np.ndarray) -> dict[str, object]:
+    if array.size == 0:
+        return {}
+    # One chunk a photo: read whole, checked whole. Shuffled bytes of a smooth float16 map compress by a further third.
+    return {"chunks": array.shape, "fletcher32": True, "shuffle": True, "compression": "gzip", "compression_opts": 4}

@@ -1,0 +1,89 @@
+"""Opening HDF5 files that may come from anywhere, read-only, and refusing what could reach outside the file.
+
+h5py follows external links and external storage to any file that the user can read, and a virtual or over-declared
+data set can claim any size; none of them has a place in our artifacts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from wsss.core.errors import IntegrityError, UserError
+
+MAX_EXPANSION = 1000
+"""A data set may declare at most this many times the bytes that are stored for it."""
+
+
+def open_checked(path: Path, file_format: str, version: int, remedy: str) -> h5py.File:
+    """Open `path` read-only if it is a `file_format` file of this version and holds only plain local data.
+
+    Raises `UserError` if it is missing, `IntegrityError` (with `remedy` as the fix) for anything else.
+    """
+    if not path.is_file():
+        raise UserError(path, "no such file", remedy)
+    try:
+        file = h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise IntegrityError(path, f"not a readable HDF5 file ({_first_line(error)})", remedy) from error
+    try:
+        found = (file.attrs.get("format"), file.attrs.get("version"))
+        if found != (file_format, version):
+            raise IntegrityError(
+                path, f"found format {found[0]!r} version {found[1]}, expected {file_format!r} version {version}", remedy
+            )
+        _refuse_foreign(path, file, remedy)
+    except OSError as error:
+        file.close()
+        raise IntegrityError(path, f"damaged ({_first_line(error)})", remedy) from error
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def read_array(group: h5py.Group, name: str, remedy: str) -> np.ndarray:
+    """Read one data set whole; a checksum failure or a missing name becomes an `IntegrityError`."""
+    try:
+        return np.asarray(group[name][()])
+    except (OSError, KeyError, RuntimeError) as error:
+        raise IntegrityError(group.file.filename, f"{group.name}/{name} is damaged or missing ({_first_line(error)})", remedy) from error
+
+
+def _refuse_foreign(path: Path, file: h5py.File, remedy: str) -> None:
+    pending: list[h5py.Group] = [file]
+    while pending:
+        group = pending.pop()
+        for name in group:
+            place = f"{group.name.rstrip('/')}/{name}"
+            link = group.get(name, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                raise IntegrityError(path, f"{place} is a {type(link).__name__}; links are refused", remedy)
+            item = group[name]
+            if isinstance(item, h5py.Group):
+                pending.append(item)
+                continue
+            if not isinstance(item, h5py.Dataset):
+                raise IntegrityError(path, f"{place} is a named type; only arrays are accepted", remedy)
+            reason = _foreign(item)
+            if reason:
+                raise IntegrityError(path, f"{place} {reason}", remedy)
+
+
+def _foreign(item: h5py.Dataset) -> str:
+    if item.external:
+        return "stores its data in another file; external storage is refused"
+    if item.is_virtual:
+        return "is a virtual data set; these are refused"
+    if item.dtype.hasobject or h5py.check_vlen_dtype(item.dtype) or item.dtype.kind not in "biufS":
+        return f"has type {item.dtype}; only plain numbers are accepted"
+    stored = item.id.get_storage_size()
+    if item.nbytes > MAX_EXPANSION * max(stored, 1024):
+        return f"declares {item.nbytes} bytes but stores {stored}"
+    return ""
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip("'\"").splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,51 @@
+"""Label maps with confidence: pseudo-labels and predictions."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+
+from wsss.data.ids import encode_id
+from wsss.stores.shards import Store
+
+PSEUDO_FORMAT = "wsss.pseudo"
+PREDICTIONS_FORMAT = "wsss.predictions"
+
+
+def put_labels(file: h5py.File, name: str, label: np.ndarray, confidence: np.ndarray, **others: np.ndarray) -> None:
+    """Write ``/<id>/label``, ``/<id>/confidence`` and, by name, `others`: earlier versions of the label.
+
+    Labels: (H, W) uint8, 0..K and 255 = ignore; `confidence`: (H, W) float in [0, 1], kept in 255 steps.
+    """
+    group = file.create_group(encode_id(name))
+    group.attrs.update({"NX_class": "NXdata", "signal": "label", "id": name})
+    steps = np.rint(np.clip(confidence, 0.0, 1.0) * 255).astype(np.uint8)
+    for field, data in {"label": label, "confidence": steps, **others}.items():
+        group.create_dataset(field, data=data.astype(np.uint8), chunks=data.shape, fletcher32=True, compression="gzip", compression_opts=4)
+
+
+class LabelStore(Store):
+    """Read access to label maps."""
+
+    def label(self, name: str, version: str = "label") -> np.ndarray:
+        """(H, W) uint8: 0 background, 1..K classes, 255 ignore. `version` names an earlier one, as it was written."""
+        return np.asarray(self.array(name, version))
+
+    def confidence(self, name: str) -> np.ndarray:
+        """(H, W) float32 in [0, 1]: how sure the label is."""
+        return self.array(name, "confidence").astype(np.float32) / 255.0
+
+
+class PseudoStore(LabelStore):
+    """The store that the `correct` stage writes."""
+
+    format = PSEUDO_FORMAT
+    stage = "correct"
+
+
+class PredictionStore(LabelStore):
+    """The store that the `evaluate` stage writes."""
+
+    format = PREDICTIONS_FORMAT
+    stage = "evaluate"
+

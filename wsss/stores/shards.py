@@ -1,0 +1,183 @@
+"""Results for many photos in a few HDF5 files, written so that a killed stage loses at most the shard in work.
+
+A store is a folder of shards (`00000.h5`, …) and an `index.json` with each shard's checksum and ids. Boundaries are
+fixed by the sorted ids, never by the number of workers, so any number of workers writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import h5py
+
+from wsss.core.atomic import atomic_file, replace_dir, sha256_file, write_text
+from wsss.core.errors import IntegrityError, UserError
+from wsss.core.executor import make_executor, run_tasks, stop_workers
+from wsss.core.log import Progress, warn
+from wsss.core.stage import STORE_INDEX, Stage
+from wsss.data.ids import encode_id
+from wsss.stores.hdf5 import open_checked, read_array
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A run of ids that lie in one file."""
+
+    name: str
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StoreMeta:
+    """What every shard of a store says about itself: format, class names, attributes, and what it was made of."""
+
+    format: str
+    classes: tuple[str, ...]
+    fingerprint: str
+    attributes: Mapping[str, int | float | str]
+
+
+Task = Callable[..., None]
+"""``task(path, shard, meta, *arguments)`` writes one shard through `shard_writer`."""
+
+
+def plan_shards(ids: Sequence[str], size: int) -> list[Shard]:
+    """Cut the sorted ids into shards of `size`."""
+    ordered = sorted(ids)
+    return [Shard(f"{n:05}.h5", tuple(ordered[start : start + size])) for n, start in enumerate(range(0, len(ordered), size))]
+
+
+@contextmanager
+def shard_writer(path: Path, shard: Shard, meta: StoreMeta) -> Iterator[h5py.File]:
+    """Give an HDF5 file to fill; it appears at `path` only after it has been closed, re-opened and verified."""
+    with atomic_file(path, verify=lambda written: verify_shard(written, shard, meta)) as temporary:
+        with h5py.File(temporary, "w", libver="v110") as file:
+            file.attrs.update({"format": meta.format, "version": VERSION, "params_hash": meta.fingerprint})
+            file.attrs.update(meta.attributes)
+            file.attrs["classes"] = json.dumps(meta.classes, ensure_ascii=False)
+            # NeXus attributes: viewers (h5web, HDFView) open the first photo as a heat map.
+            file.attrs["NX_class"] = "NXroot"
+            file.attrs["default"] = encode_id(shard.ids[0])
+            yield file
+
+
+def verify_shard(path: Path, shard: Shard, meta: StoreMeta) -> None:
+    """Read every byte of a shard back (HDF5 checks the Fletcher sums). Raises `IntegrityError`."""
+    remedy = f"delete {path} and run the stage again"
+    with open_checked(path, meta.format, VERSION, remedy) as file:
+        if file.attrs.get("params_hash") != meta.fingerprint:
+            raise IntegrityError(path, "made with other settings, inputs or code", remedy)
+        if sorted(file) != sorted(encode_id(name) for name in shard.ids):
+            raise IntegrityError(path, f"holds {len(file)} photos that differ from the {len(shard.ids)} expected", remedy)
+        for group in file.values():
+            for name in group:
+                read_array(group, name, remedy)
+
+
+def write_store(
+    stage: Stage, out: Path, meta: StoreMeta, shards: Sequence[Shard], task: Task, arguments: tuple[Any, ...], in_process: bool = False
+) -> None:
+    """Run `task` for every shard that is not finished yet, then publish all of them as the store `out`."""
+    folder = stage.scratch / "store"
+    todo = [shard for shard in shards if not _finished(folder / shard.name, shard, meta)]
+    done = sum(len(shard.ids) for shard in shards) - sum(len(shard.ids) for shard in todo)
+    executor = make_executor(in_process or len(todo) == 1)
+    jobs = ((folder / shard.name, shard, meta, *arguments) for shard in todo)
+    with Progress(stage.name, done + sum(len(shard.ids) for shard in todo), "photos", done) as progress:
+        for number, _ in run_tasks(executor, task, jobs):
+            progress.advance(len(todo[number].ids))
+    stop_workers(executor)
+    index = {
+        "format": meta.format,
+        "version": VERSION,
+        "params_hash": meta.fingerprint,
+        "classes": meta.classes,
+        **meta.attributes,
+        "shards": [{"name": s.name, "sha256": sha256_file(folder / s.name), "ids": s.ids} for s in shards],
+    }
+    write_text(folder / STORE_INDEX, json.dumps(index, ensure_ascii=False, indent=1) + "\n")
+    replace_dir(folder, out)
+
+
+def _finished(path: Path, shard: Shard, meta: StoreMeta) -> bool:
+    if not path.exists():
+        return False
+    try:
+        verify_shard(path, shard, meta)
+    except IntegrityError as error:
+        warn(error.where, error.what, "none needed: the shard is made again")
+        path.unlink()
+        return False
+    return True
+
+
+class Store:
+    """Read access to a store by photo id. Files are opened when first asked for, once per process."""
+
+    format: ClassVar[str]
+    stage: ClassVar[str]
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._remedy = f"make it again: dvc repro -f -s {self.stage}"
+        index = self._read_index()
+        self.classes: tuple[str, ...] = tuple(index["classes"])
+        self.attributes: dict[str, Any] = {k: v for k, v in index.items() if k not in ("shards", "classes")}
+        self._shard_of = {name: shard["name"] for shard in index["shards"] for name in shard["ids"]}
+        self._files: dict[str, h5py.File] = {}
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """All photo ids, sorted."""
+        return tuple(sorted(self._shard_of))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._shard_of
+
+    def shard_name(self, name: str) -> str:
+        """File name of the shard that holds photo `name`."""
+        return str(self._shard_of[name])
+
+    def expect_classes(self, classes: Sequence[str]) -> None:
+        """Raise `IntegrityError` if the store was made for another class list."""
+        if self.classes != tuple(classes):
+            missing, extra = set(classes) - set(self.classes), set(self.classes) - set(classes)
+            raise IntegrityError(
+                self.path, f"other class list (missing {sorted(missing)}, extra {sorted(extra)}, or another order)", self._remedy
+            )
+
+    def array(self, name: str, field: str) -> Any:
+        """Array `field` of photo `name`; `UserError` for an unknown id, `IntegrityError` for damage."""
+        if name not in self._shard_of:
+            raise UserError(self.path, f"no photo {name!r} in this store", self._remedy)
+        shard = self.shard_name(name)
+        if shard not in self._files:
+            self._files[shard] = open_checked(self.path / shard, self.format, VERSION, self._remedy)
+        key = encode_id(name)
+        if key not in self._files[shard]:
+            raise IntegrityError(self.path / shard, f"photo {name!r} is missing", self._remedy)
+        return read_array(self._files[shard][key], field, self._remedy)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Open files do not travel to worker processes; each opens its own.
+        return {**self.__dict__, "_files": {}}
+
+    def _read_index(self) -> dict[str, Any]:
+        path = self.path / STORE_INDEX
+        if not path.is_file():
+            raise UserError(path, "no such file", f"run the stage that writes it: dvc repro {self.stage}")
+        try:
+            index = json.loads(path.read_text(encoding="utf-8"))
+            found = (index["format"], index["version"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise IntegrityError(path, "not the index of a store", self._remedy) from error
+        if found != (self.format, VERSION):
+            raise IntegrityError(path, f"found {found[0]!r} version {found[1]}, expected {self.format!r} version {VERSION}", self._remedy)
+        return dict(index)

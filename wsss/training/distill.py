@@ -1,0 +1,68 @@
+"""Training of the student on pseudo-labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from wsss.core.params import Settings
+from wsss.core.stage import Stage
+from wsss.data.datasets import Batch, LabelSource, Photos, PseudoImages
+from wsss.data.index import Index
+from wsss.data.transforms import AugmentSettings
+from wsss.losses.segmentation import balanced_cross_entropy
+from wsss.losses.term import Term
+from wsss.models.backbones.base import freeze_batch_norm
+from wsss.models.backbones.registry import BackboneSettings, weights_source
+from wsss.models.checkpoint import NetworkCard, build_network, save_network
+from wsss.training.loop import History, fit
+from wsss.training.schedule import OptimSettings
+
+
+class DistillSettings(Settings):
+    """Section `distill` of params.yaml."""
+
+    backbone: BackboneSettings
+    channels: int = Field(ge=16, multiple_of=16, description="width of the student's head")
+    dropout: float = Field(ge=0, lt=1)
+    freeze_bn: bool = Field(description="keep BatchNorm statistics and affine of the pretrained backbone as they are")
+    confidence_weights: bool = Field(description="weigh each pixel by the confidence of its pseudo-label")
+    augment: AugmentSettings
+    optim: OptimSettings
+
+
+class FollowLabels:
+    """One step: cross-entropy against pseudo-labels, background and foreground balanced."""
+
+    weights = {"seg_background": 1.0, "seg_foreground": 1.0}  # noqa: RUF012
+
+    def __init__(self, network: nn.Module, confidence_weights: bool) -> None:
+        self.network, self.confidence_weights = network, confidence_weights
+
+    def terms(self, network: nn.Module, batch: Batch) -> dict[str, Term]:  # noqa: D102
+        confidence = batch["confidence"].float() / 255.0
+        if not self.confidence_weights:
+            confidence = torch.ones_like(confidence)
+        background, foreground = balanced_cross_entropy(network(batch["image"]), batch["label"], confidence)
+        return {"seg_background": background, "seg_foreground": foreground}
+
+
+def distill(
+    stage: Stage, index: Index, photos: Photos, labels: LabelSource, seed: int, settings: DistillSettings, out: Path
+) -> History:
+    """Train the student on the pseudo-labels of `photos` and write it to `out`. Returns the history."""
+    torch.manual_seed(seed)
+    shape = {"channels": settings.channels, "dropout": settings.dropout}
+    card = NetworkCard("student", settings.backbone, shape, index.classes, weights_source(settings.backbone))
+    network = build_network(card, load_weights=True)
+    if settings.freeze_bn:
+        freeze_batch_norm(network.backbone)
+    dataset = PseudoImages(photos, labels, seed, settings.augment)
+    ids = [record.id for record in photos.records]
+    task = FollowLabels(network, settings.confidence_weights)
+    history = fit(task, dataset, ids, seed, settings.optim, stage.scratch, stage.name)
+    save_network(out, network, card)
+    return history

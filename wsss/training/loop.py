@@ -1,0 +1,172 @@
+"""The training loop: batches in, one step each, a row of history an epoch, checkpoints between.
+
+One loop serves every network of the project: a `Task` says what one step computes. Lightning Fabric runs the same code
+on one CPU, one GPU or many processes.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+from torch.utils.data import DataLoader
+
+from wsss.core.device import checkpoint_seconds, device, workers
+from wsss.core.errors import InterruptedStage, UserError
+from wsss.core.interrupt import check_stop, stop_requested
+from wsss.core.log import Progress
+from wsss.data.datasets import Batch
+from wsss.data.sampling import BatchSampler, Plan
+from wsss.losses.term import Term
+from wsss.training.resume import Progressed, load_training, save_training
+from wsss.training.schedule import OptimSettings, learning_rate
+
+History = list[dict[str, float]]
+
+
+class Task(Protocol):
+    """What one step computes."""
+
+    network: nn.Module
+    weights: Mapping[str, float]
+    """Weight of each loss term by name; also the order of the history's columns."""
+
+    def terms(self, network: nn.Module, batch: Batch) -> dict[str, Term]:
+        """The loss terms of one batch. `batch["image"]` is (N, 3, H, W) float 0..255 on the device."""
+
+
+def make_fabric(precision: str) -> Fabric:
+    """One process on the device of `WSSS_DEVICE`, or one of many where `torchrun` or SLURM started several."""
+    world, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    where = device()
+    devices: Any = local if world > 1 or where.type == "cpu" else [where.index or 0]
+    return Fabric(
+        accelerator=where.type,
+        devices=devices,
+        num_nodes=max(1, world // local),
+        strategy="ddp" if world > 1 else "auto",
+        precision=precision,  # type: ignore[arg-type]
+    )
+
+
+def fit(task: Task, dataset: Any, ids: list[str], seed: int, settings: OptimSettings, scratch: Path, label: str) -> History:
+    """Train `task.network` in place and return its history, one row an epoch. Continues from a checkpoint in `scratch`.
+
+    `dataset` gives samples by (epoch, number); `ids` name the photos in messages. Raises `InterruptedStage` after a signal
+    (checkpoint written), `UserError` at the first loss that is not finite (last checkpoint kept).
+    """
+    fabric = make_fabric(settings.precision)
+    fabric.launch()
+    plan = Plan(seed, len(ids), settings.batch, settings.epochs)
+    network = task.network.to(memory_format=torch.channels_last)
+    wrapped, optimizer = fabric.setup(network, _optimizer(network, settings))
+    at = load_training(scratch, network, optimizer)
+    sampler = BatchSampler(plan, at.step, fabric.global_rank, fabric.world_size)
+    loader = DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        num_workers=workers(),
+        # spawn: a forked worker would inherit torch's thread pool and open HDF5 files in an unknown state.
+        multiprocessing_context="spawn" if workers() else None,
+        pin_memory=fabric.device.type == "cuda",
+    )
+    wrapped.train()
+    # With fp16 the gradient is scaled, and an overflow now and then is how the scaler finds its scale.
+    checked = {"loss", *task.weights} | (set() if settings.precision == "16-mixed" else {"grad_norm"})
+    last_saved = time.monotonic()
+
+    def save() -> None:
+        if fabric.is_global_zero:
+            save_training(scratch, network, optimizer, at)
+        fabric.barrier()
+
+    with Progress(label, plan.steps, "steps", at.step) as progress:
+        for batch in loader:
+            rate = learning_rate(at.step, plan.steps, 1.0, settings.power, settings.warmup_steps)
+            for group in optimizer.param_groups:
+                group["lr"] = group["base_lr"] * rate
+            # Dropout's numbers are keyed by the step: a resumed run draws what an undisturbed one would have drawn.
+            torch.manual_seed(hash((seed, at.step, fabric.global_rank)) % 2**63)
+            values = _step(fabric, task, wrapped, optimizer, batch)
+            if not all(math.isfinite(value) for name, value in values.items() if name in checked):
+                raise _not_finite(label, plan, at.step, settings.lr * rate, values, ids)
+            at.step += 1
+            for name, value in values.items():
+                at.sums[name] = at.sums.get(name, 0.0) + value
+            if at.step % plan.steps_per_epoch == 0:
+                means = {name: total / plan.steps_per_epoch for name, total in at.sums.items()}
+                at.history.append({"epoch": at.step // plan.steps_per_epoch, "lr": settings.lr * rate, **means})
+                at.sums = {}
+            progress.advance(note=f"loss {values['loss']:.3f}")
+            if _any_process(fabric, stop_requested()):
+                save()
+                check_stop()
+                raise InterruptedStage("another process", "stopped; checkpoint is kept", "run the same command again to continue")
+            if _any_process(fabric, time.monotonic() - last_saved > checkpoint_seconds()):
+                save()
+                last_saved = time.monotonic()
+    return at.history
+
+
+def _step(fabric: Fabric, task: Task, network: Any, optimizer: Any, batch: Batch) -> dict[str, float]:
+    """One update; returns the values of the loss, its terms, and the norm of the gradient."""
+    batch = {name: tensor.to(fabric.device, non_blocking=True) for name, tensor in batch.items()}
+    batch["image"] = batch["image"].float().contiguous(memory_format=torch.channels_last)
+    terms = task.terms(network, batch)
+    weights = torch.stack([terms[name].weight.detach().float() for name in task.weights])
+    if fabric.world_size > 1:
+        weights = fabric.all_reduce(weights, reduce_op="sum")  # type: ignore[assignment]
+    # DDP averages gradients over processes; the losses are sums over one common weight, hence the factor.
+    shares = [
+        task.weights[name] * terms[name].total * fabric.world_size / weight.clamp_min(torch.finfo(weight.dtype).tiny)
+        for name, weight in zip(task.weights, weights, strict=True)
+    ]
+    loss = torch.stack(shares).sum()
+    optimizer.zero_grad()
+    fabric.backward(loss)
+    norm = torch.nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
+    optimizer.step()
+    values = torch.stack([loss.detach(), *(share.detach() for share in shares)])
+    if fabric.world_size > 1:
+        values = fabric.all_reduce(values, reduce_op="mean")  # type: ignore[assignment]
+    row = dict(zip(["loss", *task.weights], values.tolist(), strict=True))
+    return row | {"grad_norm": float(norm)}
+
+
+def _optimizer(network: nn.Module, settings: OptimSettings) -> torch.optim.SGD:
+    """Backbone at the base rate, new layers faster; no weight decay on biases and normalisation."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            rate = settings.lr * (1.0 if name.startswith("backbone.") else settings.head_lr_factor)
+            decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((rate, decay), []).append(parameter)
+    return torch.optim.SGD(
+        [{"params": params, "lr": rate, "base_lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()],
+        momentum=settings.momentum,
+        nesterov=settings.momentum > 0,
+    )
+
+
+def _any_process(fabric: Fabric, flag: bool) -> bool:
+    if fabric.world_size == 1:
+        return flag
+    return bool(fabric.all_reduce(torch.tensor(float(flag), device=fabric.device), reduce_op="sum"))
+
+
+def _not_finite(label: str, plan: Plan, step: int, rate: float, values: Mapping[str, float], ids: list[str]) -> UserError:
+    epoch, photos = plan.batch_at(step)
+    bad = ", ".join(name for name, value in values.items() if not math.isfinite(value))
+    shown = ", ".join(ids[number] for number in photos[:8])
+    return UserError(
+        f"{label} step {step + 1} (epoch {epoch + 1})",
+        f"{bad} not finite at learning rate {rate:.3g}, photos {shown}",
+        f"lower {label}.optim.lr; the last good checkpoint is kept in the scratch folder",
+    )
