@@ -60,17 +60,35 @@ def atomic_dir(path: Path) -> Iterator[Path]:
 
 
 def replace_dir(source: Path, path: Path) -> None:
-    """Move directory `source` to `path` (any file system), replacing a directory that is there."""
+    """Move directory `source` to `path` (any file system), replacing a directory that is there.
+
+    `source` is whole until `path` is: a run that is killed in between finds all of its work again.
+    """
     with explained_os_errors(path):
         if path.exists() and not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "is a file", str(path))
         path.parent.mkdir(parents=True, exist_ok=True)
-        staged = path.with_name(f".{path.name}.{os.getpid()}.new")
-        shutil.rmtree(staged, ignore_errors=True)
-        shutil.move(source, staged)
-        shutil.rmtree(path, ignore_errors=True)
-        staged.rename(path)
-        _fsync(path.parent)
+        staged, old = (path.with_name(f".{path.name}.{os.getpid()}.{kind}") for kind in ("new", "old"))
+        for left_behind in (staged, old):
+            shutil.rmtree(left_behind, ignore_errors=True)
+        near = source.stat().st_dev == path.parent.stat().st_dev
+        try:
+            if not near:
+                _copy_tree(source, staged)
+            if path.exists():
+                path.rename(old)
+            try:
+                (source if near else staged).rename(path)
+            except OSError:
+                if old.exists():
+                    old.rename(path)
+                raise
+            _fsync(path.parent)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+        if not near:
+            shutil.rmtree(source)
 
 
 @contextmanager
@@ -99,6 +117,17 @@ def sha256_file(path: Path) -> str:
     """Hex digest of a file's bytes."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    # shutil.copytree would report a full disk as mere text, without its number.
+    target.mkdir()
+    for item in source.iterdir():
+        if item.is_dir():
+            _copy_tree(item, target / item.name)
+        else:
+            shutil.copy2(item, target / item.name)
+            _fsync(target / item.name)
 
 
 def _existing_parent(path: Path) -> Path:

@@ -48,6 +48,8 @@ def set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
     # oneDNN and OpenMP choose algorithms by load otherwise; on a GPU some backward passes have no deterministic form.
     torch.use_deterministic_algorithms(device().type == "cpu")
+    # That mode also fills every new tensor with NaN, to make reads of unwritten memory visible: a fifth of the time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def _number(name: str, default: int) -> int:

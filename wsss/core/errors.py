@@ -55,6 +55,7 @@ class ErrorList(WsssError):
         first = errors[0]
         super().__init__(first.where, first.what, first.fix)
         self.errors = tuple(errors)
+        self.args = (self.errors,)  # what pickle hands to __init__ when a worker raised it
         self.exit_code = first.exit_code
 
     def __str__(self) -> str:

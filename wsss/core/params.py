@@ -6,6 +6,8 @@ declares its settings as a `Settings` class beside itself; a stage composes the 
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,18 +15,22 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from wsss.core.errors import UserError, did_you_mean, raise_all
 
 SECTIONS = ("seed", "compute", "dataset", "demo", "pretrain", "cams", "correct", "distill", "evaluate", "gallery")
 """Every top-level key of params.yaml. Anything else is an error."""
 
+MAX_VALUES = 10_000
+
 
 class Settings(BaseModel):
     """Base of all settings: immutable, no unknown keys, no silent conversion of types."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=()
+    )
 
 
 T = TypeVar("T", bound=Settings)
@@ -44,7 +50,11 @@ def load(path: Path, model: type[T]) -> T:
     ]
     chosen = CommentedMap((key, value) for key, value in document.items() if key in wanted)
     try:
-        settings = model.model_validate(_plain(chosen))
+        plain = _plain(chosen, itertools.count())
+    except RecursionError as error:
+        raise UserError(path, f"more than {MAX_VALUES} values, or an alias inside itself", "write the values out") from error
+    try:
+        settings = model.model_validate(plain)
     except ValidationError as invalid:
         errors += [_explain(path, document, model, problem) for problem in invalid.errors()]
         settings = None
@@ -59,6 +69,8 @@ def _read_yaml(path: Path) -> CommentedMap:
         document = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(path, "no such file", fix_empty) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(path, f"cannot be read ({error})", fix_empty) from error
     except DuplicateKeyError as error:
         line = error.problem_mark.line + 1
         key = str(error.problem).split('"')[1] if '"' in str(error.problem) else "?"
@@ -66,18 +78,22 @@ def _read_yaml(path: Path) -> CommentedMap:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise UserError(f"{path}:{mark.line + 1 if mark else 1}", f"not valid YAML: {error.problem}", "mend the line") from error
+    except YAMLError as error:
+        raise UserError(path, f"not valid YAML: {str(error).splitlines()[0]}", "mend the file") from error
     if not isinstance(document, CommentedMap) or not document:
-        found = "an empty file" if document is None else type(document).__name__
+        found = "an empty file" if not document else "a list" if isinstance(document, list) else "a single value"
         raise UserError(path, f"no settings (found {found}, expected sections {', '.join(SECTIONS)})", fix_empty)
     return document
 
 
-def _plain(node: Any) -> Any:
+def _plain(node: Any, count: Iterator[int]) -> Any:
     """ruamel's containers and scalar types → Python's, so that strict validation sees plain types."""
+    if next(count) > MAX_VALUES:  # aliases of aliases make millions of a few lines
+        raise RecursionError
     if isinstance(node, dict):
-        return {str(key): _plain(value) for key, value in node.items()}
+        return {str(key): _plain(value, count) for key, value in node.items()}
     if isinstance(node, list):
-        return tuple(_plain(value) for value in node)
+        return tuple(_plain(value, count) for value in node)
     for kind in (bool, int, float, str):
         if isinstance(node, kind):
             return kind(node)

@@ -16,7 +16,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -58,9 +58,12 @@ def open_stage(name: str, settings: Mapping[str, Any], inputs: Sequence[Path]) -
     scratch = scratch_root() / name / fingerprint
     with explained_os_errors(scratch):
         scratch.mkdir(parents=True, exist_ok=True)
-    with _locked(scratch.with_suffix(".lock")), catch_signals():
+    # Of the processes of one training (`torchrun`), the first holds the lock for all.
+    leads = os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
+    with _locked(scratch.with_suffix(".lock")) if leads else nullcontext(), catch_signals():
         yield Stage(name, fingerprint, scratch)
-        shutil.rmtree(scratch, ignore_errors=True)
+        if leads:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def make_fingerprint(name: str, settings: Mapping[str, Any], inputs: Sequence[Path]) -> str:
@@ -81,12 +84,15 @@ def loaded_code() -> list[Path]:
 
     The wiring test holds `dvc.yaml`'s code dependencies to this same list.
     """
-    files = [
-        Path(module.__file__)
-        for name, module in list(sys.modules.items())
-        if name.split(".")[0] in ("wsss", "pipeline") and not name.startswith("wsss.core") and getattr(module, "__file__", None)
-    ]
-    return sorted(path for path in files if path.name != "__init__.py")
+    files: dict[str, Path] = {}
+    for loaded_as, module in list(sys.modules.items()):
+        # `python -m pipeline.x` loads x as `__main__`; its spec knows its name.
+        name = module.__spec__.name if getattr(module, "__spec__", None) else loaded_as
+        ours = name.split(".")[0] in ("wsss", "pipeline") and not name.startswith("wsss.core")
+        if ours and getattr(module, "__file__", None):
+            files[name] = Path(module.__file__)
+    # By name and not by path: where the code lies is no part of what it does.
+    return [files[name] for name in sorted(files) if files[name].name != "__init__.py"]
 
 
 def hash_input(path: Path) -> str:

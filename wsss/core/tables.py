@@ -28,4 +28,4 @@ def yes_no(flag: bool) -> str:
 
 
 def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else f"{value:.6g}"
+    return str(int(value)) if float(value).is_integer() else f"{value:.6g}"

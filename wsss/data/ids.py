@@ -1,4 +1,4 @@
-"""Names of photos: NFC-normalised relative POSIX paths without extension, safe as HDF5 keys and as file names."""
+"""Names of photos: NFC-normalised relative POSIX paths without extension, and how to write them safely."""
 
 from __future__ import annotations
 
@@ -14,23 +14,32 @@ PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", "
 """Extensions of files that are read; the content decides what they are."""
 
 FILE_NAME_BYTES = 200
-"""Longest file name made of an id: 255 is the usual limit, and an atomic writer adds its own prefix and suffix."""
+"""Longest file name made of an id: 255 is the usual limit, and atomic writers add a prefix and a suffix."""
 
 _DRIVE = re.compile(r"^[A-Za-z]:")
-_REFUSED = {"Cc": "a control character", "Cs": "bytes that are not UTF-8", "Zl": "a line separator", "Zp": "a line separator"}
+_REFUSED = {
+    "Cc": "a control character",
+    "Cs": "bytes that are not UTF-8",
+    "Zl": "a line separator",
+    "Zp": "a line separator",
+}
 
 
 def clean_id(path: str, where: str | Path) -> str:
     """Id of the photo at relative `path` (with or without extension): ``./cows/Kuh 1.JPG`` → ``cows/Kuh 1``.
 
-    Raises `UserError` at `where` if the path is empty, absolute, has a drive letter, leaves its folder by ``..``, or
-    holds control characters or bytes that are not UTF-8.
+    Raises `UserError` at `where` if the path is empty, absolute, has a drive letter, leaves its folder by
+    ``..``, or holds control characters or bytes that are not UTF-8.
     """
     refused = sorted({_REFUSED[kind] for kind in map(unicodedata.category, path) if kind in _REFUSED})
     if refused:
         raise UserError(where, f"the name {path!r} holds {' and '.join(refused)}", "rename the photo")
     if path.startswith(("/", "\\")) or _DRIVE.match(path):
-        raise UserError(where, f"{path!r} is an absolute path, expected one below the data set's folder", "make it relative")
+        raise UserError(
+            where,
+            f"{path!r} is an absolute path, expected one below the data set's folder",
+            "make it relative",
+        )
     if ".." in re.split(r"[/\\]", path):
         raise UserError(where, f"{path!r} leaves the data set's folder", "name a photo below that folder")
     pure = PurePosixPath(unicodedata.normalize("NFC", path))
@@ -42,7 +51,7 @@ def clean_id(path: str, where: str | Path) -> str:
 
 
 def encode_id(name: str) -> str:
-    """Percent-encode an id: ASCII letters, digits and ``_.-~`` stay. Reversed by `decode_id`; an HDF5 key of any length."""
+    """Percent-encode an id, for an HDF5 key; ASCII letters, digits and ``_.-~`` stay. See `decode_id`."""
     return quote(name, safe="")
 
 
@@ -52,7 +61,7 @@ def decode_id(key: str) -> str:
 
 
 def file_name(name: str, suffix: str) -> str:
-    """A file name (without folders) for an id: encoded, or a readable beginning and a hash where that is too long."""
+    """A file name for an id: encoded, or its beginning and a hash where that would be too long."""
     encoded = encode_id(name)
     if len(encoded) + len(suffix) <= FILE_NAME_BYTES:
         return encoded + suffix

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from wsss.core.params import Settings
 from wsss.data.index import IGNORE
@@ -19,7 +19,7 @@ class AugmentSettings(Settings):
     """Random scale, flip, crop and colour jitter of training samples."""
 
     crop: int = Field(ge=16, le=4096, description="side of the square crop, pixels")
-    scale: tuple[float, float] = Field(description="range of the random scale, relative to the photo")
+    scale: tuple[PositiveFloat, PositiveFloat] = Field(description="range of the random scale, relative to the photo")
     flip: bool = Field(description="mirror half of the samples")
     jitter: float = Field(ge=0, le=0.9, description="brightness, contrast and saturation change by up to ± this share")
 
@@ -81,7 +81,9 @@ def _window(
     height, width = array.shape[:2]
     inside = (max(left, 0.0), max(top, 0.0), min(left + size, float(width)), min(top + size, float(height)))
     ratio = crop / size
-    target_left, target_top = round((inside[0] - left) * ratio), round((inside[1] - top) * ratio)
+    # At least one pixel of a photo however small stays inside the crop.
+    target_left = min(round((inside[0] - left) * ratio), crop - 1)
+    target_top = min(round((inside[1] - top) * ratio), crop - 1)
     target_width = min(max(1, round((inside[2] - inside[0]) * ratio)), crop - target_left)
     target_height = min(max(1, round((inside[3] - inside[1]) * ratio)), crop - target_top)
     part = Image.fromarray(array).resize((target_width, target_height), method, box=inside)

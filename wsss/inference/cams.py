@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from wsss.core.device import device, set_threads
 from wsss.core.interrupt import check_stop
@@ -25,7 +25,7 @@ from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, writ
 class CamsSettings(Settings):
     """Section `cams` of params.yaml."""
 
-    scales: tuple[float, ...] = Field(min_length=1, description="S of Eq (2), relative to the photo")
+    scales: tuple[PositiveFloat, ...] = Field(min_length=1, description="S of Eq (2), relative to the photo")
     flip: bool = Field(description="average with the mirrored photo")
     batch: int = Field(ge=1, description="photos of one size that go through the network together")
     threads: int = Field(ge=1, description="CPU threads of each worker")

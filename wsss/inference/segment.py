@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 from torch.nn import functional as F
 
 from wsss.core.device import device, set_threads
@@ -31,7 +31,7 @@ MIN_PEAK = 0.05
 class SegmentSettings(Settings):
     """How the student is run on whole photos."""
 
-    scales: tuple[float, ...] = Field(min_length=1)
+    scales: tuple[PositiveFloat, ...] = Field(min_length=1)
     flip: bool
     crf: CrfSettings
     batch: int = Field(ge=1, description="photos of one size that go through the network together")

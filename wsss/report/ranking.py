@@ -11,17 +11,23 @@ from wsss.data.index import IGNORE
 BINS = 10
 
 
+def values_of(label: np.ndarray) -> list[int]:
+    """Values that occur in a (H, W) uint8 label, ascending."""
+    return [int(value) for value in np.flatnonzero(np.bincount(label.ravel(), minlength=256))]
+
+
 def class_ious(label: np.ndarray, mask: np.ndarray, classes: int) -> np.ndarray:
     """IoU of each class in one photo.
 
-    `label`, `mask`: (H, W) uint8; `classes`: K+1 → (K+1,) float64 in [0, 1], NaN for a class in neither. Pixels that the
-    mask leaves open (255) do not count; a pixel that only the label leaves open is a miss.
+    `label`, `mask`: (H, W) uint8; `classes`: K+1 → (K+1,) float64 in [0, 1], NaN for a class in neither.
+    Pixels that the mask leaves open (255) do not count; a pixel that only the label leaves open is a miss.
     """
     known = mask != IGNORE
     truth, found = mask[known], label[known]
     hits = np.bincount(truth[truth == found], minlength=256)[:classes]
     either = np.bincount(truth, minlength=256)[:classes] + np.bincount(found, minlength=256)[:classes] - hits
-    return np.divide(hits, either, out=np.full(classes, np.nan), where=either > 0)
+    ious: np.ndarray = np.divide(hits, either, out=np.full(classes, np.nan), where=either > 0)
+    return ious
 
 
 def mean_iou(ious: np.ndarray) -> float | None:
@@ -36,13 +42,16 @@ def coverage(label: np.ndarray) -> float:
 
 
 def worst_and_spread(count: int, shown: int) -> list[int]:
-    """Ranks to show of `count` (0 is the worst): half are the worst, half lie evenly over the rest, the best included."""
+    """Ranks to show of `count` (0 is the worst): half the worst, half spread over the rest, best included."""
     if count <= shown:
         return list(range(count))
     worst = (shown + 1) // 2
     steps = shown - worst
     rest = count - 1 - worst
-    spread = [worst + rest * (step + 1) // steps if steps == 1 else worst + rest * step // (steps - 1) for step in range(steps)]
+    spread = [
+        worst + rest * (step + 1) // steps if steps == 1 else worst + rest * step // (steps - 1)
+        for step in range(steps)
+    ]
     return [*range(worst), *spread]
 
 

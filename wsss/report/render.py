@@ -1,4 +1,4 @@
-"""Pictures from arrays: CAM heat and label maps laid over a photo. Pure functions; nothing given is changed."""
+"""Pictures from arrays: CAMs and label maps laid over a photo. Pure functions; nothing given is changed."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from PIL import Image
 from wsss.data.index import IGNORE
 
 HEAT_STOPS = ((20, 14, 54), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))
-"""Colours at scores 0, ¼, ½, ¾, 1: the perceptually even `inferno`, which keeps its order in grey and for the colour-blind."""
+"""Colours at scores 0, ¼, ½, ¾, 1: `inferno`, ever lighter, so that the order survives in grey."""
 
 HEAT_ALPHA = (0.45, 0.9)
 """Opacity of the heat at scores 0 and 1: where the network sees nothing, the photo stays visible."""
 
 COLOUR_ALPHA = 0.68
-BACKGROUND_LIGHT = 0.55
-"""Background keeps this share of the photo's grey, so that classes stand out and the scene can still be read."""
+BACKGROUND_LIGHT = 0.52
+"""Share of the photo's grey that background and hatching keep: dark, because VOC has a grey class, too."""
 
 HATCH_PERIOD, HATCH_LINE = 8, 3
-HATCH_COLOURS = ((232, 232, 238), (92, 92, 104))
-"""Lines and gaps of the hatching that stands for 255."""
-
+HATCH_COLOUR, HATCH_ALPHA = (236, 236, 242), 0.7
 EDGE_COLOUR = (255, 255, 255)
 
 
@@ -45,29 +43,33 @@ def fit_label(label: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def heat_overlay(photo: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Lay a CAM over a photo.
 
-    `photo`: (H, W, 3) uint8; `scores`: (h, w) float in [0, 1] on any grid, brought to the photo's size bilinearly
-    → (H, W, 3) uint8.
+    `photo`: (H, W, 3) uint8; `scores`: (h, w) float in [0, 1] on any grid, brought to the photo's size
+    bilinearly → (H, W, 3) uint8.
     """
     rows, columns = photo.shape[:2]
     grid = Image.fromarray(np.ascontiguousarray(scores, np.float32))
     score = np.clip(np.asarray(grid.resize((columns, rows), Image.Resampling.BILINEAR)), 0.0, 1.0)[..., None]
     low, high = HEAT_ALPHA
-    return _blend(_grey(photo), heat_colours()[np.rint(score[..., 0] * 255).astype(np.uint8)], low + (high - low) * score)
+    return _blend(
+        _grey(photo),
+        heat_colours()[np.rint(score[..., 0] * 255).astype(np.uint8)],
+        low + (high - low) * score,
+    )
 
 
 def label_overlay(photo: np.ndarray, label: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Lay a label map over a photo: classes in colour with a fine edge, background darkened and grey, 255 hatched.
+    """Lay a label map over a photo: classes in colour with an edge, background dark and grey, 255 hatched.
 
     `photo`: (H, W, 3) uint8; `label`: (H, W) uint8, 0 background, 1..K, 255 ignore; `palette`: (256, 3) uint8
     → (H, W, 3) uint8.
     """
     grey = _grey(photo)
+    ignored, lines = label == IGNORE, hatching(label.shape)
     picture = _blend(grey, palette[label], COLOUR_ALPHA)
-    background = label == 0
-    picture[background] = np.rint(grey[background] * BACKGROUND_LIGHT).astype(np.uint8)
+    dark = (label == 0) | (ignored & ~lines)
+    picture[dark] = np.rint(grey[dark] * BACKGROUND_LIGHT).astype(np.uint8)
+    picture[ignored & lines] = _blend(grey[ignored & lines], np.asarray(HATCH_COLOUR), HATCH_ALPHA)
     picture[edges(label)] = EDGE_COLOUR
-    ignored = label == IGNORE
-    picture[ignored] = np.where(hatching(label.shape)[..., None], *np.asarray(HATCH_COLOURS, np.uint8))[ignored]
     return picture
 
 
@@ -78,7 +80,7 @@ def hatching(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def edges(label: np.ndarray) -> np.ndarray:
-    """(H, W) bool: pixels of a class (not background, not 255) that touch another label above, below, left or right."""
+    """(H, W) bool: pixels of a class (not background, not 255) that share a side with another label."""
     edge = np.zeros(label.shape, bool)
     across, down = label[:, 1:] != label[:, :-1], label[1:] != label[:-1]
     edge[:, 1:] |= across
@@ -102,8 +104,8 @@ def css_colour(colour: tuple[int, ...] | np.ndarray) -> str:
 
 
 def _grey(photo: np.ndarray) -> np.ndarray:
-    # ITU-R BT.601, as Pillow's own conversion; kept as three channels, so that colours can be laid over it.
-    return np.rint(photo @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)[..., None].repeat(3, axis=-1)
+    # Three channels, so that colours can be laid over it.
+    return np.asarray(Image.fromarray(photo).convert("L"))[..., None].repeat(3, axis=-1)
 
 
 def _blend(below: np.ndarray, above: np.ndarray, alpha: float | np.ndarray) -> np.ndarray:

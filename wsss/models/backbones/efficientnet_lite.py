@@ -1,13 +1,14 @@
-"""EfficientNet-Lite 0, 1, 2: EfficientNet without squeeze-and-excitation, with ReLU6 (M. Tan and Q. Le, 2019; Lite: R. Liu, 2020).
+"""EfficientNet-Lite 0, 1, 2: EfficientNet (Tan and Le, 2019) without squeeze-and-excitation, with ReLU6.
 
-Written from the architecture's description: inverted residual blocks (1×1 expansion, depthwise k×k, linear 1×1
-projection); the width multiplier leaves stem and head alone, the depth multiplier the first and the last stage.
-TensorFlow's conventions, on which the ImageNet weights depend: SAME padding, BatchNorm eps 1e-3, input (x − 127) / 128.
+Written from the architecture's description: inverted residual blocks (1×1 expansion, depthwise k×k, linear
+1×1 projection); the width multiplier leaves stem and head alone, the depth multiplier first and last stage.
+The ImageNet weights depend on TensorFlow's conventions: SAME padding, BatchNorm eps 1e-3, (x − 127) / 128.
 """
 
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 import torch.nn.functional as F
@@ -17,7 +18,7 @@ from wsss.models.backbones.base import Backbone, ConvNorm, Level, dilate
 
 
 class Stage(NamedTuple):
-    """A row of the architecture's table: `repeats` blocks, the first with `stride`; `level` names the last one's map."""
+    """A row of the architecture's table: `repeats` blocks, the first with `stride`. `level` names its map."""
 
     repeats: int
     kernel: int
@@ -60,29 +61,27 @@ def _round_to_eight(channels: float) -> int:
     return nearest if nearest >= 0.9 * channels else nearest + 8
 
 
-def _conv(in_channels: int, channels: int, kernel: int = 1, *, stride: int = 1, dilation: int = 1, groups: int = 1) -> ConvNorm:
-    return ConvNorm(
-        in_channels, channels, kernel, stride=stride, dilation=dilation, groups=groups, same=True, eps=1e-3, momentum=0.01
-    )
+_conv = partial(ConvNorm, same=True, eps=1e-3, momentum=0.01)
+"""TensorFlow's conventions; its momentum .99 is torch's .01."""
 
 
 class InvertedResidual(nn.Module):
-    """Expansion, depthwise convolution, linear projection. `(N, in, H, W)` → `(N, channels, ceil(H / stride), …)`."""
+    """Expansion, depthwise convolution, projection. `(N, in, H, W)` → `(N, channels, ⌈H/stride⌉, …)`."""
 
     def __init__(
         self, in_channels: int, stage: Stage, *, stride: int, dilation: int, drop_connect: float
     ) -> None:
         super().__init__()
         inner = in_channels * stage.expansion
-        self.expand = _conv(in_channels, inner) if stage.expansion > 1 else None
+        self.expand = _conv(in_channels, inner, 1) if stage.expansion > 1 else None
         self.depthwise = _conv(inner, inner, stage.kernel, stride=stride, dilation=dilation, groups=inner)
-        self.project = _conv(inner, stage.channels)
+        self.project = _conv(inner, stage.channels, 1)
         self.residual = stride == 1 and in_channels == stage.channels
         self.drop_connect = drop_connect
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
-        y = self.project(F.relu6(self.depthwise(y), inplace=True))
+        wide = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
+        y: Tensor = self.project(F.relu6(self.depthwise(wide), inplace=True))
         if not self.residual:
             return y
         if self.training and self.drop_connect > 0:
@@ -92,10 +91,10 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite(Backbone):
-    """Levels c2, c3, c4, c5 (lite0: 24, 40, 112, 320 channels) at strides 4, 8, 16, 32 and `head` (1280) at c5's.
+    """Levels c2 … c5 (lite0: 24, 40, 112, 320 channels) at strides 4, 8, 16, 32, and `head` (1280) like c5.
 
-    No stride passes `output_stride` (8, 16 or 32). `drop_connect` is the probability with which the last block is
-    left out in training, falling linearly to 0 at the first.
+    No stride passes `output_stride` (8, 16 or 32). `drop_connect` is the probability that a sample skips a
+    block in training: 0 at the first block, rising linearly to `drop_connect` behind the last.
     """
 
     mean: ClassVar = (127.0, 127.0, 127.0)
@@ -128,7 +127,7 @@ class EfficientNetLite(Backbone):
             if stage.level:
                 self._taps.append(len(self.blocks) - 1)
                 levels.append(Level(stage.level, channels, reached))
-        self.head = _conv(channels, HEAD)
+        self.head = _conv(channels, HEAD, 1)
         self.levels = (*levels, Level("head", HEAD, reached))
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:

@@ -1,4 +1,4 @@
-"""A residual network of a quarter million parameters, for tests: everything the large ones do, in milliseconds."""
+"""A residual network of a quarter million parameters for tests: what the large ones do, in milliseconds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STAGES = {"c2": 24, "c3": 48, "c4": 64, "c5": 96}
 
 
 class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions beside a 1×1 shortcut. `(N, in, H, W)` → `(N, channels, ceil(H / stride), …)`, ≥ 0."""
+    """Two 3×3 convolutions beside a 1×1 shortcut. `(N, in, H, W)` → `(N, channels, ⌈H/stride⌉, …)`, ≥ 0."""
 
     def __init__(self, in_channels: int, channels: int, stride: int, dilations: tuple[int, int]) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class ResidualBlock(nn.Module):
 
 
 class Tiny(Backbone):
-    """Levels c2 … c5 with 24, 48, 64 and 96 channels at strides 4, 8, 16, 32, none above `output_stride` (≥ 4)."""
+    """Levels c2 … c5: 24, 48, 64, 96 channels at strides 4, 8, 16, 32, none above `output_stride` (≥ 4)."""
 
     mean: ClassVar = (127.5, 127.5, 127.5)
     std: ClassVar = (63.75, 63.75, 63.75)

@@ -1,0 +1,38 @@
+"""Row `confusion`: counting pixels of one photo against torchmetrics."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torchmetrics.classification import MulticlassJaccardIndex
+
+from benchmarks.timing import Result, alternate
+from wsss.evaluation.confusion import Confusion
+
+CLASSES, PHOTOS, SIZE = 21, 20, (375, 500)
+
+
+def run() -> Result:
+    """20 label maps of 375×500 with 21 classes."""
+    rng = np.random.default_rng(0)
+    pairs = [tuple(rng.integers(0, CLASSES, SIZE, np.uint8) for _ in range(2)) for _ in range(PHOTOS)]
+    tensors = [tuple(torch.from_numpy(part.astype(np.int64)) for part in pair) for pair in pairs]
+    scores: dict[str, float] = {}
+
+    def ours() -> None:
+        matrix = Confusion(CLASSES)
+        for truth, prediction in pairs:
+            matrix.update(truth, prediction)
+        scores["ours"] = matrix.scores().miou
+
+    def reference() -> None:
+        metric = MulticlassJaccardIndex(CLASSES, average="macro", validate_args=False)
+        for truth, prediction in tensors:
+            metric.update(prediction, truth)
+        scores["reference"] = float(metric.compute())
+
+    seconds, reference_seconds = alternate(ours, reference)
+    quality = {"miou_difference": abs(scores["ours"] - scores["reference"]), "photos_per_s": PHOTOS / seconds}
+    return Result(
+        "confusion", "torchmetrics MulticlassJaccardIndex", seconds, reference_seconds, reference_seconds / seconds, 10.0, quality
+    )

@@ -1,0 +1,53 @@
+"""Stage `gallery`: everything made so far → a page to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from wsss.core.params import Settings, load
+from wsss.core.stage import open_stage, stage_command
+from wsss.data.datasets import Location, MaskedImages
+from wsss.data.index import read_index
+from wsss.report.cards import Results
+from wsss.report.gallery import GallerySettings, build_gallery
+from wsss.report.page import percent, read_sources
+from wsss.stores.cams import CamStore
+from wsss.stores.labels import PredictionStore, PseudoStore
+
+
+class Params(Settings):
+    """What this stage reads of params.yaml."""
+
+    dataset: Location
+    gallery: GallerySettings
+
+
+@stage_command
+@click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
+@click.option("--cams", type=click.Path(path_type=Path), default="artifacts/cams")
+@click.option("--pseudo", type=click.Path(path_type=Path), default="artifacts/pseudo")
+@click.option("--predictions", type=click.Path(path_type=Path), default="artifacts/predictions")
+@click.option("--scores", type=click.Path(path_type=Path), default="reports/sources.csv")
+@click.option("--out", type=click.Path(path_type=Path), default="reports/gallery")
+def main(
+    params: Path, dataset: Path, cams: Path, pseudo: Path, predictions: Path, scores: Path, out: Path
+) -> str:
+    """Lay photos, CAMs, pseudo-labels, predictions and masks side by side on one page, worst first."""
+    settings = load(params, Params)
+    with open_stage(
+        "gallery", settings.model_dump(exclude={"dataset"}), [dataset, cams, pseudo, predictions, scores]
+    ):
+        index = read_index(dataset)
+        masked = MaskedImages(settings.dataset.photos(index.records), len(index.classes))
+        results = Results(index, masked, CamStore(cams), PseudoStore(pseudo), PredictionStore(predictions))
+        for store in (results.cams, results.pseudo, results.predictions):
+            store.expect_classes(index.classes)
+        first, *_ = build_gallery(results, read_sources(scores), settings.gallery, out)
+    judged = f", median IoU of a {first.judged} {percent(first.median)}" if first.median is not None else ""
+    return f"gallery: {len(first.cards)} of {first.photos} {first.split} photos{judged} → {out}/index.html"
+
+
+if __name__ == "__main__":
+    main()

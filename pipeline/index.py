@@ -1,0 +1,44 @@
+"""Stage `index`: raw data set → artifacts/dataset (index.csv, classes.csv)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from wsss.core.log import say, warn
+from wsss.core.params import Settings, load
+from wsss.core.stage import open_stage, stage_command
+from wsss.data.index import write_index
+from wsss.formats.build import build_index
+from wsss.formats.health import health_findings, health_table
+from wsss.formats.settings import DatasetSettings
+
+
+class Params(Settings):
+    """Sections that this stage reads."""
+
+    seed: int
+    dataset: DatasetSettings
+
+
+@stage_command
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="artifacts/dataset", help="folder of the index"
+)
+def main(params: Path, out: Path) -> str:
+    """Check the raw data set and write its index: ids, splits, tags, sizes, checksums."""
+    settings = load(params, Params)
+    with open_stage("index", settings.model_dump(), inputs=[]):
+        survey = build_index(settings.dataset, settings.seed)
+        write_index(out, survey.index)
+    say(health_table(survey))
+    for finding in health_findings(survey):
+        warn(settings.dataset.root, finding.what, finding.fix)
+    index = survey.index
+    counts = ", ".join(f"{len(index.split(name))} {name}" for name in index.splits())
+    return f"index: {len(index.records)} photos ({counts}), {index.foreground} classes → {out}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,300 @@
+"""Row 45: a wrong settings file is refused with file, line, key, what was found, and what to do — all errors at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from pydantic import Field
+
+from wsss.core.errors import ErrorList, UserError
+from wsss.core.params import SECTIONS, Settings, load
+from wsss.data.transforms import AugmentSettings
+from wsss.inference.cams import CamsSettings
+from wsss.training.schedule import OptimSettings
+
+GOOD = """\
+seed: 0
+pretrain:
+  dropout: 0.5
+  flip: true
+  optim:
+    epochs: 6
+    batch: 8
+    lr: 1e-3
+    head_lr_factor: 10
+    momentum: 0.9
+    weight_decay: 1.0e-4
+    power: 0.9
+    warmup_steps: 10
+    precision: 32-true
+"""
+
+
+class Pretrain(Settings):
+    dropout: float = Field(ge=0, lt=1)
+    flip: bool
+    optim: OptimSettings
+
+
+class Params(Settings):
+    seed: int
+    pretrain: Pretrain
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    folder = tmp_path / "my params 50 %"
+    folder.mkdir()
+    return folder / "params.yaml"
+
+
+def refusal(file: Path, text: str | bytes) -> str:
+    """The message, with the file's folder left out."""
+    file.write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises((UserError, ErrorList)) as caught:
+        load(file, Params)
+    assert caught.value.exit_code == 2
+    return str(caught.value).replace(str(file), "params.yaml")
+
+
+def changed(old: str, new: str) -> str:
+    assert GOOD.count(old) == 1
+    return GOOD.replace(old, new)
+
+
+def test_numbers_are_numbers(file: Path) -> None:
+    """PyYAML reads 1e-3 as text; DVC and we do not."""
+    file.write_text(GOOD)
+    settings = load(file, Params)
+    assert settings.pretrain.optim.lr == 0.001
+    assert settings.pretrain.optim.head_lr_factor == 10.0
+    assert settings.pretrain.flip is True
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1E-3", "1.0e-3", "0.001", "1.e-3", "+.001"])
+def test_every_way_to_write_a_thousandth(file: Path, text: str) -> None:
+    file.write_text(changed("lr: 1e-3", f"lr: {text}"))
+    assert load(file, Params).pretrain.optim.lr == 0.001
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "dropout:",
+            "drpout:",
+            """\
+            error: params.yaml:2: pretrain.dropout: missing
+            fix: add pretrain.dropout (see recipes/demo.yaml)
+            error: params.yaml:3: pretrain.drpout: unknown key (did you mean 'dropout'?)
+            fix: known keys are dropout, flip, optim""",
+        ),
+        (
+            "    epochs: 6",
+            "    epochs: 6\n    epoch: 6",
+            """\
+            error: params.yaml:7: pretrain.optim.epoch: unknown key (did you mean 'epochs'?)
+            fix: known keys are batch, epochs, head_lr_factor, lr, momentum, power, precision, warmup_steps, weight_decay""",
+        ),
+        (
+            "seed: 0",
+            "seed: 0\npretrian: {}",
+            """\
+            error: params.yaml:2: pretrian: unknown section (did you mean 'pretrain'?)
+            fix: remove or rename it""",
+        ),
+        (
+            "flip: true",
+            "flip: no",
+            """\
+            error: params.yaml:4: pretrain.flip: found 'no', expected a valid boolean
+            fix: change pretrain.flip""",
+        ),
+        (
+            "flip: true",
+            "flip: 1",
+            """\
+            error: params.yaml:4: pretrain.flip: found 1, expected a valid boolean
+            fix: change pretrain.flip""",
+        ),
+        (
+            "lr: 1e-3",
+            "lr: -1e-3",
+            """\
+            error: params.yaml:8: pretrain.optim.lr: found -0.001, expected greater than 0
+            fix: change pretrain.optim.lr""",
+        ),
+        (
+            "lr: 1e-3",
+            "lr: .inf",
+            """\
+            error: params.yaml:8: pretrain.optim.lr: found inf, expected a finite number
+            fix: change pretrain.optim.lr""",
+        ),
+        (
+            "lr: 1e-3",
+            "lr: '1e-3'",
+            """\
+            error: params.yaml:8: pretrain.optim.lr: found '1e-3', expected a valid number
+            fix: change pretrain.optim.lr""",
+        ),
+        (
+            "lr: 1e-3",
+            "lr:",
+            """\
+            error: params.yaml:8: pretrain.optim.lr: found None, expected a valid number
+            fix: change pretrain.optim.lr""",
+        ),
+        (
+            "epochs: 6",
+            "epochs: 6.5",
+            """\
+            error: params.yaml:6: pretrain.optim.epochs: found 6.5, expected a valid integer
+            fix: change pretrain.optim.epochs""",
+        ),
+        (
+            "precision: 32-true",
+            "precision: 16",
+            """\
+            error: params.yaml:14: pretrain.optim.precision: found 16, expected '32-true', 'bf16-mixed' or '16-mixed'
+            fix: change pretrain.optim.precision""",
+        ),
+        (
+            "    lr: 1e-3\n",
+            "",
+            """\
+            error: params.yaml:5: pretrain.optim.lr: missing
+            fix: add pretrain.optim.lr (see recipes/demo.yaml)""",
+        ),
+        (
+            "seed: 0\n",
+            "",
+            """\
+            error: params.yaml: seed: missing
+            fix: add seed (see recipes/demo.yaml)""",
+        ),
+        (
+            "    batch: 8",
+            "    batch: 8\n    batch: 4",
+            """\
+            error: params.yaml:8: duplicate key 'batch'
+            fix: delete one of the two 'batch' keys""",
+        ),
+        (
+            "seed: 0",
+            "seed: 0\nseed: 1",
+            """\
+            error: params.yaml:2: duplicate key 'seed'
+            fix: delete one of the two 'seed' keys""",
+        ),
+        (
+            "seed: 0",
+            "seed: [0",
+            """\
+            error: params.yaml:2: not valid YAML: expected ',' or ']', but got ':'
+            fix: mend the line""",
+        ),
+        (
+            "  flip: true",
+            "\tflip: true",
+            """\
+            error: params.yaml:4: not valid YAML: found character '\\t' that cannot start any token
+            fix: mend the line""",
+        ),
+    ],
+)
+def test_one_wrong_line_is_named(file: Path, old: str, new: str, message: str) -> None:
+    assert refusal(file, changed(old, new)) == dedent(message)
+
+
+def test_all_errors_come_at_once(file: Path) -> None:
+    text = changed("flip: true", "flip: no").replace("lr: 1e-3", "lr: 0").replace("batch: 8", "bach: 8") + "colour: red\n"
+    assert refusal(file, text) == dedent("""\
+        error: params.yaml:15: colour: unknown section
+        fix: remove or rename it
+        error: params.yaml:4: pretrain.flip: found 'no', expected a valid boolean
+        fix: change pretrain.flip
+        error: params.yaml:5: pretrain.optim.batch: missing
+        fix: add pretrain.optim.batch (see recipes/demo.yaml)
+        error: params.yaml:8: pretrain.optim.lr: found 0, expected greater than 0
+        fix: change pretrain.optim.lr
+        error: params.yaml:7: pretrain.optim.bach: unknown key (did you mean 'batch'?)
+        fix: known keys are batch, epochs, head_lr_factor, lr, momentum, power, precision, warmup_steps, weight_decay""")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", "an empty file"),
+        ("# only a comment\n", "an empty file"),
+        ("{}", "an empty file"),
+        ("- 1\n", "a list"),
+        ("5\n", "a single value"),
+    ],
+)
+def test_file_without_settings(file: Path, text: str, found: str) -> None:
+    assert refusal(file, text) == (
+        f"error: params.yaml: no settings (found {found}, expected sections {', '.join(SECTIONS)})\n"
+        "fix: copy one of recipes/*.yaml to params.yaml"
+    )
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        load(tmp_path / "params.yaml", Params)
+    path = tmp_path / "params.yaml"
+    assert str(caught.value) == f"error: {path}: no such file\nfix: copy one of recipes/*.yaml to {path}"
+
+
+@pytest.mark.parametrize("data", [b"seed: 0\nname: \xff\xfe\n", b"seed: \x00\n", b"\xff\xd8\xff\xe0 JFIF"])
+def test_bytes_that_are_no_text_are_refused(file: Path, data: bytes) -> None:
+    assert refusal(file, data).startswith("error: params.yaml")
+
+
+def test_folder_in_place_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        load(tmp_path, Params)
+
+
+def test_sections_of_other_stages_are_not_looked_at(file: Path) -> None:
+    file.write_text(GOOD + "cams: {whatever: no}\n")
+    load(file, Params)
+
+
+def test_anchors_work_and_bombs_are_refused(file: Path) -> None:
+    file.write_text(changed("dropout: 0.5", "dropout: &d 0.5") + "cams: *d\n")
+    load(file, Params)
+    lines = ["seed: 0", "pretrain:", "  a0: &a0 [x]"]
+    lines += [f"  a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    assert refusal(file, "\n".join(lines)).startswith("error: params.yaml")
+
+
+class Sized(Settings):
+    seed: int
+    pretrain: AugmentSettings | None = None
+    cams: CamsSettings | None = None
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "pretrain: {crop: 64, scale: [0, 1], flip: true, jitter: 0}",
+        "pretrain: {crop: 64, scale: [-1, 1], flip: true, jitter: 0}",
+        "pretrain: {crop: 64, scale: [0.5, .nan], flip: true, jitter: 0}",
+        "cams: {scales: [1, 0], flip: true, batch: 1, threads: 1, shard_size: 1}",
+        "cams: {scales: [-0.5], flip: true, batch: 1, threads: 1, shard_size: 1}",
+        "cams: {scales: [], flip: true, batch: 1, threads: 1, shard_size: 1}",
+    ],
+)
+def test_scales_that_no_photo_can_have_are_refused(file: Path, section: str) -> None:
+    file.write_text(f"seed: 0\n{section}\n")
+    with pytest.raises((UserError, ErrorList), match="scale"):
+        load(file, Sized)
+
+
+def test_settings_cannot_be_changed_afterwards(file: Path) -> None:
+    file.write_text(GOOD)
+    with pytest.raises(ValueError, match="frozen"):
+        load(file, Params).seed = 1

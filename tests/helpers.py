@@ -1,0 +1,121 @@
+"""Toys that worker processes can import: tasks, a store, and a script of a guarded stage."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from wsss.core.errors import UserError
+from wsss.core.interrupt import check_stop
+from wsss.core.stage import Stage
+from wsss.stores.labels import PSEUDO_FORMAT, put_labels
+from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store
+
+REPO = Path(__file__).parent.parent
+CLASSES = ("background", "Kuh", "cat", "dog")
+IDS = tuple(f"set/{name} {number}%" for name in ("ä", "b") for number in range(10))
+
+
+def double(number: int) -> tuple[int, int]:
+    """Twice the number, and who says so."""
+    return 2 * number, os.getpid()
+
+
+def fail_at(number: int, bad: int) -> int:
+    if number == bad:
+        raise UserError(f"number {number}", "is bad", "take another")
+    return number
+
+
+def sleep_and_leave(folder: Path, number: int, seconds: float) -> None:
+    (folder / f"{number}.begun").write_text(str(os.getpid()))
+    time.sleep(seconds)
+    (folder / f"{number}.done").write_text("")
+
+
+def die(number: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def toy_label(name: str) -> np.ndarray:
+    """(8, 12) uint8 that depends on the id alone."""
+    return np.random.default_rng(zlib.crc32(name.encode())).integers(0, 4, (8, 12), np.uint8)
+
+
+def toy_task(path: Path, shard: Shard, meta: StoreMeta, log: Path, slow: float = 0.0) -> None:
+    """Write the toy labels of a shard; a file in `log` says that it was computed, another that its writing has begun."""
+    with shard_writer(path, shard, meta) as file:
+        for name in shard.ids:
+            check_stop()
+            (log / f"begun-{shard.name}").touch()
+            put_labels(file, name, toy_label(name), np.full((8, 12), 0.5))
+            time.sleep(slow)
+    (log / f"{shard.name}-{uuid.uuid4()}").touch()
+
+
+def computed(log: Path) -> list[str]:
+    """Names of the shards that were computed, one for each time."""
+    return sorted(path.name.split("-")[0] for path in log.iterdir() if not path.name.startswith("begun-"))
+
+
+def write_toy_store(stage: Stage, out: Path, log: Path, slow: float = 0.0, ids: Sequence[str] = IDS) -> None:
+    """A store of 20 toy labels in shards of 3."""
+    log.mkdir(exist_ok=True)
+    meta = StoreMeta(PSEUDO_FORMAT, CLASSES, stage.fingerprint, {"crf": False})
+    write_store(stage, out, meta, plan_shards(ids, 3), toy_task, (log, slow))
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below `folder`."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def start(code: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+    """Run Python code in a process group of its own, with `tests` and `wsss` importable."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1", **environment},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    """Poll; `AssertionError` when time is up."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    """True while process `pid` runs (a zombie does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def children(pid: int) -> list[int]:
+    """All descendants of process `pid`."""
+    try:
+        direct = [
+            int(child)
+            for task in Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return direct + [below for child in direct for below in children(child)]

@@ -1,0 +1,138 @@
+"""Wiring: what dvc.yaml declares is what the code does."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from wsss.core.params import SECTIONS, Settings, load
+
+REPO = Path(__file__).parent.parent
+DVC = YAML(typ="safe").load((REPO / "dvc.yaml").read_text(encoding="utf-8"))
+STAGES = list(DVC["stages"])
+ROOMS = ["core", "data stores losses", "formats models pseudo", "training inference", "evaluation", "report"]
+LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms.split()}
+SUPERVISED = {"wsss.evaluation", "wsss.report", "pipeline.evaluate", "pipeline.gallery"}
+
+
+def stage_files(key: str, stage: str) -> set[str]:
+    return {next(iter(item)) if isinstance(item, dict) else item for item in DVC["stages"][stage].get(key, [])}
+
+
+def modules() -> list[Path]:
+    return [path for folder in ("wsss", "pipeline") for path in sorted((REPO / folder).rglob("*.py"))]
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name for name in found if name.startswith(("wsss.", "pipeline."))}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_code_dependencies_are_the_files_that_the_stage_loads(stage: str) -> None:
+    code = f"import json, pipeline.{stage}; from wsss.core.stage import loaded_code; print(json.dumps([str(p) for p in loaded_code()]))"
+    printed = subprocess.run([sys.executable, "-c", code], cwd=REPO, check=True, capture_output=True, text=True).stdout
+    loaded = sorted(str(Path(name).relative_to(REPO)) for name in json.loads(printed))
+    declared = sorted(name for name in stage_files("deps", stage) if name.endswith(".py"))
+    assert declared == loaded, "deps of this stage should be:\n" + "\n".join(f"      - {name}" for name in loaded)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_declared_params_are_the_sections_that_the_stage_reads(stage: str) -> None:
+    fields = set(importlib.import_module(f"pipeline.{stage}").Params.model_fields)
+    # Where the data set lies is no part of a result (only `index` depends on it).
+    assert set(DVC["stages"][stage]["params"]) == (fields if stage == "index" else fields - {"dataset"})
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_default_paths_are_the_declared_dependencies_and_outputs(stage: str) -> None:
+    command = importlib.import_module(f"pipeline.{stage}").main
+    defaults = {str(option.default) for option in command.params if option.name not in ("params", "debug")}
+    declared = {n for n in stage_files("deps", stage) if not n.endswith(".py") and "$" not in n} | stage_files("outs", stage)
+    declared |= stage_files("metrics", stage)
+    missing = {name for name in declared if name not in defaults and str(Path(name).parent) not in defaults}
+    assert not missing
+    assert all(any(name == d or str(Path(d).parent) == name for d in declared) for name in defaults)
+
+
+def test_every_stage_has_a_description_and_its_own_command() -> None:
+    for name, stage in DVC["stages"].items():
+        assert stage["desc"]
+        assert stage["cmd"] == f"python -m pipeline.{name}"
+
+
+def test_sections_are_the_union_of_what_stages_read() -> None:
+    read = {field for stage in STAGES for field in importlib.import_module(f"pipeline.{stage}").Params.model_fields}
+    assert read == set(SECTIONS)
+
+
+@pytest.mark.parametrize("recipe", [REPO / "params.yaml", *sorted((REPO / "recipes").glob("*.yaml"))], ids=lambda p: p.name)
+def test_recipes_satisfy_every_stage(recipe: Path) -> None:
+    for stage in STAGES:
+        load(recipe, importlib.import_module(f"pipeline.{stage}").Params)
+
+
+def test_demo_recipe_is_the_default() -> None:
+    assert (REPO / "recipes/demo.yaml").read_bytes() == (REPO / "params.yaml").read_bytes()
+
+
+def test_imports_point_down() -> None:
+    for path in modules():
+        if path.parts[len(REPO.parts)] == "wsss" and len(path.relative_to(REPO).parts) > 2:
+            room = path.relative_to(REPO).parts[1]
+            for name in imports(path):
+                assert name.startswith("wsss."), f"{path} imports {name}"
+                assert LEVEL[name.split(".")[1]] <= LEVEL[room], f"{path} ({room}) imports {name}"
+
+
+def test_only_evaluation_and_report_see_masks() -> None:
+    for path in modules():
+        module = ".".join(path.relative_to(REPO).with_suffix("").parts)
+        if not any(module.startswith(allowed) for allowed in SUPERVISED):
+            names = {name.rsplit(".", 1)[1] for name in imports(path)}
+            allowed = {"wsss.data.datasets", "wsss.formats.health", "wsss.formats.build"}
+            assert "MaskedImages" not in names, module
+            assert "load_mask" not in names or module in allowed, module
+
+
+def test_modules_stay_small_and_packages_empty() -> None:
+    for path in modules():
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 260, path
+        if path.name == "__init__.py":
+            assert not ast.parse(text).body or isinstance(ast.parse(text).body[0], ast.Expr), path
+
+
+def test_every_settings_field_is_read() -> None:
+    """A setting that nothing reads is a lie: each field's name occurs as an attribute or a key outside its own class."""
+    text = "\n".join(path.read_text(encoding="utf-8") for path in modules())
+    pending, seen = list(Settings.__subclasses__()), set()
+    while pending:
+        model = pending.pop()
+        pending += model.__subclasses__()
+        if not model.__module__.startswith("wsss."):
+            continue
+        for field in model.model_fields:
+            assert f".{field}" in text, f"{model.__module__}.{model.__name__}.{field} is never read"
+            seen.add(field)
+    assert {"alpha", "gamma", "crop", "precision"} <= seen
+
+
+def test_stage_functions_document_themselves() -> None:
+    for stage in STAGES:
+        module = importlib.import_module(f"pipeline.{stage}")
+        assert inspect.getdoc(module)
+        assert module.main.help

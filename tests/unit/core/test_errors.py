@@ -1,0 +1,57 @@
+"""Messages, exit codes, and the way of an error out of a worker process."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from wsss.core.errors import (
+    EnvError,
+    ErrorList,
+    IntegrityError,
+    InterruptedStage,
+    UserError,
+    WsssError,
+    did_you_mean,
+    raise_all,
+)
+
+
+def test_message_is_place_reason_remedy() -> None:
+    assert (
+        str(UserError("tags.csv:88", "unknown class", "edit line 88"))
+        == "error: tags.csv:88: unknown class\nfix: edit line 88"
+    )
+
+
+def test_exit_codes() -> None:
+    codes = {kind: kind.exit_code for kind in (WsssError, UserError, EnvError, IntegrityError, InterruptedStage)}
+    assert list(codes.values()) == [1, 2, 3, 4, 75]
+
+
+def test_raise_all_raises_nothing_one_or_all() -> None:
+    first, second = IntegrityError("a", "b", "c"), UserError("d", "e", "f")
+    raise_all([])
+    with pytest.raises(IntegrityError) as one:
+        raise_all([first])
+    assert one.value is first
+    with pytest.raises(ErrorList) as many:
+        raise_all([first, second])
+    assert str(many.value) == f"{first}\n{second}"
+    assert many.value.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    "error", [UserError("a", "b", "c"), ErrorList([EnvError("a", "b", "c"), UserError("d", "e", "f")])]
+)
+def test_errors_travel_between_processes(error: WsssError) -> None:
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301
+    assert type(copy) is type(error)
+    assert (str(copy), copy.exit_code) == (str(error), error.exit_code)
+
+
+def test_did_you_mean_names_only_what_is_close() -> None:
+    assert did_you_mean("botle", ["bottle", "boat"]) == " (did you mean 'bottle'?)"
+    assert did_you_mean("zebra", ["bottle", "boat"]) == ""
+    assert did_you_mean("x", []) == ""

@@ -1,0 +1,98 @@
+"""Tasks run anywhere, come back with their number, and end when the stage ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import alive, die, double, fail_at, sleep_and_leave, wait_until
+from wsss.core.errors import EnvError, InterruptedStage, UserError
+from wsss.core.executor import SerialExecutor, make_executor, run_tasks, stop_workers
+from wsss.core.interrupt import catch_signals
+
+
+def test_results_carry_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    for workers in ("0", "2"):
+        monkeypatch.setenv("WSSS_WORKERS", workers)
+        executor = make_executor()
+        results = list(run_tasks(executor, double, [(n,) for n in range(20)]))
+        stop_workers(executor)
+        assert sorted((number, value) for number, (value, _) in results) == [(n, 2 * n) for n in range(20)]
+        elsewhere = {pid for _, (_, pid) in results} - {os.getpid()}
+        assert bool(elsewhere) == (workers == "2")
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_no_tasks_give_no_results(monkeypatch: pytest.MonkeyPatch, workers: str) -> None:
+    monkeypatch.setenv("WSSS_WORKERS", workers)
+    executor = make_executor()
+    assert list(run_tasks(executor, double, [])) == []
+    stop_workers(executor)
+
+
+def test_where_the_work_cannot_be_shared_it_stays_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WSSS_WORKERS", "2")
+    assert isinstance(make_executor(in_process=True), SerialExecutor)
+
+
+def test_unknown_executor_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WSSS_EXECUTOR", "ray")
+    with pytest.raises(UserError, match="WSSS_EXECUTOR: found 'ray', expected 'local'"):
+        make_executor()
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_error_of_a_task_arrives_as_it_was(monkeypatch: pytest.MonkeyPatch, workers: str) -> None:
+    monkeypatch.setenv("WSSS_WORKERS", workers)
+    with pytest.raises(UserError) as caught:
+        list(run_tasks(make_executor(), fail_at, [(n, 3) for n in range(9)]))
+    assert str(caught.value) == "error: number 3: is bad\nfix: take another"
+
+
+def test_worker_that_is_killed_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WSSS_WORKERS", "1")
+    with pytest.raises(EnvError, match="ended unexpectedly"):
+        list(run_tasks(make_executor(), die, [(1,)]))
+
+
+def test_signal_ends_the_workers_within_a_second(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WSSS_WORKERS", "2")
+
+    def interrupt() -> None:
+        wait_until(lambda: len(list(tmp_path.glob("*.begun"))) == 2)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    killer = threading.Thread(target=interrupt)
+    with catch_signals(), pytest.raises(InterruptedStage):
+        killer.start()
+        list(run_tasks(make_executor(), sleep_and_leave, [(tmp_path, n, 60.0) for n in range(4)]))
+    killer.join()
+    begun = [int(path.read_text()) for path in tmp_path.glob("*.begun")]
+    wait_until(lambda: not any(alive(pid) for pid in begun), 1.0)
+    assert not list(tmp_path.glob("*.done"))
+
+
+def test_serial_work_stops_between_two_tasks(tmp_path: Path) -> None:
+    with catch_signals():
+        results = run_tasks(SerialExecutor(), double, [(n,) for n in range(5)])
+        assert next(results)[0] == 0
+        os.kill(os.getpid(), signal.SIGUSR1)
+        with pytest.raises(InterruptedStage):
+            next(results)
+
+
+def test_caller_that_fails_leaves_no_worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WSSS_WORKERS", "2")
+    tasks = [(tmp_path, 0, 0.0), (tmp_path, 1, 60.0)]
+    results = run_tasks(make_executor(), sleep_and_leave, tasks)
+    next(results)
+    wait_until(lambda: (tmp_path / "1.begun").exists())
+    results.close()  # as happens when the loop over the results raises
+    wait_until(lambda: not alive(int((tmp_path / "1.begun").read_text() or os.getpid())), 1.0)
+    time.sleep(0.05)
+    assert not (tmp_path / "1.done").exists()

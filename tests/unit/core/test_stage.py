@@ -1,0 +1,219 @@
+"""The guard around a stage: what its fingerprint covers, one writer at a time, errors as exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from wsss.core.errors import EnvError, ErrorList, IntegrityError, InterruptedStage, UserError, WsssError
+from wsss.core.stage import hash_input, loaded_code, make_fingerprint, open_stage, stage_command
+
+
+@pytest.fixture(autouse=True)
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    monkeypatch.setenv("WSSS_SCRATCH", str(tmp_path / "scratch 5 %"))
+    return tmp_path / "scratch 5 %"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a.csv").write_text("1")
+    (folder / "sub" / "b.csv").write_text("2")
+    return folder
+
+
+def load_as(monkeypatch: pytest.MonkeyPatch, name: str, file: Path, spec: str | None = None) -> None:
+    module = ModuleType(name)
+    module.__file__ = str(file)
+    module.__spec__ = ModuleSpec(spec or name, None)
+    monkeypatch.setitem(sys.modules, name, module)
+
+
+def test_fingerprint_changes_with_settings_name_and_inputs(data: Path) -> None:
+    def now(name: str = "train", **settings: object) -> str:
+        return make_fingerprint(name, {"seed": 0, "train": {"lr": 0.1}} | settings, [data])
+
+    first = now()
+    assert first == now()
+    assert len(first) == 16
+    assert now("distill") != first
+    assert now(seed=1) != first
+    assert now(train={"lr": 0.2}) != first
+    (data / "sub" / "b.csv").write_text("3")
+    second = now()
+    assert second != first
+    (data / "sub" / "b.csv").rename(data / "sub" / "c.csv")
+    assert now() not in (first, second)
+
+
+def test_fingerprint_does_not_depend_on_the_order_of_settings() -> None:
+    assert make_fingerprint("x", {"a": 1, "b": 2}, []) == make_fingerprint("x", {"b": 2, "a": 1}, [])
+
+
+def test_fingerprint_does_not_change_with_location(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def code_at(**folders: str) -> None:
+        for name, folder in folders.items():
+            file = tmp_path / folder / f"{name}.py"
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(name)
+            load_as(monkeypatch, f"wsss.toy.{name}", file)
+
+    code_at(first="one", second="two")
+    here = make_fingerprint("x", {}, [data, data / "a.csv"])
+    code_at(first="two", second="one")
+    moved = data.rename(tmp_path / "elsewhere")
+    assert make_fingerprint("x", {}, [moved, moved / "a.csv"]) == here
+
+
+def test_fingerprint_changes_with_loaded_code_but_not_with_plumbing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plumbing, code = tmp_path / "plumbing.py", tmp_path / "code.py"
+    plumbing.write_text("1")
+    load_as(monkeypatch, "wsss.core.toy", plumbing)
+    before = make_fingerprint("x", {}, [])
+    plumbing.write_text("2")
+    assert make_fingerprint("x", {}, []) == before
+    code.write_text("1")
+    load_as(monkeypatch, "wsss.losses.toy", code)
+    loaded = make_fingerprint("x", {}, [])
+    assert loaded != before
+    code.write_text("2")
+    assert make_fingerprint("x", {}, []) not in (before, loaded)
+
+
+def test_stage_script_is_code_although_python_calls_it_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load_as(monkeypatch, "__main__", tmp_path / "toy.py", spec="pipeline.toy")
+    assert tmp_path / "toy.py" in loaded_code()
+    load_as(monkeypatch, "__main__", tmp_path / "toy.py", spec="someone.else")
+    assert tmp_path / "toy.py" not in loaded_code()
+
+
+def test_store_is_known_by_its_index(data: Path) -> None:
+    (data / "index.json").write_text("{}")
+    before = hash_input(data)
+    (data / "a.csv").write_text("changed")
+    assert hash_input(data) == before
+    (data / "index.json").write_text("{ }")
+    assert hash_input(data) != before
+
+
+def test_missing_input_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nothing: no such file or folder"):
+        make_fingerprint("x", {}, [tmp_path / "nothing"])
+
+
+def test_scratch_is_removed_after_success_and_kept_after_failure(scratch: Path) -> None:
+    def fail() -> None:
+        with open_stage("x", {}, []) as stage:
+            (stage.scratch / "work").write_text("")
+            raise InterruptedStage("a", "b", "c")
+
+    with pytest.raises(InterruptedStage):
+        fail()
+    assert [path.name for path in scratch.glob("x/*/*")] == ["work"]
+    assert not list(scratch.glob("x/*.lock"))
+    with open_stage("x", {}, []) as stage:
+        assert (stage.scratch / "work").exists()
+    assert list((scratch / "x").iterdir()) == []
+
+
+def test_work_for_other_settings_is_left_alone(scratch: Path) -> None:
+    (scratch / "x" / "0123456789abcdef").mkdir(parents=True)
+    with open_stage("x", {}, []) as stage:
+        assert list(stage.scratch.iterdir()) == []
+    assert (scratch / "x" / "0123456789abcdef").is_dir()
+
+
+def test_second_run_is_told_who_is_first() -> None:
+    with open_stage("x", {}, []) as stage:
+        with pytest.raises(UserError) as caught, open_stage("x", {}, []):
+            pass
+        lock = stage.scratch.with_suffix(".lock")
+        assert str(caught.value) == (
+            f"error: {lock}: this stage is already running (PID {os.getpid()}: {' '.join(sys.argv)})\n"
+            "fix: wait for it, or stop it first"
+        )
+        with open_stage("x", {"other": 1}, []), open_stage("y", {}, []):
+            pass
+    with open_stage("x", {}, []):
+        pass
+
+
+def test_lock_of_a_killed_run_does_not_block(scratch: Path) -> None:
+    fingerprint = make_fingerprint("x", {}, [])
+    (scratch / "x").mkdir(parents=True)
+    (scratch / "x" / f"{fingerprint}.lock").write_text("PID 999999: long gone")
+    with open_stage("x", {}, []):
+        pass
+
+
+def test_processes_of_one_training_share_the_lock_and_the_first_cleans_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_stage("x", {}, []) as first:
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        monkeypatch.setenv("RANK", "1")
+        with open_stage("x", {}, []) as second:
+            assert second == first
+        assert first.scratch.is_dir()
+
+
+def run(error: BaseException | None, *arguments: str) -> tuple[int, str]:
+    @stage_command
+    @click.option("--number", default=3)
+    def main(params: Path, number: int) -> str:
+        """Do nothing."""
+        if error is not None:
+            raise error
+        return f"{params} {number}"
+
+    result = CliRunner().invoke(main, arguments)
+    return result.exit_code, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UserError("a", "b", "c"), 2),
+        (EnvError("a", "b", "c"), 3),
+        (IntegrityError("a", "b", "c"), 4),
+        (InterruptedStage("a", "b", "c"), 75),
+        (ErrorList([UserError("a", "b", "c")]), 2),
+        (WsssError("a", "b", "c"), 1),
+    ],
+)
+def test_error_is_its_message_and_its_exit_code(error: WsssError, code: int) -> None:
+    assert run(error) == (code, "error: a: b\nfix: c\n")
+    found, text = run(error, "--debug")
+    assert found == code
+    assert text.startswith("Traceback")
+    assert text.endswith("error: a: b\nfix: c\n")
+
+
+def test_bug_is_one_line_unless_debugged() -> None:
+    assert run(ZeroDivisionError("by 0")) == (
+        1,
+        "error: wsss: ZeroDivisionError: by 0\nfix: this is a bug; run again with --debug and report it\n",
+    )
+    assert "Traceback" in run(ZeroDivisionError("by 0"), "--debug")[1]
+
+
+def test_second_ctrl_c_is_130() -> None:
+    assert run(KeyboardInterrupt()) == (130, "")
+
+
+def test_success_is_the_summary_line() -> None:
+    assert run(None, "--number", "4") == (0, "params.yaml 4\n")
+
+
+def test_unknown_option_is_2() -> None:
+    assert run(None, "--nmber", "4")[0] == 2

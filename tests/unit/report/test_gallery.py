@@ -1,0 +1,329 @@
+"""The page as a whole: order, escaping, completeness, equal bytes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from pipeline.gallery import main
+from wsss.core.atomic import sha256_file
+from wsss.core.errors import IntegrityError, UserError
+from wsss.data.datasets import MaskedImages, Photos
+from wsss.data.images import save_mask_png
+from wsss.data.index import Index, Record, write_index
+from wsss.report.cards import Results
+from wsss.report.gallery import GallerySettings, build_gallery
+from wsss.report.page import SOURCE_COLUMNS, Source
+from wsss.stores.cams import FORMAT, Cams, CamStore, put_cams
+from wsss.stores.labels import PREDICTIONS_FORMAT, PSEUDO_FORMAT, PredictionStore, PseudoStore, put_labels
+from wsss.stores.shards import STORE_INDEX, Shard, StoreMeta, shard_writer
+
+SHAPE = (24, 32)
+IMG, SCRIPT = "<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>"
+CLASSES = ("background", SCRIPT, 'cow" onmouseover="alert(3)')
+SETTINGS = GallerySettings(images=10, width=64, split="val")
+SOURCES = (Source(IMG, "val", "3", "yes", "fixed", "no", "no", 0.5, None, 1.0),)
+
+
+@dataclass
+class Page(HTMLParser):
+    """What a browser would make of the page."""
+
+    elements: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def parse(out: Path) -> Page:
+    page = Page()
+    page.feed((out / "index.html").read_text(encoding="utf-8"))
+    page.close()
+    return page
+
+
+def half(left: int, right: int, columns: int = 16) -> np.ndarray:
+    """(24, 32) uint8: `left` in the first columns, `right` in the others."""
+    label = np.full(SHAPE, right, np.uint8)
+    label[:, :columns] = left
+    return label
+
+
+def write_store(folder: Path, kind: str, put: dict[str, Callable[[h5py.File], None]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    meta = StoreMeta(kind, CLASSES, "0" * 16, {})
+    shards = [Shard("00000.h5", tuple(sorted(put)))] if put else []
+    for shard in shards:
+        with shard_writer(folder / shard.name, shard, meta) as file:
+            for name in shard.ids:
+                put[name](file)
+    listing = [{"name": s.name, "sha256": sha256_file(folder / s.name), "ids": s.ids} for s in shards]
+    index = {"format": kind, "version": 1, "params_hash": "0" * 16, "classes": CLASSES, "shards": listing}
+    (folder / STORE_INDEX).write_text(json.dumps(index))
+
+
+class Run:
+    """A run of the pipeline on hand-made photos, on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.records: list[Record] = []
+        self.cams: dict[str, Callable[[h5py.File], None]] = {}
+        self.pseudo: dict[str, Callable[[h5py.File], None]] = {}
+        self.predictions: dict[str, Callable[[h5py.File], None]] = {}
+
+    def add(
+        self,
+        name: str,
+        split: str = "val",
+        *,
+        tags: tuple[int, ...] = (1,),
+        mask: np.ndarray | None = None,
+        prediction: np.ndarray | None = None,
+        pseudo: np.ndarray | None = None,
+        cam: bool = True,
+    ) -> None:
+        number = len(self.records)
+        root = self.folder / "data"
+        root.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 256, (*SHAPE, 3), np.uint8)
+        Image.fromarray(pixels).save(root / f"{number}.png")
+        if mask is not None:
+            save_mask_png(root / f"{number}-mask.png", mask)
+        mask_file = None if mask is None else f"{number}-mask.png"
+        digest = sha256_file(root / f"{number}.png")
+        self.records.append(Record(name, split, f"{number}.png", mask_file, tags, *SHAPE, digest))
+        if cam:
+            scores = np.random.default_rng(number).random((len(tags), 3, 4), np.float32)
+            cams = Cams(scores, np.ones(len(tags), np.float32), np.asarray(tags, np.int64), SHAPE)
+            self.cams[name] = lambda file: put_cams(file, name, cams)
+        sure = np.ones(SHAPE, np.float32)
+        if prediction is not None:
+            self.predictions[name] = lambda file: put_labels(file, name, prediction, sure)
+        if pseudo is not None:
+            self.pseudo[name] = lambda file: put_labels(file, name, pseudo, sure)
+
+    @property
+    def index(self) -> Index:
+        return Index(CLASSES, tuple(sorted(self.records, key=lambda record: record.id)))
+
+    def write(self) -> Results:
+        write_index(self.folder / "dataset", self.index)
+        write_store(self.folder / "cams", FORMAT, self.cams)
+        write_store(self.folder / "pseudo", PSEUDO_FORMAT, self.pseudo)
+        write_store(self.folder / "predictions", PREDICTIONS_FORMAT, self.predictions)
+        photos = Photos(self.folder / "data", 1.0, self.index.records)
+        return Results(
+            self.index,
+            MaskedImages(photos, len(CLASSES)),
+            CamStore(self.folder / "cams"),
+            PseudoStore(self.folder / "pseudo"),
+            PredictionStore(self.folder / "predictions"),
+        )
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Three ranked photos (b worst, c best), two without a mask, one of another split."""
+    made = Run(tmp_path)
+    truth = half(1, 0)
+    made.add("c-good", mask=truth, prediction=truth, pseudo=half(1, 255))
+    made.add("a-middle", mask=truth, prediction=half(1, 0, 20), pseudo=truth, tags=(1, 2))
+    made.add(f"b-bad {IMG}", mask=truth, prediction=half(2, 0), pseudo=truth)
+    made.add("z-unknown", prediction=truth)
+    made.add("y-unknown", tags=(), cam=False, pseudo=truth)
+    made.add("t-train", "train", mask=truth, pseudo=half(2, 0))
+    return made
+
+
+def test_worst_first_then_photos_without_mask(run: Run, tmp_path: Path) -> None:
+    val, train = build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out")
+    assert [card.id for card in val.cards] == [f"b-bad {IMG}", "a-middle", "c-good", "y-unknown", "z-unknown"]
+    assert [card.rank for card in val.cards] == [1, 2, 3, None, None]
+    # By hand: background 1, class 1 none, class 2 none; then 12 of 16 and 16 of 20 columns; then all.
+    assert [card.score for card in val.cards] == [pytest.approx(1 / 3), pytest.approx(0.775), 1.0, None, None]
+    assert val.median == pytest.approx(0.775)
+    assert (val.judged, train.judged) == ("prediction", "pseudo-label")
+    assert train.cards[0].score == pytest.approx(1 / 3)
+
+
+def test_page_shows_the_cards_in_this_order(run: Run, tmp_path: Path) -> None:
+    build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out")
+    text = parse(tmp_path / "out").text
+    names = [f"b-bad {IMG}", "a-middle", "c-good", "y-unknown", "z-unknown", "t-train"]
+    places = [text.index(name) for name in names]
+    assert places == sorted(places)
+
+
+def test_selection_is_stated(run: Run, tmp_path: Path) -> None:
+    settings = GallerySettings(images=2, width=64, split="val")
+    val, _ = build_gallery(run.write(), SOURCES, settings, tmp_path / "out")
+    assert [card.rank for card in val.cards] == [1, 3]
+    assert "the 1 worst, then 1 spread evenly over the other 2" in val.describe()
+    assert val.describe() in parse(tmp_path / "out").text
+
+
+def test_legend_of_a_photo_has_its_classes_only(run: Run, tmp_path: Path) -> None:
+    val, _ = build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out")
+    bad, middle, good = val.cards[:3]
+    assert [(swatch.number, swatch.iou) for swatch in bad.swatches] == [(0, 1.0), (1, 0.0), (2, 0.0)]
+    assert [swatch.number for swatch in good.swatches] == [0, 1]
+    assert good.ignored
+    assert not bad.ignored
+    assert middle.swatches[2].iou is None  # tagged, but neither masked nor predicted
+    assert good.swatches[1].colour == "#800000"
+
+
+def test_several_tags_give_a_cam_each(run: Run, tmp_path: Path) -> None:
+    val, _ = build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out")
+    cams = {card.id: [view.name for view in card.panels[1].views] for card in val.cards}
+    assert cams["a-middle"] == ["all", *CLASSES[1:]]
+    assert cams["c-good"] == [CLASSES[1]]
+    assert cams["y-unknown"] == []
+
+
+def test_columns_without_any_picture_are_left_out(run: Run, tmp_path: Path) -> None:
+    val, train = build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out")
+    assert val.columns == ("Photo", "CAM", "Pseudo-label", "Prediction", "Ground truth")
+    assert train.columns == ("Photo", "CAM", "Pseudo-label", "Ground truth")
+
+
+def test_names_appear_as_text(run: Run, tmp_path: Path) -> None:
+    build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out")
+    page = parse(tmp_path / "out")
+    assert len(page.all("script")) == 1
+    assert not [name for _, found in page.elements for name in found if name.startswith("on")]
+    assert all(image.get("src", "").startswith("images/") for image in page.all("img") if "src" in image)
+    for name in (IMG, SCRIPT, CLASSES[2]):
+        assert name in page.text
+
+
+def test_only_the_page_s_own_script_may_run(run: Run, tmp_path: Path) -> None:
+    build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out")
+    html = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    script = re.search(r"<script>(.*)</script>", html, re.DOTALL)
+    assert script is not None
+    digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+    policy = parse(tmp_path / "out").all("meta")[1]["content"]
+    assert policy is not None
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
+
+
+def test_nothing_comes_from_the_network(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    build_gallery(run.write(), SOURCES, SETTINGS, out)
+    page = parse(out)
+    links = [
+        found[key] for _, found in page.elements for key in ("src", "href", "data-file") if found.get(key)
+    ]
+    files = {link for link in links if link and not link.startswith("#")}
+    assert files
+    assert all((out / file).is_file() and ".." not in file for file in files)
+    html = (out / "index.html").read_text(encoding="utf-8")
+    assert not re.search(r"https?:|//[a-z]+\.|@import|url\(", html)
+    on_disk = {path.relative_to(out).as_posix() for path in out.rglob("*.webp")}
+    assert files == on_disk
+
+
+def test_pictures_are_lazy_described_and_sized(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    build_gallery(run.write(), SOURCES, SETTINGS, out)
+    for image in [image for image in parse(out).all("img") if "src" in image]:
+        assert image["loading"] == "lazy"
+        assert image["alt"]
+        with Image.open(out / str(image["src"])) as picture:
+            assert (str(picture.width), str(picture.height)) == (image["width"], image["height"])
+
+
+def test_same_inputs_same_bytes(run: Run, tmp_path: Path) -> None:
+    results = run.write()
+    for name in ("one", "two"):
+        build_gallery(results, SOURCES, SETTINGS, tmp_path / name)
+    one, two = ({p.name: p.read_bytes() for p in (tmp_path / n).rglob("*.*")} for n in ("one", "two"))
+    assert one == two
+
+
+def test_no_mask_at_all(tmp_path: Path) -> None:
+    made = Run(tmp_path)
+    for name in "dbca":
+        made.add(name, prediction=half(1, 0))
+    (val,) = build_gallery(
+        made.write(), (), GallerySettings(images=2, width=64, split="val"), tmp_path / "out"
+    )
+    assert [card.id for card in val.cards] == ["a", "c"]
+    assert (val.ranked, val.median) == (0, None)
+    assert "nothing was scored" in parse(tmp_path / "out").text
+
+
+def test_nothing_made_yet(tmp_path: Path) -> None:
+    made = Run(tmp_path)
+    made.add("a", cam=False)
+    (val,) = build_gallery(made.write(), (), SETTINGS, tmp_path / "out")
+    assert val.cards == ()
+    assert "nothing has been made" in parse(tmp_path / "out").text
+
+
+def test_mask_that_is_all_255_is_not_ranked(tmp_path: Path) -> None:
+    made = Run(tmp_path)
+    made.add("a", mask=half(255, 255), prediction=half(1, 0))
+    (val,) = build_gallery(made.write(), (), SETTINGS, tmp_path / "out")
+    assert [(card.rank, card.score) for card in val.cards] == [(None, None)]
+
+
+@pytest.mark.parametrize("label", [np.zeros((5, 5), np.uint8), half(3, 0)])
+def test_label_that_does_not_fit_leaves_the_old_page(run: Run, tmp_path: Path, label: np.ndarray) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "index.html").write_text("old")
+    run.predictions["c-good"] = lambda file: put_labels(file, "c-good", label, np.ones(label.shape))
+    with pytest.raises(IntegrityError, match="does not fit"):
+        build_gallery(run.write(), SOURCES, SETTINGS, out)
+    assert (out / "index.html").read_text() == "old"
+    assert [path.name for path in tmp_path.glob(".out*")] == []
+
+
+def test_unknown_split(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no photo in split 'test'"):
+        build_gallery(
+            run.write(), SOURCES, GallerySettings(images=1, width=64, split="test"), tmp_path / "out"
+        )
+
+
+def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run.write()
+    monkeypatch.chdir(tmp_path)
+    gallery = "gallery: {images: 2, width: 64, split: val}"
+    (tmp_path / "params.yaml").write_text(
+        f"dataset: {{root: {tmp_path / 'data'}, max_megapixels: 1.0, other: 1}}\n{gallery}\n"
+    )
+    (tmp_path / "sources.csv").write_text(
+        ",".join(SOURCE_COLUMNS) + "\nstudent,val,3,no,arg-max,no,no,.5,.5,1\n"
+    )
+    paths = [f"--{name}={name}" for name in ("dataset", "cams", "pseudo", "predictions")]
+    result = CliRunner().invoke(main, [*paths, "--scores=sources.csv", "--out=reports/gallery"])
+    assert result.exit_code == 0, result.output
+    assert "gallery: 2 of 5 val photos, median IoU of a prediction 77.5" in result.output
+    assert "student" in parse(tmp_path / "reports/gallery").text

@@ -1,0 +1,122 @@
+"""Opening image bytes that nobody vouches for: which formats, how large, and what to say of anything else."""
+
+from __future__ import annotations
+
+import io
+import threading
+import warnings
+from pathlib import Path
+from types import TracebackType
+
+from PIL import Image, UnidentifiedImageError
+
+from wsss.core.errors import UserError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+
+_IMAGES = ((b"\xff\xd8\xff", "JPEG"), (b"\x89png", "PNG"), (b"riff", "WEBP"), (b"bm", "BMP"))
+_TIFFS = ((b"ii*\x00", "TIFF"), (b"mm\x00*", "TIFF"), (b"ii+\x00", "TIFF"), (b"mm\x00+", "TIFF"))
+_OTHERS = (
+    (b"version https://git-lfs", "a Git LFS pointer"),
+    (b"<!doctype html", "an HTML page"),
+    (b"<html", "an HTML page"),
+    (b"<svg", "an SVG drawing"),
+    (b"<?xml", "an XML file"),
+    (b"gif8", "a GIF"),
+    (b"8bps", "a Photoshop file"),
+    (b"%!ps", "an EPS drawing"),
+    (b"%pdf", "a PDF"),
+    (b"pk\x03\x04", "a ZIP archive"),
+    (b"\x1f\x8b", "a gzip archive"),
+)
+
+
+class _OwnLimits:
+    """Pillow's own pixel limit and warnings are off while any thread is inside: ours hold instead."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside = threading.Lock(), 0
+        self._limit: int | None = None
+        self._warnings = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+                self._warnings = warnings.catch_warnings()
+                self._warnings.__enter__()
+                warnings.simplefilter("ignore")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                Image.MAX_IMAGE_PIXELS = self._limit
+                self._warnings.__exit__(None, None, None)
+
+
+own_limits = _OwnLimits()
+"""Every call of Pillow that decodes goes inside ``with own_limits``."""
+
+
+def read_file(path: Path) -> bytes:
+    """Bytes of a file; `UserError` if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            path, f"cannot be read ({error.strerror})", "restore the file, or delete its entry"
+        ) from error
+
+
+def open_image(
+    data: bytes, name: str | Path, formats: tuple[str, ...] = FORMATS, max_megapixels: float | None = None
+) -> Image.Image:
+    """The image with its header read and its size judged, not yet decoded. `UserError` naming `name`."""
+    try:
+        with own_limits:
+            image = Image.open(io.BytesIO(data), formats=formats)
+    # Pillow's readers raise nearly anything on hostile bytes: SyntaxError, struct.error, ZeroDivisionError …
+    except Exception as error:
+        raise broken(data, name, error, formats) from error
+    megapixels = image.width * image.height / 1e6
+    if max_megapixels is not None and megapixels > max_megapixels:
+        found = f"{size_text(image.height, image.width)} = {megapixels:.4g} megapixels"
+        what = f"the photo is too large (found {found}, expected ≤ {max_megapixels:g} megapixels)"
+        raise UserError(name, what, "shrink the photo, or raise dataset.max_megapixels")
+    return image
+
+
+def broken(data: bytes, name: str | Path, error: Exception, formats: tuple[str, ...] = FORMATS) -> UserError:
+    """What the bytes are instead of a whole image, as far as one can see."""
+    fix = "copy or download the file again, or delete it and its entry"
+    found = sniff(data)
+    if found in formats:
+        # The text of UnidentifiedImageError is a memory address.
+        told = not isinstance(error, UnidentifiedImageError) and str(error)
+        reason = f" ({error})" if told else ""
+        return UserError(name, f"damaged or truncated {found}{reason}", fix)
+    return UserError(name, f"not an image (found {found}, expected {', '.join(formats)})", fix)
+
+
+def sniff(data: bytes) -> str:
+    """What the first bytes say a file is: ``JPEG``, ``an HTML page``, ``an empty file`` …"""
+    if not data:
+        return "an empty file"
+    if data[4:8] == b"ftyp":
+        return "a HEIC or AVIF photo, or a film"
+    if not any(data[:4096]):
+        return "zero bytes only"
+    start = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    for signature, kind in (*_IMAGES, *_TIFFS, *_OTHERS):
+        if start.startswith(signature):
+            return kind
+    return f"bytes {data[:4].hex(' ')} …"
+
+
+def size_text(height: int, width: int) -> str:
+    """``320 × 213 pixels``, width first as image viewers say it."""
+    return f"{width} × {height} pixels"

@@ -1,0 +1,120 @@
+"""Raw records → index: every photo decoded, every mask checked, every problem told at once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wsss.core.errors import UserError, raise_all
+from wsss.core.executor import make_executor, run_tasks
+from wsss.core.log import Progress
+from wsss.data.codec import read_file
+from wsss.data.images import decode_image, load_mask
+from wsss.data.index import IGNORE, Index, Record
+from wsss.formats.raw import RawItem
+from wsss.formats.registry import scan
+from wsss.formats.settings import DatasetSettings
+
+CHUNK = 32
+POOL_FROM = 2000
+"""Photos from which a pool of processes saves more time than it takes to start."""
+MOST_PROBLEMS = 100
+"""Problems told in one go; more would hide the first."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The index, and the class ids (0 included, 255 not) that the mask of a photo holds, by photo id."""
+
+    index: Index
+    mask_classes: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What decoding a photo and its mask tells."""
+
+    height: int
+    width: int
+    sha256: str
+    mask_classes: tuple[int, ...] | None
+
+
+def build_index(settings: DatasetSettings, seed: int) -> Survey:
+    """Read the data set at `settings.root`. Raises `UserError`s, all at once, with files and lines."""
+    raw = scan(settings)
+    root = Path(settings.root)
+    problems = list(raw.problems)
+    problems += _untagged(raw.items, settings)
+    inspected = inspect_all(root, raw.items, len(raw.classes), settings.max_megapixels)
+    problems += [result for result in inspected if isinstance(result, UserError)]
+    if len(problems) > MOST_PROBLEMS:
+        rest = UserError(
+            root, f"{len(problems) - MOST_PROBLEMS} more problems", "correct these, then run the stage again"
+        )
+        problems[MOST_PROBLEMS:] = [rest]
+    raise_all(problems)
+    ids = {name: number for number, name in enumerate(raw.classes)}
+    records, seen = [], {}
+    for item, result in zip(raw.items, inspected, strict=True):
+        assert isinstance(result, Inspected)
+        split = item.split or draw_split(item.id, seed, settings.val_fraction)
+        tags = tuple(sorted(ids[tag] for tag in item.tags))
+        size = (result.height, result.width)
+        records.append(Record(item.id, split, item.image, item.mask, tags, *size, result.sha256))
+        if result.mask_classes is not None:
+            seen[item.id] = result.mask_classes
+    return Survey(Index(raw.classes, tuple(sorted(records, key=lambda record: record.id))), seen)
+
+
+def draw_split(name: str, seed: int, val_fraction: float) -> str:
+    """``val`` for about `val_fraction` of all names, else ``train``; other photos have no say in it."""
+    digest = hashlib.sha256(f"{seed}\0{name}".encode()).digest()
+    return "val" if int.from_bytes(digest[:8], "big") < val_fraction * 2**64 else "train"
+
+
+def inspect_all(
+    root: Path, items: Sequence[RawItem], classes: int, max_megapixels: float
+) -> list[Inspected | UserError]:
+    """Decode all photos and masks, in the order of `items`; an error stands in the place of its photo."""
+    chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
+    results: dict[int, list[Inspected | UserError]] = {}
+    executor = make_executor(in_process=len(items) < POOL_FROM)
+    with executor, Progress("index", len(items), "photos") as progress:
+        tasks = ((root, chunk, classes, max_megapixels) for chunk in chunks)
+        for number, result in run_tasks(executor, _inspect_chunk, tasks):
+            results[number] = result
+            progress.advance(len(result))
+    return [result for number in sorted(results) for result in results[number]]
+
+
+def _inspect_chunk(
+    root: Path, items: Sequence[RawItem], classes: int, max_megapixels: float
+) -> list[Inspected | UserError]:
+    return [_inspect(root, item, classes, max_megapixels) for item in items]
+
+
+def _inspect(root: Path, item: RawItem, classes: int, max_megapixels: float) -> Inspected | UserError:
+    try:
+        data = read_file(root / item.image)
+        height, width, _ = decode_image(data, root / item.image, max_megapixels).shape
+        seen = None
+        if item.mask is not None:
+            mask = load_mask(root / item.mask, (height, width), classes)
+            seen = tuple(np.flatnonzero(np.bincount(mask.ravel(), minlength=256)[:IGNORE]).tolist())
+    except UserError as error:
+        return error
+    return Inspected(height, width, hashlib.sha256(data).hexdigest(), seen)
+
+
+def _untagged(items: Sequence[RawItem], settings: DatasetSettings) -> list[UserError]:
+    names = [item.image for item in items if not item.tags]
+    if not names or settings.allow_untagged:
+        return []
+    what = f"{len(names)} photos have no tag ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
+    fix = "tag them, or set dataset.allow_untagged: true to train on them as photos of no class"
+    return [UserError(settings.tags_path, what, fix)]

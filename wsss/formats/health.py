@@ -1,0 +1,129 @@
+"""What a data set looks like before anyone trains on it: a table of classes, and what will go wrong."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from wsss.data.index import Record
+from wsss.formats.build import Survey
+
+FEW = 5
+"""A class with fewer training photos than this is not learnt."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A fact that does not stop the work but limits its result, and what one can do."""
+
+    what: str
+    fix: str
+
+
+def health_table(survey: Survey) -> str:
+    """Photos of each class by split; `alone`: training photos with no other tag; `masks`: with pixels."""
+    index = survey.index
+    splits = index.splits()
+    masked = [
+        split
+        for split in splits
+        if any(r.id in survey.mask_classes for r in index.records if r.split == split)
+    ]
+    header = ["class", *splits, "alone", *(f"{split} masks" for split in masked)]
+    rows = [header]
+    for number, name in enumerate(index.classes[1:], start=1):
+        tagged = [sum(number in r.tags for r in index.records if r.split == split) for split in splits]
+        alone = sum(r.tags == (number,) for r in index.records if r.split == "train")
+        seen = [_showing(survey, number, split) for split in masked]
+        rows.append([name, *map(str, [*tagged, alone, *seen])])
+    totals = [sum(r.split == split for r in index.records) for split in splits]
+    with_masks = [
+        sum(r.id in survey.mask_classes for r in index.records if r.split == split) for split in masked
+    ]
+    lonely = sum(len(r.tags) == 1 for r in index.records if r.split == "train")
+    rows.append(["all photos", *map(str, [*totals, lonely, *with_masks])])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    rule = "-" * max(map(len, lines))
+    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+
+def health_findings(survey: Survey) -> list[Finding]:
+    """All warnings: splits, classes, copies, masks."""
+    return [*_splits(survey), *_classes(survey), *_copies(survey), *_masks(survey)]
+
+
+def _splits(survey: Survey) -> Iterator[Finding]:
+    splits = survey.index.splits()
+    if "train" not in splits:
+        yield Finding("no photo in split train", "mark photos as train")
+    if "val" not in splits:
+        yield Finding(
+            "no photo in split val: nothing can be scored",
+            "mark photos as val, or raise dataset.val_fraction",
+        )
+    folded = Counter(record.id.casefold() for record in survey.index.records)
+    twins = [record.id for record in survey.index.records if folded[record.id.casefold()] > 1]
+    if twins:
+        yield Finding(
+            f"ids that differ only in case: {_some(twins)}", "rename them: some disks cannot tell them apart"
+        )
+
+
+def _classes(survey: Survey) -> Iterator[Finding]:
+    names = survey.index.classes
+    train = [record.tags for record in survey.index.records if record.split == "train"]
+    if not train:
+        return
+    counts = Counter(tag for tags in train for tag in tags)
+    alone = {tags[0] for tags in train if len(tags) == 1}
+    kinds = range(1, len(names))
+    if rare := [f"{names[k]} ({counts[k]})" for k in kinds if counts[k] < FEW]:
+        yield Finding(
+            f"classes with fewer than {FEW} training photos: {_some(rare)}", "add photos, or drop the class"
+        )
+    if constant := [names[k] for k in kinds if counts[k] == len(train)]:
+        what = f"classes in every training photo: {_some(constant)}; tags cannot tell them from background"
+        yield Finding(what, "add training photos without them")
+    if never := [names[k] for k in kinds if counts[k] >= FEW and counts[k] < len(train) and k not in alone]:
+        what = f"classes never the only tag of a training photo: {_some(never)}; their masks may be too large"
+        yield Finding(what, "add photos that show them without other classes")
+
+
+def _copies(survey: Survey) -> Iterator[Finding]:
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for record in survey.index.records:
+        groups[record.sha256].append(record)
+    copies = [group for group in groups.values() if len(group) > 1]
+    if copies:
+        pairs = [" = ".join(record.id for record in group) for group in copies]
+        yield Finding(f"identical photos under several names: {_some(pairs)}", "delete the copies")
+    leaks = [group for group in copies if len({record.split for record in group}) > 1]
+    if leaks:
+        pairs = [" = ".join(f"{record.id} ({record.split})" for record in group) for group in leaks]
+        yield Finding(
+            f"identical photos in several splits: {_some(pairs)}; scores will be too good",
+            "delete the copies",
+        )
+
+
+def _masks(survey: Survey) -> Iterator[Finding]:
+    for split in survey.index.splits():
+        records = [r for r in survey.index.records if r.split == split and r.id in survey.mask_classes]
+        if blank := [r.id for r in records if not survey.mask_classes[r.id]]:
+            what = f"{split} masks that are 255 (ignore) everywhere: {_some(blank)}; they score nothing"
+            yield Finding(what, "draw the masks, or delete them")
+        absent = [n for k, n in enumerate(survey.index.classes) if k and not _showing(survey, k, split)]
+        if records and absent:
+            what = f"classes in no {split} mask: {_some(absent)}; they have no IoU there"
+            yield Finding(what, f"add {split} masks that show them")
+
+
+def _showing(survey: Survey, number: int, split: str) -> int:
+    return sum(number in survey.mask_classes.get(r.id, ()) for r in survey.index.records if r.split == split)
+
+
+def _some(names: Iterable[str], most: int = 5) -> str:
+    listed = list(names)
+    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")

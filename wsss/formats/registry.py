@@ -1,0 +1,16 @@
+"""The formats by name."""
+
+from __future__ import annotations
+
+from wsss.formats import folder, voc
+from wsss.formats.raw import RawDataset, RawItem
+from wsss.formats.settings import DatasetSettings
+
+__all__ = ["FORMATS", "RawDataset", "RawItem", "scan"]
+
+FORMATS = {"folder": folder.scan, "voc": voc.scan}
+
+
+def scan(settings: DatasetSettings) -> RawDataset:
+    """Raw records of the data set that `settings` describes; no photo is opened yet."""
+    return FORMATS[settings.format](settings)

@@ -1,0 +1,34 @@
+"""The `dataset` section of params.yaml: where the raw data lie and how they are laid out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from wsss.core.params import Settings
+from wsss.data.images import MAX_MEGAPIXELS
+
+
+class DatasetSettings(Settings):
+    """What a data set is. Paths are relative to `root`; `root` itself to the working folder."""
+
+    root: str = Field(min_length=1)
+    format: Literal["folder", "voc"]
+    tags: str = Field(default="tags.csv", min_length=1)
+    """A CSV; for `voc` also ``xml`` (the folder Annotations) or a ``.npy`` of one-hot vectors by id."""
+    masks: str = ""
+    """Folder of masks, used for scoring only; empty: none."""
+    classes: str = ""
+    """File of class names, line number = id; empty: all tags, sorted (`folder`), or VOC's 20 (`voc`)."""
+    val_fraction: float = Field(default=0.2, ge=0.0, lt=1.0)
+    """Share of the photos without a given split that is drawn for val, by a hash of seed and id."""
+    allow_untagged: bool = False
+    """Keep photos without a tag, as photos that show no class, instead of reporting them as errors."""
+    max_megapixels: float = Field(default=MAX_MEGAPIXELS, gt=0.0)
+
+    @property
+    def tags_path(self) -> Path:
+        """The tag file; for ``xml`` the folder of annotations."""
+        return Path(self.root) / ("Annotations" if self.tags == "xml" else self.tags)

@@ -1,0 +1,187 @@
+"""One photo of the gallery: what there is of it, its scores, and its pictures."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from wsss.core.errors import IntegrityError
+from wsss.data.datasets import MaskedImages
+from wsss.data.images import voc_palette
+from wsss.data.index import IGNORE, Index, Record
+from wsss.report.page import Card, Panel, Swatch, View, percent
+from wsss.report.ranking import class_ious, coverage, mean_iou, values_of
+from wsss.report.render import css_colour, fit, fit_label, heat_overlay, label_overlay
+from wsss.stores.cams import CamStore
+from wsss.stores.labels import LabelStore, PredictionStore, PseudoStore
+
+PICTURES = "images"
+"""Folder of the picture files, beside the page."""
+
+SHARPNESS = 2
+"""Files have this many times the width on the page: phones show that many pixels, a click enlarges."""
+
+QUALITY, EFFORT = 82, 2
+"""WebP quality and effort (0..6): one step more saves 2 % of the bytes and doubles the time."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything the pipeline knows of a data set. Any photo may be missing from any of the stores."""
+
+    index: Index
+    masked: MaskedImages
+    cams: CamStore
+    pseudo: PseudoStore
+    predictions: PredictionStore
+
+    def label(self, store: LabelStore, record: Record) -> np.ndarray | None:
+        """(H, W) uint8 label in `store`, None if it has none; `IntegrityError` if it does not fit."""
+        if record.id not in store:
+            return None
+        label = store.label(record.id)
+        values, classes = values_of(label), len(self.index.classes)
+        if label.shape != (record.height, record.width) or any(
+            classes <= value != IGNORE for value in values
+        ):
+            raise IntegrityError(
+                store.path / store.shard_name(record.id),
+                f"the label of {record.id!r} does not fit its photo (found {label.shape} with {values}, "
+                f"expected {(record.height, record.width)} with 0..{classes - 1} or {IGNORE})",
+                f"make it again: dvc repro -f -s {store.stage}",
+            )
+        return label
+
+    def score(self, store: LabelStore, record: Record) -> float | None:
+        """Mean IoU in [0, 1] of the photo's label in `store`; None without a label, or without a mask."""
+        label = self.label(store, record) if record.mask is not None else None
+        mask = None if label is None else self.masked.mask(record)
+        return (
+            None
+            if label is None or mask is None
+            else mean_iou(class_ious(label, mask, len(self.index.classes)))
+        )
+
+    def has(self, record: Record) -> bool:
+        """True if any store holds the photo."""
+        return any(record.id in store for store in (self.cams, self.pseudo, self.predictions))
+
+
+class Painter:
+    """Draws the pictures of photos into `folder`."""
+
+    def __init__(self, results: Results, folder: Path, width: int) -> None:
+        self.results, self.folder, self.width = results, folder, SHARPNESS * width
+        self.palette = voc_palette()
+        (folder / PICTURES).mkdir()
+
+    def card(self, number: int, record: Record, rank: int | None, judge: LabelStore | None) -> Card:
+        """Draw one photo.
+
+        `number` counts the cards of the page and names their files, so that no id can reach a path; `judge`
+        is the store whose labels the photo's split is ranked by.
+        """
+        results = self.results
+        photo = fit(results.masked.photos.image(record), self.width)
+        mask = results.masked.mask(record)
+        pseudo, prediction = (results.label(store, record) for store in (results.pseudo, results.predictions))
+        ious = self._ious(prediction if judge is results.predictions else pseudo, mask)
+        labelled = [] if pseudo is None else [f"{percent(coverage(pseudo), 0)} labelled"]
+        panels = (
+            self._panel(number, "Photo", photo, [("Photo", photo)]),
+            self._panel(number, "CAM", photo, self._heat(photo, record)),
+            self._panel(
+                number,
+                "Pseudo-label",
+                photo,
+                self._overlay("Pseudo-label", photo, pseudo),
+                *self._iou(pseudo, mask),
+                *labelled,
+            ),
+            self._panel(
+                number,
+                "Prediction",
+                photo,
+                self._overlay("Prediction", photo, prediction),
+                *self._iou(prediction, mask),
+            ),
+            self._panel(number, "Ground truth", photo, self._overlay("Ground truth", photo, mask)),
+        )
+        seen = set(record.tags).union(
+            *(values_of(label) for label in (pseudo, prediction, mask) if label is not None)
+        )
+        return Card(
+            number,
+            record.id,
+            rank,
+            None if ious is None else mean_iou(ious),
+            tuple(results.index.classes[tag] for tag in record.tags),
+            panels,
+            tuple(
+                self.swatch(value, None if ious is None else float(ious[value]))
+                for value in sorted(seen - {IGNORE})
+            ),
+            ignored=IGNORE in seen,
+        )
+
+    def swatch(self, number: int, iou: float | None = None) -> Swatch:
+        """Class `number` for a legend; an IoU of NaN means that the class was neither there nor found."""
+        known = None if iou is None or np.isnan(iou) else iou
+        return Swatch(number, self.results.index.classes[number], css_colour(self.palette[number]), known)
+
+    def _heat(self, photo: np.ndarray, record: Record) -> list[tuple[str, np.ndarray]]:
+        """The strongest class at each place and, where there are several, each class alone."""
+        if record.id not in self.results.cams:
+            return []
+        cams = self.results.cams.read(record.id)
+        names = [self.results.index.classes[number] for number in cams.classes]
+        alone = [(name, heat_overlay(photo, scores)) for name, scores in zip(names, cams.scores, strict=True)]
+        return alone if len(alone) < 2 else [("all", heat_overlay(photo, cams.scores.max(axis=0))), *alone]
+
+    def _overlay(
+        self, name: str, photo: np.ndarray, label: np.ndarray | None
+    ) -> list[tuple[str, np.ndarray]]:
+        return (
+            []
+            if label is None
+            else [(name, label_overlay(photo, fit_label(label, photo.shape), self.palette))]
+        )
+
+    def _panel(
+        self,
+        number: int,
+        title: str,
+        photo: np.ndarray,
+        pictures: Sequence[tuple[str, np.ndarray]],
+        *notes: str,
+    ) -> Panel:
+        kind = title.lower().replace(" ", "-")
+        views = tuple(
+            View(name, self._save(f"{number:04}-{kind}{f'-{place}' if place else ''}", picture))
+            for place, (name, picture) in enumerate(pictures)
+        )
+        rows, columns = photo.shape[:2]
+        return Panel(title, " · ".join(notes), views, columns, rows)
+
+    def _save(self, name: str, picture: np.ndarray) -> str:
+        file = f"{PICTURES}/{name}.webp"
+        buffer = io.BytesIO()
+        Image.fromarray(picture).save(buffer, format="WEBP", quality=QUALITY, method=EFFORT)
+        (self.folder / file).write_bytes(buffer.getvalue())
+        return file
+
+    def _ious(self, label: np.ndarray | None, mask: np.ndarray | None) -> np.ndarray | None:
+        return (
+            None
+            if label is None or mask is None
+            else class_ious(label, mask, len(self.results.index.classes))
+        )
+
+    def _iou(self, label: np.ndarray | None, mask: np.ndarray | None) -> list[str]:
+        ious = self._ious(label, mask)
+        return [] if ious is None else [f"IoU {percent(mean_iou(ious))}"]

@@ -1,0 +1,110 @@
+"""The page that people judge results by: what every stage made of a photo, side by side, the worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from pathlib import Path
+from statistics import median
+from typing import TypeVar
+
+from pydantic import Field
+
+from wsss.core.atomic import atomic_dir
+from wsss.core.interrupt import check_stop
+from wsss.core.log import Progress
+from wsss.core.params import Settings
+from wsss.data.index import Record
+from wsss.report.cards import Painter, Results
+from wsss.report.page import Card, Section, Source, page_html
+from wsss.report.ranking import evenly, histogram, worst_and_spread
+from wsss.report.render import HEAT_STOPS, css_colour
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class GallerySettings(Settings):
+    """Section `gallery` of params.yaml."""
+
+    images: int = Field(
+        ge=1, description="most photos shown of each split: half the worst, half spread over the rest"
+    )
+    width: int = Field(ge=64, le=2048, description="widest that a picture is on the page, in pixels")
+    split: str = Field(description="split that comes first")
+
+
+def build_gallery(
+    results: Results, sources: Sequence[Source], settings: GallerySettings, out: Path
+) -> tuple[Section, ...]:
+    """Write the folder `out`, `index.html` and its pictures, whole or not at all; return what the page shows.
+
+    Splits after the first one appear if any store holds a photo of theirs. Same inputs, same bytes.
+    """
+    index = results.index
+    index.split(settings.split)  # its error names the splits there are
+    names = sorted(index.splits(), key=lambda name: name != settings.split)
+    sections: list[Section] = []
+    with atomic_dir(out) as folder:
+        painter = Painter(results, folder, settings.width)
+        for name in names:
+            drawn = sum(len(section.cards) for section in sections)
+            section = make_section(painter, name, settings.images, drawn)
+            if section.cards or name == settings.split:
+                sections.append(section)
+        legend = [painter.swatch(number) for number in range(len(index.classes))]
+        rows = sorted(sources, key=lambda row: row.split != settings.split)
+        html = page_html(sections, legend, rows, [css_colour(stop) for stop in HEAT_STOPS], settings.width)
+        (folder / "index.html").write_bytes(html.encode("utf-8"))
+    return tuple(sections)
+
+
+def make_section(painter: Painter, split: str, images: int, drawn: int) -> Section:
+    """Score all photos of a split, choose at most `images`, draw those. `drawn` cards stand before them.
+
+    A split is ranked by its predictions, or by its pseudo-labels where it has no predictions at all.
+    """
+    results = painter.results
+    records = results.index.split(split)
+    stores = (results.predictions, results.pseudo)
+    judge = next((store for store in stores if any(record.id in store for record in records)), None)
+
+    def score(record: Record) -> float | None:
+        return None if judge is None else results.score(judge, record)
+
+    def draw(shown: tuple[int, Record, int | None]) -> Card:
+        number, record, rank = shown
+        return painter.card(number, record, rank, judge)
+
+    scored = list(zip(_each(f"gallery: score {split}", records, score), records, strict=True))
+    ranked = sorted(
+        ((found, record.id, record) for found, record in scored if found is not None), key=itemgetter(0, 1)
+    )
+    unranked = [record for found, record in scored if found is None and results.has(record)]
+    ranks = worst_and_spread(len(ranked), images)
+    places = evenly(len(unranked), images - len(ranks))
+    chosen = [(ranked[rank][2], rank + 1) for rank in ranks] + [(unranked[place], None) for place in places]
+    numbered = [(number, record, rank) for number, (record, rank) in enumerate(chosen, start=drawn + 1)]
+    cards = _each(f"gallery: draw {split}", numbered, draw)
+    scores = [found for found, *_ in ranked]
+    return Section(
+        split,
+        "" if judge is None else "prediction" if judge is results.predictions else "pseudo-label",
+        len(records),
+        len(ranked),
+        len(ranks),
+        median(scores) if scores else None,
+        tuple(histogram(scores)),
+        tuple(cards),
+    )
+
+
+def _each(label: str, things: Sequence[T], work: Callable[[T], R]) -> list[R]:
+    """`work(thing)` for all, with a progress bar, ending early if a signal asks for it."""
+    done = []
+    with Progress(label, len(things), "photos") as progress:
+        for thing in things:
+            check_stop()
+            done.append(work(thing))
+            progress.advance()
+    return done
