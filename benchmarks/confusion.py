@@ -12,7 +12,7 @@ from wsss.evaluation.confusion import Confusion
 CLASSES, PHOTOS, SIZE = 21, 20, (375, 500)
 
 
-def run() -> Result:
+def run() -> list[Result]:
     """20 label maps of 375×500 with 21 classes."""
     rng = np.random.default_rng(0)
     pairs = [tuple(rng.integers(0, CLASSES, SIZE, np.uint8) for _ in range(2)) for _ in range(PHOTOS)]
@@ -33,6 +33,13 @@ def run() -> Result:
 
     seconds, reference_seconds = alternate(ours, reference)
     quality = {"miou_difference": abs(scores["ours"] - scores["reference"]), "photos_per_s": PHOTOS / seconds}
-    return Result(
-        "confusion", "torchmetrics MulticlassJaccardIndex", seconds, reference_seconds, reference_seconds / seconds, 10.0, quality
+    row = Result(
+        "confusion",
+        "torchmetrics MulticlassJaccardIndex",
+        seconds,
+        reference_seconds,
+        reference_seconds / seconds,
+        10.0,
+        quality,
     )
+    return [row]

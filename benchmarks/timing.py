@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import statistics
 import time
@@ -28,7 +29,9 @@ class Result:
     machine: str = ""
 
 
-def alternate(ours: Callable[[], object], reference: Callable[[], object], repeats: int = REPEATS) -> tuple[float, float]:
+def alternate(
+    ours: Callable[[], object], reference: Callable[[], object], repeats: int = REPEATS
+) -> tuple[float, float]:
     """Median seconds of both, run in turn `repeats` times after one run of each that is not counted."""
     ours()
     reference()
@@ -43,4 +46,5 @@ def alternate(ours: Callable[[], object], reference: Callable[[], object], repea
 
 def machine() -> str:
     """Processor, cores and torch version, for the record."""
-    return f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, Python {platform.python_version()}"
+    versions = f"torch {torch.__version__}, Python {platform.python_version()}"
+    return f"{platform.machine()}, {os.cpu_count()} cores, {versions}"

@@ -32,10 +32,18 @@ def main(params: Path, dataset: Path, cams: Path, out: Path) -> str:
         index = read_index(dataset)
         made = make_pseudo_labels(stage, index, settings.dataset.photos(index.records), cams, settings.correct, out)
     if made.no_signal:
-        warn(cams, f"{len(made.no_signal)} photos have a tag without CAM signal, e.g. {', '.join(made.no_signal[:5])}", "check their tags")
+        warn(
+            cams,
+            f"{len(made.no_signal)} photos have a tag without CAM signal, e.g. {', '.join(made.no_signal[:5])}",
+            "check their tags",
+        )
     share = len(made.empty) / len(index.records)
     if share > 0.2:
-        warn(out, f"{share:.0%} of the photos got no foreground label, e.g. {', '.join(made.empty[:5])}", "lower correct.fixed.alpha")
+        warn(
+            out,
+            f"{share:.0%} of the photos got no foreground label, e.g. {', '.join(made.empty[:5])}",
+            "lower correct.fixed.alpha",
+        )
     return (
         f"correct: {len(index.records)} photos, {made.coverage:.1%} of pixels labelled, "
         f"{len(made.empty)} without foreground, {len(made.no_signal)} without signal → {out}"

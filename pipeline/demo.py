@@ -26,7 +26,11 @@ def main(params: Path, out: Path) -> str:
     """Draw the demo data set."""
     settings = load(params, Params)
     total = settings.demo.train + settings.demo.val
-    with open_stage("demo", settings.model_dump(), []), atomic_dir(out) as folder, Progress("demo", total, "scenes") as progress:
+    with (
+        open_stage("demo", settings.model_dump(), []),
+        atomic_dir(out) as folder,
+        Progress("demo", total, "scenes") as progress,
+    ):
         write_demo(folder, settings.seed, settings.demo, progress.advance)
     return f"demo: {settings.demo.train} train and {settings.demo.val} val scenes → {out}"
 

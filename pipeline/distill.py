@@ -43,7 +43,8 @@ def main(params: Path, dataset: Path, pseudo: Path, out: Path, history: Path) ->
         photos = settings.dataset.photos(index.split("train"))
         rows = distill(stage, index, photos, labels, settings.seed, settings.distill, out)
         write_text(history, history_csv(rows))
-    return f"distill: {len(photos.records)} photos, {len(rows)} epochs, loss {rows[0]['loss']:.3f} → {rows[-1]['loss']:.3f} → {out}"
+    losses = f"loss {rows[0]['loss']:.3f} → {rows[-1]['loss']:.3f}"
+    return f"distill: {len(photos.records)} photos, {len(rows)} epochs, {losses} → {out}"
 
 
 if __name__ == "__main__":

@@ -31,14 +31,10 @@ class Params(Settings):
 @click.option("--predictions", type=click.Path(path_type=Path), default="artifacts/predictions")
 @click.option("--scores", type=click.Path(path_type=Path), default="reports/sources.csv")
 @click.option("--out", type=click.Path(path_type=Path), default="reports/gallery")
-def main(
-    params: Path, dataset: Path, cams: Path, pseudo: Path, predictions: Path, scores: Path, out: Path
-) -> str:
+def main(params: Path, dataset: Path, cams: Path, pseudo: Path, predictions: Path, scores: Path, out: Path) -> str:
     """Lay photos, CAMs, pseudo-labels, predictions and masks side by side on one page, worst first."""
     settings = load(params, Params)
-    with open_stage(
-        "gallery", settings.model_dump(exclude={"dataset"}), [dataset, cams, pseudo, predictions, scores]
-    ):
+    with open_stage("gallery", settings.model_dump(exclude={"dataset"}), [dataset, cams, pseudo, predictions, scores]):
         index = read_index(dataset)
         masked = MaskedImages(settings.dataset.photos(index.records), len(index.classes))
         results = Results(index, masked, CamStore(cams), PseudoStore(pseudo), PredictionStore(predictions))

@@ -23,9 +23,7 @@ class Params(Settings):
 
 
 @stage_command
-@click.option(
-    "--out", type=click.Path(path_type=Path), default="artifacts/dataset", help="folder of the index"
-)
+@click.option("--out", type=click.Path(path_type=Path), default="artifacts/dataset", help="folder of the index")
 def main(params: Path, out: Path) -> str:
     """Check the raw data set and write its index: ids, splits, tags, sizes, checksums."""
     settings = load(params, Params)

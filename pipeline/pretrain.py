@@ -39,7 +39,8 @@ def main(params: Path, dataset: Path, out: Path, history: Path) -> str:
         photos = settings.dataset.photos(index.split("train"))
         rows = pretrain(stage, index, photos, settings.seed, settings.pretrain, out)
         write_text(history, history_csv(rows))
-    return f"pretrain: {len(photos.records)} photos, {len(rows)} epochs, loss {rows[0]['loss']:.3f} → {rows[-1]['loss']:.3f} → {out}"
+    losses = f"loss {rows[0]['loss']:.3f} → {rows[-1]['loss']:.3f}"
+    return f"pretrain: {len(photos.records)} photos, {len(rows)} epochs, {losses} → {out}"
 
 
 if __name__ == "__main__":

@@ -43,7 +43,10 @@ def imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_code_dependencies_are_the_files_that_the_stage_loads(stage: str) -> None:
-    code = f"import json, pipeline.{stage}; from wsss.core.stage import loaded_code; print(json.dumps([str(p) for p in loaded_code()]))"
+    code = (
+        f"import json, pipeline.{stage}; from wsss.core.stage import loaded_code; "
+        "print(json.dumps([str(path) for path in loaded_code()]))"
+    )
     printed = subprocess.run([sys.executable, "-c", code], cwd=REPO, check=True, capture_output=True, text=True).stdout
     loaded = sorted(str(Path(name).relative_to(REPO)) for name in json.loads(printed))
     declared = sorted(name for name in stage_files("deps", stage) if name.endswith(".py"))
@@ -61,7 +64,9 @@ def test_declared_params_are_the_sections_that_the_stage_reads(stage: str) -> No
 def test_default_paths_are_the_declared_dependencies_and_outputs(stage: str) -> None:
     command = importlib.import_module(f"pipeline.{stage}").main
     defaults = {str(option.default) for option in command.params if option.name not in ("params", "debug")}
-    declared = {n for n in stage_files("deps", stage) if not n.endswith(".py") and "$" not in n} | stage_files("outs", stage)
+    declared = {n for n in stage_files("deps", stage) if not n.endswith(".py") and "$" not in n} | stage_files(
+        "outs", stage
+    )
     declared |= stage_files("metrics", stage)
     missing = {name for name in declared if name not in defaults and str(Path(name).parent) not in defaults}
     assert not missing
@@ -79,7 +84,9 @@ def test_sections_are_the_union_of_what_stages_read() -> None:
     assert read == set(SECTIONS)
 
 
-@pytest.mark.parametrize("recipe", [REPO / "params.yaml", *sorted((REPO / "recipes").glob("*.yaml"))], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "recipe", [REPO / "params.yaml", *sorted((REPO / "recipes").glob("*.yaml"))], ids=lambda p: p.name
+)
 def test_recipes_satisfy_every_stage(recipe: Path) -> None:
     for stage in STAGES:
         load(recipe, importlib.import_module(f"pipeline.{stage}").Params)
@@ -117,7 +124,7 @@ def test_modules_stay_small_and_packages_empty() -> None:
 
 
 def test_every_settings_field_is_read() -> None:
-    """A setting that nothing reads is a lie: each field's name occurs as an attribute or a key outside its own class."""
+    """A setting that nothing reads is a lie: each field's name occurs as an attribute somewhere."""
     text = "\n".join(path.read_text(encoding="utf-8") for path in modules())
     pending, seen = list(Settings.__subclasses__()), set()
     while pending:

@@ -194,9 +194,7 @@ def test_fault_12_other_picture_formats_are_counted(one: RawData) -> None:
     for name in ("c.eps", "d.psd", "e.svg", "f.HEIC", "g.cr2", "sub/h.heic"):
         one.write(name, b"anything")
     assert one.index() is not None
-    assert (
-        "ignored 6 pictures in formats that are not read (1 .cr2, 1 .eps, 2 .heic, 1 .psd, 1 .svg" in one.text
-    )
+    assert "ignored 6 pictures in formats that are not read (1 .cr2, 1 .eps, 2 .heic, 1 .psd, 1 .svg" in one.text
     assert "fix: convert those that are photos to JPEG or PNG" in one.text
 
 
@@ -205,9 +203,7 @@ def test_fault_12_other_picture_format_in_a_tag_row(one: RawData, name: str) -> 
     one.photo("a.jpg")
     one.write("sub/c.heic", b"anything")
     one.write("tags.csv", f"filename,tags\na.jpg,cow\nb.jpg,cow\n{name},cow\n")
-    one.fails(
-        "tags.csv:4: 'sub/c.heic' is in a format that is not read", fix="convert the photo to JPEG or PNG"
-    )
+    one.fails("tags.csv:4: 'sub/c.heic' is in a format that is not read", fix="convert the photo to JPEG or PNG")
 
 
 def test_fault_16_identical_photos(raw_data: RawData) -> None:

@@ -111,7 +111,4 @@ def test_fault_24_mask_all_255(masked: RawData) -> None:
 def test_fault_24_class_absent_from_the_masks_of_a_split(masked: RawData) -> None:
     save_mask_png(masked.root / "masks/v.png", mask_of(2))
     assert masked.index(SETTINGS) is not None
-    assert (
-        "classes in no val mask: cow; they have no IoU there\nfix: add val masks that show them"
-        in masked.text
-    )
+    assert "classes in no val mask: cow; they have no IoU there\nfix: add val masks that show them" in masked.text

@@ -210,8 +210,12 @@ def test_one_wrong_line_is_named(file: Path, old: str, new: str, message: str) -
 
 
 def test_all_errors_come_at_once(file: Path) -> None:
-    text = changed("flip: true", "flip: no").replace("lr: 1e-3", "lr: 0").replace("batch: 8", "bach: 8") + "colour: red\n"
-    assert refusal(file, text) == dedent("""\
+    text = (
+        changed("flip: true", "flip: no").replace("lr: 1e-3", "lr: 0").replace("batch: 8", "bach: 8") + "colour: red\n"
+    )
+    assert (
+        refusal(file, text)
+        == dedent("""\
         error: params.yaml:15: colour: unknown section
         fix: remove or rename it
         error: params.yaml:4: pretrain.flip: found 'no', expected a valid boolean
@@ -222,6 +226,7 @@ def test_all_errors_come_at_once(file: Path) -> None:
         fix: change pretrain.optim.lr
         error: params.yaml:7: pretrain.optim.bach: unknown key (did you mean 'batch'?)
         fix: known keys are batch, epochs, head_lr_factor, lr, momentum, power, precision, warmup_steps, weight_decay""")
+    )
 
 
 @pytest.mark.parametrize(

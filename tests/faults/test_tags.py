@@ -58,9 +58,7 @@ def test_fault_13_every_wrong_row_is_named_at_once(data: RawData) -> None:
 
 
 def test_fault_13_a_flood_of_errors_is_cut(data: RawData) -> None:
-    data.write(
-        "tags.csv", "filename,tags\na,cow\nb,cow\nc,cow\n" + "".join(f"x{i},cow\n" for i in range(250))
-    )
+    data.write("tags.csv", "filename,tags\na,cow\nb,cow\nc,cow\n" + "".join(f"x{i},cow\n" for i in range(250)))
     data.fails("raw: 150 more problems", fix="correct these, then run the stage again", settings=CLASSES)
     assert data.text.count("error: ") == 101
 
@@ -101,9 +99,7 @@ def test_fault_15_two_files_of_one_id(data: RawData) -> None:
 
 def test_fault_15_photo_listed_twice_in_a_wide_table(data: RawData) -> None:
     data.write("tags.csv", "filename,cow\na,1\nb,1\nc,1\na,0\n")
-    data.fails(
-        "tags.csv:5: 'a' is listed twice (first in line 2)", fix="delete line 2 or 5", settings=CLASSES
-    )
+    data.fails("tags.csv:5: 'a' is listed twice (first in line 2)", fix="delete line 2 or 5", settings=CLASSES)
 
 
 def test_fault_15_photo_in_two_splits(data: RawData) -> None:

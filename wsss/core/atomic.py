@@ -100,15 +100,21 @@ def explained_os_errors(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             free = shutil.disk_usage(_existing_parent(path)).free
             raise EnvError(
-                path, f"disk full while writing (free {free / 2**20:.0f} MiB)", "free some space, then run the stage again"
+                path,
+                f"disk full while writing (free {free / 2**20:.0f} MiB)",
+                "free some space, then run the stage again",
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise EnvError(
-                path, "cannot be written: permission denied or read-only", f"make {path.parent} writable, or choose another output"
+                path,
+                "cannot be written: permission denied or read-only",
+                f"make {path.parent} writable, or choose another output",
             ) from error
         if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY):
             raise UserError(
-                path, f"cannot be written: {error.strerror} ({error.filename})", "move what is in the way, or choose another output"
+                path,
+                f"cannot be written: {error.strerror} ({error.filename})",
+                "move what is in the way, or choose another output",
             ) from error
         raise
 

@@ -22,9 +22,15 @@ def device() -> torch.device:
     try:
         chosen = torch.device(name)
     except RuntimeError as error:
-        raise UserError("WSSS_DEVICE", f"found {name!r}, expected auto, cpu, cuda or cuda:N", "unset WSSS_DEVICE") from error
+        raise UserError(
+            "WSSS_DEVICE", f"found {name!r}, expected auto, cpu, cuda or cuda:N", "unset WSSS_DEVICE"
+        ) from error
     if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise EnvError("WSSS_DEVICE", f"{name} asked for, but torch sees no GPU", "unset WSSS_DEVICE or install a CUDA build of torch")
+        raise EnvError(
+            "WSSS_DEVICE",
+            f"{name} asked for, but torch sees no GPU",
+            "unset WSSS_DEVICE or install a CUDA build of torch",
+        )
     return chosen
 
 

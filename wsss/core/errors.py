@@ -42,13 +42,13 @@ class IntegrityError(WsssError):
     exit_code = 4
 
 
-class InterruptedStage(WsssError):
+class InterruptedStage(WsssError):  # noqa: N818 -- it is no error
     """Stopped by a signal; finished work is kept and the next run continues from it."""
 
     exit_code = 75
 
 
-class ErrorList(WsssError):
+class ErrorList(WsssError):  # noqa: N818 -- many of them
     """Several errors found in one pass, so that a user mends them all at once."""
 
     def __init__(self, errors: Sequence[WsssError]) -> None:

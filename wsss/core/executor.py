@@ -25,7 +25,7 @@ PR_SET_PDEATHSIG = 1
 class SerialExecutor(Executor):
     """Runs a task when it is submitted, in this process."""
 
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:  # noqa: D102
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         future: Future[T] = Future()
         future.set_result(fn(*args, **kwargs))
         return future
@@ -80,14 +80,19 @@ def _result(future: Future[T]) -> T:
         return future.result()
     except BrokenExecutor as error:
         raise EnvError(
-            "worker process", "ended unexpectedly (killed, or out of memory)", "lower WSSS_WORKERS, then run the stage again"
+            "worker process",
+            "ended unexpectedly (killed, or out of memory)",
+            "lower WSSS_WORKERS, then run the stage again",
         ) from error
 
 
 def die_with_parent(signal_number: int) -> None:
     """Ask the kernel to send this process a signal when its parent ends, so that no orphan goes on writing."""
     parent = os.getppid()
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0) == 0 and os.getppid() != parent:
+    if (
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0) == 0
+        and os.getppid() != parent
+    ):
         os.kill(os.getpid(), signal_number)
 
 

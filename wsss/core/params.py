@@ -19,7 +19,18 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from wsss.core.errors import UserError, did_you_mean, raise_all
 
-SECTIONS = ("seed", "compute", "dataset", "demo", "pretrain", "cams", "correct", "distill", "evaluate", "gallery")
+SECTIONS = (
+    "seed",
+    "compute",
+    "dataset",
+    "demo",
+    "pretrain",
+    "cams",
+    "correct",
+    "distill",
+    "evaluate",
+    "gallery",
+)
 """Every top-level key of params.yaml. Anything else is an error."""
 
 MAX_VALUES = 10_000
@@ -28,9 +39,7 @@ MAX_VALUES = 10_000
 class Settings(BaseModel):
     """Base of all settings: immutable, no unknown keys, no silent conversion of types."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=()
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())
 
 
 T = TypeVar("T", bound=Settings)
@@ -44,7 +53,13 @@ def load(path: Path, model: type[T]) -> T:
     document = _read_yaml(path)
     wanted = set(model.model_fields)
     errors: list[UserError] = [
-        _error(path, _line(document, [key]), key, f"unknown section{did_you_mean(str(key), SECTIONS)}", "remove or rename it")
+        _error(
+            path,
+            _line(document, [key]),
+            key,
+            f"unknown section{did_you_mean(str(key), SECTIONS)}",
+            "remove or rename it",
+        )
         for key in document
         if key not in SECTIONS and key not in wanted
     ]
@@ -52,7 +67,9 @@ def load(path: Path, model: type[T]) -> T:
     try:
         plain = _plain(chosen, itertools.count())
     except RecursionError as error:
-        raise UserError(path, f"more than {MAX_VALUES} values, or an alias inside itself", "write the values out") from error
+        raise UserError(
+            path, f"more than {MAX_VALUES} values, or an alias inside itself", "write the values out"
+        ) from error
     try:
         settings = model.model_validate(plain)
     except ValidationError as invalid:
@@ -77,7 +94,9 @@ def _read_yaml(path: Path) -> CommentedMap:
         raise UserError(f"{path}:{line}", f"duplicate key {key!r}", f"delete one of the two {key!r} keys") from error
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise UserError(f"{path}:{mark.line + 1 if mark else 1}", f"not valid YAML: {error.problem}", "mend the line") from error
+        raise UserError(
+            f"{path}:{mark.line + 1 if mark else 1}", f"not valid YAML: {error.problem}", "mend the line"
+        ) from error
     except YAMLError as error:
         raise UserError(path, f"not valid YAML: {str(error).splitlines()[0]}", "mend the file") from error
     if not isinstance(document, CommentedMap) or not document:

@@ -87,10 +87,10 @@ def loaded_code() -> list[Path]:
     files: dict[str, Path] = {}
     for loaded_as, module in list(sys.modules.items()):
         # `python -m pipeline.x` loads x as `__main__`; its spec knows its name.
-        name = module.__spec__.name if getattr(module, "__spec__", None) else loaded_as
-        ours = name.split(".")[0] in ("wsss", "pipeline") and not name.startswith("wsss.core")
-        if ours and getattr(module, "__file__", None):
-            files[name] = Path(module.__file__)
+        spec, file = getattr(module, "__spec__", None), getattr(module, "__file__", None)
+        name = str(spec.name if spec else loaded_as)
+        if file and name.split(".")[0] in ("wsss", "pipeline") and not name.startswith("wsss.core"):
+            files[name] = Path(file)
     # By name and not by path: where the code lies is no part of what it does.
     return [files[name] for name in sorted(files) if files[name].name != "__init__.py"]
 
@@ -131,7 +131,10 @@ def stage_command(main: Callable[..., str]) -> click.Command:
         except Exception as error:
             if debug:
                 traceback.print_exc()
-            say(f"error: wsss: {type(error).__name__}: {error}\nfix: this is a bug; run again with --debug and report it")
+            say(
+                f"error: wsss: {type(error).__name__}: {error}\n"
+                "fix: this is a bug; run again with --debug and report it"
+            )
             sys.exit(1)
 
     return command
@@ -160,7 +163,9 @@ def _acquire(path: Path) -> TextIO:
             handle.seek(0)
             holder = handle.read() or "another process"
             handle.close()
-            raise UserError(path, f"this stage is already running ({holder})", "wait for it, or stop it first") from None
+            raise UserError(
+                path, f"this stage is already running ({holder})", "wait for it, or stop it first"
+            ) from None
         # The holder before us may have deleted the file between our open and our lock: then lock the new one.
         if path.exists() and os.fstat(handle.fileno()).st_ino == path.stat().st_ino:
             return handle

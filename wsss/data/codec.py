@@ -67,9 +67,7 @@ def read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UserError(
-            path, f"cannot be read ({error.strerror})", "restore the file, or delete its entry"
-        ) from error
+        raise UserError(path, f"cannot be read ({error.strerror})", "restore the file, or delete its entry") from error
 
 
 def open_image(

@@ -57,7 +57,9 @@ class Photos:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise UserError(path, f"cannot be read ({error.strerror})", "restore the photo, or run: dvc repro index") from error
+            raise UserError(
+                path, f"cannot be read ({error.strerror})", "restore the photo, or run: dvc repro index"
+            ) from error
         if hashlib.sha256(data).hexdigest() != record.sha256:
             raise UserError(path, "has changed since it was indexed", "run: dvc repro index")
         return decode_image(data, path, self.max_megapixels)
@@ -102,25 +104,25 @@ class WeakImages(_Training):
         super().__init__(photos, seed, settings)
         self.foreground = foreground
 
-    def sample(self, record: Record) -> Sample:  # noqa: D102
+    def sample(self, record: Record) -> Sample:
         return Sample(self.photos.image(record))
 
-    def targets(self, record: Record, sample: Sample) -> Batch:  # noqa: D102
+    def targets(self, record: Record, sample: Sample) -> Batch:
         return {"tags": torch.from_numpy(tag_vector(record, self.foreground))}
 
 
 class PseudoImages(_Training):
-    """Photos with pseudo-labels. Items: `image`, `label` (crop, crop) uint8, `confidence` (crop, crop) uint8, `number`."""
+    """Photos with pseudo-labels. Items: `image`, `label` and `confidence` (crop, crop) uint8, `number`."""
 
     def __init__(self, photos: Photos, labels: LabelSource, seed: int, settings: AugmentSettings) -> None:
         super().__init__(photos, seed, settings)
         self.labels = labels
 
-    def sample(self, record: Record) -> Sample:  # noqa: D102
+    def sample(self, record: Record) -> Sample:
         confidence = np.rint(self.labels.confidence(record.id) * 255).astype(np.uint8)
         return Sample(self.photos.image(record), self.labels.label(record.id), confidence)
 
-    def targets(self, record: Record, sample: Sample) -> Batch:  # noqa: D102
+    def targets(self, record: Record, sample: Sample) -> Batch:
         return {"label": torch.from_numpy(sample.label), "confidence": torch.from_numpy(sample.confidence)}
 
 

@@ -86,9 +86,7 @@ def load_mask(path: Path, size: tuple[int, int], classes: int) -> ImageArray:
     elif image.mode in ("P", "L", "1") or image.mode.startswith("I"):
         mask = np.array(image)
     else:
-        raise UserError(
-            path, f"mask of mode {image.mode} (expected class ids)", "save the mask as an indexed PNG"
-        )
+        raise UserError(path, f"mask of mode {image.mode} (expected class ids)", "save the mask as an indexed PNG")
     counts = np.bincount(mask.ravel())
     wrong = next((int(v) for v in np.flatnonzero(counts) if v >= classes and v != IGNORE), None)
     if wrong is not None:

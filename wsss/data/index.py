@@ -65,7 +65,16 @@ def write_index(folder: Path, index: Index) -> None:
     """Write `index.csv` and `classes.csv` into `folder`."""
     names = index.classes
     rows: list[Sequence[object]] = [
-        (r.id, r.split, r.image, r.mask or "", TAG_SEPARATOR.join(names[t] for t in r.tags), r.height, r.width, r.sha256)
+        (
+            r.id,
+            r.split,
+            r.image,
+            r.mask or "",
+            TAG_SEPARATOR.join(names[t] for t in r.tags),
+            r.height,
+            r.width,
+            r.sha256,
+        )
         for r in sorted(index.records, key=lambda r: r.id)
     ]
     write_text(folder / "index.csv", csv_text(INDEX_COLUMNS, rows))
@@ -84,7 +93,9 @@ def read_index(folder: Path) -> Index:
     ids = {name: number for number, name in enumerate(classes)}
     rows = csv.DictReader(io.StringIO(text, newline=""))
     if tuple(rows.fieldnames or ()) != INDEX_COLUMNS:
-        raise IntegrityError(folder / "index.csv", f"found columns {rows.fieldnames}, expected {list(INDEX_COLUMNS)}", fix)
+        raise IntegrityError(
+            folder / "index.csv", f"found columns {rows.fieldnames}, expected {list(INDEX_COLUMNS)}", fix
+        )
     try:
         records = tuple(
             Record(
@@ -102,4 +113,3 @@ def read_index(folder: Path) -> Index:
     except (KeyError, ValueError, TypeError) as error:
         raise IntegrityError(folder / "index.csv", f"line {rows.line_num} cannot be read ({error})", fix) from error
     return Index(classes, records)
-

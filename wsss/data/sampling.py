@@ -39,7 +39,7 @@ class Plan:
 
 
 class BatchSampler:
-    """Batches of (epoch, photo number) from `start` to the end of the plan; process `rank` of `world` takes its share."""
+    """Batches of (epoch, photo number) from `start` to the end of the plan; `rank` of `world` takes its share."""
 
     def __init__(self, plan: Plan, start: int = 0, rank: int = 0, world: int = 1) -> None:
         self.plan, self.start, self.rank, self.world = plan, start, rank, world

@@ -76,7 +76,13 @@ def colour_jitter(image: np.ndarray, brightness: float, contrast: float, saturat
 
 
 def _window(
-    array: np.ndarray, top: float, left: float, size: float, crop: int, fill: int | tuple[int, ...], method: Image.Resampling
+    array: np.ndarray,
+    top: float,
+    left: float,
+    size: float,
+    crop: int,
+    fill: int | tuple[int, ...],
+    method: Image.Resampling,
 ) -> np.ndarray:
     height, width = array.shape[:2]
     inside = (max(left, 0.0), max(top, 0.0), min(left + size, float(width)), min(top + size, float(height)))

@@ -34,8 +34,9 @@ class Confusion:
 class Scores:
     """Scores of one confusion matrix. A class that is absent from truth and prediction has IoU NaN and is left out.
 
-    `iou`: (C,) with 255 counted as wrong; `miou`: its mean — VOC's definition, over the classes of the data set, background
-    included; `miou_labelled`: the mean when pixels predicted as 255 are left out; `coverage`: share of pixels not 255.
+    `iou`: (C,) with 255 counted as wrong; `miou`: its mean — VOC's definition, over the classes of the data set,
+    background included; `miou_labelled`: the mean when pixels predicted as 255 are left out; `coverage`: share of
+    pixels not 255.
     """
 
     iou: np.ndarray
@@ -57,7 +58,8 @@ def count_pairs(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.n
     if truth.shape != prediction.shape or truth.dtype != np.uint8 or prediction.dtype != np.uint8:
         raise WsssError(
             "confusion matrix",
-            f"found {truth.dtype} {truth.shape} and {prediction.dtype} {prediction.shape}, expected two uint8 maps of one size",
+            f"found {truth.dtype} {truth.shape} and {prediction.dtype} {prediction.shape}, "
+            "expected two uint8 maps of one size",
             "this is a bug in the caller",
         )
     # One 16-bit number a pixel, counted over all 65536 values: no mask, no branch, one pass.
@@ -66,9 +68,17 @@ def count_pairs(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.n
     table = np.bincount(pairs.ravel(), minlength=65536).reshape(256, 256)
     known = [*range(classes), IGNORE]
     if table[:classes].sum() + table[IGNORE].sum() != truth.size:
-        raise WsssError("confusion matrix", f"ground truth holds values above {classes - 1} that are not 255", "check the masks")
+        raise WsssError(
+            "confusion matrix",
+            f"ground truth holds values above {classes - 1} that are not 255",
+            "check the masks",
+        )
     if table[:classes][:, known].sum() != table[:classes].sum():
-        raise WsssError("confusion matrix", f"prediction holds values above {classes - 1} that are not 255", "check the labels")
+        raise WsssError(
+            "confusion matrix",
+            f"prediction holds values above {classes - 1} that are not 255",
+            "check the labels",
+        )
     return table[:classes][:, known]
 
 

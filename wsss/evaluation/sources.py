@@ -10,7 +10,6 @@ from pydantic import Field
 
 from wsss.core.executor import make_executor, run_tasks, stop_workers
 from wsss.core.log import Progress
-from wsss.core.params import Settings
 from wsss.core.tables import csv_text, yes_no
 from wsss.data.datasets import MaskedImages
 from wsss.data.index import Index, Record
@@ -22,7 +21,18 @@ from wsss.stores.cams import CamStore
 from wsss.stores.labels import PredictionStore, PseudoStore
 
 CHUNK = 32
-COLUMNS = ("source", "split", "images", "tags_used", "threshold", "multiscale", "crf", "miou", "miou_labelled", "coverage")
+COLUMNS = (
+    "source",
+    "split",
+    "images",
+    "tags_used",
+    "threshold",
+    "multiscale",
+    "crf",
+    "miou",
+    "miou_labelled",
+    "coverage",
+)
 
 
 class EvaluateSettings(SegmentSettings):
@@ -56,7 +66,12 @@ class Evaluation:
 
 
 def evaluate(
-    index: Index, masks: MaskedImages, cams: CamStore, pseudo: PseudoStore, predictions: PredictionStore, settings: EvaluateSettings
+    index: Index,
+    masks: MaskedImages,
+    cams: CamStore,
+    pseudo: PseudoStore,
+    predictions: PredictionStore,
+    settings: EvaluateSettings,
 ) -> Evaluation:
     """Score every split that has masks. `settings` say how predictions were made."""
     rows: list[Row] = []
@@ -73,7 +88,11 @@ def evaluate(
         sweeps[split] = list(zip(sweep.thresholds().tolist(), curve, strict=True))
         fixed, best = round(settings.cam_threshold * BINS), int(np.argmax(curve))
         counts = {"cam": sweep.at(fixed), "cam oracle": sweep.at(best), **counts}
-        thresholds = {"cam": f"fixed {fixed / BINS:.2f}", "cam oracle": f"oracle {best / BINS:.2f}", "pseudo-label": "fixed"}
+        thresholds = {
+            "cam": f"fixed {fixed / BINS:.2f}",
+            "cam oracle": f"oracle {best / BINS:.2f}",
+            "pseudo-label": "fixed",
+        }
         for source, matrix in counts.items():
             confusions[source, split] = matrix
             from_cam = source.startswith(("cam", "pseudo"))
@@ -93,13 +112,20 @@ def evaluate(
 
 
 def _count(
-    split: str, records: list[Record], masks: MaskedImages, cams: CamStore, pseudo: PseudoStore, predictions: PredictionStore
+    split: str,
+    records: list[Record],
+    masks: MaskedImages,
+    cams: CamStore,
+    pseudo: PseudoStore,
+    predictions: PredictionStore,
 ) -> dict[str, np.ndarray]:
     chunks = [records[start : start + CHUNK] for start in range(0, len(records), CHUNK)]
     total: dict[str, np.ndarray] = {}
     executor = make_executor(in_process=len(chunks) == 1)
     with Progress(f"score {split}", len(records), "photos") as progress:
-        for number, part in run_tasks(executor, count_chunk, ((chunk, masks, cams, pseudo, predictions) for chunk in chunks)):
+        for number, part in run_tasks(
+            executor, count_chunk, ((chunk, masks, cams, pseudo, predictions) for chunk in chunks)
+        ):
             for source, counts in part.items():
                 total[source] = total[source] + counts if source in total else counts
             progress.advance(len(chunks[number]))
@@ -108,7 +134,11 @@ def _count(
 
 
 def count_chunk(
-    records: list[Record], masks: MaskedImages, cams: CamStore, pseudo: PseudoStore, predictions: PredictionStore
+    records: list[Record],
+    masks: MaskedImages,
+    cams: CamStore,
+    pseudo: PseudoStore,
+    predictions: PredictionStore,
 ) -> dict[str, np.ndarray]:
     """Counts of some photos by source: `cam` (C, C, 100) by score, all others (C, C + 1). All photos need a mask."""
     total: dict[str, np.ndarray] = {}
@@ -120,7 +150,9 @@ def count_chunk(
         counts = {"cam": count_scores(truth, heat, found.classes, masks.classes)}
         labels = {"pseudo-label": pseudo.label(record.id)}
         if record.id in predictions:
-            labels |= {name: predictions.label(record.id, field) for name, field in student_sources(predictions).items()}
+            labels |= {
+                name: predictions.label(record.id, field) for name, field in student_sources(predictions).items()
+            }
         counts |= {name: count_pairs(truth, label, masks.classes) for name, label in labels.items()}
         for name, part in counts.items():
             total[name] = total[name] + part if name in total else part

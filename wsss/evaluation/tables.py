@@ -70,7 +70,8 @@ def _confusion(index: Index, counts: np.ndarray) -> str:
 def _for_people(rows: tuple[Row, ...]) -> str:
     if not rows:
         return "evaluate: no photo has a mask, so there is nothing to score"
-    lines = [f"{'source':<20} {'split':<6} {'photos':>6}  {'threshold':<12} {'mIoU %':>7} {'labelled %':>10} {'coverage %':>10}"]
+    scored = f"{'mIoU %':>7} {'labelled %':>10} {'coverage %':>10}"
+    lines = [f"{'source':<20} {'split':<6} {'photos':>6}  {'threshold':<12} {scored}"]
     for row in rows:
         s = row.scores
         lines.append(
@@ -78,5 +79,3 @@ def _for_people(rows: tuple[Row, ...]) -> str:
             f"{100 * s.miou:>7.2f} {100 * s.miou_labelled:>10.2f} {100 * s.coverage:>10.1f}"
         )
     return "\n".join(lines)
-
-

@@ -37,7 +37,7 @@ class ThresholdSweep:
 
 
 def count_scores(truth: np.ndarray, scores: np.ndarray, ids: np.ndarray, classes: int) -> np.ndarray:
-    """(C, C, 100) int64: ground truth × strongest class × bin of its score. A photo without tags counts as background."""
+    """(C, C, 100) int64: ground truth × strongest class × bin of its score; background without tags."""
     if len(ids) == 0:
         strongest, winner = np.zeros(truth.shape, np.float32), np.zeros(truth.shape, np.int64)
     else:

@@ -21,17 +21,13 @@ def scan(settings: DatasetSettings) -> RawDataset:
     mask_folder = root / settings.masks if settings.masks else None
     photos = list_pictures(root, problems, skip=mask_folder)
     if not photos.paths:
-        raise UserError(
-            root, "no photo found (expected JPEG, PNG, WEBP, BMP or TIFF)", "correct dataset.root"
-        )
+        raise UserError(root, "no photo found (expected JPEG, PNG, WEBP, BMP or TIFF)", "correct dataset.root")
     photos.warn_foreign()
     table = read_tag_file(settings.tags_path, problems)
     if settings.classes:
         classes = read_classes(root / settings.classes)
     else:
-        classes = with_background(
-            sorted({*table.columns, *(t for row in table.rows for t in row.tags)}), table.path
-        )
+        classes = with_background(sorted({*table.columns, *(t for row in table.rows for t in row.tags)}), table.path)
     rows = match_rows(table, photos, problems)
     masks = match_masks(list_pictures(mask_folder, problems), photos, problems) if mask_folder else {}
     items = []
@@ -79,9 +75,7 @@ def _find(row: TagRow, path: Path, photos: Listing, by_name: Mapping[str, list[s
     if foreign:
         what = f"{foreign!r} is in a format that is not read"
         raise UserError(where, what, "convert the photo to JPEG or PNG")
-    raise UserError(
-        where, f"no photo {row.name!r} below {photos.folder}", f"add the photo, or delete line {row.line}"
-    )
+    raise UserError(where, f"no photo {row.name!r} below {photos.folder}", f"add the photo, or delete line {row.line}")
 
 
 def merge_rows(table: TagTable, rows: list[TagRow]) -> tuple[str, tuple[str, ...]]:
@@ -89,9 +83,7 @@ def merge_rows(table: TagTable, rows: list[TagRow]) -> tuple[str, tuple[str, ...
     splits = {row.split: row.line for row in reversed(rows) if row.split}
     lines = [row.line for row in rows]
     if len(splits) > 1:
-        what = (
-            f"{rows[0].name!r} is in two splits ({' and '.join(sorted(splits))}, line {lines[0]} and below)"
-        )
+        what = f"{rows[0].name!r} is in two splits ({' and '.join(sorted(splits))}, line {lines[0]} and below)"
         raise UserError(f"{table.path}:{max(splits.values())}", what, "keep each photo in one split")
     if table.wide and len(rows) > 1:
         what = f"{rows[0].name!r} is listed twice (first in line {lines[0]})"

@@ -25,11 +25,7 @@ def health_table(survey: Survey) -> str:
     """Photos of each class by split; `alone`: training photos with no other tag; `masks`: with pixels."""
     index = survey.index
     splits = index.splits()
-    masked = [
-        split
-        for split in splits
-        if any(r.id in survey.mask_classes for r in index.records if r.split == split)
-    ]
+    masked = [split for split in splits if any(r.id in survey.mask_classes for r in index.records if r.split == split)]
     header = ["class", *splits, "alone", *(f"{split} masks" for split in masked)]
     rows = [header]
     for number, name in enumerate(index.classes[1:], start=1):
@@ -38,9 +34,7 @@ def health_table(survey: Survey) -> str:
         seen = [_showing(survey, number, split) for split in masked]
         rows.append([name, *map(str, [*tagged, alone, *seen])])
     totals = [sum(r.split == split for r in index.records) for split in splits]
-    with_masks = [
-        sum(r.id in survey.mask_classes for r in index.records if r.split == split) for split in masked
-    ]
+    with_masks = [sum(r.id in survey.mask_classes for r in index.records if r.split == split) for split in masked]
     lonely = sum(len(r.tags) == 1 for r in index.records if r.split == "train")
     rows.append(["all photos", *map(str, [*totals, lonely, *with_masks])])
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
@@ -66,9 +60,7 @@ def _splits(survey: Survey) -> Iterator[Finding]:
     folded = Counter(record.id.casefold() for record in survey.index.records)
     twins = [record.id for record in survey.index.records if folded[record.id.casefold()] > 1]
     if twins:
-        yield Finding(
-            f"ids that differ only in case: {_some(twins)}", "rename them: some disks cannot tell them apart"
-        )
+        yield Finding(f"ids that differ only in case: {_some(twins)}", "rename them: some disks cannot tell them apart")
 
 
 def _classes(survey: Survey) -> Iterator[Finding]:
@@ -80,9 +72,7 @@ def _classes(survey: Survey) -> Iterator[Finding]:
     alone = {tags[0] for tags in train if len(tags) == 1}
     kinds = range(1, len(names))
     if rare := [f"{names[k]} ({counts[k]})" for k in kinds if counts[k] < FEW]:
-        yield Finding(
-            f"classes with fewer than {FEW} training photos: {_some(rare)}", "add photos, or drop the class"
-        )
+        yield Finding(f"classes with fewer than {FEW} training photos: {_some(rare)}", "add photos, or drop the class")
     if constant := [names[k] for k in kinds if counts[k] == len(train)]:
         what = f"classes in every training photo: {_some(constant)}; tags cannot tell them from background"
         yield Finding(what, "add training photos without them")

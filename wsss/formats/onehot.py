@@ -103,9 +103,7 @@ def read_onehot(path: Path, classes: tuple[str, ...]) -> dict[str, tuple[str, ..
 def _load(data: bytes) -> dict[str, np.ndarray]:
     stream = io.BytesIO(data)
     version = np.lib.format.read_magic(stream)
-    read_header = (
-        np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    )
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read_header(stream)
     if shape != () or dtype.kind != "O":
         raise ValueError(f"found an array of shape {shape} and type {dtype}")
@@ -117,9 +115,7 @@ def _load(data: bytes) -> dict[str, np.ndarray]:
     box = _Unpickler(io.BytesIO(body), encoding="latin1").load()
     if not isinstance(box, _Array) or not isinstance(box.values, dict):
         raise TypeError("it holds no dict")
-    return {
-        str(name): np.asarray(getattr(array, "values", array), float) for name, array in box.values.items()
-    }
+    return {str(name): np.asarray(getattr(array, "values", array), float) for name, array in box.values.items()}
 
 
 def _tags(path: Path, name: str, vector: np.ndarray, classes: tuple[str, ...]) -> tuple[str, ...]:

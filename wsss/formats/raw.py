@@ -55,9 +55,7 @@ class Listing:
         first, *others = self.paths[name]
         if others:
             files = " and ".join([first, *others])
-            raise UserError(
-                self.folder, f"duplicate id {name!r} ({files})", "rename or delete one of the files"
-            )
+            raise UserError(self.folder, f"duplicate id {name!r} ({files})", "rename or delete one of the files")
         return first
 
     def warn_foreign(self) -> None:
@@ -97,11 +95,7 @@ def _walk(folder: Path, skip: Path | None) -> Iterator[str]:
     seen = {folder.resolve()} if skip is None else {folder.resolve(), skip.resolve()}
     for place, folders, files in os.walk(folder, followlinks=True):
         here = Path(place)
-        inside = {
-            name: (here / name).resolve()
-            for name in sorted(folders)
-            if not name.startswith((".", "__MACOSX"))
-        }
+        inside = {name: (here / name).resolve() for name in sorted(folders) if not name.startswith((".", "__MACOSX"))}
         folders[:] = [name for name, target in inside.items() if target not in seen]
         seen.update(inside.values())
         for name in sorted(files):

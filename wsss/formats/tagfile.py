@@ -84,9 +84,7 @@ def read_tag_file(path: Path, problems: list[UserError]) -> TagTable:
                     problems.append(error)
     except csv.Error as error:
         # `strict` makes an unclosed quote an error; otherwise it would swallow the rest of the file.
-        raise UserError(
-            f"{path}:{reader.line_num}", f"not valid CSV ({error})", "close the quotes"
-        ) from error
+        raise UserError(f"{path}:{reader.line_num}", f"not valid CSV ({error})", "close the quotes") from error
     return TagTable(path, tuple(rows), tuple(columns.classes.values()))
 
 
@@ -103,9 +101,7 @@ class _Columns:
             raise UserError(f"{path}:1", what, "make the first line: filename,tags")
         twins = sorted({cell for cell in folded if cell and folded.count(cell) > 1})
         if twins:
-            raise UserError(
-                f"{path}:1", f"two columns are named {twins[0]!r}", "rename or delete one of them"
-            )
+            raise UserError(f"{path}:1", f"two columns are named {twins[0]!r}", "rename or delete one of them")
         self.name = name
         self.split = next((i for i, cell in enumerate(folded) if cell in SPLIT_COLUMNS), None)
         self.tags = next((i for i, cell in enumerate(folded) if cell in TAG_COLUMNS and i != name), None)

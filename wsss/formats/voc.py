@@ -40,9 +40,7 @@ def scan(settings: DatasetSettings) -> RawDataset:
     photos = list_pictures(_image_folder(root), problems)
     photos.warn_foreign()
     masks = list_pictures(root / settings.masks, problems) if settings.masks else None
-    classes = (
-        read_classes(root / settings.classes) if settings.classes else with_background(VOC_CLASSES, root)
-    )
+    classes = read_classes(root / settings.classes) if settings.classes else with_background(VOC_CLASSES, root)
     entries = read_splits(root, problems)
     tagger = _tagger(settings, classes, entries, problems)
     items = []
@@ -89,9 +87,7 @@ def _split_file(root: Path, split: str) -> Path | None:
 def _image_folder(root: Path) -> Path:
     folder = root / "JPEGImages"
     if not folder.is_dir():
-        inner = sorted(path.parent for path in root.glob("*/JPEGImages")) + sorted(
-            root.glob("VOCdevkit/VOC2012")
-        )
+        inner = sorted(path.parent for path in root.glob("*/JPEGImages")) + sorted(root.glob("VOCdevkit/VOC2012"))
         fix = f"set dataset.root to {inner[0]}" if inner else "point dataset.root at the folder of JPEGImages"
         raise UserError(folder, "no such folder", fix)
     return folder
@@ -129,9 +125,7 @@ def _tagger(
     return lambda name: _csv_tags(path, rows.get(name, []), classes, entries[name])
 
 
-def _csv_tags(
-    path: Path, rows: list[TagRow], classes: tuple[str, ...], entry: tuple[str, str]
-) -> tuple[str, ...]:
+def _csv_tags(path: Path, rows: list[TagRow], classes: tuple[str, ...], entry: tuple[str, str]) -> tuple[str, ...]:
     for row in rows:
         where, fix = f"{path}:{row.line}", f"edit line {row.line}"
         if row.split not in ("", entry[0]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, writ
 class CamsSettings(Settings):
     """Section `cams` of params.yaml."""
 
+    output_stride: Literal[8, 16, 32] = Field(description="grid of the maps; may be finer than the training's")
     scales: tuple[PositiveFloat, ...] = Field(min_length=1, description="S of Eq (2), relative to the photo")
     flip: bool = Field(description="average with the mirrored photo")
     batch: int = Field(ge=1, description="photos of one size that go through the network together")
@@ -34,25 +36,41 @@ class CamsSettings(Settings):
 
 def dump_cams(stage: Stage, index: Index, photos: Photos, network: Path, settings: CamsSettings, out: Path) -> None:
     """Write the CAMs of all `photos` as the store `out`."""
-    stride = load_classifier(network, index).stride
+    stride = load_classifier(network, index, settings).stride
     meta = StoreMeta(FORMAT, index.classes, stage.fingerprint, {"stride": stride})
     shards = plan_shards([record.id for record in photos.records], settings.shard_size)
     # Worker processes would each need the GPU's memory for a network of their own, and gain nothing.
-    write_store(stage, out, meta, shards, dump_shard, (index, photos, network, settings), in_process=device().type == "cuda")
+    write_store(
+        stage,
+        out,
+        meta,
+        shards,
+        dump_shard,
+        (index, photos, network, settings),
+        in_process=device().type == "cuda",
+    )
 
 
-def load_classifier(path: Path, index: Index) -> Classifier:
-    """The trained classifier, checked against the data set's classes."""
-    classifier, _ = load_network(path, "classifier", index.classes)
+def load_classifier(path: Path, index: Index, settings: CamsSettings) -> Classifier:
+    """The trained classifier at the stride of `settings`, checked against the data set's classes."""
+    classifier, _ = load_network(path, "classifier", index.classes, settings.output_stride)
     assert isinstance(classifier, Classifier)
     return classifier
 
 
-def dump_shard(path: Path, shard: Shard, meta: StoreMeta, index: Index, photos: Photos, network: Path, settings: CamsSettings) -> None:
+def dump_shard(
+    path: Path,
+    shard: Shard,
+    meta: StoreMeta,
+    index: Index,
+    photos: Photos,
+    network: Path,
+    settings: CamsSettings,
+) -> None:
     """Compute and write one shard."""
     set_threads(settings.threads)
     where = device()
-    classifier = load_classifier(network, index).to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    classifier = load_classifier(network, index, settings).to(where)
     wanted = set(shard.ids)
     records = [record for record in photos.records if record.id in wanted]
     with shard_writer(path, shard, meta) as file:

@@ -29,7 +29,7 @@ class CorrectSettings(Settings):
 
 @dataclass(frozen=True)
 class CorrectSummary:
-    """What was made: share of labelled pixels, photos without any foreground label, photos with a CAM without signal."""
+    """Share of labelled pixels, photos without any foreground label, photos with a CAM without signal."""
 
     coverage: float
     empty: tuple[str, ...]
@@ -48,7 +48,9 @@ def make_pseudo_labels(
     return summarise(PseudoStore(out), photos, source)
 
 
-def correct_shard(path: Path, shard: Shard, meta: StoreMeta, photos: Photos, cams: CamStore, settings: CorrectSettings) -> None:
+def correct_shard(
+    path: Path, shard: Shard, meta: StoreMeta, photos: Photos, cams: CamStore, settings: CorrectSettings
+) -> None:
     """Make and write one shard."""
     set_threads(1)
     wanted = set(shard.ids)

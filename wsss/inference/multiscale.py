@@ -29,9 +29,8 @@ def size_batches(records: Sequence[Record], batch: int) -> Iterator[list[Record]
 
 
 def to_batch(images: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
-    """N photos (H, W, 3) uint8 of one size → (N, 3, H, W) float32 0..255, channels last in memory."""
-    stacked = torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2)
-    return stacked.float().contiguous(memory_format=torch.channels_last)
+    """N photos (H, W, 3) uint8 of one size → (N, 3, H, W) float32 0..255."""
+    return torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float()
 
 
 def over_scales(
@@ -45,7 +44,11 @@ def over_scales(
     total: torch.Tensor | None = None
     for scale in scales:
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
-        view = images if size == (height, width) else F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=scale < 1)
+        view = (
+            images
+            if size == (height, width)
+            else F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=scale < 1)
+        )
         result = run(torch.cat([view, view.flip(-1)]) if flip else view)
         if flip:
             straight, mirrored = result.chunk(2)

@@ -57,12 +57,22 @@ class Prediction:
         return self.multiscale if self.crf is None else self.crf
 
 
-def predict_photos(stage: Stage, index: Index, photos: Photos, network: Path, settings: SegmentSettings, out: Path) -> None:
+def predict_photos(
+    stage: Stage, index: Index, photos: Photos, network: Path, settings: SegmentSettings, out: Path
+) -> None:
     """Write the student's predictions for all `photos` as the store `out`."""
     load_student(network, index)
     meta = StoreMeta(PREDICTIONS_FORMAT, index.classes, stage.fingerprint, {"crf": settings.crf.enabled})
     shards = plan_shards([record.id for record in photos.records], settings.shard_size)
-    write_store(stage, out, meta, shards, predict_shard, (index, photos, network, settings), in_process=device().type == "cuda")
+    write_store(
+        stage,
+        out,
+        meta,
+        shards,
+        predict_shard,
+        (index, photos, network, settings),
+        in_process=device().type == "cuda",
+    )
 
 
 def load_student(path: Path, index: Index) -> Student:
@@ -72,11 +82,19 @@ def load_student(path: Path, index: Index) -> Student:
     return student
 
 
-def predict_shard(path: Path, shard: Shard, meta: StoreMeta, index: Index, photos: Photos, network: Path, settings: SegmentSettings) -> None:
+def predict_shard(
+    path: Path,
+    shard: Shard,
+    meta: StoreMeta,
+    index: Index,
+    photos: Photos,
+    network: Path,
+    settings: SegmentSettings,
+) -> None:
     """Predict and write one shard."""
     set_threads(settings.threads)
     where = device()
-    student = load_student(network, index).to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    student = load_student(network, index).to(where)
     wanted = set(shard.ids)
     records = [record for record in photos.records if record.id in wanted]
     with shard_writer(path, shard, meta) as file:
@@ -84,11 +102,20 @@ def predict_shard(path: Path, shard: Shard, meta: StoreMeta, index: Index, photo
             check_stop()
             images = [photos.image(record) for record in batch]
             for record, made in zip(batch, predict(student, images, settings, where), strict=True):
-                put_labels(file, record.id, made.final, made.confidence, single=made.single, multiscale=made.multiscale)
+                put_labels(
+                    file,
+                    record.id,
+                    made.final,
+                    made.confidence,
+                    single=made.single,
+                    multiscale=made.multiscale,
+                )
 
 
 @torch.inference_mode()
-def predict(student: Student, images: list[np.ndarray], settings: SegmentSettings, where: torch.device) -> list[Prediction]:
+def predict(
+    student: Student, images: list[np.ndarray], settings: SegmentSettings, where: torch.device
+) -> list[Prediction]:
     """Predictions for photos (H, W, 3) uint8 of one size."""
     views = to_batch(images, where)
     height, width = (int(side) for side in views.shape[-2:])

@@ -1,4 +1,4 @@
-"""Trained networks on disk: state, the settings that build the network again, class names, and where weights came from."""
+"""Trained networks on disk: state, the settings that build them again, class names, and where weights came from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -57,25 +57,36 @@ def save_network(path: Path, network: nn.Module, card: NetworkCard) -> None:
     write_bytes(path, canonical_bytes(content))
 
 
-def load_network(path: Path, kind: str, classes: Sequence[str]) -> tuple[Classifier | Student, NetworkCard]:
+def load_network(
+    path: Path, kind: str, classes: Sequence[str], output_stride: Literal[8, 16, 32] | None = None
+) -> tuple[Classifier | Student, NetworkCard]:
     """Read a network in evaluation mode on the CPU.
 
-    Raises `UserError` if it is missing or of another kind, `IntegrityError` if it is damaged, foreign, or made for another
-    class list (the difference is printed).
+    `output_stride` runs it on a finer or coarser grid than it was trained on: strides become dilation, so that the
+    values at the common positions stay exactly the same. Raises `UserError` if the file is missing or of another
+    kind, `IntegrityError` if it is damaged, foreign, or made for another class list (the difference is printed).
     """
     content = read_checkpoint(path, FORMAT, VERSION)
     if content["kind"] != kind:
         raise UserError(path, f"found a {content['kind']}, expected a {kind}", f"give the file of a {kind}")
     if content["classes"] != list(classes):
-        raise IntegrityError(path, _class_difference(content["classes"], list(classes)), "train it again on this data set: dvc repro")
-    card = NetworkCard(
-        kind, BackboneSettings(**content["backbone"]), content["settings"], tuple(content["classes"]), content["weights"]
-    )
+        raise IntegrityError(
+            path,
+            _class_difference(content["classes"], list(classes)),
+            "train it again on this data set: dvc repro",
+        )
+    trained = BackboneSettings(**content["backbone"])
+    backbone = trained if output_stride is None else trained.model_copy(update={"output_stride": output_stride})
+    card = NetworkCard(kind, backbone, content["settings"], tuple(content["classes"]), content["weights"])
     network = build_network(card, load_weights=False)
     try:
         network.load_state_dict(content["state"])
     except RuntimeError as error:
-        raise IntegrityError(path, f"weights do not fit the network ({str(error).splitlines()[0]})", "train it again: dvc repro") from error
+        raise IntegrityError(
+            path,
+            f"weights do not fit the network ({str(error).splitlines()[0]})",
+            "train it again: dvc repro",
+        ) from error
     return network.eval(), card
 
 
@@ -87,18 +98,24 @@ def read_checkpoint(path: Path, file_format: str, version: int) -> dict[str, Any
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
-        raise IntegrityError(path, f"not a checkpoint, or truncated ({str(error).splitlines()[0][:120]})", fix) from error
+        raise IntegrityError(
+            path, f"not a checkpoint, or truncated ({str(error).splitlines()[0][:120]})", fix
+        ) from error
     found = (content.get("format"), content.get("version")) if isinstance(content, dict) else (None, None)
     if found != (file_format, version):
-        raise IntegrityError(path, f"found format {found[0]!r} version {found[1]}, expected {file_format!r} version {version}", fix)
+        raise IntegrityError(
+            path,
+            f"found format {found[0]!r} version {found[1]}, expected {file_format!r} version {version}",
+            fix,
+        )
     return dict(content)
 
 
 def canonical_bytes(content: Any) -> bytes:
     """`torch.save` bytes that depend on the values alone.
 
-    Pickle writes an object that it met before as a reference, and a tensor with all of its storage; both depend on history
-    (a resumed run shares fewer strings), so strings are interned and tensors copied to the CPU first.
+    Pickle writes an object that it met before as a reference, and a tensor with all of its storage; both depend on
+    history (a resumed run shares fewer strings), so strings are interned and tensors copied to the CPU first.
     """
     buffer = io.BytesIO()
     torch.save(_canonical(content), buffer)

@@ -29,7 +29,10 @@ class Student(nn.Module):
         # Rates are given for stride 16; at another stride they cover the same part of the photo.
         rates = [max(1, rate * BASE_STRIDE // coarse.stride) for rate in BASE_RATES]
         self.branches = nn.ModuleList(
-            [_conv(coarse.channels, channels, 1), *(_separable(coarse.channels, channels, rate) for rate in rates)]
+            [
+                _conv(coarse.channels, channels, 1),
+                *(_separable(coarse.channels, channels, rate) for rate in rates),
+            ]
         )
         self.context = _conv(coarse.channels, channels, 1)
         self.project = nn.Sequential(_conv(channels * (len(self.branches) + 1), channels, 1), nn.Dropout(dropout))
@@ -50,13 +53,15 @@ class Student(nn.Module):
 
 
 def _pyramid_levels(levels: tuple[Level, ...]) -> tuple[int, int]:
-    """Numbers of the coarse level (last one that is a stage, not an ImageNet head) and of the finest one at stride ≥ 8."""
+    """Numbers of the coarse level (the last stage, not an ImageNet head) and of the finest one at stride ≥ 8."""
     stages = [number for number, level in enumerate(levels) if level.name != "head"]
     return stages[-1], next(number for number in stages if levels[number].stride >= FINE_STRIDE)
 
 
 def _conv(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, bias=False), nn.GroupNorm(GROUPS, outputs), nn.ReLU(inplace=True))
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, bias=False), nn.GroupNorm(GROUPS, outputs), nn.ReLU(inplace=True)
+    )
 
 
 def _separable(inputs: int, outputs: int, rate: int) -> nn.Sequential:

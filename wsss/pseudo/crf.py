@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from pydantic import Field
 
@@ -27,12 +29,14 @@ def dense_crf(image: np.ndarray, scores: np.ndarray, settings: CrfSettings) -> n
     """Posterior after mean-field inference, unary ``−log clip(scores, 1e-5)``. Eq (11) of OSTE.
 
     `image`: (H, W, 3) uint8; `scores`: (C, H, W) float in [0, 1], C ≥ 2 → (C, H, W) float32 summing to 1 over C.
-    Raises `WsssError` for scores or an image that pydensecrf would turn into silent nonsense: one class, other sizes, NaN.
+    Raises `WsssError` for scores or an image that pydensecrf would turn into silent nonsense: one class, another
+    size, NaN.
     """
     if scores.ndim != 3 or image.shape != (*scores.shape[1:], 3) or image.dtype != np.uint8:
         raise WsssError(
             "dense CRF",
-            f"found image {image.dtype} {image.shape} and scores {scores.shape}, expected uint8 (H, W, 3) and (C, H, W)",
+            f"found image {image.dtype} {image.shape} and scores {scores.shape}, "
+            "expected uint8 (H, W, 3) and (C, H, W)",
             "this is a bug in the caller",
         )
     if len(scores) < 2:
@@ -47,20 +51,26 @@ def dense_crf(image: np.ndarray, scores: np.ndarray, settings: CrfSettings) -> n
     field.addPairwiseBilateral(
         sxy=settings.bilateral_xy,
         srgb=settings.bilateral_rgb,
-        rgbim=np.ascontiguousarray(image),
+        rgbim=np.require(image, requirements=["C", "W"]),
         compat=settings.bilateral_weight,
     )
     posterior = np.asarray(field.inference(settings.iterations), np.float32).reshape(count, height, width)
     if not np.isfinite(posterior).all():
-        raise WsssError("dense CRF", "inference gave NaN or Inf", "lower the kernel weights or raise bilateral_xy and bilateral_rgb")
+        raise WsssError(
+            "dense CRF",
+            "inference gave NaN or Inf",
+            "lower the kernel weights or raise bilateral_xy and bilateral_rgb",
+        )
     return posterior
 
 
-def _densecrf():  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _densecrf() -> Any:
     try:
         from pydensecrf.densecrf import DenseCRF2D
     except ImportError as error:
         raise EnvError(
-            "pydensecrf", f"cannot be imported ({error})", "pip install pydensecrf2 (needs a C++ compiler), or set crf.enabled: false"
+            "pydensecrf",
+            f"cannot be imported ({error})",
+            "pip install pydensecrf2 (needs a C++ compiler), or set crf.enabled: false",
         ) from error
     return DenseCRF2D

@@ -10,7 +10,15 @@ from pydantic import Field
 from wsss.core.params import Settings
 from wsss.data.index import IGNORE
 from wsss.pseudo.crf import CrfSettings, dense_crf
-from wsss.pseudo.labels import agree, foreground_scores, threshold, to_class_ids, upsample, with_background, without_signal
+from wsss.pseudo.labels import (
+    agree,
+    foreground_scores,
+    threshold,
+    to_class_ids,
+    upsample,
+    with_background,
+    without_signal,
+)
 
 
 class FixedSettings(Settings):
@@ -53,4 +61,6 @@ def fixed_pseudo_label(
     if lost.any():
         labels[labels == 0] = IGNORE
     label = to_class_ids(labels, classes)
-    return PseudoLabel(label, np.where(label == IGNORE, 0.0, confidence).astype(np.float32), tuple(classes[lost].tolist()))
+    return PseudoLabel(
+        label, np.where(label == IGNORE, 0.0, confidence).astype(np.float32), tuple(classes[lost].tolist())
+    )

@@ -42,7 +42,7 @@ def with_background(foreground: np.ndarray, gamma: float) -> np.ndarray:
 
 
 def threshold(scores: np.ndarray, alpha: float) -> np.ndarray:
-    """Eq (12): the arg-max where its score is above α, else 255. (P + 1, H, W) → (H, W) uint8 of indices into the scores."""
+    """Eq (12): the arg-max where its score is above α, else 255. (P + 1, H, W) → (H, W) uint8 of indices."""
     labels = scores.argmax(0).astype(np.uint8)
     labels[scores.max(0) <= alpha] = IGNORE
     return labels

@@ -46,9 +46,7 @@ class Results:
             return None
         label = store.label(record.id)
         values, classes = values_of(label), len(self.index.classes)
-        if label.shape != (record.height, record.width) or any(
-            classes <= value != IGNORE for value in values
-        ):
+        if label.shape != (record.height, record.width) or any(classes <= value != IGNORE for value in values):
             raise IntegrityError(
                 store.path / store.shard_name(record.id),
                 f"the label of {record.id!r} does not fit its photo (found {label.shape} with {values}, "
@@ -61,11 +59,7 @@ class Results:
         """Mean IoU in [0, 1] of the photo's label in `store`; None without a label, or without a mask."""
         label = self.label(store, record) if record.mask is not None else None
         mask = None if label is None else self.masked.mask(record)
-        return (
-            None
-            if label is None or mask is None
-            else mean_iou(class_ious(label, mask, len(self.index.classes)))
-        )
+        return None if label is None or mask is None else mean_iou(class_ious(label, mask, len(self.index.classes)))
 
     def has(self, record: Record) -> bool:
         """True if any store holds the photo."""
@@ -112,9 +106,7 @@ class Painter:
             ),
             self._panel(number, "Ground truth", photo, self._overlay("Ground truth", photo, mask)),
         )
-        seen = set(record.tags).union(
-            *(values_of(label) for label in (pseudo, prediction, mask) if label is not None)
-        )
+        seen = set(record.tags).union(*(values_of(label) for label in (pseudo, prediction, mask) if label is not None))
         return Card(
             number,
             record.id,
@@ -123,8 +115,7 @@ class Painter:
             tuple(results.index.classes[tag] for tag in record.tags),
             panels,
             tuple(
-                self.swatch(value, None if ious is None else float(ious[value]))
-                for value in sorted(seen - {IGNORE})
+                self.swatch(value, None if ious is None else float(ious[value])) for value in sorted(seen - {IGNORE})
             ),
             ignored=IGNORE in seen,
         )
@@ -143,14 +134,8 @@ class Painter:
         alone = [(name, heat_overlay(photo, scores)) for name, scores in zip(names, cams.scores, strict=True)]
         return alone if len(alone) < 2 else [("all", heat_overlay(photo, cams.scores.max(axis=0))), *alone]
 
-    def _overlay(
-        self, name: str, photo: np.ndarray, label: np.ndarray | None
-    ) -> list[tuple[str, np.ndarray]]:
-        return (
-            []
-            if label is None
-            else [(name, label_overlay(photo, fit_label(label, photo.shape), self.palette))]
-        )
+    def _overlay(self, name: str, photo: np.ndarray, label: np.ndarray | None) -> list[tuple[str, np.ndarray]]:
+        return [] if label is None else [(name, label_overlay(photo, fit_label(label, photo.shape), self.palette))]
 
     def _panel(
         self,
@@ -176,11 +161,7 @@ class Painter:
         return file
 
     def _ious(self, label: np.ndarray | None, mask: np.ndarray | None) -> np.ndarray | None:
-        return (
-            None
-            if label is None or mask is None
-            else class_ious(label, mask, len(self.results.index.classes))
-        )
+        return None if label is None or mask is None else class_ious(label, mask, len(self.results.index.classes))
 
     def _iou(self, label: np.ndarray | None, mask: np.ndarray | None) -> list[str]:
         ious = self._ious(label, mask)

@@ -27,9 +27,7 @@ R = TypeVar("R")
 class GallerySettings(Settings):
     """Section `gallery` of params.yaml."""
 
-    images: int = Field(
-        ge=1, description="most photos shown of each split: half the worst, half spread over the rest"
-    )
+    images: int = Field(ge=1, description="most photos shown of each split: half the worst, half spread over the rest")
     width: int = Field(ge=64, le=2048, description="widest that a picture is on the page, in pixels")
     split: str = Field(description="split that comes first")
 
@@ -77,9 +75,7 @@ def make_section(painter: Painter, split: str, images: int, drawn: int) -> Secti
         return painter.card(number, record, rank, judge)
 
     scored = list(zip(_each(f"gallery: score {split}", records, score), records, strict=True))
-    ranked = sorted(
-        ((found, record.id, record) for found, record in scored if found is not None), key=itemgetter(0, 1)
-    )
+    ranked = sorted(((found, record.id, record) for found, record in scored if found is not None), key=itemgetter(0, 1))
     unranked = [record for found, record in scored if found is None and results.has(record)]
     ranks = worst_and_spread(len(ranked), images)
     places = evenly(len(unranked), images - len(ranks))

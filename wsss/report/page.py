@@ -85,9 +85,7 @@ class Section:
     def columns(self) -> tuple[str, ...]:
         """Titles of the panels that at least one card fills: a column empty throughout is left out."""
         filled = {panel.title for card in self.cards for panel in card.panels if panel.views}
-        return tuple(
-            panel.title for panel in (self.cards[0].panels if self.cards else ()) if panel.title in filled
-        )
+        return tuple(panel.title for panel in (self.cards[0].panels if self.cards else ()) if panel.title in filled)
 
     def describe(self) -> str:
         """What the section shows, and by which rule it was chosen and ordered."""
@@ -102,11 +100,7 @@ class Section:
             spread = self.shown_ranked - worst
             text += f" Shown are the {worst} worst"
             others = self.ranked - worst
-            text += (
-                f", then {spread} spread evenly over the other {others}, the best included."
-                if spread
-                else "."
-            )
+            text += f", then {spread} spread evenly over the other {others}, the best included." if spread else "."
         rest = len(self.cards) - self.shown_ranked
         return f"{text} {rest} without a score follow, sorted by name." if rest else text
 

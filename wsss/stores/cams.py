@@ -18,8 +18,8 @@ FORMAT = "wsss.cams"
 class Cams:
     """CAMs of one photo.
 
-    `scores`: (P, h, w) float32 in [0, 1], each map divided by its maximum; `peaks`: (P,) float32, those maxima (the scale
-    the network gave); `classes`: (P,) int64 class ids 1..K, ascending; `size`: (H, W) of the photo. P may be 0.
+    `scores`: (P, h, w) float32 in [0, 1], each map divided by its maximum; `peaks`: (P,) float32, those maxima (the
+    scale the network gave); `classes`: (P,) int64 class ids 1..K, ascending; `size`: (H, W) of the photo. P may be 0.
     """
 
     scores: np.ndarray
@@ -31,7 +31,11 @@ class Cams:
 def put_cams(file: h5py.File, name: str, cams: Cams) -> None:
     """Write one photo's CAMs as ``/<id>/{scores,peaks,classes,size}``; scores are kept as float16."""
     if not (np.isfinite(cams.scores).all() and np.isfinite(cams.peaks).all()):
-        raise IntegrityError(f"CAM of {name!r}", "not finite (NaN or Inf)", "check the checkpoint, and the learning rate it was trained with")
+        raise IntegrityError(
+            f"CAM of {name!r}",
+            "not finite (NaN or Inf)",
+            "check the checkpoint, and the learning rate it was trained with",
+        )
     group = file.create_group(encode_id(name))
     group.attrs.update({"NX_class": "NXdata", "signal": "scores", "id": name})
     group.create_dataset("scores", data=cams.scores.astype(np.float16), **_compression(cams.scores))
@@ -50,7 +54,11 @@ class CamStore(Store):
         """CAMs of photo `name`. Raises `IntegrityError` if they hold NaN."""
         scores = self.array(name, "scores").astype(np.float32)
         if not np.isfinite(scores).all():
-            raise IntegrityError(self.path / self.shard_name(name), f"CAM of {name!r} is not finite", "run the cams stage again")
+            raise IntegrityError(
+                self.path / self.shard_name(name),
+                f"CAM of {name!r} is not finite",
+                "run the cams stage again",
+            )
         height, width = self.array(name, "size").tolist()
         return Cams(scores, self.array(name, "peaks"), self.array(name, "classes").astype(np.int64), (height, width))
 
@@ -59,4 +67,10 @@ def _compression(array: np.ndarray) -> dict[str, object]:
     if array.size == 0:
         return {}
     # One chunk a photo: read whole, checked whole. Shuffled bytes of a smooth float16 map compress by a further third.
-    return {"chunks": array.shape, "fletcher32": True, "shuffle": True, "compression": "gzip", "compression_opts": 4}
+    return {
+        "chunks": array.shape,
+        "fletcher32": True,
+        "shuffle": True,
+        "compression": "gzip",
+        "compression_opts": 4,
+    }

@@ -13,8 +13,12 @@ import numpy as np
 
 from wsss.core.errors import IntegrityError, UserError
 
-MAX_EXPANSION = 1000
-"""A data set may declare at most this many times the bytes that are stored for it."""
+MAX_EXPANSION = 1040
+"""A data set may declare at most this many times the bytes that are stored for it: deflate reaches 1032, on a large map
+of background alone."""
+
+DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError)
+"""What h5py raises on bytes that are not what their headers say."""
 
 
 def open_checked(path: Path, file_format: str, version: int, remedy: str) -> h5py.File:
@@ -26,16 +30,18 @@ def open_checked(path: Path, file_format: str, version: int, remedy: str) -> h5p
         raise UserError(path, "no such file", remedy)
     try:
         file = h5py.File(path, "r", locking=False)
-    except OSError as error:
+    except DAMAGE as error:
         raise IntegrityError(path, f"not a readable HDF5 file ({_first_line(error)})", remedy) from error
     try:
-        found = (file.attrs.get("format"), file.attrs.get("version"))
-        if found != (file_format, version):
+        found = [str(file.attrs.get(name)) for name in ("format", "version")]
+        if found != [file_format, str(version)]:
             raise IntegrityError(
-                path, f"found format {found[0]!r} version {found[1]}, expected {file_format!r} version {version}", remedy
+                path,
+                f"found format {found[0]!r} version {found[1]}, expected {file_format!r} version {version}",
+                remedy,
             )
         _refuse_foreign(path, file, remedy)
-    except OSError as error:
+    except DAMAGE as error:
         file.close()
         raise IntegrityError(path, f"damaged ({_first_line(error)})", remedy) from error
     except BaseException:
@@ -48,14 +54,16 @@ def read_array(group: h5py.Group, name: str, remedy: str) -> np.ndarray:
     """Read one data set whole; a checksum failure or a missing name becomes an `IntegrityError`."""
     try:
         return np.asarray(group[name][()])
-    except (OSError, KeyError, RuntimeError) as error:
-        raise IntegrityError(group.file.filename, f"{group.name}/{name} is damaged or missing ({_first_line(error)})", remedy) from error
+    except DAMAGE as error:
+        raise IntegrityError(
+            group.file.filename, f"{group.name}/{name} is damaged or missing ({_first_line(error)})", remedy
+        ) from error
 
 
 def _refuse_foreign(path: Path, file: h5py.File, remedy: str) -> None:
-    pending: list[h5py.Group] = [file]
+    pending: list[tuple[int, h5py.Group]] = [(0, file)]
     while pending:
-        group = pending.pop()
+        depth, group = pending.pop()
         for name in group:
             place = f"{group.name.rstrip('/')}/{name}"
             link = group.get(name, getlink=True)
@@ -63,7 +71,10 @@ def _refuse_foreign(path: Path, file: h5py.File, remedy: str) -> None:
                 raise IntegrityError(path, f"{place} is a {type(link).__name__}; links are refused", remedy)
             item = group[name]
             if isinstance(item, h5py.Group):
-                pending.append(item)
+                # Ours are /<id>/<array>. A group may also hold itself, and would never end.
+                if depth > 0:
+                    raise IntegrityError(path, f"{place} is a group in a group; only /<id>/<array> is accepted", remedy)
+                pending.append((depth + 1, item))
                 continue
             if not isinstance(item, h5py.Dataset):
                 raise IntegrityError(path, f"{place} is a named type; only arrays are accepted", remedy)

@@ -21,7 +21,14 @@ def put_labels(file: h5py.File, name: str, label: np.ndarray, confidence: np.nda
     group.attrs.update({"NX_class": "NXdata", "signal": "label", "id": name})
     steps = np.rint(np.clip(confidence, 0.0, 1.0) * 255).astype(np.uint8)
     for field, data in {"label": label, "confidence": steps, **others}.items():
-        group.create_dataset(field, data=data.astype(np.uint8), chunks=data.shape, fletcher32=True, compression="gzip", compression_opts=4)
+        group.create_dataset(
+            field,
+            data=data.astype(np.uint8),
+            chunks=data.shape,
+            fletcher32=True,
+            compression="gzip",
+            compression_opts=4,
+        )
 
 
 class LabelStore(Store):
@@ -33,7 +40,7 @@ class LabelStore(Store):
 
     def confidence(self, name: str) -> np.ndarray:
         """(H, W) float32 in [0, 1]: how sure the label is."""
-        return self.array(name, "confidence").astype(np.float32) / 255.0
+        return np.asarray(self.array(name, "confidence"), np.float32) / 255.0
 
 
 class PseudoStore(LabelStore):
@@ -48,4 +55,3 @@ class PredictionStore(LabelStore):
 
     format = PREDICTIONS_FORMAT
     stage = "evaluate"
-

@@ -6,6 +6,7 @@ fixed by the sorted ids, never by the number of workers, so any number of worker
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -51,14 +52,19 @@ Task = Callable[..., None]
 def plan_shards(ids: Sequence[str], size: int) -> list[Shard]:
     """Cut the sorted ids into shards of `size`."""
     ordered = sorted(ids)
-    return [Shard(f"{n:05}.h5", tuple(ordered[start : start + size])) for n, start in enumerate(range(0, len(ordered), size))]
+    return [
+        Shard(f"{n:05}.h5", tuple(ordered[start : start + size]))
+        for n, start in enumerate(range(0, len(ordered), size))
+    ]
 
 
 @contextmanager
 def shard_writer(path: Path, shard: Shard, meta: StoreMeta) -> Iterator[h5py.File]:
     """Give an HDF5 file to fill; it appears at `path` only after it has been closed, re-opened and verified."""
+    # Nested on purpose: the file is closed before it is verified.
     with atomic_file(path, verify=lambda written: verify_shard(written, shard, meta)) as temporary:
-        with h5py.File(temporary, "w", libver="v110") as file:
+        # In memory first: where the disk fills up under HDF5 itself, the process dies inside its C code.
+        with h5py.File(temporary, "w", libver="v110", driver="core", backing_store=False) as file:
             file.attrs.update({"format": meta.format, "version": VERSION, "params_hash": meta.fingerprint})
             file.attrs.update(meta.attributes)
             file.attrs["classes"] = json.dumps(meta.classes, ensure_ascii=False)
@@ -66,23 +72,34 @@ def shard_writer(path: Path, shard: Shard, meta: StoreMeta) -> Iterator[h5py.Fil
             file.attrs["NX_class"] = "NXroot"
             file.attrs["default"] = encode_id(shard.ids[0])
             yield file
+            file.flush()
+            image = file.id.get_file_image()
+        temporary.write_bytes(image)
 
 
 def verify_shard(path: Path, shard: Shard, meta: StoreMeta) -> None:
     """Read every byte of a shard back (HDF5 checks the Fletcher sums). Raises `IntegrityError`."""
     remedy = f"delete {path} and run the stage again"
     with open_checked(path, meta.format, VERSION, remedy) as file:
-        if file.attrs.get("params_hash") != meta.fingerprint:
+        if str(file.attrs.get("params_hash")) != meta.fingerprint:
             raise IntegrityError(path, "made with other settings, inputs or code", remedy)
         if sorted(file) != sorted(encode_id(name) for name in shard.ids):
-            raise IntegrityError(path, f"holds {len(file)} photos that differ from the {len(shard.ids)} expected", remedy)
+            raise IntegrityError(
+                path, f"holds {len(file)} photos that differ from the {len(shard.ids)} expected", remedy
+            )
         for group in file.values():
             for name in group:
                 read_array(group, name, remedy)
 
 
 def write_store(
-    stage: Stage, out: Path, meta: StoreMeta, shards: Sequence[Shard], task: Task, arguments: tuple[Any, ...], in_process: bool = False
+    stage: Stage,
+    out: Path,
+    meta: StoreMeta,
+    shards: Sequence[Shard],
+    task: Task,
+    arguments: tuple[Any, ...],
+    in_process: bool = False,
 ) -> None:
     """Run `task` for every shard that is not finished yet, then publish all of them as the store `out`."""
     folder = stage.scratch / "store"
@@ -102,8 +119,16 @@ def write_store(
         **meta.attributes,
         "shards": [{"name": s.name, "sha256": sha256_file(folder / s.name), "ids": s.ids} for s in shards],
     }
+    index["sha256"] = _digest(index)
+    for file in folder.iterdir():  # what workers were writing when an earlier run was killed
+        if file.name not in {shard.name for shard in shards}:
+            file.unlink()
     write_text(folder / STORE_INDEX, json.dumps(index, ensure_ascii=False, indent=1) + "\n")
     replace_dir(folder, out)
+
+
+def _digest(index: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(index, sort_keys=True).encode()).hexdigest()
 
 
 def _finished(path: Path, shard: Shard, meta: StoreMeta) -> bool:
@@ -130,7 +155,8 @@ class Store:
         index = self._read_index()
         self.classes: tuple[str, ...] = tuple(index["classes"])
         self.attributes: dict[str, Any] = {k: v for k, v in index.items() if k not in ("shards", "classes")}
-        self._shard_of = {name: shard["name"] for shard in index["shards"] for name in shard["ids"]}
+        self._checksums: dict[str, str] = {shard["name"]: shard["sha256"] for shard in index["shards"]}
+        self._shard_of: dict[str, str] = {name: shard["name"] for shard in index["shards"] for name in shard["ids"]}
         self._files: dict[str, h5py.File] = {}
 
     @property
@@ -150,7 +176,9 @@ class Store:
         if self.classes != tuple(classes):
             missing, extra = set(classes) - set(self.classes), set(self.classes) - set(classes)
             raise IntegrityError(
-                self.path, f"other class list (missing {sorted(missing)}, extra {sorted(extra)}, or another order)", self._remedy
+                self.path,
+                f"other class list (missing {sorted(missing)}, extra {sorted(extra)}, or another order)",
+                self._remedy,
             )
 
     def array(self, name: str, field: str) -> Any:
@@ -159,11 +187,18 @@ class Store:
             raise UserError(self.path, f"no photo {name!r} in this store", self._remedy)
         shard = self.shard_name(name)
         if shard not in self._files:
-            self._files[shard] = open_checked(self.path / shard, self.format, VERSION, self._remedy)
+            self._files[shard] = self._open(shard)
         key = encode_id(name)
         if key not in self._files[shard]:
             raise IntegrityError(self.path / shard, f"photo {name!r} is missing", self._remedy)
         return read_array(self._files[shard][key], field, self._remedy)
+
+    def _open(self, shard: str) -> h5py.File:
+        path = self.path / shard
+        # Fletcher sums cover arrays only; and a file that was edited in place is whole, but not what was made.
+        if path.is_file() and sha256_file(path) != self._checksums[shard]:
+            raise IntegrityError(path, f"differs from its checksum in {STORE_INDEX}", self._remedy)
+        return open_checked(path, self.format, VERSION, self._remedy)
 
     def __getstate__(self) -> dict[str, Any]:
         # Open files do not travel to worker processes; each opens its own.
@@ -174,10 +209,17 @@ class Store:
         if not path.is_file():
             raise UserError(path, "no such file", f"run the stage that writes it: dvc repro {self.stage}")
         try:
-            index = json.loads(path.read_text(encoding="utf-8"))
-            found = (index["format"], index["version"])
-        except (ValueError, KeyError, TypeError) as error:
+            index = dict(json.loads(path.read_text(encoding="utf-8")))
+            found, checksum = (index["format"], index["version"]), index.pop("sha256")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise IntegrityError(path, "not the index of a store", self._remedy) from error
         if found != (self.format, VERSION):
-            raise IntegrityError(path, f"found {found[0]!r} version {found[1]}, expected {self.format!r} version {VERSION}", self._remedy)
-        return dict(index)
+            raise IntegrityError(
+                path,
+                f"found {found[0]!r} version {found[1]}, expected {self.format!r} version {VERSION}",
+                self._remedy,
+            )
+        if checksum != _digest(index):
+            raise IntegrityError(path, "damaged or edited (its checksum differs)", self._remedy)
+        return index
+

@@ -15,7 +15,7 @@ from wsss.data.index import Index
 from wsss.data.transforms import AugmentSettings
 from wsss.losses.segmentation import balanced_cross_entropy
 from wsss.losses.term import Term
-from wsss.models.backbones.base import freeze_batch_norm
+from wsss.models.backbones.base import freeze_batch_norm, freeze_levels
 from wsss.models.backbones.registry import BackboneSettings, weights_source
 from wsss.models.checkpoint import NetworkCard, build_network, save_network
 from wsss.training.loop import History, fit
@@ -29,6 +29,7 @@ class DistillSettings(Settings):
     channels: int = Field(ge=16, multiple_of=16, description="width of the student's head")
     dropout: float = Field(ge=0, lt=1)
     freeze_bn: bool = Field(description="keep BatchNorm statistics and affine of the pretrained backbone as they are")
+    frozen_levels: int = Field(ge=0, le=3, description="the backbone's first levels that keep their pretrained weights")
     confidence_weights: bool = Field(description="weigh each pixel by the confidence of its pseudo-label")
     augment: AugmentSettings
     optim: OptimSettings
@@ -37,12 +38,11 @@ class DistillSettings(Settings):
 class FollowLabels:
     """One step: cross-entropy against pseudo-labels, background and foreground balanced."""
 
-    weights = {"seg_background": 1.0, "seg_foreground": 1.0}  # noqa: RUF012
-
     def __init__(self, network: nn.Module, confidence_weights: bool) -> None:
         self.network, self.confidence_weights = network, confidence_weights
+        self.weights = {"seg_background": 1.0, "seg_foreground": 1.0}
 
-    def terms(self, network: nn.Module, batch: Batch) -> dict[str, Term]:  # noqa: D102
+    def terms(self, network: nn.Module, batch: Batch) -> dict[str, Term]:
         confidence = batch["confidence"].float() / 255.0
         if not self.confidence_weights:
             confidence = torch.ones_like(confidence)
@@ -51,7 +51,13 @@ class FollowLabels:
 
 
 def distill(
-    stage: Stage, index: Index, photos: Photos, labels: LabelSource, seed: int, settings: DistillSettings, out: Path
+    stage: Stage,
+    index: Index,
+    photos: Photos,
+    labels: LabelSource,
+    seed: int,
+    settings: DistillSettings,
+    out: Path,
 ) -> History:
     """Train the student on the pseudo-labels of `photos` and write it to `out`. Returns the history."""
     torch.manual_seed(seed)
@@ -60,6 +66,7 @@ def distill(
     network = build_network(card, load_weights=True)
     if settings.freeze_bn:
         freeze_batch_norm(network.backbone)
+    freeze_levels(network.backbone, settings.frozen_levels)
     dataset = PseudoImages(photos, labels, seed, settings.augment)
     ids = [record.id for record in photos.records]
     task = FollowLabels(network, settings.confidence_weights)

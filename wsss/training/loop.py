@@ -25,7 +25,7 @@ from wsss.core.log import Progress
 from wsss.data.datasets import Batch
 from wsss.data.sampling import BatchSampler, Plan
 from wsss.losses.term import Term
-from wsss.training.resume import Progressed, load_training, save_training
+from wsss.training.resume import load_training, save_training
 from wsss.training.schedule import OptimSettings, learning_rate
 
 History = list[dict[str, float]]
@@ -35,7 +35,7 @@ class Task(Protocol):
     """What one step computes."""
 
     network: nn.Module
-    weights: Mapping[str, float]
+    weights: dict[str, float]
     """Weight of each loss term by name; also the order of the history's columns."""
 
     def terms(self, network: nn.Module, batch: Batch) -> dict[str, Term]:
@@ -56,16 +56,18 @@ def make_fabric(precision: str) -> Fabric:
     )
 
 
-def fit(task: Task, dataset: Any, ids: list[str], seed: int, settings: OptimSettings, scratch: Path, label: str) -> History:
+def fit(
+    task: Task, dataset: Any, ids: list[str], seed: int, settings: OptimSettings, scratch: Path, label: str
+) -> History:
     """Train `task.network` in place and return its history, one row an epoch. Continues from a checkpoint in `scratch`.
 
-    `dataset` gives samples by (epoch, number); `ids` name the photos in messages. Raises `InterruptedStage` after a signal
-    (checkpoint written), `UserError` at the first loss that is not finite (last checkpoint kept).
+    `dataset` gives samples by (epoch, number); `ids` name the photos in messages. Raises `InterruptedStage` after a
+    signal (checkpoint written), `UserError` at the first loss that is not finite (last checkpoint kept).
     """
     fabric = make_fabric(settings.precision)
     fabric.launch()
     plan = Plan(seed, len(ids), settings.batch, settings.epochs)
-    network = task.network.to(memory_format=torch.channels_last)
+    network = task.network
     wrapped, optimizer = fabric.setup(network, _optimizer(network, settings))
     at = load_training(scratch, network, optimizer)
     sampler = BatchSampler(plan, at.step, fabric.global_rank, fabric.world_size)
@@ -108,7 +110,9 @@ def fit(task: Task, dataset: Any, ids: list[str], seed: int, settings: OptimSett
             if _any_process(fabric, stop_requested()):
                 save()
                 check_stop()
-                raise InterruptedStage("another process", "stopped; checkpoint is kept", "run the same command again to continue")
+                raise InterruptedStage(
+                    "another process", "stopped; checkpoint is kept", "run the same command again to continue"
+                )
             if _any_process(fabric, time.monotonic() - last_saved > checkpoint_seconds()):
                 save()
                 last_saved = time.monotonic()
@@ -118,7 +122,7 @@ def fit(task: Task, dataset: Any, ids: list[str], seed: int, settings: OptimSett
 def _step(fabric: Fabric, task: Task, network: Any, optimizer: Any, batch: Batch) -> dict[str, float]:
     """One update; returns the values of the loss, its terms, and the norm of the gradient."""
     batch = {name: tensor.to(fabric.device, non_blocking=True) for name, tensor in batch.items()}
-    batch["image"] = batch["image"].float().contiguous(memory_format=torch.channels_last)
+    batch["image"] = batch["image"].float()
     terms = task.terms(network, batch)
     weights = torch.stack([terms[name].weight.detach().float() for name in task.weights])
     if fabric.world_size > 1:
@@ -149,7 +153,10 @@ def _optimizer(network: nn.Module, settings: OptimSettings) -> torch.optim.SGD:
             decay = settings.weight_decay if parameter.ndim > 1 else 0.0
             groups.setdefault((rate, decay), []).append(parameter)
     return torch.optim.SGD(
-        [{"params": params, "lr": rate, "base_lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()],
+        [
+            {"params": params, "lr": rate, "base_lr": rate, "weight_decay": decay}
+            for (rate, decay), params in groups.items()
+        ],
         momentum=settings.momentum,
         nesterov=settings.momentum > 0,
     )
@@ -161,7 +168,9 @@ def _any_process(fabric: Fabric, flag: bool) -> bool:
     return bool(fabric.all_reduce(torch.tensor(float(flag), device=fabric.device), reduce_op="sum"))
 
 
-def _not_finite(label: str, plan: Plan, step: int, rate: float, values: Mapping[str, float], ids: list[str]) -> UserError:
+def _not_finite(
+    label: str, plan: Plan, step: int, rate: float, values: Mapping[str, float], ids: list[str]
+) -> UserError:
     epoch, photos = plan.batch_at(step)
     bad = ", ".join(name for name, value in values.items() if not math.isfinite(value))
     shown = ", ".join(ids[number] for number in photos[:8])

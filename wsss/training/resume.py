@@ -1,4 +1,4 @@
-"""Checkpoints of a running training: everything that the rest of the training depends on, in the stage's scratch folder."""
+"""Checkpoints of a running training: all that the rest of the training depends on, in the stage's scratch folder."""
 
 from __future__ import annotations
 

@@ -32,4 +32,4 @@ class OptimSettings(Settings):
 def learning_rate(step: int, steps: int, base: float, power: float, warmup_steps: int) -> float:
     """Poly schedule with linear warm-up: ``base · (1 − step/steps)^power``, times ``(step+1)/warmup`` at first."""
     warm = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
-    return base * warm * (1.0 - step / steps) ** power
+    return float(base * warm * (1.0 - step / steps) ** power)

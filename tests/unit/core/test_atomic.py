@@ -175,9 +175,7 @@ def test_disk_full_while_moving_loses_nothing(far: Path, source: Path, monkeypat
     assert names(far) == ["out"]
 
 
-def test_failed_rename_brings_the_old_folder_back(
-    folder: Path, source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_rename_brings_the_old_folder_back(folder: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "out").mkdir()
     (folder / "out" / "old").write_bytes(b"old")
     rename = Path.rename

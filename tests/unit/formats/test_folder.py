@@ -41,9 +41,7 @@ def test_linked_folder_is_followed_and_a_loop_is_not(raw_data: RawData, tmp_path
     assert [item.id for item in scan(settings(raw_data)).items] == ["linked/a"]
 
 
-@pytest.mark.parametrize(
-    "content", ["cow\nsheep\n", "background\ncow\nsheep", "__background__\r\ncow\r\nsheep\r\n"]
-)
+@pytest.mark.parametrize("content", ["cow\nsheep\n", "background\ncow\nsheep", "__background__\r\ncow\r\nsheep\r\n"])
 def test_class_file_with_or_without_background(raw_data: RawData, content: str) -> None:
     raw_data.write("a.jpg", b"x")
     raw_data.write("tags.csv", "filename,tags\na,sheep\n")

@@ -29,9 +29,7 @@ def test_drawn_split_depends_on_seed_and_id_alone() -> None:
     assert drawn == [draw_split(name, 7, 0.2) for name in names]
     assert drawn != [draw_split(name, 8, 0.2) for name in names]
     # A larger share only moves photos from train to val.
-    assert all(
-        draw_split(name, 7, 0.3) == "val" for name, split in zip(names, drawn, strict=True) if split == "val"
-    )
+    assert all(draw_split(name, 7, 0.3) == "val" for name, split in zip(names, drawn, strict=True) if split == "val")
     assert {draw_split(name, 7, 0.0) for name in names} == {"train"}
 
 
@@ -131,8 +129,6 @@ def test_real_data(shared_data: Path) -> None:
     # In this set the tags are the classes of the mask: the two must agree photo by photo.
     assert all(set(r.tags) == set(survey.mask_classes[r.id]) - {0} for r in survey.index.records)
     assert "building" in health_table(survey)
-    assert any(
-        "classes never the only tag of a training photo: car" in f.what for f in health_findings(survey)
-    )
+    assert any("classes never the only tag of a training photo: car" in f.what for f in health_findings(survey))
     with pytest.raises(UserError, match="14 photos have no tag"):
         build_index(settings.model_copy(update={"allow_untagged": False}), 0)

@@ -26,9 +26,7 @@ def voc(raw_data: RawData) -> RawData:
     raw_data.write("ImageSets/Segmentation/val.txt", "2007_000033\n\n")
     for name in ("2007_000032", "2007_000033", "2007_999999"):
         raw_data.write(f"JPEGImages/{name}.jpg", b"x")
-    raw_data.write(
-        "tags.csv", "id,split,tags,source\n2007_000032,train,cow|dog,x\n2007_000033,val,person,x\n"
-    )
+    raw_data.write("tags.csv", "id,split,tags,source\n2007_000032,train,cow|dog,x\n2007_000033,val,person,x\n")
     return raw_data
 
 
@@ -125,9 +123,7 @@ def test_one_hot_vectors_that_do_not_fit(tmp_path: Path, vector: np.ndarray) -> 
 
 
 def test_train_aug_and_lists_of_paths(voc: RawData) -> None:
-    voc.write(
-        "ImageSets/Segmentation/train_aug.txt", "/JPEGImages/2007_999999.jpg /SegmentationClassAug/x.png\n"
-    )
+    voc.write("ImageSets/Segmentation/train_aug.txt", "/JPEGImages/2007_999999.jpg /SegmentationClassAug/x.png\n")
     voc.write("tags.csv", "id,tags\n2007_999999,cow\n2007_000033,dog\n")
     assert {item.id: item.split for item in read(voc).items} == {"2007_000033": "val", "2007_999999": "train"}
 

@@ -101,7 +101,7 @@ def test_only_one_kind_of_pixel_leaves_the_other_term_at_zero(value: int) -> Non
     logits = case(4)[0].requires_grad_()
     terms = balanced_cross_entropy(logits, torch.full((2, 6, 5), value), torch.ones(2, 6, 5))
     empty, full = terms[value == 0], terms[value != 0]
-    assert float(empty.total) == float(empty.mean()) == float(empty.weight) == 0.0
+    assert empty.total.item() == empty.mean().item() == empty.weight.item() == 0.0
     assert float(full.weight) == 60.0
     assert not torch.autograd.grad(empty.mean(), logits)[0].any()
 

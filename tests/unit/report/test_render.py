@@ -82,17 +82,13 @@ def test_overlays_follow_a_flip() -> None:
     photo, scores = random_photo(20, 30), np.random.default_rng(3).random((5, 7), np.float32)
     label = np.random.default_rng(4).integers(0, 4, (20, 30), np.uint8)
     overlay = render.label_overlay(photo, label, PALETTE)
-    assert (
-        render.label_overlay(photo[:, ::-1].copy(), label[:, ::-1].copy(), PALETTE) == overlay[:, ::-1]
-    ).all()
+    assert (render.label_overlay(photo[:, ::-1].copy(), label[:, ::-1].copy(), PALETTE) == overlay[:, ::-1]).all()
     heat = render.heat_overlay(photo, scores)
     flipped = render.heat_overlay(photo[:, ::-1].copy(), scores[:, ::-1].copy())
     assert np.abs(flipped.astype(int) - heat[:, ::-1]).max() <= 1
 
 
-@pytest.mark.parametrize(
-    ("score", "alpha", "colour"), [(0.0, 0.45, (20, 14, 54)), (1.0, 0.9, (252, 255, 164))]
-)
+@pytest.mark.parametrize(("score", "alpha", "colour"), [(0.0, 0.45, (20, 14, 54)), (1.0, 0.9, (252, 255, 164))])
 def test_heat_overlay_ends(score: float, alpha: float, colour: tuple[int, ...]) -> None:
     picture = render.heat_overlay(flat(), np.full((3, 3), score, np.float32))
     expected = np.rint((1 - alpha) * GREY + alpha * np.asarray(colour))

@@ -42,7 +42,8 @@ def _quadruped(rng: Rng, coat: Coat, belly: float, stride: float) -> tuple[list[
         (-0.50, -0.76), (-0.42, -0.91), (-0.10, -0.88 + back), (0.20, -0.89 + back), (0.42, -0.92),
         (0.53, -0.74), (0.44, -0.54), (0.10, belly), (-0.20, belly - 0.01), (-0.42, -0.56),
     )  # fmt: skip
-    far, near = [], [Part((trunk,), coat.base, "body")]
+    far: list[Part] = []
+    near = [Part((trunk,), coat.base, "body")]
     for side, color in ((far, coat.far), (near, coat.base)):
         for x, backward in ((-0.36, True), (0.36, False)):
             offset = 0.05 if side is far else 0.0
@@ -98,7 +99,16 @@ def horse(rng: Rng, coat: Coat) -> Figure:
     def on_head(outline: Points) -> Points:
         return turn(outline, tilt) + nape
 
-    skull = smooth((-0.07, 0.0), (0.0, -0.065), (0.14, -0.05), (0.29, -0.035), (0.33, 0.01), (0.30, 0.05), (0.16, 0.06), (0.03, 0.10))
+    skull = smooth(
+        (-0.07, 0.0),
+        (0.0, -0.065),
+        (0.14, -0.05),
+        (0.29, -0.035),
+        (0.33, 0.01),
+        (0.30, 0.05),
+        (0.16, 0.06),
+        (0.03, 0.10),
+    )
     ears = tuple(on_head(points((x, -0.04), (x + 0.055, -0.05), (x - 0.01, -0.15))) for x in (-0.04, 0.0))
     side = 1.0 if grazing else -1.0
     lift = np.array((-0.09, -0.02)) if not grazing else np.array((0.05, -0.09))
@@ -125,16 +135,27 @@ def _wing(rng: Rng, root: Pair, lift: float, spread: float) -> Points:
     back = np.linspace(0.0, 1.0, 6)[1:-1, None]
     edge = (1 - back) * tip + back * (root[0] - 0.30, root[1] + 0.02)
     edge = edge + (-0.10, 0.10) * np.sin(np.pi * back) + np.where(np.arange(4)[:, None] % 2, 0.02, -0.02)
-    return np.concatenate((points((root[0] + 0.12, root[1]), wrist, tip), edge, points((root[0] - 0.28, root[1] + 0.04))))
+    return np.concatenate(
+        (points((root[0] + 0.12, root[1]), wrist, tip), edge, points((root[0] - 0.28, root[1] + 0.04)))
+    )
 
 
 def _bird(rng: Rng, coat: Coat) -> tuple[list[Part], list[Part], Color]:
     """Tail and trunk, head, and the colour of beak and feet; the trunk lies about the origin."""
-    trunk = smooth((-0.48, 0.03), (-0.25, -0.12), (0.10, -0.18), (0.36, -0.13), (0.44, 0.02), (0.28, 0.17), (-0.05, 0.18), (-0.33, 0.11))
+    trunk = smooth(
+        (-0.48, 0.03),
+        (-0.25, -0.12),
+        (0.10, -0.18),
+        (0.36, -0.13),
+        (0.44, 0.02),
+        (0.28, 0.17),
+        (-0.05, 0.18),
+        (-0.33, 0.11),
+    )
     fan = points((-0.36, -0.05), (-0.84, -0.10), (-0.80, 0.02), (-0.86, 0.10), (-0.36, 0.09))
     nod = rng.uniform(-28, 28)
     hx, hy = reach((0.34, -0.08), (0.16, -38 + nod))[-1]
-    beak = turn(points((0.08, -0.05), (0.34, 0.03), (0.08, 0.07)), nod * 0.5) + (hx, hy)
+    beak = turn(points((0.08, -0.05), (0.34, 0.03), (0.08, 0.07)), nod * 0.5) + np.asarray((hx, hy))
     bill = (rgb(0.90, 0.60, 0.14), rgb(0.85, 0.42, 0.16), rgb(0.25, 0.23, 0.22))[rng.integers(3)]
     head = [
         Part((beak,), bill, relief=0.5),
@@ -177,7 +198,9 @@ def fish(rng: Rng, coat: Coat) -> Figure:
     body = smooth((0.52, 0.01), (0.40, -0.45 * deep), (0.12, -deep), (-0.18, -0.8 * deep), (-0.44, -0.25 * deep),
                   (-0.44, 0.25 * deep), (-0.18, 0.75 * deep), (0.12, 0.95 * deep), (0.40, 0.5 * deep))  # fmt: skip
     flare = rng.uniform(0.16, 0.24)
-    tail = smooth((-0.40, -0.04), (-0.56, -0.12), (-0.74, -flare), (-0.65, 0.0), (-0.72, flare), (-0.56, 0.12), (-0.40, 0.04))
+    tail = smooth(
+        (-0.40, -0.04), (-0.56, -0.12), (-0.74, -flare), (-0.65, 0.0), (-0.72, flare), (-0.56, 0.12), (-0.40, 0.04)
+    )
     dorsal = points((0.18, -0.85 * deep), (0.02, -1.5 * deep), (-0.16, -1.3 * deep), (-0.30, -0.5 * deep))
     anal = points((-0.08, 0.7 * deep), (-0.22, 1.3 * deep), (-0.32, 0.5 * deep))
     flap = rng.uniform(-25, 45)
@@ -189,5 +212,9 @@ def fish(rng: Rng, coat: Coat) -> Figure:
         Part((gill,), mix(coat.base, DARK, 0.55), relief=0),
         Part((bend(fin),), coat.trim, relief=0.5),
         Part((ellipse(0.38, -0.25 * deep, 0.042, 0.042),), _WHITE, relief=0),
-        Part((ellipse(0.39, -0.25 * deep, 0.024, 0.024), limb(((0.52, 0.03), (0.44, 0.05)), (0.01, 0.015))), DARK, relief=0),
+        Part(
+            (ellipse(0.39, -0.25 * deep, 0.024, 0.024), limb(((0.52, 0.03), (0.44, 0.05)), (0.01, 0.015))),
+            DARK,
+            relief=0,
+        ),
     )

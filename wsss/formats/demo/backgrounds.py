@@ -55,7 +55,9 @@ def _sky(rng: Rng, height: int, width: int) -> tuple[Picture, Color]:
     return image, bottom
 
 
-def _ground(rng: Rng, height: int, width: int, above: int, low: Color, high: Color, lump: float, grain: tuple[float, float]) -> Picture:
+def _ground(
+    rng: Rng, height: int, width: int, above: int, low: Color, high: Color, lump: float, grain: tuple[float, float]
+) -> Picture:
     """A plane from row 0 down, mottled between two colours; `above` rows of it lie over the top edge."""
     mottle = floor(rng, height + above, width, (lump, lump), octaves=4)[above:]
     blades = floor(rng, height + above, width, grain, octaves=2)[above:]
@@ -93,7 +95,9 @@ def _meadow(rng: Rng, height: int, width: int) -> Backdrop:
     low, high = _GRASS[rng.choice(3, p=(0.55, 0.3, 0.15))]
     image[row:] = _ground(rng, height - row, width, above, low, high, 60.0, (14.0, 4.0))
     if row:
-        _skyline(rng, image, row, rng.uniform(3, 0.4 * row), mix(rgb(0.22, 0.30, 0.19), haze, rng.uniform(0.1, 0.5)), 0.12)
+        _skyline(
+            rng, image, row, rng.uniform(3, 0.4 * row), mix(rgb(0.22, 0.30, 0.19), haze, rng.uniform(0.1, 0.5)), 0.12
+        )
     kinds = (c.tuft, c.tuft, c.tuft, c.flowers, c.stone, c.bush, c.fence, c.bale, c.tree, c.stones)
     return Backdrop(image, row - above, "land", haze, kinds, (8, 18), ragged=1.0)
 
@@ -124,15 +128,21 @@ def _street(rng: Rng, height: int, width: int) -> Backdrop:
         right = min(left + wide, width)
         wall = draw_color(rng)
         view = image[max(top, 0) : row, max(left, 0) : right]
-        view[:] = mix(wall, haze, 0.15) * (1 + 0.10 * noise(rng, *view.shape[:2], (3.0, 5.0), octaves=2)[..., None]) if view.size else 0
+        if view.size:
+            plaster = noise(rng, view.shape[0], view.shape[1], (3.0, 5.0), octaves=2)
+            view[:] = mix(wall, haze, 0.15) * (1 + 0.10 * plaster[..., None])
         step, pane = int(rng.integers(9, 14)), int(rng.integers(4, 7))
         glass = mix(rgb(0.28, 0.34, 0.40), wall, 0.2) * np.float32(rng.uniform(0.7, 1.3))
         for y in range(top + 5, row - 8, step + 2):
             for x in range(left + 4, left + wide - pane - 2, step):
-                image[max(y, 0) : max(y + pane + 2, 0), max(x, 0) : max(min(x + pane, width), 0)] = glass * np.float32(rng.uniform(0.8, 1.2))
+                image[max(y, 0) : max(y + pane + 2, 0), max(x, 0) : max(min(x + pane, width), 0)] = glass * np.float32(
+                    rng.uniform(0.8, 1.2)
+                )
         left += wide
     gray = rng.uniform(0.30, 0.48)
-    ground = _ground(rng, height - row, width, 0, rgb(gray, gray, gray), rgb(gray + 0.1, gray + 0.1, gray + 0.08), 50.0, (3.0, 3.0))
+    ground = _ground(
+        rng, height - row, width, 0, rgb(gray, gray, gray), rgb(gray + 0.1, gray + 0.1, gray + 0.08), 50.0, (3.0, 3.0)
+    )
     rows = np.arange(height - row)[:, None] / (height - row)
     kerb = rng.uniform(0.08, 0.22)
     ground[:] = np.where((rows < kerb)[..., None], ground * np.float32(1.35), ground)
@@ -164,7 +174,14 @@ def _sea(rng: Rng, height: int, width: int) -> Backdrop:
     image, haze = _sky(rng, height, width)
     image[row:] = _water(rng, height - row, width, above, haze)
     if row and rng.random() < 0.6:
-        _skyline(rng, image, row, rng.uniform(2, 0.3 * row), mix(rgb(0.28, 0.34, 0.30), haze, rng.uniform(0.2, 0.6)), rng.uniform(0.2, 0.5))
+        _skyline(
+            rng,
+            image,
+            row,
+            rng.uniform(2, 0.3 * row),
+            mix(rgb(0.28, 0.34, 0.30), haze, rng.uniform(0.2, 0.6)),
+            rng.uniform(0.2, 0.5),
+        )
     return Backdrop(image, row - above, "water", haze, (c.stone, c.stone, c.buoy, c.post), (3, 8))
 
 
@@ -172,7 +189,9 @@ def _coast(rng: Rng, height: int, width: int) -> Backdrop:
     row = int(height * rng.uniform(0.25, 0.42))
     image, haze = _sky(rng, height, width)
     image[row:] = _water(rng, height - row, width, 0, haze)
-    low, high = ((rgb(0.66, 0.57, 0.42), rgb(0.82, 0.74, 0.58)), (rgb(0.42, 0.39, 0.35), rgb(0.62, 0.58, 0.52)))[rng.integers(2)]
+    low, high = ((rgb(0.66, 0.57, 0.42), rgb(0.82, 0.74, 0.58)), (rgb(0.42, 0.39, 0.35), rgb(0.62, 0.58, 0.52)))[
+        rng.integers(2)
+    ]
     shore = row + int((height - row) * rng.uniform(0.15, 0.35))
     sand = _ground(rng, height - shore, width, shore - row, low, high, 50.0, (5.0, 5.0))
     edge = shore + 5 * noise(rng, 2, width, (2, 50), octaves=3)[0] + 4
@@ -184,15 +203,28 @@ def _coast(rng: Rng, height: int, width: int) -> Backdrop:
 
 
 def _reef(rng: Rng, height: int, width: int) -> Backdrop:
-    top, bottom = ((rgb(0.36, 0.66, 0.72), rgb(0.06, 0.24, 0.36)), (rgb(0.40, 0.62, 0.56), rgb(0.10, 0.27, 0.27)))[rng.integers(2)]
+    top, bottom = ((rgb(0.36, 0.66, 0.72), rgb(0.06, 0.24, 0.36)), (rgb(0.40, 0.62, 0.56), rgb(0.10, 0.27, 0.27)))[
+        rng.integers(2)
+    ]
     image = _ramp(top, bottom, height, width)
     murk = noise(rng, height, width, (40.0, 60.0), octaves=4)
-    slant = np.arange(width, dtype=np.float32)[None, :] + np.arange(height, dtype=np.float32)[:, None] * rng.uniform(-0.6, 0.6)
+    slant = np.arange(width, dtype=np.float32)[None, :] + np.arange(height, dtype=np.float32)[:, None] * rng.uniform(
+        -0.6, 0.6
+    )
     rays = np.interp(slant, np.linspace(slant.min(), slant.max(), 40), rng.uniform(-1, 1, 40)).astype(np.float32)
     rays *= np.linspace(1, 0, height, dtype=np.float32)[:, None]
     image *= 1 + (0.16 * murk + 0.14 * rays)[..., None]
     row = int(height * rng.uniform(0.55, 0.85))
-    sand = _ground(rng, height - row, width, 0, mix(rgb(0.5, 0.48, 0.38), bottom, 0.4), mix(rgb(0.74, 0.70, 0.56), bottom, 0.3), 30.0, (4.0, 9.0))
+    sand = _ground(
+        rng,
+        height - row,
+        width,
+        0,
+        mix(rgb(0.5, 0.48, 0.38), bottom, 0.4),
+        mix(rgb(0.74, 0.70, 0.56), bottom, 0.3),
+        30.0,
+        (4.0, 9.0),
+    )
     share = np.linspace(0.3, 1.6, height - row, dtype=np.float32)[:, None]
     _blend(image[row:], sand, np.broadcast_to(share, sand.shape[:2]))
     kinds = (c.weed, c.weed, c.weed, c.coral, c.coral, c.stone, c.stone, c.bubbles, c.stones)
@@ -208,7 +240,8 @@ def _open_sky(rng: Rng, height: int, width: int) -> Backdrop:
 
 
 _DRAW: dict[Place, Callable[[Rng, int, int], Backdrop]] = {
-    "meadow": _meadow, "hills": _hills, "street": _street, "coast": _coast, "sea": _sea, "reef": _reef, "sky": _open_sky,
+    "meadow": _meadow, "hills": _hills, "street": _street, "coast": _coast,
+    "sea": _sea, "reef": _reef, "sky": _open_sky,
 }  # fmt: skip
 PLACES: tuple[Place, ...] = tuple(_DRAW)
 

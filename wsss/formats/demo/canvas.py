@@ -65,7 +65,7 @@ def fill(outlines: Iterable[Points], window: Window) -> Field:
     for outline in outlines:
         # Pillow's coordinates name the centres of its pixels, hence the half.
         draw.polygon(((outline - (window.left, window.top)) * FINE - 0.5).ravel().tolist(), fill=255)
-    return np.asarray(canvas.reduce(FINE), np.float32) / 255
+    return np.asarray(canvas.reduce(FINE), np.float32) / np.float32(255)
 
 
 def _relief(cover: Field, light: tuple[float, float]) -> Field:

@@ -1,4 +1,4 @@
-"""Things that belong to the background: tufts, stones, trees, posts, weeds. Their colours overlap those of the objects."""
+"""Things of the background: tufts, stones, trees, posts, weeds. Their colours overlap those of the objects."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,10 @@ def _lump(rng: Rng, x: float, y: float, rx: float, ry: float, rough: float = 0.1
     n = 9
     angle = np.linspace(0, 2 * np.pi, n, endpoint=False)
     radius = 1 + rng.uniform(-rough, rough, n)
-    return smooth(*zip((x + rx * radius * np.cos(angle)).tolist(), (y + ry * radius * np.sin(angle)).tolist(), strict=True), steps=4)
+    return smooth(
+        *zip((x + rx * radius * np.cos(angle)).tolist(), (y + ry * radius * np.sin(angle)).tolist(), strict=True),
+        steps=4,
+    )
 
 
 def tuft(rng: Rng) -> Figure:
@@ -34,14 +37,22 @@ def tuft(rng: Rng) -> Figure:
         blade = reach(root, (rng.uniform(0.2, 0.5), -90 + lean * 0.5), (rng.uniform(0.15, 0.45), -90 + lean * 1.4))
         blades[k % 2].append(limb(blade, (0.07, 0.05, 0.01)))
     color = _leaf(rng)
-    return (Part(tuple(blades[0]), color * np.float32(0.75), relief=0), Part(tuple(blades[1]), color * np.float32(1.25), relief=0))
+    return (
+        Part(tuple(blades[0]), color * np.float32(0.75), relief=0),
+        Part(tuple(blades[1]), color * np.float32(1.25), relief=0),
+    )
 
 
 def flowers(rng: Rng) -> Figure:
-    color = (rgb(0.95, 0.93, 0.85), rgb(0.93, 0.80, 0.25), rgb(0.80, 0.30, 0.30), rgb(0.62, 0.50, 0.80))[rng.integers(4)]
+    color = (rgb(0.95, 0.93, 0.85), rgb(0.93, 0.80, 0.25), rgb(0.80, 0.30, 0.30), rgb(0.62, 0.50, 0.80))[
+        rng.integers(4)
+    ]
     heads = [(rng.uniform(-0.5, 0.5), rng.uniform(-0.8, -0.3)) for _ in range(6)]
     stems = tuple(limb(((x * 0.8, 0.0), (x, y)), (0.03, 0.02)) for x, y in heads)
-    return (Part(stems, _leaf(rng), relief=0), Part(tuple(ellipse(x, y, 0.08, 0.07, n=8) for x, y in heads), color, relief=0))
+    return (
+        Part(stems, _leaf(rng), relief=0),
+        Part(tuple(ellipse(x, y, 0.08, 0.07, n=8) for x, y in heads), color, relief=0),
+    )
 
 
 def stone(rng: Rng) -> Figure:
@@ -57,13 +68,22 @@ def stone(rng: Rng) -> Figure:
 def stones(rng: Rng) -> Figure:
     spots = [(rng.uniform(-0.6, 0.6), rng.uniform(-0.1, 0.1), rng.uniform(0.06, 0.2)) for _ in range(5)]
     color = (rgb(0.52, 0.50, 0.47) * rng.uniform(0.6, 1.2)).astype(np.float32)
-    return tuple(Part((_lump(rng, x, y, r, r * 0.6),), color * np.float32(rng.uniform(0.8, 1.2))) for x, y, r in sorted(spots, key=lambda s: s[1]))
+    return tuple(
+        Part((_lump(rng, x, y, r, r * 0.6),), color * np.float32(rng.uniform(0.8, 1.2)))
+        for x, y, r in sorted(spots, key=lambda s: s[1])
+    )
 
 
 def bush(rng: Rng) -> Figure:
     color = _leaf(rng)
-    lumps = sorted(((rng.uniform(-0.4, 0.4), rng.uniform(-0.5, -0.15), rng.uniform(0.15, 0.26)) for _ in range(9)), key=lambda s: s[1])
-    return tuple(Part((_lump(rng, x, y, r, r * 0.9, 0.22),), color * np.float32(rng.uniform(0.75, 1.2)), relief=1.1) for x, y, r in lumps)
+    lumps = sorted(
+        ((rng.uniform(-0.4, 0.4), rng.uniform(-0.5, -0.15), rng.uniform(0.15, 0.26)) for _ in range(9)),
+        key=lambda s: s[1],
+    )
+    return tuple(
+        Part((_lump(rng, x, y, r, r * 0.9, 0.22),), color * np.float32(rng.uniform(0.75, 1.2)), relief=1.1)
+        for x, y, r in lumps
+    )
 
 
 def tree(rng: Rng) -> Figure:
@@ -75,8 +95,14 @@ def tree(rng: Rng) -> Figure:
             for w, y, s in ((0.30, -0.14, 0.7), (0.24, -0.40, 0.85), (0.17, -0.66, 1.0))
         )
         return (Part((trunk,), _BARK), *tiers)
-    lumps = sorted(((rng.uniform(-0.28, 0.28), rng.uniform(-1.1, -0.6), rng.uniform(0.14, 0.24)) for _ in range(9)), key=lambda s: s[1])
-    crown = tuple(Part((_lump(rng, x, y, r, r, 0.2),), color * np.float32(rng.uniform(0.75, 1.2)), relief=1.1) for x, y, r in lumps)
+    lumps = sorted(
+        ((rng.uniform(-0.28, 0.28), rng.uniform(-1.1, -0.6), rng.uniform(0.14, 0.24)) for _ in range(9)),
+        key=lambda s: s[1],
+    )
+    crown = tuple(
+        Part((_lump(rng, x, y, r, r, 0.2),), color * np.float32(rng.uniform(0.75, 1.2)), relief=1.1)
+        for x, y, r in lumps
+    )
     return (Part((trunk,), _BARK), *crown)
 
 
@@ -100,7 +126,11 @@ def bale(rng: Rng) -> Figure:
     high = rng.uniform(0.5, 0.65)
     side = smooth((-0.4, -high), (0.3, -high), (0.42, -high / 2), (0.3, 0), (-0.4, 0), (-0.48, -high / 2))
     face = ellipse(0.28, -high / 2, 0.17, high / 2)
-    return (Part((side,), color), Part((face,), color * np.float32(0.8), relief=0.3), Part((ellipse(0.28, -high / 2, 0.08, high / 4),), color * np.float32(0.65), relief=0))
+    return (
+        Part((side,), color),
+        Part((face,), color * np.float32(0.8), relief=0.3),
+        Part((ellipse(0.28, -high / 2, 0.08, high / 4),), color * np.float32(0.65), relief=0),
+    )
 
 
 def crate(rng: Rng) -> Figure:
@@ -109,7 +139,11 @@ def crate(rng: Rng) -> Figure:
     front = points((-wide, 0), (-wide, -high), (wide * 0.6, -high), (wide * 0.6, 0))
     side = points((wide * 0.6, 0), (wide * 0.6, -high), (wide, -high * 0.9), (wide, -0.08))
     slats = tuple(limb(((-wide, y), (wide * 0.6, y)), (0.02, 0.02)) for y in (-high * 0.35, -high * 0.7))
-    return (Part((front,), color, relief=0.2), Part((side,), color * np.float32(0.65), relief=0.2), Part(slats, color * np.float32(0.6), relief=0))
+    return (
+        Part((front,), color, relief=0.2),
+        Part((side,), color * np.float32(0.65), relief=0.2),
+        Part(slats, color * np.float32(0.6), relief=0),
+    )
 
 
 def lamp(rng: Rng) -> Figure:
@@ -133,11 +167,16 @@ def weed(rng: Rng) -> Figure:
         bones = [(0.22, -90 + sway * s) for s in (0.3, 1.0, -0.4, 0.8, -0.2)]
         strands.append(limb(reach((rng.uniform(-0.25, 0.25), 0.03), *bones), (0.06, 0.08, 0.08, 0.07, 0.05, 0.01)))
     half = len(strands) // 2
-    return (Part(tuple(strands[:half]), color * np.float32(0.7), relief=0), Part(tuple(strands[half:]), color, relief=0.5))
+    return (
+        Part(tuple(strands[:half]), color * np.float32(0.7), relief=0),
+        Part(tuple(strands[half:]), color, relief=0.5),
+    )
 
 
 def coral(rng: Rng) -> Figure:
-    color = (rgb(0.70, 0.36, 0.32), rgb(0.66, 0.48, 0.30), rgb(0.52, 0.36, 0.50), rgb(0.60, 0.56, 0.42))[rng.integers(4)]
+    color = (rgb(0.70, 0.36, 0.32), rgb(0.66, 0.48, 0.30), rgb(0.52, 0.36, 0.50), rgb(0.60, 0.56, 0.42))[
+        rng.integers(4)
+    ]
     arms: list[Points] = []
 
     def grow(root: Pair, heading: float, length: float, width: float) -> None:
@@ -166,7 +205,10 @@ def twig(rng: Rng) -> Figure:
             side = reach(joint, (rng.uniform(0.15, 0.35), rng.choice((-1, 1)) * rng.uniform(25, 75)))
             wood.append(limb(side, (0.025, 0.01)))
             leaves += [ellipse(*side[-1], 0.085, 0.035, rng.uniform(0, 180), n=10)] * leafy
-    return (Part(tuple(wood), _BARK * np.float32(rng.uniform(0.6, 1.1)), relief=0.4), *([Part(tuple(leaves), _leaf(rng), relief=0)] if leaves else []))
+    return (
+        Part(tuple(wood), _BARK * np.float32(rng.uniform(0.6, 1.1)), relief=0.4),
+        *([Part(tuple(leaves), _leaf(rng), relief=0)] if leaves else []),
+    )
 
 
 # Heights in the common unit of a scene: about a fifth of the image for the nearest things.

@@ -43,7 +43,7 @@ def turn(outline: Points, degrees: float, about: Pair = (0.0, 0.0)) -> Points:
 
 def ellipse(x: float, y: float, rx: float, ry: float, degrees: float = 0.0, n: int = 24) -> Points:
     angle = np.linspace(0.0, 2 * np.pi, n, endpoint=False)
-    return turn(np.stack((rx * np.cos(angle), ry * np.sin(angle)), axis=1), degrees) + (x, y)
+    return turn(np.stack((rx * np.cos(angle), ry * np.sin(angle)), axis=1), degrees) + np.asarray((x, y))
 
 
 def smooth(*pairs: Pair, steps: int = 6) -> Points:

@@ -73,7 +73,11 @@ def place_object(rng: Rng, index: int, backdrop: Backdrop, crowding: int) -> lis
     rank = rng.random() * (1.0 if crowding == 1 else 0.8)  # companions leave room
     share = SMALLEST * (LARGEST / SMALLEST) ** rank
     left, top, right, bottom = extent(figure)
-    size = min(float(np.sqrt(share * height * width / _area(figure))), 1.1 * width / (right - left), 1.1 * height / (bottom - top))
+    size = min(
+        float(np.sqrt(share * height * width / _area(figure))),
+        1.1 * width / (right - left),
+        1.1 * height / (bottom - top),
+    )
     tilt, mirror = rng.uniform(-pose.tilt, pose.tilt), bool(rng.random() < 0.5)
     leaping = pose.stance == "swims" and backdrop.surface == "water"
     if leaping:
@@ -83,6 +87,7 @@ def place_object(rng: Rng, index: int, backdrop: Backdrop, crowding: int) -> lis
     margin = rng.uniform(-0.12, 0.1) * (right - left)  # negative: the edge of the image cuts it
     low, high = margin - left, width - margin - right
     x = rng.uniform(min(low, high), max(low, high))
+    contact: Contact
     loose = pose.stance == "flies" or (pose.stance == "swims" and backdrop.surface in ("deep", "air"))
     if loose:
         y = rng.uniform(*sorted((-0.1 * height - top, 1.05 * height - bottom)))
@@ -97,7 +102,9 @@ def place_object(rng: Rng, index: int, backdrop: Backdrop, crowding: int) -> lis
         contact = "water" if backdrop.surface == "water" else "ground"
     sink = 0.0
     if contact == "water":
-        sink = size * {"floats": rng.uniform(0.04, 0.10), "swims": 0.25, "towers": 0.0}.get(pose.stance, rng.uniform(0.12, 0.28))
+        sink = size * {"floats": rng.uniform(0.04, 0.10), "swims": 0.25, "towers": 0.0}.get(
+            pose.stance, rng.uniform(0.12, 0.28)
+        )
     elif contact == "ground":
         sink = 0.02 * size * backdrop.ragged
     figure = moved(figure, 1.0, 0.0, False, (x, y))

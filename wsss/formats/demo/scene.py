@@ -122,7 +122,9 @@ def _photograph(rng: Rng, picture: Picture) -> NDArray[np.uint8]:
     light = 1 + strength * (np.cos(angle) * x + np.sin(angle) * y) - rng.uniform(0, 0.12) * (x**2 + y**2)
     light *= 1 + rng.uniform(0.0, 0.10) * noise(rng, height, width, (60.0, 60.0), octaves=2)
     balance = rng.uniform(0.85, 1.12) * (1 + rng.uniform(-0.06, 0.06) * np.array((1.0, 0.1, -1.0)))
-    exposed = np.clip(picture * light[..., None] * balance.astype(np.float32), 0, 1) ** np.float32(rng.uniform(0.85, 1.2))
+    exposed = np.clip(picture * light[..., None] * balance.astype(np.float32), 0, 1) ** np.float32(
+        rng.uniform(0.85, 1.2)
+    )
     blur = max(0.0, rng.normal(0.35, 0.3))
     if blur > 0.25:
         exposed = ndimage.gaussian_filter(exposed, (blur, blur, 0))

@@ -14,7 +14,9 @@ def noise(rng: np.random.Generator, height: int, width: int, cell: tuple[float, 
     total = np.zeros((height, width), np.float32)
     weight = 1.0
     for octave in range(octaves):
-        rows, columns = (max(2, round(n / max(c / 2**octave, 1.0)) + 1) for n, c in zip((height, width), cell, strict=True))
+        rows, columns = (
+            max(2, round(n / max(c / 2**octave, 1.0)) + 1) for n, c in zip((height, width), cell, strict=True)
+        )
         grid = rng.uniform(-1, 1, (rows, columns)).astype(np.float32)
         total += weight * np.asarray(Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC))
         weight /= 2

@@ -18,7 +18,9 @@ def boat(rng: Rng, coat: Coat) -> Figure:
         (-0.52, -deep), (-0.25, -deep * 0.93), (0.10, -deep * 0.92), (0.40, -deep), (0.62, -deep * 1.18),
         (0.50, -0.12), (0.36, 0.0), (-0.15, 0.0), (-0.42, -0.02),
     )  # fmt: skip
-    rail = limb(((-0.52, -deep), (-0.2, -deep * 0.92), (0.1, -deep * 0.92), (0.4, -deep), (0.61, -deep * 1.16)), (0.035,) * 5)
+    rail = limb(
+        ((-0.52, -deep), (-0.2, -deep * 0.92), (0.1, -deep * 0.92), (0.4, -deep), (0.61, -deep * 1.16)), (0.035,) * 5
+    )
     sill = -deep * 0.9
     cabin: list[Part] = []
     if rng.random() < 0.5:
@@ -44,7 +46,14 @@ def boat(rng: Rng, coat: Coat) -> Figure:
     if rng.random() < 0.6:
         sails.append(Part((jib,), mix(cloth, DARK, 0.1), relief=0.5))
     lines = Part((limb((top, bow), (0.008, 0.008)), limb((boom, (foot, sill - 0.07)), (0.025, 0.025))), _WOOD, relief=0)
-    return (Part((mast,), _WOOD), lines, *sails, *cabin, Part((hull,), coat.base, "body"), Part((rail,), coat.trim, relief=0.3))
+    return (
+        Part((mast,), _WOOD),
+        lines,
+        *sails,
+        *cabin,
+        Part((hull,), coat.base, "body"),
+        Part((rail,), coat.trim, relief=0.3),
+    )
 
 
 def _wheel(rng: Rng, x: float, radius: float) -> list[Part]:
@@ -62,10 +71,15 @@ def _wheel(rng: Rng, x: float, radius: float) -> list[Part]:
 def car(rng: Rng, coat: Coat) -> Figure:
     """Tyres on y = 0; a saloon, a hatchback or a van by where the roof begins and ends."""
     rear, front, roof = ((-0.34, 0.14, -0.42), (-0.47, 0.14, -0.44), (-0.49, 0.26, -0.52))[rng.integers(3)]
-    rear, front, roof = rear + rng.uniform(-0.02, 0.04), front + rng.uniform(-0.04, 0.04), roof + rng.uniform(-0.02, 0.03)
+    rear, front, roof = (
+        rear + rng.uniform(-0.02, 0.04),
+        front + rng.uniform(-0.04, 0.04),
+        roof + rng.uniform(-0.02, 0.03),
+    )
     waist = -0.285
     body = smooth(
-        (-0.53, -0.20), (-0.51, waist), (rear - 0.04, waist - 0.02), (rear + 0.05, roof + 0.01), (rear + 0.12, roof - 0.005),
+        (-0.53, -0.20), (-0.51, waist), (rear - 0.04, waist - 0.02),
+        (rear + 0.05, roof + 0.01), (rear + 0.12, roof - 0.005),
         (front - 0.10, roof), (front, roof + 0.03), (front + 0.15, waist - 0.005), (0.44, waist + 0.03), (0.53, -0.20),
         (0.53, -0.09), (0.0, -0.075), (-0.52, -0.09),
     )  # fmt: skip
@@ -104,7 +118,9 @@ def _tower(rng: Rng, coat: Coat) -> tuple[float, float, list[Part]]:
 
 def windmill(rng: Rng, coat: Coat) -> Figure:
     top, high, tower = _tower(rng, coat)
-    dome = smooth((-top * 1.2, high + 0.02), (-top, high - 0.13), (0.0, high - 0.22), (top, high - 0.13), (top * 1.2, high + 0.02))
+    dome = smooth(
+        (-top * 1.2, high + 0.02), (-top, high - 0.13), (0.0, high - 0.22), (top, high - 0.13), (top * 1.2, high + 0.02)
+    )
     axle = (rng.uniform(-0.04, 0.04), high - 0.06)
     spin, long = rng.uniform(0, 90), rng.uniform(0.52, 0.68)
     cloth = _CLOTHS[rng.integers(len(_CLOTHS))]
@@ -116,7 +132,9 @@ def windmill(rng: Rng, coat: Coat) -> Figure:
 
     sail = points((0.12, 0.0), (long, 0.0), (long, 0.15), (0.14, 0.13))
     spars = tuple(blade(limb(((0, 0), (long + 0.02, 0)), (0.045, 0.03)), q) for q in range(4))
-    bars = tuple(blade(limb(((x, 0), (x, 0.14)), (0.014, 0.014)), q) for q in range(4) for x in np.linspace(0.2, long, 5))
+    bars = tuple(
+        blade(limb(((x, 0), (x, 0.14)), (0.014, 0.014)), q) for q in range(4) for x in np.linspace(0.2, long, 5)
+    )
     return (
         *tower,
         Part((dome,), coat.trim),
@@ -135,7 +153,14 @@ def lighthouse(rng: Rng, coat: Coat) -> Figure:
     room = points((-top * 0.75, high), (-top * 0.75, high - tall), (top * 0.75, high - tall), (top * 0.75, high))
     mullions = tuple(limb(((x, high), (x, high - tall)), (0.012, 0.012)) for x in (-top * 0.35, top * 0.35))
     eave = high - tall
-    roof = smooth((-top, eave), (-top * 0.6, eave - 0.08), (0.0, eave - 0.17), (top * 0.6, eave - 0.08), (top, eave), (0.0, eave + 0.02))
+    roof = smooth(
+        (-top, eave),
+        (-top * 0.6, eave - 0.08),
+        (0.0, eave - 0.17),
+        (top * 0.6, eave - 0.08),
+        (top, eave),
+        (0.0, eave + 0.02),
+    )
     # The lamp turns: its bright spot is anywhere across the glass, its colour from dull to full.
     lamp = rgb(0.98, 0.88, 0.50) * np.float32(rng.uniform(0.75, 1.0))
     spot = ellipse(rng.uniform(-0.4, 0.4) * top, high - tall * 0.5, 0.05, 0.06)

@@ -68,9 +68,7 @@ _conv = partial(ConvNorm, same=True, eps=1e-3, momentum=0.01)
 class InvertedResidual(nn.Module):
     """Expansion, depthwise convolution, projection. `(N, in, H, W)` → `(N, channels, ⌈H/stride⌉, …)`."""
 
-    def __init__(
-        self, in_channels: int, stage: Stage, *, stride: int, dilation: int, drop_connect: float
-    ) -> None:
+    def __init__(self, in_channels: int, stage: Stage, *, stride: int, dilation: int, drop_connect: float) -> None:
         super().__init__()
         inner = in_channels * stage.expansion
         self.expand = _conv(in_channels, inner, 1) if stage.expansion > 1 else None
@@ -139,6 +137,10 @@ class EfficientNetLite(Backbone):
             if i in self._taps:
                 maps.append(x)
         return (*maps, F.relu6(self.head(x), inplace=True))
+
+    def up_to(self, levels: int) -> list[nn.Module]:
+        """Stem and blocks up to the last one of level number `levels`."""
+        return [self.stem, *self.blocks[: self._taps[min(levels, len(self._taps)) - 1] + 1]]
 
     @staticmethod
     def pretrained_key(key: str) -> str:

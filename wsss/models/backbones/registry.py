@@ -160,9 +160,7 @@ def _load(backbone: Backbone, name: str, path: Path) -> None:
     own = {backbone.pretrained_key(key): tensor for key, tensor in state.items()}
     ignored = (backbone.classifier_prefix,) if backbone.classifier_prefix else ()
     given = {
-        key: tensor
-        for key, tensor in _read(path).items()
-        if not key.startswith(ignored) and not key.endswith(counter)
+        key: tensor for key, tensor in _read(path).items() if not key.startswith(ignored) and not key.endswith(counter)
     }
     problems = {
         "missing": [key for key in own if key not in given],

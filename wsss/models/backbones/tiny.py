@@ -56,3 +56,7 @@ class Tiny(Backbone):
             x = stage(x)
             maps.append(x)
         return tuple(maps)
+
+    def up_to(self, levels: int) -> list[nn.Module]:
+        """Stem and the first `levels` stages."""
+        return [self.stem, *list(self.stages.values())[:levels]]

@@ -1,0 +1,150 @@
+"""End to end, as a user runs it: `dvc repro` on a small drawn data set with the tiny backbone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+REPO = Path(__file__).parent.parent
+DVC = Path(sys.executable).parent / "dvc"
+STAGES = ["demo", "index", "pretrain", "cams", "correct", "distill", "evaluate", "gallery"]
+
+
+def make_project(folder: Path, **changes: object) -> Path:
+    """A copy of the pipeline with settings for a run of seconds."""
+    folder.mkdir(parents=True)
+    for name in ("wsss", "pipeline", "dvc.yaml", ".dvcignore"):
+        source = REPO / name
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source, folder / name, ignore=ignored) if source.is_dir() else shutil.copy(source, folder / name)
+    yaml = YAML()
+    params = yaml.load((REPO / "params.yaml").read_text(encoding="utf-8"))
+    params["demo"].update({"train": 16, "val": 8, "size": 64})
+    for section in ("pretrain", "distill"):
+        params[section]["backbone"].update({"name": "tiny", "weights": "random", "output_stride": 16})
+        params[section].update({"freeze_bn": False, "frozen_levels": 0})
+        params[section]["augment"]["crop"] = 64
+        params[section]["optim"].update({"epochs": 3, "batch": 4})
+    params["compute"]["threads"] = 1
+    params["cams"].update({"scales": [1.0, 1.5], "shard_size": 5})
+    params["correct"]["shard_size"] = 7
+    params["evaluate"].update({"scales": [1.0], "shard_size": 3})
+    for key, value in changes.items():
+        section, name = key.split("__")
+        params[section][name] = value
+    with (folder / "params.yaml").open("w", encoding="utf-8") as file:
+        yaml.dump(params, file)
+    run(folder, DVC, "init", "--no-scm", "--quiet")
+    return folder
+
+
+def run(folder: Path, *command: object, check: bool = True, **environment: str) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "WSSS_WORKERS": "2", "DVC_NO_ANALYTICS": "1", **environment}
+    done = subprocess.run([str(part) for part in command], cwd=folder, env=env, capture_output=True, text=True)
+    assert done.returncode == 0 or not check, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def hashes(folder: Path) -> dict[str, dict[str, str]]:
+    lock = YAML(typ="safe").load((folder / "dvc.lock").read_text(encoding="utf-8"))
+    return {name: {out["path"]: out["md5"] for out in stage["outs"]} for name, stage in lock["stages"].items()}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One complete run with two workers."""
+    folder = make_project(tmp_path_factory.mktemp("run") / "a project with 100 %")
+    run(folder, DVC, "repro", "--quiet")
+    return folder
+
+
+@pytest.mark.slow
+def test_every_stage_writes_what_it_declares(finished: Path) -> None:
+    assert list(hashes(finished)) == STAGES
+    metrics = json.loads((finished / "reports/metrics.json").read_text())
+    assert len(metrics) <= 10
+    assert all(0 <= value <= 1 for value in metrics.values())
+    assert (finished / "reports/gallery/index.html").stat().st_size > 5000
+    assert not list((finished / "data/demo/masks").glob("*train*"))
+
+
+@pytest.mark.slow
+def test_second_repro_does_nothing(finished: Path) -> None:
+    assert "Data and pipelines are up to date." in run(finished, DVC, "repro")
+
+
+@pytest.mark.slow
+def test_a_changed_evaluation_setting_reruns_evaluate_and_gallery_only(finished: Path) -> None:
+    params = finished / "params.yaml"
+    before = params.read_text(encoding="utf-8")
+    head, tail = before.split("evaluate:\n")
+    params.write_text(head + "evaluate:\n" + tail.replace("iterations: 10", "iterations: 5", 1), encoding="utf-8")
+    try:
+        assert params.read_text(encoding="utf-8") != before
+        changed = json.loads(run(finished, DVC, "status", "--json").strip().splitlines()[-1])
+        assert set(changed) == {"evaluate"}  # gallery follows through evaluate's outputs
+        assert set(run(finished, DVC, "repro", "--dry").split("Running stage '")[1:][0].split("'")[0:1]) == {"evaluate"}
+    finally:
+        params.write_text(before, encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_another_folder_without_workers_gives_the_same_bytes(finished: Path, tmp_path: Path) -> None:
+    other = make_project(tmp_path / "other")
+    run(other, DVC, "repro", "--quiet", WSSS_WORKERS="0", TZ="Asia/Kathmandu", LC_ALL="C", PYTHONHASHSEED="7")
+    assert hashes(other) == hashes(finished)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stage", "sign", "signal_number"),
+    [
+        ("pretrain", "*/*/training.pt", signal.SIGKILL),
+        ("pretrain", "*/*/training.pt", signal.SIGTERM),
+        ("cams", "*/*/store/0*.h5", signal.SIGKILL),
+        ("distill", "*/*/training.pt", signal.SIGUSR1),
+    ],
+)
+def test_a_killed_stage_continues_and_ends_with_the_same_bytes(
+    finished: Path, tmp_path: Path, stage: str, sign: str, signal_number: int
+) -> None:
+    """The stage alone, killed as soon as it has kept some work, then run again."""
+    folder = tmp_path / "killed"
+    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns(".dvc", "__pycache__", ".scratch"))
+    outs = hashes(finished)[stage]
+    for out in outs:
+        path = folder / out
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    command = [sys.executable, "-m", f"pipeline.{stage}"]
+    env = {**os.environ, "WSSS_WORKERS": "0", "WSSS_CHECKPOINT_SECONDS": "0", "WSSS_SCRATCH": str(tmp_path / "scratch")}
+    process = subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while process.poll() is None and not list((tmp_path / "scratch").glob(sign)):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    killed_at_work = process.poll() is None
+    process.send_signal(signal_number)
+    code = process.wait(timeout=10)
+    process.communicate()
+    if killed_at_work:
+        assert code == (-signal.SIGKILL if signal_number == signal.SIGKILL else 75)
+        assert not any((folder / out).exists() for out in outs)
+    again = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    for out in outs:
+        assert tree_bytes(folder / out) == tree_bytes(finished / out), out
+
+
+def tree_bytes(path: Path) -> dict[str, bytes]:
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return {str(file.relative_to(path)): file.read_bytes() for file in files if file.is_file()}

@@ -1,0 +1,82 @@
+"""CAMs come back as they went in, to half precision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsss.core.errors import IntegrityError
+from wsss.core.stage import Stage
+from wsss.stores.cams import FORMAT, Cams, CamStore, put_cams
+from wsss.stores.labels import PSEUDO_FORMAT, PseudoStore, put_labels
+from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store
+
+
+def cams(count: int, seed: int = 0) -> Cams:
+    generator = np.random.default_rng(seed)
+    return Cams(
+        generator.random((count, 5, 7), np.float32),
+        generator.random(count, np.float32) * 1e6,
+        np.arange(3, 3 + count),
+        (80, 110),
+    )
+
+
+GIVEN = {"a/b": cams(2), "none": cams(0), "many": cams(80, 1)}
+
+
+def cam_task(path: Path, shard: Shard, meta: StoreMeta) -> None:
+    with shard_writer(path, shard, meta) as file:
+        for name in shard.ids:
+            put_cams(file, name, GIVEN[name])
+
+
+def label_task(path: Path, shard: Shard, meta: StoreMeta, label: np.ndarray, confidence: np.ndarray) -> None:
+    with shard_writer(path, shard, meta) as file:
+        put_labels(file, "a", label, confidence, single=label // 2)
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    monkeypatch.setenv("WSSS_WORKERS", "0")
+    return Stage("cams", "f" * 16, tmp_path)
+
+
+def test_cams_come_back(stage: Stage, tmp_path: Path) -> None:
+    meta = StoreMeta(FORMAT, ("background", "a"), stage.fingerprint, {"stride": 16})
+    write_store(stage, tmp_path / "out", meta, plan_shards(list(GIVEN), 2), cam_task, ())
+    store = CamStore(tmp_path / "out")
+    assert store.attributes["stride"] == 16
+    for name, given in GIVEN.items():
+        found = store.read(name)
+        np.testing.assert_allclose(found.scores, given.scores, atol=2**-11)
+        assert found.scores.dtype == np.float32
+        assert found.scores.shape == given.scores.shape
+        assert np.array_equal(found.peaks, given.peaks)
+        assert np.array_equal(found.classes, given.classes)
+        assert found.size == (80, 110)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_cams_that_are_not_finite_are_not_written(stage: Stage, tmp_path: Path, bad: float) -> None:
+    scores, peaks = cams(1).scores, cams(1).peaks
+    scores[0, 2, 3] = bad
+    with pytest.raises(IntegrityError, match="CAM of 'x': not finite"):
+        put_cams(None, "x", Cams(scores, peaks, np.array([1]), (8, 8)))  # type: ignore[arg-type]
+    with pytest.raises(IntegrityError, match="CAM of 'x': not finite"):
+        put_cams(None, "x", Cams(cams(1).scores, np.array([bad]), np.array([1]), (8, 8)))  # type: ignore[arg-type]
+
+
+def test_labels_and_confidence_come_back(stage: Stage, tmp_path: Path) -> None:
+    label = np.random.default_rng(0).integers(0, 256, (9, 13), np.uint8)
+    confidence = np.random.default_rng(1).uniform(-0.1, 1.1, (9, 13))
+    meta = StoreMeta(PSEUDO_FORMAT, ("background", "a"), stage.fingerprint, {})
+    write_store(stage, tmp_path / "out", meta, plan_shards(["a"], 1), label_task, (label, confidence))
+    store = PseudoStore(tmp_path / "out")
+    assert np.array_equal(store.label("a"), label)
+    assert np.array_equal(store.label("a", "single"), label // 2)
+    np.testing.assert_allclose(store.confidence("a"), np.clip(confidence, 0, 1), atol=0.5 / 255 + 1e-6)
+    with pytest.raises(IntegrityError, match="damaged or missing"):
+        store.label("a", "multiscale")

@@ -1,0 +1,21 @@
+"""Trainings run as a stage runs them: one thread, deterministic; other tests get torch back as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from wsss.core.device import set_threads
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("WSSS_WORKERS", "0")
+    monkeypatch.setenv("WSSS_DEVICE", "cpu")
+    threads = torch.get_num_threads()
+    set_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)

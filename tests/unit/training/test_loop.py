@@ -1,0 +1,217 @@
+"""One training, however often it is stopped, wherever its samples are made, and on however many processes."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.helpers import IDS_OF_LABELS, OPTIM, ToyLabels, ToyTask, children, start, train_toy, wait_until
+from wsss.core.errors import InterruptedStage, UserError
+from wsss.core.tables import history_csv
+from wsss.data.sampling import Plan
+from wsss.models.checkpoint import save_network
+from wsss.training.loop import _optimizer
+from wsss.training.resume import FILE
+
+
+def finish(task: ToyTask, scratch: Path) -> tuple[bytes, str]:
+    """(bytes of the network's file, history as CSV)."""
+    history = train_toy(task, scratch)
+    save_network(scratch / "out.pt", task.network, task.card)
+    return (scratch / "out.pt").read_bytes(), history_csv(history)
+
+
+def test_training_learns_and_its_history_says_so(tmp_path: Path) -> None:
+    task = ToyTask(dropout=0.0)
+    history = train_toy(task, tmp_path, OPTIM.model_copy(update={"epochs": 12}))
+    assert [row["epoch"] for row in history] == list(range(1, 13))
+    assert list(history[0]) == ["epoch", "lr", "loss", "seg_background", "seg_foreground", "grad_norm"]
+    for row in history:
+        assert row["loss"] == pytest.approx(row["seg_background"] + row["seg_foreground"], rel=1e-5)
+    assert history[-1]["loss"] < history[0]["loss"]
+    assert history[0]["loss"] == pytest.approx(2 * math.log(4), rel=0.2)  # of a network that knows nothing
+
+
+def test_each_step_sees_the_photos_of_the_plan(tmp_path: Path) -> None:
+    task = ToyTask()
+    train_toy(task, tmp_path)
+    plan = Plan(0, len(IDS_OF_LABELS), 4, 3)
+    assert task.numbers == [plan.batch_at(step)[1] for step in range(9)]
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 5, 9])
+def test_stopped_and_continued_equals_undisturbed_to_the_bit(tmp_path: Path, stop_after: int) -> None:
+    undisturbed = finish(ToyTask(), tmp_path / "whole")
+    stopped = ToyTask(stop_after=stop_after)
+    with pytest.raises(InterruptedStage, match="SIGTERM"):
+        train_toy(stopped, tmp_path / "100 % mine")
+    assert stopped.steps == stop_after
+    again = ToyTask()
+    torch.manual_seed(99)  # whatever happened before
+    with torch.no_grad():
+        next(again.network.parameters()).add_(1.0)
+    assert finish(again, tmp_path / "100 % mine") == undisturbed
+    assert stopped.steps + again.steps == 9
+
+
+def test_stopped_at_every_second_step_equals_undisturbed(tmp_path: Path) -> None:
+    undisturbed = finish(ToyTask(), tmp_path / "whole")
+    for _ in range(4):
+        with pytest.raises(InterruptedStage):
+            train_toy(ToyTask(stop_after=2), tmp_path / "part")
+    assert finish(ToyTask(), tmp_path / "part") == undisturbed
+
+
+def test_state_of_the_optimizer_is_continued_to_the_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WSSS_CHECKPOINT_SECONDS", "0")
+    train_toy(ToyTask(), tmp_path / "whole")
+    with pytest.raises(InterruptedStage):
+        train_toy(ToyTask(stop_after=4), tmp_path / "part")
+    train_toy(ToyTask(), tmp_path / "part")
+    assert (tmp_path / "part" / FILE).read_bytes() == (tmp_path / "whole" / FILE).read_bytes()
+
+
+def test_checkpoints_on_the_way_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    undisturbed = finish(ToyTask(), tmp_path / "rare")
+    assert not (tmp_path / "rare" / FILE).exists()
+    monkeypatch.setenv("WSSS_CHECKPOINT_SECONDS", "0")
+    assert finish(ToyTask(), tmp_path / "often") == undisturbed
+
+
+@pytest.mark.slow
+def test_workers_change_nothing_nor_does_stopping_with_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    undisturbed = finish(ToyTask(), tmp_path / "none")
+    monkeypatch.setenv("WSSS_WORKERS", "2")
+    with pytest.raises(InterruptedStage):
+        train_toy(ToyTask(stop_after=4), tmp_path / "two")
+    assert finish(ToyTask(), tmp_path / "two") == undisturbed
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04", b"not a checkpoint"])
+def test_damaged_checkpoint_starts_again_with_a_warning(
+    tmp_path: Path, damage: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    undisturbed = finish(ToyTask(), tmp_path / "whole")
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / FILE).write_bytes(damage)
+    assert finish(ToyTask(), tmp_path / "part") == undisturbed
+    assert "training starts again from the beginning" in capsys.readouterr().err
+
+
+def test_biases_and_norms_do_not_decay_and_the_head_learns_faster() -> None:
+    network = ToyTask().network
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    rates = {}
+    for group in _optimizer(network, OPTIM).param_groups:
+        for parameter in group["params"]:
+            rates[names[id(parameter)]] = (group["lr"], group["weight_decay"])
+    assert rates.keys() == {name for name, p in network.named_parameters() if p.requires_grad}
+    assert rates["backbone.stem.conv.weight"] == (0.02, 1e-3)
+    assert rates["head.weight"] == (0.04, 1e-3)
+    assert rates["head.bias"] == (0.04, 0.0)
+    assert not any(".bn." in name for name in rates)
+
+
+SCRIPT = """
+import sys, torch
+from pathlib import Path
+from tests.helpers import OPTIM, ToyTask, train_toy
+from wsss.core.device import set_threads
+from wsss.core.stage import open_stage
+set_threads(1)
+task = ToyTask(dropout=0.0)
+task.network.unused = torch.nn.Linear(2, 2)  # as the ImageNet head of a backbone is to a student
+with open_stage("distill", {}, []) as stage:
+    history = train_toy(task, stage.scratch, OPTIM.model_copy(update={"epochs": 7}))
+torch.save([task.network.state_dict(), history], sys.argv[1])
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one_with_unevenly_spread_labels(tmp_path: Path) -> None:
+    """21 steps; the pixels that are labelled lie unevenly on the two processes, some crops have none at all."""
+    common = {"WSSS_WORKERS": "0", "WSSS_DEVICE": "cpu", "WSSS_SCRATCH": str(tmp_path / "scratch")}
+    world = {
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+        "TORCHELASTIC_RUN_ID": "toy",
+        "GROUP_RANK": "0",
+    }
+    runs = [
+        start(SCRIPT.replace("sys.argv[1]", repr(str(tmp_path / f"{rank}.pt"))), tmp_path, **common, **world, RANK=rank, LOCAL_RANK=rank)
+        for rank in "01"
+    ]
+    for run in runs:
+        _, errors = run.communicate(timeout=120)
+        assert run.returncode == 0, errors
+    whole = ToyTask(dropout=0.0)
+    whole.network.unused = torch.nn.Linear(2, 2)
+    history = train_toy(whole, tmp_path / "one", OPTIM.model_copy(update={"epochs": 7}))
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in "01")
+    for name, tensor in whole.network.state_dict().items():
+        if not name.startswith("unused"):
+            assert torch.equal(first[0][name], second[0][name]), name
+            assert (first[0][name] - tensor).abs().max() <= 1e-6, name
+    for ours, theirs in zip(first[1], history, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-5)
+
+
+def test_batch_that_cannot_be_shared_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsss.training.loop.make_fabric", lambda precision: _World())
+    with pytest.raises(UserError, match=r"distill\.optim\.batch: found 4 photos a step for 5 processes"):
+        train_toy(ToyTask(), tmp_path)
+
+
+class _World:
+    """Enough of a Fabric to come as far as the check."""
+
+    world_size = 5
+
+    def launch(self) -> None:
+        return None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_to_the_whole_process_group_still_ends_in_a_checkpoint(tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C, `timeout` and SLURM signal the workers too."""
+    script = f"""
+import time
+from pathlib import Path
+from tests import helpers
+from tests.helpers import OPTIM, ToyTask, train_toy
+from wsss.core.errors import InterruptedStage
+if __name__ == "__main__":
+    try:
+        train_toy(ToyTask(), Path({str(tmp_path / "scratch")!r}), OPTIM.model_copy(update={{"epochs": 3000}}))
+    except InterruptedStage:
+        raise SystemExit(75)
+"""
+    run = start(script, tmp_path, WSSS_WORKERS="2", WSSS_DEVICE="cpu", WSSS_CHECKPOINT_SECONDS="0")
+    wait_until(lambda: (tmp_path / "scratch" / FILE).exists() or run.poll() is not None, 60)
+    workers = children(run.pid)
+    os.killpg(run.pid, number)
+    begun = time.monotonic()
+    _, errors = run.communicate(timeout=30)
+    assert run.returncode == 75, errors
+    assert time.monotonic() - begun < 10
+    assert "Traceback" not in errors
+    assert len(workers) >= 2
