@@ -13,6 +13,7 @@ from wsss.data.index import read_index
 from wsss.report.cards import Results
 from wsss.report.gallery import GallerySettings, build_gallery
 from wsss.report.page import percent, read_sources
+from wsss.report.plots import TABLES
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import PredictionStore, PseudoStore
 
@@ -29,18 +30,20 @@ class Params(Settings):
 @click.option("--cams", type=click.Path(path_type=Path), default="artifacts/cams")
 @click.option("--pseudo", type=click.Path(path_type=Path), default="artifacts/pseudo")
 @click.option("--predictions", type=click.Path(path_type=Path), default="artifacts/predictions")
-@click.option("--scores", type=click.Path(path_type=Path), default="reports/sources.csv")
+@click.option("--reports", type=click.Path(path_type=Path), default="reports")
 @click.option("--out", type=click.Path(path_type=Path), default="reports/gallery")
-def main(params: Path, dataset: Path, cams: Path, pseudo: Path, predictions: Path, scores: Path, out: Path) -> str:
+def main(params: Path, dataset: Path, cams: Path, pseudo: Path, predictions: Path, reports: Path, out: Path) -> str:
     """Lay photos, CAMs, pseudo-labels, predictions and masks side by side on one page, worst first."""
     settings = load(params, Params)
-    with open_stage("gallery", settings.model_dump(exclude={"dataset"}), [dataset, cams, pseudo, predictions, scores]):
+    tables = [reports / name for name in ("sources.csv", *TABLES)]
+    inputs = [dataset, cams, pseudo, predictions, *tables]
+    with open_stage("gallery", settings.model_dump(exclude={"dataset"}), inputs):
         index = read_index(dataset)
         masked = MaskedImages(settings.dataset.photos(index.records), len(index.classes))
         results = Results(index, masked, CamStore(cams), PseudoStore(pseudo), PredictionStore(predictions))
         for store in (results.cams, results.pseudo, results.predictions):
             store.expect_classes(index.classes)
-        first, *_ = build_gallery(results, read_sources(scores), settings.gallery, out)
+        first, *_ = build_gallery(results, read_sources(reports / "sources.csv"), settings.gallery, out, tables=reports)
     judged = f", median IoU of a {first.judged} {percent(first.median)}" if first.median is not None else ""
     return f"gallery: {len(first.cards)} of {first.photos} {first.split} photos{judged} → {out}/index.html"
 

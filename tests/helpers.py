@@ -9,7 +9,8 @@ import sys
 import time
 import uuid
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -89,10 +90,11 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def start(code: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
-    """Run Python code in a process group of its own, with `tests` and `wsss` importable."""
-    return subprocess.Popen(
-        [sys.executable, "-c", code],
+@contextmanager
+def running(*command: str, cwd: Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """Python with these arguments in a process group of its own; `tests` and `wsss` can be imported. Killed at the end."""
+    process = subprocess.Popen(
+        [sys.executable, *command],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1", **environment},
         stderr=subprocess.PIPE,
@@ -100,6 +102,12 @@ def start(code: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:

@@ -40,7 +40,7 @@ def make_executor(in_process: bool = False) -> Executor:
     if in_process or count == 0:
         return SerialExecutor()
     # spawn: a forked child would inherit torch's thread pools and locks in an unknown state.
-    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_worker)
+    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=worker_begins)
 
 
 def run_tasks(executor: Executor, fn: Callable[..., T], tasks: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, T]]:
@@ -96,7 +96,9 @@ def die_with_parent(signal_number: int) -> None:
         os.kill(os.getpid(), signal_number)
 
 
-def _worker() -> None:
+def worker_begins(number: int = 0) -> None:
+    """What every worker process does first."""
     die_with_parent(signal.SIGKILL)
-    # Ctrl-C reaches the whole process group; the parent decides, the worker must not print a traceback of its own.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C, `timeout` and SLURM signal the whole process group; the parent decides, and ends its workers itself.
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(ignored, signal.SIG_IGN)

@@ -17,6 +17,7 @@ from wsss.core.params import Settings
 from wsss.data.index import Record
 from wsss.report.cards import Painter, Results
 from wsss.report.page import Card, Section, Source, page_html
+from wsss.report.plots import draw_plots
 from wsss.report.ranking import evenly, histogram, worst_and_spread
 from wsss.report.render import HEAT_STOPS, css_colour
 
@@ -33,11 +34,11 @@ class GallerySettings(Settings):
 
 
 def build_gallery(
-    results: Results, sources: Sequence[Source], settings: GallerySettings, out: Path
+    results: Results, sources: Sequence[Source], settings: GallerySettings, out: Path, tables: Path | None = None
 ) -> tuple[Section, ...]:
     """Write the folder `out`, `index.html` and its pictures, whole or not at all; return what the page shows.
 
-    Splits after the first one appear if any store holds a photo of theirs. Same inputs, same bytes.
+    `tables` is the folder of the CSV files that are drawn as plots; without it there are none. Splits after the first one appear if any store holds a photo of theirs. Same inputs, same bytes.
     """
     index = results.index
     index.split(settings.split)  # its error names the splits there are
@@ -52,7 +53,8 @@ def build_gallery(
                 sections.append(section)
         legend = [painter.swatch(number) for number in range(len(index.classes))]
         rows = sorted(sources, key=lambda row: row.split != settings.split)
-        html = page_html(sections, legend, rows, [css_colour(stop) for stop in HEAT_STOPS], settings.width)
+        plots = draw_plots(tables, folder) if tables else ()
+        html = page_html(sections, legend, rows, plots, [css_colour(stop) for stop in HEAT_STOPS], settings.width)
         (folder / "index.html").write_bytes(html.encode("utf-8"))
     return tuple(sections)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from wsss.core.errors import IntegrityError, UserError
+from wsss.report.plots import Plot
 
 SOURCE_COLUMNS = (
     *("source", "split", "images", "tags_used", "threshold", "multiscale", "crf"),
@@ -144,6 +145,7 @@ def page_html(
     sections: Sequence[Section],
     swatches: Sequence[Swatch],
     sources: Sequence[Source],
+    plots: Sequence[Plot],
     heat: Sequence[str],
     width: int,
 ) -> str:
@@ -160,7 +162,14 @@ def page_html(
         keep_trailing_newline=True,
     )
     environment.filters.update(percent=percent, csp=_csp_hash)
-    values = {"sections": sections, "swatches": swatches, "sources": sources, "heat": heat, "width": width}
+    values = {
+        "sections": sections,
+        "swatches": swatches,
+        "sources": sources,
+        "plots": plots,
+        "heat": heat,
+        "width": width,
+    }
     return environment.get_template("gallery.html").render(values)
 
 

@@ -222,4 +222,3 @@ class Store:
         if checksum != _digest(index):
             raise IntegrityError(path, "damaged or edited (its checksum differs)", self._remedy)
         return index
-

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 
 from wsss.core.device import checkpoint_seconds, device, workers
 from wsss.core.errors import InterruptedStage, UserError
+from wsss.core.executor import worker_begins
 from wsss.core.interrupt import check_stop, stop_requested
 from wsss.core.log import Progress
 from wsss.data.datasets import Batch
@@ -51,7 +52,8 @@ def make_fabric(precision: str) -> Fabric:
         accelerator=where.type,
         devices=devices,
         num_nodes=max(1, world // local),
-        strategy="ddp" if world > 1 else "auto",
+        # A student leaves its backbone's ImageNet head unused.
+        strategy="ddp_find_unused_parameters_true" if world > 1 else "auto",
         precision=precision,  # type: ignore[arg-type]
     )
 
@@ -67,6 +69,13 @@ def fit(
     fabric = make_fabric(settings.precision)
     fabric.launch()
     plan = Plan(seed, len(ids), settings.batch, settings.epochs)
+    shared = min(settings.batch, len(ids))
+    if shared < fabric.world_size:
+        raise UserError(
+            f"{label}.optim.batch",
+            f"found {shared} photos a step for {fabric.world_size} processes",
+            "raise it, or start fewer processes",
+        )
     network = task.network
     wrapped, optimizer = fabric.setup(network, _optimizer(network, settings))
     at = load_training(scratch, network, optimizer)
@@ -77,6 +86,7 @@ def fit(
         num_workers=workers(),
         # spawn: a forked worker would inherit torch's thread pool and open HDF5 files in an unknown state.
         multiprocessing_context="spawn" if workers() else None,
+        worker_init_fn=worker_begins,
         pin_memory=fabric.device.type == "cuda",
     )
     wrapped.train()

@@ -6,14 +6,14 @@ import math
 import os
 import signal
 import socket
-import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.helpers import IDS_OF_LABELS, OPTIM, ToyLabels, ToyTask, children, start, train_toy, wait_until
+from tests.helpers import IDS_OF_LABELS, OPTIM, ToyLabels, ToyTask, children, running, train_toy, wait_until
 from wsss.core.errors import InterruptedStage, UserError
 from wsss.core.tables import history_csv
 from wsss.data.sampling import Plan
@@ -155,13 +155,16 @@ def test_two_processes_equal_one_with_unevenly_spread_labels(tmp_path: Path) -> 
         "TORCHELASTIC_RUN_ID": "toy",
         "GROUP_RANK": "0",
     }
-    runs = [
-        start(SCRIPT.replace("sys.argv[1]", repr(str(tmp_path / f"{rank}.pt"))), tmp_path, **common, **world, RANK=rank, LOCAL_RANK=rank)
-        for rank in "01"
-    ]
-    for run in runs:
-        _, errors = run.communicate(timeout=120)
-        assert run.returncode == 0, errors
+    with ExitStack() as stack:
+        runs = [
+            stack.enter_context(
+                running("-c", SCRIPT, f"{rank}.pt", cwd=tmp_path, **common, **world, RANK=rank, LOCAL_RANK=rank)
+            )
+            for rank in "01"
+        ]
+        for run in runs:
+            _, errors = run.communicate(timeout=120)
+            assert run.returncode == 0, errors
     whole = ToyTask(dropout=0.0)
     whole.network.unused = torch.nn.Linear(2, 2)
     history = train_toy(whole, tmp_path / "one", OPTIM.model_copy(update={"epochs": 7}))
@@ -205,12 +208,14 @@ if __name__ == "__main__":
     except InterruptedStage:
         raise SystemExit(75)
 """
-    run = start(script, tmp_path, WSSS_WORKERS="2", WSSS_DEVICE="cpu", WSSS_CHECKPOINT_SECONDS="0")
-    wait_until(lambda: (tmp_path / "scratch" / FILE).exists() or run.poll() is not None, 60)
-    workers = children(run.pid)
-    os.killpg(run.pid, number)
-    begun = time.monotonic()
-    _, errors = run.communicate(timeout=30)
+    (tmp_path / "script.py").write_text(script)
+    environment = {"WSSS_WORKERS": "2", "WSSS_DEVICE": "cpu", "WSSS_CHECKPOINT_SECONDS": "0"}
+    with running("script.py", cwd=tmp_path, **environment) as run:
+        wait_until(lambda: (tmp_path / "scratch" / FILE).exists() or run.poll() is not None, 60)
+        workers = children(run.pid)
+        os.killpg(run.pid, number)
+        begun = time.monotonic()
+        _, errors = run.communicate(timeout=30)
     assert run.returncode == 75, errors
     assert time.monotonic() - begun < 10
     assert "Traceback" not in errors

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from wsss.formats.demo import clutter
-from wsss.formats.demo.backgrounds import Backdrop, Place
+from wsss.formats.demo.backgrounds import Backdrop, Place, Surface
 from wsss.formats.demo.canvas import Window, fill
 from wsss.formats.demo.coat import Coat, draw_coat
 from wsss.formats.demo.geometry import Figure, extent, moved
@@ -17,6 +17,7 @@ Contact = Literal["ground", "water", "none"]
 
 # Share of the image that an object would cover, whole and alone: from smallest to largest, × 16, so × 4 in length.
 SMALLEST, LARGEST = 0.02, 0.32
+_CONTACT: dict[Surface, Contact] = {"land": "ground", "deep": "ground", "water": "water", "air": "none"}
 _LONE, _PAIR = 0.55, 0.35  # probabilities of one and of two objects; else three
 
 
@@ -40,7 +41,7 @@ def choose_kinds(rng: Rng, first: int, place: Place) -> list[int]:
     count = 1 if chance < _LONE else 2 if chance < _LONE + _PAIR else 3
     chosen = [first]
     for _ in range(count - 1):
-        liking = np.array([0.04 + kind.places.get(place, 0.0) for kind in KINDS])
+        liking = np.array([0.01 + kind.places.get(place, 0.0) for kind in KINDS])
         liking[chosen] *= 0.12
         chosen.append(int(rng.choice(len(KINDS), p=liking / liking.sum())))
     return chosen
@@ -54,14 +55,17 @@ def _area(figure: Figure) -> float:
     return float(fill((o for part in small for o in part.outlines), Window(0, 0, 42, 42)).sum()) / scale**2
 
 
-def _nearness(base: float, backdrop: Backdrop, height: int) -> float:
-    return float(np.clip((base - backdrop.horizon) / (height - backdrop.horizon), 0.0, 1.0))
-
-
 def _choose_pose(rng: Rng, kind: Kind, backdrop: Backdrop) -> Pose:
-    loose = [pose for pose in kind.poses if pose.stance == "flies"]
-    fits = loose if loose and backdrop.surface in ("air", "deep") else kind.poses
+    aloft = [pose for pose in kind.poses if pose.stance == "flies"]
+    fits = aloft if aloft and backdrop.surface in ("air", "deep") else kind.poses
     return fits[rng.integers(len(fits))]
+
+
+def _spread(rng: Rng, low: float, high: float, room: float) -> float:
+    """An offset that puts the stretch low..high anywhere in 0..room, up to an eighth of it beyond an edge."""
+    margin = rng.uniform(-0.12, 0.10) * (high - low)
+    first, last = margin - low, room - margin - high
+    return float(rng.uniform(min(first, last), max(first, last)))
 
 
 def place_object(rng: Rng, index: int, backdrop: Backdrop, crowding: int) -> list[Item]:
@@ -71,48 +75,49 @@ def place_object(rng: Rng, index: int, backdrop: Backdrop, crowding: int) -> lis
     pose = _choose_pose(rng, KINDS[index], backdrop)
     figure = pose.draw(rng, coat)
     rank = rng.random() * (1.0 if crowding == 1 else 0.8)  # companions leave room
-    share = SMALLEST * (LARGEST / SMALLEST) ** rank
-    left, top, right, bottom = extent(figure)
-    size = min(
-        float(np.sqrt(share * height * width / _area(figure))),
-        1.1 * width / (right - left),
-        1.1 * height / (bottom - top),
-    )
-    tilt, mirror = rng.uniform(-pose.tilt, pose.tilt), bool(rng.random() < 0.5)
-    leaping = pose.stance == "swims" and backdrop.surface == "water"
-    if leaping:
-        tilt = -rng.uniform(20, 60)
+    size = _size(figure, SMALLEST * (LARGEST / SMALLEST) ** rank, height, width)
+    leaps = pose.stance == "swims" and backdrop.surface == "water"
+    tilt = -rng.uniform(20, 60) if leaps else rng.uniform(-pose.tilt, pose.tilt)
+    mirror = bool(rng.random() < 0.5)
     figure = moved(figure, size, -tilt if mirror else tilt, mirror, (0.0, 0.0))
     left, top, right, bottom = extent(figure)
-    margin = rng.uniform(-0.12, 0.1) * (right - left)  # negative: the edge of the image cuts it
-    low, high = margin - left, width - margin - right
-    x = rng.uniform(min(low, high), max(low, high))
-    contact: Contact
-    loose = pose.stance == "flies" or (pose.stance == "swims" and backdrop.surface in ("deep", "air"))
-    if loose:
-        y = rng.uniform(*sorted((-0.1 * height - top, 1.05 * height - bottom)))
-        depth, contact, base = backdrop.horizon + rank * (height - backdrop.horizon), "none", y
-    else:
-        near = float(np.clip(0.1 + 0.8 * rank + rng.normal(0, 0.12), 0.06, 1.0))
-        base = backdrop.horizon + near * (height - backdrop.horizon)
-        if backdrop.surface == "air":
-            base = height * rng.uniform(0.97, 1.05)
-        base = max(base, 0.8 * (bottom - top))
-        y, depth = base - (bottom if pose.stance in ("swims",) else 0.0), base
-        contact = "water" if backdrop.surface == "water" else "ground"
-    sink = 0.0
-    if contact == "water":
-        sink = size * {"floats": rng.uniform(0.04, 0.10), "swims": 0.25, "towers": 0.0}.get(
-            pose.stance, rng.uniform(0.12, 0.28)
-        )
-    elif contact == "ground":
-        sink = 0.02 * size * backdrop.ragged
-    figure = moved(figure, 1.0, 0.0, False, (x, y))
-    items = [Item(figure, index + 1, depth, size, contact, base, sink, coat)]
+    x = _spread(rng, left, right, width)
+    if pose.stance == "flies" or (pose.stance == "swims" and backdrop.surface in ("deep", "air")):
+        y = _spread(rng, top, bottom, height)
+        depth = backdrop.horizon + rank * (height - backdrop.horizon)
+        return [Item(moved(figure, 1.0, 0.0, False, (x, y)), index + 1, depth, size, "none", y, coat=coat)]
+
+    near = float(np.clip(0.1 + 0.8 * rank + rng.normal(0, 0.12), 0.06, 1.0))
+    base = backdrop.horizon + near * (height - backdrop.horizon)
+    if backdrop.surface == "air":  # on a roof or a hill-top, below the picture
+        base = height * rng.uniform(0.97, 1.05)
+    base = max(base, 0.9 * (bottom - top))
+    contact = _CONTACT[backdrop.surface]
+    sink = size * (_draught(rng, pose) if contact == "water" else 0.02 * backdrop.ragged)
+    lies = bottom if pose.stance == "swims" else 0.0  # a fish on the shore rests on its belly, not on its origin
+    figure = moved(figure, 1.0, 0.0, False, (x, base - lies))
+    items = [Item(figure, index + 1, base, size, contact, base, sink, coat)]
     if contact == "water" and pose.stance == "towers":
-        rock = moved(clutter.stone(rng), size * rng.uniform(0.75, 1.1), 0.0, mirror, (x, base + 0.12 * size))
-        items.append(Item(rock, 0, depth + 1.0, size * 0.5, "water", base + 0.12 * size, 0.03 * size))
+        foot = base + 0.12 * size
+        rock = moved(clutter.stone(rng), size * rng.uniform(0.75, 1.1), 0.0, mirror, (x, foot))
+        items.append(Item(rock, 0, base + 1.0, size * 0.5, "water", foot, 0.03 * size))
     return items
+
+
+def _size(figure: Figure, share: float, height: int, width: int) -> float:
+    """Pixels a unit, so that the figure covers `share` of the image, or else just about fits in."""
+    left, top, right, bottom = extent(figure)
+    wanted = float(np.sqrt(share * height * width / _area(figure)))
+    return min(wanted, 1.1 * width / (right - left), 1.1 * height / (bottom - top))
+
+
+def _draught(rng: Rng, pose: Pose) -> float:
+    """How much of a figure is under water, in units."""
+    if pose.stance == "floats":
+        return float(rng.uniform(0.04, 0.10))
+    if pose.stance == "swims":
+        return 0.25
+    return float(rng.uniform(0.12, 0.28)) if pose.stance == "stands" else 0.0
 
 
 def scatter(rng: Rng, backdrop: Backdrop) -> list[Item]:
@@ -131,7 +136,7 @@ def scatter(rng: Rng, backdrop: Backdrop) -> list[Item]:
             near = rng.random() ** 0.8 * (0.35 if tall else 1.0)
             base, x = backdrop.horizon + (0.02 + near) * (height - backdrop.horizon), rng.uniform(0, width)
             size = unit * (0.25 + 0.75 * near)
-        contact: Contact = {"land": "ground", "deep": "ground", "water": "water", "air": "none"}[backdrop.surface]  # type: ignore[assignment]
+        contact = _CONTACT[backdrop.surface]
         figure = moved(kind(rng), size, rng.normal(0, 4), mirror, (x, base))
         items.append(Item(figure, 0, base, size, contact, base, 0.08 * size if contact == "water" else 0.0))
     return items

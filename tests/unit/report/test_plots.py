@@ -1,0 +1,74 @@
+"""Plots: what is drawn is what the tables say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsss.core.errors import IntegrityError, UserError
+from wsss.report.plots import TABLES, draw_plots, read_table
+
+CSV = {
+    "pretrain.csv": "epoch,lr,loss,cls,grad_norm\n1,0.01,0.5,0.5,1\n2,0.005,0.25,0.25,1\n",
+    "distill.csv": "epoch,lr,loss,seg_background,seg_foreground,grad_norm\n1,0.01,2,1,1,1\n",
+    "per_class.csv": "class,cam,pseudo-label,student\nbackground,0.5,0.6,0.7\ncow,0.1,0.2,\n",
+    "thresholds.csv": "threshold,miou\n0.00,0.1\n0.50,0.6\n0.99,0.2\n",
+    "confusion.csv": "actual,predicted,pixels,share\na,a,9,0.9\na,b,1,0.1\nb,a,0,0.0\nb,b,5,1.0\n",
+}
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> Path:
+    for name, text in CSV.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_every_table_becomes_a_picture(reports: Path) -> None:
+    out = reports / "out"
+    out.mkdir()
+    plots = draw_plots(reports, out)
+    assert [plot.file for plot in plots] == [
+        f"plot_{name}.png" for name in ("pretrain", "distill", "thresholds", "per_class", "confusion")
+    ]
+    for plot in plots:
+        pixels = np.asarray(Image.open(out / plot.file).convert("RGB"))
+        assert pixels.min() < 100 < 250 < pixels.max()  # ink on white
+
+
+def test_confusion_cells_are_as_dark_as_their_share(reports: Path) -> None:
+    out = reports / "out"
+    out.mkdir()
+    draw_plots(reports, out)
+    pixels = np.asarray(Image.open(out / "plot_confusion.png").convert("RGB")).astype(int)
+    full = (pixels == np.array([8, 48, 107])).all(-1).sum()  # the last colour of "Blues"
+    assert full > 1000
+
+
+def test_same_tables_give_the_same_bytes(reports: Path) -> None:
+    folders = [reports / "one", reports / "two"]
+    for folder in folders:
+        folder.mkdir()
+        draw_plots(reports, folder)
+    one, two = ({file.name: file.read_bytes() for file in folder.iterdir()} for folder in folders)
+    assert one == two
+
+
+def test_tables_without_rows_are_left_out(reports: Path) -> None:
+    (reports / "thresholds.csv").write_text("threshold,miou\n")
+    (reports / "per_class.csv").write_text("class\n")
+    (reports / "out").mkdir()
+    files = {plot.file for plot in draw_plots(reports, reports / "out")}
+    assert files == {"plot_pretrain.png", "plot_distill.png", "plot_confusion.png"}
+
+
+def test_missing_and_empty_tables_are_named(reports: Path) -> None:
+    (reports / TABLES[0]).unlink()
+    with pytest.raises(UserError, match=r"pretrain\.csv: no such file"):
+        read_table(reports / TABLES[0])
+    (reports / TABLES[0]).write_text("")
+    with pytest.raises(IntegrityError, match="an empty file"):
+        read_table(reports / TABLES[0])
