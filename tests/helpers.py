@@ -1,4 +1,4 @@
-"""Toys that worker processes can import: tasks, a store, and a script of a guarded stage."""
+"""Toys that worker processes import (so keep it light: no training here), and processes to watch."""
 
 from __future__ import annotations
 
@@ -18,18 +18,11 @@ import torch
 from torch.utils.data import Dataset
 
 from wsss.core.errors import UserError
-from wsss.core.interrupt import catch_signals, check_stop
+from wsss.core.interrupt import check_stop
 from wsss.core.stage import Stage
 from wsss.data.datasets import Batch
-from wsss.losses.term import Term
-from wsss.models.backbones.base import freeze_batch_norm
-from wsss.models.backbones.registry import BackboneSettings
-from wsss.models.checkpoint import NetworkCard, build_network
 from wsss.stores.labels import PSEUDO_FORMAT, put_labels
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store
-from wsss.training.distill import FollowLabels
-from wsss.training.loop import fit
-from wsss.training.schedule import OptimSettings
 
 REPO = Path(__file__).parent.parent
 CLASSES = ("background", "Kuh", "cat", "dog")
@@ -155,51 +148,3 @@ class ToyLabels(Dataset[Batch]):
             "label": torch.from_numpy(label.astype(np.uint8)),
             "confidence": torch.from_numpy(generator.integers(0, 256, (32, 32), np.uint8)),
         }
-
-
-IDS_OF_LABELS = [f"photo {number}" for number in range(ToyLabels.photos)]
-
-
-class ToyTask(FollowLabels):
-    """Follows labels with a tiny student; after `stop_after` steps a signal reaches the process."""
-
-    def __init__(self, dropout: float = 0.3, stop_after: int | None = None, bad_step: int | None = None) -> None:
-        torch.manual_seed(0)
-        backbone = BackboneSettings(name="tiny", weights="random")
-        self.card = NetworkCard("student", backbone, {"channels": 16, "dropout": dropout}, CLASSES, "random")
-        network = build_network(self.card, load_weights=True)
-        freeze_batch_norm(network.backbone)
-        super().__init__(network, confidence_weights=True)
-        self.steps, self.stop_after, self.bad_step = 0, stop_after, bad_step
-        self.numbers: list[list[int]] = []
-
-    def terms(self, network: torch.nn.Module, batch: Batch) -> dict[str, Term]:
-        self.steps += 1
-        self.numbers.append(batch["number"].tolist())
-        if self.steps == self.stop_after:
-            os.kill(os.getpid(), signal.SIGTERM)
-        terms = super().terms(network, batch)
-        if self.steps == self.bad_step:
-            background, foreground = terms["seg_background"], terms["seg_foreground"]
-            return {"seg_background": background, "seg_foreground": Term(foreground.total * torch.nan, foreground.weight)}
-        return terms
-
-
-OPTIM = OptimSettings(
-    epochs=3,
-    batch=4,
-    lr=0.02,
-    head_lr_factor=2.0,
-    momentum=0.9,
-    weight_decay=1e-3,
-    power=0.9,
-    warmup_steps=2,
-    precision="32-true",
-)
-"""Nine steps, three an epoch."""
-
-
-def train_toy(task: ToyTask, scratch: Path, optim: OptimSettings = OPTIM) -> list[dict[str, float]]:
-    scratch.mkdir(parents=True, exist_ok=True)
-    with catch_signals():
-        return fit(task, ToyLabels(), IDS_OF_LABELS, 0, optim, scratch, "distill")

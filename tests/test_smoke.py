@@ -25,7 +25,9 @@ def make_project(folder: Path, **changes: object) -> Path:
     for name in ("wsss", "pipeline", "dvc.yaml", ".dvcignore"):
         source = REPO / name
         ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(source, folder / name, ignore=ignored) if source.is_dir() else shutil.copy(source, folder / name)
+        shutil.copytree(source, folder / name, ignore=ignored) if source.is_dir() else shutil.copy(
+            source, folder / name
+        )
     yaml = YAML()
     params = yaml.load((REPO / "params.yaml").read_text(encoding="utf-8"))
     params["demo"].update({"train": 16, "val": 8, "size": 64})

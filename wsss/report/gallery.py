@@ -38,7 +38,8 @@ def build_gallery(
 ) -> tuple[Section, ...]:
     """Write the folder `out`, `index.html` and its pictures, whole or not at all; return what the page shows.
 
-    `tables` is the folder of the CSV files that are drawn as plots; without it there are none. Splits after the first one appear if any store holds a photo of theirs. Same inputs, same bytes.
+    `tables` is the folder of the CSV files that are drawn as plots; without it there are none. Splits after
+    the first one appear if any store holds a photo of theirs. Same inputs, same bytes.
     """
     index = results.index
     index.split(settings.split)  # its error names the splits there are

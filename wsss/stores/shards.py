@@ -111,6 +111,15 @@ def write_store(
         for number, _ in run_tasks(executor, task, jobs):
             progress.advance(len(todo[number].ids))
     stop_workers(executor)
+    for file in folder.iterdir():  # what workers were writing when an earlier run was killed
+        if file.name not in {shard.name for shard in shards}:
+            file.unlink()
+    write_store_index(folder, meta, shards)
+    replace_dir(folder, out)
+
+
+def write_store_index(folder: Path, meta: StoreMeta, shards: Sequence[Shard]) -> None:
+    """Write the `index.json` of finished shards: checksums and ids, and a checksum of its own."""
     index = {
         "format": meta.format,
         "version": VERSION,
@@ -120,11 +129,7 @@ def write_store(
         "shards": [{"name": s.name, "sha256": sha256_file(folder / s.name), "ids": s.ids} for s in shards],
     }
     index["sha256"] = _digest(index)
-    for file in folder.iterdir():  # what workers were writing when an earlier run was killed
-        if file.name not in {shard.name for shard in shards}:
-            file.unlink()
     write_text(folder / STORE_INDEX, json.dumps(index, ensure_ascii=False, indent=1) + "\n")
-    replace_dir(folder, out)
 
 
 def _digest(index: Mapping[str, Any]) -> str:

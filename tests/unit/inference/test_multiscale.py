@@ -21,7 +21,7 @@ RECORDS = [record(number, *size) for number, size in enumerate(SIZES)]
 @pytest.mark.parametrize("batch", [1, 2, 3, 100])
 def test_size_batches_partition_the_photos_by_size(batch: int) -> None:
     batches = list(size_batches(RECORDS, batch))
-    assert sorted((r.id for each in batches for r in each)) == [r.id for r in RECORDS]
+    assert sorted(r.id for each in batches for r in each) == [r.id for r in RECORDS]
     for each in batches:
         assert 1 <= len(each) <= batch
         assert len({(r.height, r.width) for r in each}) == 1

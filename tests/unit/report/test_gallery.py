@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,9 +25,10 @@ from wsss.data.index import Index, Record, write_index
 from wsss.report.cards import Results
 from wsss.report.gallery import GallerySettings, build_gallery
 from wsss.report.page import SOURCE_COLUMNS, Source
+from wsss.report.plots import TABLES
 from wsss.stores.cams import FORMAT, Cams, CamStore, put_cams
 from wsss.stores.labels import PREDICTIONS_FORMAT, PSEUDO_FORMAT, PredictionStore, PseudoStore, put_labels
-from wsss.stores.shards import STORE_INDEX, Shard, StoreMeta, shard_writer
+from wsss.stores.shards import Shard, StoreMeta, shard_writer, write_store_index
 
 SHAPE = (24, 32)
 IMG, SCRIPT = "<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>"
@@ -79,9 +79,7 @@ def write_store(folder: Path, kind: str, put: dict[str, Callable[[h5py.File], No
         with shard_writer(folder / shard.name, shard, meta) as file:
             for name in shard.ids:
                 put[name](file)
-    listing = [{"name": s.name, "sha256": sha256_file(folder / s.name), "ids": s.ids} for s in shards]
-    index = {"format": kind, "version": 1, "params_hash": "0" * 16, "classes": CLASSES, "shards": listing}
-    (folder / STORE_INDEX).write_text(json.dumps(index))
+    write_store_index(folder, meta, shards)
 
 
 class Run:
@@ -314,8 +312,10 @@ def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         f"dataset: {{root: {tmp_path / 'data'}, max_megapixels: 1.0, other: 1}}\n{gallery}\n"
     )
     (tmp_path / "sources.csv").write_text(",".join(SOURCE_COLUMNS) + "\nstudent,val,3,no,arg-max,no,no,.5,.5,1\n")
+    for name in TABLES:
+        (tmp_path / name).write_text("epoch,loss\n")
     paths = [f"--{name}={name}" for name in ("dataset", "cams", "pseudo", "predictions")]
-    result = CliRunner().invoke(main, [*paths, "--scores=sources.csv", "--out=reports/gallery"])
+    result = CliRunner().invoke(main, [*paths, "--reports=.", "--out=reports/gallery"])
     assert result.exit_code == 0, result.output
     assert "gallery: 2 of 5 val photos, median IoU of a prediction 77.5" in result.output
     assert "student" in parse(tmp_path / "reports/gallery").text

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.helpers import IDS_OF_LABELS, OPTIM, ToyLabels, ToyTask, children, running, train_toy, wait_until
+from tests.helpers import children, running, wait_until
+from tests.toy_training import IDS_OF_LABELS, OPTIM, ToyTask, train_toy
 from wsss.core.errors import InterruptedStage, UserError
 from wsss.core.tables import history_csv
 from wsss.data.sampling import Plan
@@ -70,9 +71,7 @@ def test_stopped_at_every_second_step_equals_undisturbed(tmp_path: Path) -> None
     assert finish(ToyTask(), tmp_path / "part") == undisturbed
 
 
-def test_state_of_the_optimizer_is_continued_to_the_bit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_state_of_the_optimizer_is_continued_to_the_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WSSS_CHECKPOINT_SECONDS", "0")
     train_toy(ToyTask(), tmp_path / "whole")
     with pytest.raises(InterruptedStage):
@@ -94,6 +93,7 @@ def test_workers_change_nothing_nor_does_stopping_with_them(tmp_path: Path, monk
     monkeypatch.setenv("WSSS_WORKERS", "2")
     with pytest.raises(InterruptedStage):
         train_toy(ToyTask(stop_after=4), tmp_path / "two")
+    monkeypatch.setenv("WSSS_WORKERS", "0")
     assert finish(ToyTask(), tmp_path / "two") == undisturbed
 
 
@@ -125,14 +125,14 @@ def test_biases_and_norms_do_not_decay_and_the_head_learns_faster() -> None:
 SCRIPT = """
 import sys, torch
 from pathlib import Path
-from tests.helpers import OPTIM, ToyTask, train_toy
+from tests.toy_training import OPTIM, ToyTask, train_toy
 from wsss.core.device import set_threads
 from wsss.core.stage import open_stage
 set_threads(1)
 task = ToyTask(dropout=0.0)
 task.network.unused = torch.nn.Linear(2, 2)  # as the ImageNet head of a backbone is to a student
 with open_stage("distill", {}, []) as stage:
-    history = train_toy(task, stage.scratch, OPTIM.model_copy(update={"epochs": 7}))
+    history = train_toy(task, stage.scratch, OPTIM.model_copy(update={"epochs": 7, "lr": 0.002}))
 torch.save([task.network.state_dict(), history], sys.argv[1])
 """
 
@@ -167,14 +167,29 @@ def test_two_processes_equal_one_with_unevenly_spread_labels(tmp_path: Path) -> 
             assert run.returncode == 0, errors
     whole = ToyTask(dropout=0.0)
     whole.network.unused = torch.nn.Linear(2, 2)
-    history = train_toy(whole, tmp_path / "one", OPTIM.model_copy(update={"epochs": 7}))
+    # At a higher rate the kinks of ReLU amplify the rounding of a sum in another order.
+    history = train_toy(whole, tmp_path / "one", OPTIM.model_copy(update={"epochs": 7, "lr": 0.002}))
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in "01")
     for name, tensor in whole.network.state_dict().items():
         if not name.startswith("unused"):
             assert torch.equal(first[0][name], second[0][name]), name
             assert (first[0][name] - tensor).abs().max() <= 1e-6, name
+    untrained = ToyTask(dropout=0.0).network.head.weight
+    assert (first[0]["head.weight"] - untrained).abs().max() > 1e-3
     for ours, theirs in zip(first[1], history, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-5)
+
+
+GROUP = """
+from pathlib import Path
+if __name__ == "__main__":  # workers import this file again
+    from tests.toy_training import OPTIM, ToyTask, train_toy
+    from wsss.core.errors import InterruptedStage
+    try:
+        train_toy(ToyTask(), Path("scratch"), OPTIM.model_copy(update={"epochs": 3000}))
+    except InterruptedStage:
+        raise SystemExit(75)
+"""
 
 
 def test_batch_that_cannot_be_shared_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,27 +208,15 @@ class _World:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_to_the_whole_process_group_still_ends_in_a_checkpoint(tmp_path: Path, number: signal.Signals) -> None:
+def test_signal_to_the_whole_process_group_still_ends_in_a_checkpoint(tmp_path: Path) -> None:
     """Ctrl-C, `timeout` and SLURM signal the workers too."""
-    script = f"""
-import time
-from pathlib import Path
-from tests import helpers
-from tests.helpers import OPTIM, ToyTask, train_toy
-from wsss.core.errors import InterruptedStage
-if __name__ == "__main__":
-    try:
-        train_toy(ToyTask(), Path({str(tmp_path / "scratch")!r}), OPTIM.model_copy(update={{"epochs": 3000}}))
-    except InterruptedStage:
-        raise SystemExit(75)
-"""
-    (tmp_path / "script.py").write_text(script)
+    (tmp_path / "script.py").write_text(GROUP)
     environment = {"WSSS_WORKERS": "2", "WSSS_DEVICE": "cpu", "WSSS_CHECKPOINT_SECONDS": "0"}
     with running("script.py", cwd=tmp_path, **environment) as run:
         wait_until(lambda: (tmp_path / "scratch" / FILE).exists() or run.poll() is not None, 60)
         workers = children(run.pid)
-        os.killpg(run.pid, number)
+        for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT):
+            os.killpg(run.pid, number)
         begun = time.monotonic()
         _, errors = run.communicate(timeout=30)
     assert run.returncode == 75, errors

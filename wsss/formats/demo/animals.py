@@ -85,7 +85,7 @@ def cow(rng: Rng, coat: Coat) -> Figure:
         Part(ears, coat.trim),
         Part((on_head(skull),), coat.base, "body"),
         Part((on_head(muzzle),), _PINK),
-        Part((on_head(ellipse(0.29, 0.0, 0.018, 0.013)), on_head(ellipse(0.09, -0.04, 0.022, 0.02))), DARK, relief=0),
+        Part((on_head(ellipse(0.29, 0.0, 0.018, 0.013)), on_head(ellipse(0.09, -0.04, 0.028, 0.025))), DARK, relief=0),
     )
 
 
@@ -125,7 +125,7 @@ def horse(rng: Rng, coat: Coat) -> Figure:
         Part((on_head(skull),), coat.base, "body"),
         Part((mane,), coat.trim),
         Part((on_head(ellipse(0.29, 0.02, 0.045, 0.04)),), mix(coat.base, DARK, 0.5)),
-        Part((on_head(ellipse(0.08, -0.02, 0.02, 0.018)), on_head(ellipse(0.31, 0.0, 0.013, 0.01))), DARK, relief=0),
+        Part((on_head(ellipse(0.08, -0.02, 0.026, 0.022)), on_head(ellipse(0.31, 0.0, 0.013, 0.01))), DARK, relief=0),
     )
 
 

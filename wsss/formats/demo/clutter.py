@@ -213,7 +213,7 @@ def twig(rng: Rng) -> Figure:
 
 # Heights in the common unit of a scene: about a fifth of the image for the nearest things.
 _SIZES: dict[Clutter, float] = {
-    tuft: 0.45, flowers: 0.5, stone: 0.7, stones: 0.6, bush: 0.9, tree: 2.6, fence: 0.9, post: 1.0, bale: 0.8,
+    tuft: 0.65, flowers: 0.6, stone: 0.7, stones: 0.6, bush: 0.9, tree: 2.6, fence: 0.9, post: 1.0, bale: 0.8,
     crate: 0.7, lamp: 3.0, buoy: 0.7, weed: 1.6, coral: 1.1, bubbles: 1.2, twig: 2.2,
 }  # fmt: skip
 

@@ -41,7 +41,7 @@ def choose_kinds(rng: Rng, first: int, place: Place) -> list[int]:
     count = 1 if chance < _LONE else 2 if chance < _LONE + _PAIR else 3
     chosen = [first]
     for _ in range(count - 1):
-        liking = np.array([0.01 + kind.places.get(place, 0.0) for kind in KINDS])
+        liking = np.array([kind.places.get(place, 0.0) ** 0.7 for kind in KINDS])
         liking[chosen] *= 0.12
         chosen.append(int(rng.choice(len(KINDS), p=liking / liking.sum())))
     return chosen

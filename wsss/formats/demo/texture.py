@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from wsss.formats.demo.geometry import Color
+
 Field = NDArray[np.float32]  # (H, W)
 Picture = NDArray[np.float32]  # (H, W, 3) RGB in [0, 1]
 
@@ -39,3 +41,32 @@ def floor(rng: np.random.Generator, height: int, width: int, cell: tuple[float, 
     sampled = ndimage.map_coordinates(field, np.stack((v % tile, u % tile)), order=1, mode="grid-wrap")
     fade = np.clip(1.6 / depth - 0.05, 0.15, 1.0)
     return np.asarray(sampled * fade, np.float32)
+
+
+def blades(rng: np.random.Generator, height: int, width: int, above: int) -> Picture:
+    """Brightness of upright grass (height, width, 1), around 1: fine and faint far off, coarse near.
+
+    `above` rows of the ground, the farther ones, lie over the top edge of the picture.
+    """
+    near = (np.arange(above, above + height, dtype=np.float32) / (above + height))[:, None]
+    fine, coarse = noise(rng, height, width, (3.0, 1.5), octaves=1), noise(rng, height, width, (10.0, 2.6), octaves=2)
+    grain = 0.14 * (1 - near) * fine + 0.30 * near * coarse
+    return 1 + np.asarray(grain[..., None], np.float32)
+
+
+def ground(
+    rng: np.random.Generator, height: int, width: int, above: int, low: Color, high: Color, lump: float
+) -> Picture:
+    """A plane from row 0 down, mottled between two colours; `above` rows of it lie over the top edge."""
+    mottle = floor(rng, height + above, width, (lump, lump), octaves=4)[above:]
+    return low + (high - low) * np.clip(0.5 + 0.6 * mottle, 0, 1)[..., None]
+
+
+def ramp(top: Color, bottom: Color, height: int, width: int) -> Picture:
+    share = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
+    return np.broadcast_to(top + (bottom - top) * share, (height, width, 3)).copy()
+
+
+def blend(image: Picture, color: Color | Picture, share: Field) -> None:
+    """Lay `color` over `image` with an opacity (H, W), cut to [0, 1]; in place."""
+    image += (color - image) * np.clip(share, 0, 1)[..., None]
