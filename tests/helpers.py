@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -46,8 +47,9 @@ def sleep_and_leave(folder: Path, number: int, seconds: float) -> None:
     (folder / f"{number}.done").write_text("")
 
 
-def die(number: int) -> None:
+def die(number: int) -> NoReturn:
     os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
 
 
 def toy_label(name: str) -> np.ndarray:
@@ -56,7 +58,7 @@ def toy_label(name: str) -> np.ndarray:
 
 
 def toy_task(path: Path, shard: Shard, meta: StoreMeta, log: Path, slow: float = 0.0) -> None:
-    """Write the toy labels of a shard; a file in `log` says that it was computed, another that its writing has begun."""
+    """Write the toy labels of a shard; files in `log` say that it was begun, and that it was computed."""
     with shard_writer(path, shard, meta) as file:
         for name in shard.ids:
             check_stop()
@@ -85,7 +87,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 @contextmanager
 def running(*command: str, cwd: Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """Python with these arguments in a process group of its own; `tests` and `wsss` can be imported. Killed at the end."""
+    """Python with these arguments in a process group of its own, which is killed at the end."""
     process = subprocess.Popen(
         [sys.executable, *command],
         cwd=cwd,
@@ -148,3 +150,19 @@ class ToyLabels(Dataset[Batch]):
             "label": torch.from_numpy(label.astype(np.uint8)),
             "confidence": torch.from_numpy(generator.integers(0, 256, (32, 32), np.uint8)),
         }
+
+
+class BadPhoto(ToyLabels):
+    """Photo 5 cannot be read."""
+
+    def __getitem__(self, key: tuple[int, int]) -> Batch:
+        if key[1] == 5:
+            raise UserError("photo 5", "is bad", "mend it")
+        return super().__getitem__(key)
+
+
+class DeadlyPhoto(ToyLabels):
+    """Photo 5 ends the process that reads it."""
+
+    def __getitem__(self, key: tuple[int, int]) -> Batch:
+        return die(0) if key[1] == 5 else super().__getitem__(key)

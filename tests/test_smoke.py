@@ -1,4 +1,4 @@
-"""End to end, as a user runs it: `dvc repro` on a small drawn data set with the tiny backbone."""
+"""End to end, as a user runs it: `dvc repro` on a small drawn data set."""
 
 from __future__ import annotations
 
@@ -30,12 +30,10 @@ def make_project(folder: Path, **changes: object) -> Path:
         )
     yaml = YAML()
     params = yaml.load((REPO / "params.yaml").read_text(encoding="utf-8"))
-    params["demo"].update({"train": 16, "val": 8, "size": 64})
+    params["demo"].update({"train": 24, "val": 8, "size": 64})
     for section in ("pretrain", "distill"):
-        params[section]["backbone"].update({"name": "tiny", "weights": "random", "output_stride": 16})
-        params[section].update({"freeze_bn": False, "frozen_levels": 0})
         params[section]["augment"]["crop"] = 64
-        params[section]["optim"].update({"epochs": 3, "batch": 4})
+        params[section]["optim"].update({"epochs": 6, "batch": 4, "warmup_steps": 2})
     params["compute"]["threads"] = 1
     params["cams"].update({"scales": [1.0, 1.5], "shard_size": 5})
     params["correct"]["shard_size"] = 7

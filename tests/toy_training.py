@@ -64,7 +64,9 @@ OPTIM = OptimSettings(
 """Nine steps, three an epoch."""
 
 
-def train_toy(task: ToyTask, scratch: Path, optim: OptimSettings = OPTIM) -> list[dict[str, float]]:
+def train_toy(
+    task: ToyTask, scratch: Path, optim: OptimSettings = OPTIM, dataset: ToyLabels | None = None
+) -> list[dict[str, float]]:
     scratch.mkdir(parents=True, exist_ok=True)
     with catch_signals():
-        return fit(task, ToyLabels(), IDS_OF_LABELS, 0, optim, scratch, "distill")
+        return fit(task, dataset or ToyLabels(), IDS_OF_LABELS, 0, optim, scratch, "distill")

@@ -1,4 +1,4 @@
-"""Row 45: a wrong settings file is refused with file, line, key, what was found, and what to do — all errors at once."""
+"""Row 45: a wrong settings file is refused by file, line and key, with what to do, all errors at once."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ pretrain:
     warmup_steps: 10
     precision: 32-true
 """
+OPTIM_KEYS = "batch, epochs, head_lr_factor, lr, momentum, power, precision, warmup_steps, weight_decay"
 
 
 class Pretrain(Settings):
@@ -56,7 +57,7 @@ def refusal(file: Path, text: str | bytes) -> str:
     with pytest.raises((UserError, ErrorList)) as caught:
         load(file, Params)
     assert caught.value.exit_code == 2
-    return str(caught.value).replace(str(file), "params.yaml")
+    return str(caught.value).replace(str(file), "params.yaml").replace(OPTIM_KEYS, "OPTIM_KEYS")
 
 
 def changed(old: str, new: str) -> str:
@@ -96,7 +97,7 @@ def test_every_way_to_write_a_thousandth(file: Path, text: str) -> None:
             "    epochs: 6\n    epoch: 6",
             """\
             error: params.yaml:7: pretrain.optim.epoch: unknown key (did you mean 'epochs'?)
-            fix: known keys are batch, epochs, head_lr_factor, lr, momentum, power, precision, warmup_steps, weight_decay""",
+            fix: known keys are OPTIM_KEYS""",
         ),
         (
             "seed: 0",
@@ -213,9 +214,7 @@ def test_all_errors_come_at_once(file: Path) -> None:
     text = (
         changed("flip: true", "flip: no").replace("lr: 1e-3", "lr: 0").replace("batch: 8", "bach: 8") + "colour: red\n"
     )
-    assert (
-        refusal(file, text)
-        == dedent("""\
+    assert refusal(file, text) == dedent("""\
         error: params.yaml:15: colour: unknown section
         fix: remove or rename it
         error: params.yaml:4: pretrain.flip: found 'no', expected a valid boolean
@@ -225,8 +224,7 @@ def test_all_errors_come_at_once(file: Path) -> None:
         error: params.yaml:8: pretrain.optim.lr: found 0, expected greater than 0
         fix: change pretrain.optim.lr
         error: params.yaml:7: pretrain.optim.bach: unknown key (did you mean 'batch'?)
-        fix: known keys are batch, epochs, head_lr_factor, lr, momentum, power, precision, warmup_steps, weight_decay""")
-    )
+        fix: known keys are OPTIM_KEYS""")
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,13 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 from wsss.core.device import workers
 from wsss.core.errors import EnvError, UserError
-from wsss.core.interrupt import check_stop
+from wsss.core.interrupt import STOP_SIGNALS, check_stop
 
 T = TypeVar("T")
 PR_SET_PDEATHSIG = 1
@@ -43,6 +45,27 @@ def make_executor(in_process: bool = False) -> Executor:
     return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=worker_begins)
 
 
+@contextmanager
+def shielded() -> Iterator[None]:
+    """Processes that start inside never receive the signals that ask a stage to stop.
+
+    Ctrl-C, `timeout` and SLURM signal the whole process group; the parent decides, and ends its workers itself.
+    """
+    resource_tracker.ensure_running()  # its own start would lift the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_children() -> None:
+    """Kill worker processes that are still there when a stage ends; else Python would wait for them at its exit."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler raises when a loader's worker is killed
+    for child in multiprocessing.active_children():
+        child.kill()
+
+
 def run_tasks(executor: Executor, fn: Callable[..., T], tasks: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, T]]:
     """Run `fn(*task)` for every task; yield (task number, result) as they finish.
 
@@ -55,7 +78,8 @@ def run_tasks(executor: Executor, fn: Callable[..., T], tasks: Iterable[tuple[An
             check_stop()
             yield number, executor.submit(fn, *task).result()
         return
-    pending = {executor.submit(fn, *task): number for number, task in queue}
+    with shielded():
+        pending = {executor.submit(fn, *task): number for number, task in queue}
     try:
         while pending:
             done, _ = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
@@ -79,11 +103,16 @@ def _result(future: Future[T]) -> T:
     try:
         return future.result()
     except BrokenExecutor as error:
-        raise EnvError(
-            "worker process",
-            "ended unexpectedly (killed, or out of memory)",
-            "lower WSSS_WORKERS, then run the stage again",
-        ) from error
+        raise worker_lost() from error
+
+
+def worker_lost() -> EnvError:
+    """What to say of a worker process that is gone."""
+    return EnvError(
+        "worker process",
+        "ended unexpectedly (killed, or out of memory)",
+        "lower WSSS_WORKERS, then run the stage again",
+    )
 
 
 def die_with_parent(signal_number: int) -> None:
@@ -97,8 +126,7 @@ def die_with_parent(signal_number: int) -> None:
 
 
 def worker_begins(number: int = 0) -> None:
-    """What every worker process does first."""
+    """What worker process `number` does first."""
     die_with_parent(signal.SIGKILL)
-    # Ctrl-C, `timeout` and SLURM signal the whole process group; the parent decides, and ends its workers itself.
-    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    for ignored in STOP_SIGNALS:
         signal.signal(ignored, signal.SIG_IGN)

@@ -9,15 +9,16 @@ from types import FrameType
 
 from wsss.core.errors import InterruptedStage
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
 _received: list[int] = []
 
 
 @contextmanager
 def catch_signals() -> Iterator[None]:
     """While inside, SIGTERM, SIGINT and SIGUSR1 (SLURM's warning) ask for a stop; a second SIGINT is the usual one."""
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
     _received.clear()
-    previous = {number: signal.signal(number, _note) for number in numbers}
+    previous = {number: signal.signal(number, _note) for number in STOP_SIGNALS}
     try:
         yield
     finally:

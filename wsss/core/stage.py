@@ -28,7 +28,7 @@ import torch
 from wsss.core.atomic import explained_os_errors, sha256_file
 from wsss.core.device import scratch_root
 from wsss.core.errors import UserError, WsssError
-from wsss.core.executor import die_with_parent
+from wsss.core.executor import die_with_parent, end_children
 from wsss.core.interrupt import catch_signals
 from wsss.core.log import say
 
@@ -136,6 +136,8 @@ def stage_command(main: Callable[..., str]) -> click.Command:
                 "fix: this is a bug; run again with --debug and report it"
             )
             sys.exit(1)
+        finally:
+            end_children()
 
     return command
 

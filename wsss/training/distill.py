@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import nn
 
+from wsss.core.errors import UserError
 from wsss.core.params import Settings
 from wsss.core.stage import Stage
 from wsss.data.datasets import Batch, LabelSource, Photos, PseudoImages
-from wsss.data.index import Index
+from wsss.data.index import IGNORE, Index
 from wsss.data.transforms import AugmentSettings
 from wsss.losses.segmentation import balanced_cross_entropy
 from wsss.losses.term import Term
 from wsss.models.backbones.base import freeze_batch_norm, freeze_levels
 from wsss.models.backbones.registry import BackboneSettings, weights_source
-from wsss.models.checkpoint import NetworkCard, build_network, save_network
+from wsss.models.checkpoint import NetworkCard, build_network, load_network, save_network
+from wsss.models.classifier import Classifier
+from wsss.models.student import Student
 from wsss.training.loop import History, fit
 from wsss.training.schedule import OptimSettings
 
@@ -25,6 +29,9 @@ from wsss.training.schedule import OptimSettings
 class DistillSettings(Settings):
     """Section `distill` of params.yaml."""
 
+    init: Literal["classifier", "pretrained"] = Field(
+        description="start the backbone from the trained classifier (the same architecture) or from backbone.weights"
+    )
     backbone: BackboneSettings
     channels: int = Field(ge=16, multiple_of=16, description="width of the student's head")
     dropout: float = Field(ge=0, lt=1)
@@ -55,21 +62,45 @@ def distill(
     index: Index,
     photos: Photos,
     labels: LabelSource,
+    classifier: Path,
     seed: int,
     settings: DistillSettings,
     out: Path,
 ) -> History:
-    """Train the student on the pseudo-labels of `photos` and write it to `out`. Returns the history."""
+    """Train the student on the pseudo-labels of `photos` and write it to `out`. Returns the history.
+
+    `classifier` is the network file that the student may start from.
+    """
+    ids = [record.id for record in photos.records]
+    if all(bool((labels.label(name) == IGNORE).all()) for name in ids):
+        raise UserError(
+            "pseudo-labels",
+            f"not one pixel of {len(ids)} photos is labelled, so there is nothing to learn",
+            "lower correct.fixed.alpha, or train the classifier longer (pretrain.optim.epochs)",
+        )
     torch.manual_seed(seed)
     shape = {"channels": settings.channels, "dropout": settings.dropout}
     card = NetworkCard("student", settings.backbone, shape, index.classes, weights_source(settings.backbone))
-    network = build_network(card, load_weights=True)
+    network = build_network(card, load_weights=settings.init == "pretrained")
+    if settings.init == "classifier":
+        start_from(network, classifier, index, settings.backbone)
     if settings.freeze_bn:
         freeze_batch_norm(network.backbone)
     freeze_levels(network.backbone, settings.frozen_levels)
     dataset = PseudoImages(photos, labels, seed, settings.augment)
-    ids = [record.id for record in photos.records]
     task = FollowLabels(network, settings.confidence_weights)
     history = fit(task, dataset, ids, seed, settings.optim, stage.scratch, stage.name)
     save_network(out, network, card)
     return history
+
+
+def start_from(network: Classifier | Student, classifier: Path, index: Index, backbone: BackboneSettings) -> None:
+    """Copy the trained classifier's backbone into `network`; its strides may differ, its architecture may not."""
+    trained, card = load_network(classifier, "classifier", index.classes)
+    if card.backbone.name != backbone.name:
+        raise UserError(
+            "distill.init",
+            f"the classifier is a {card.backbone.name} and the student a {backbone.name}",
+            "set distill.init: pretrained, or give both the same backbone",
+        )
+    network.backbone.load_state_dict(trained.backbone.state_dict())

@@ -9,18 +9,18 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from lightning_fabric import Fabric
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from wsss.core.device import checkpoint_seconds, device, workers
-from wsss.core.errors import InterruptedStage, UserError
-from wsss.core.executor import worker_begins
+from wsss.core.errors import InterruptedStage, UserError, WsssError
+from wsss.core.executor import shielded, worker_begins, worker_lost
 from wsss.core.interrupt import check_stop, stop_requested
 from wsss.core.log import Progress
 from wsss.data.datasets import Batch
@@ -81,12 +81,13 @@ def fit(
     at = load_training(scratch, network, optimizer)
     sampler = BatchSampler(plan, at.step, fabric.global_rank, fabric.world_size)
     loader = DataLoader(
-        dataset,
+        _Careful(dataset),
         batch_sampler=sampler,
         num_workers=workers(),
         # spawn: a forked worker would inherit torch's thread pool and open HDF5 files in an unknown state.
         multiprocessing_context="spawn" if workers() else None,
         worker_init_fn=worker_begins,
+        collate_fn=_collate,
         pin_memory=fabric.device.type == "cuda",
     )
     wrapped.train()
@@ -100,7 +101,9 @@ def fit(
         fabric.barrier()
 
     with Progress(label, plan.steps, "steps", at.step) as progress:
-        for batch in loader:
+        with shielded():
+            batches = iter(loader)
+        for batch in _arriving(batches):
             rate = learning_rate(at.step, plan.steps, 1.0, settings.power, settings.warmup_steps)
             for group in optimizer.param_groups:
                 group["lr"] = group["base_lr"] * rate
@@ -127,6 +130,39 @@ def fit(
                 save()
                 last_saved = time.monotonic()
     return at.history
+
+
+class _Careful(Dataset[Any]):
+    """A data set whose errors are samples: torch would turn our errors into others on their way out of a worker."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, key: Any) -> Any:
+        try:
+            return self.dataset[key]
+        except WsssError as error:
+            return error
+
+
+def _collate(samples: list[Any]) -> Any:
+    return next((sample for sample in samples if isinstance(sample, WsssError)), None) or default_collate(samples)
+
+
+def _arriving(batches: Iterator[Any]) -> Iterator[Batch]:
+    """The batches; raises the errors of their samples, and `EnvError` where a worker has ended."""
+    while True:
+        try:
+            batch = next(batches, None)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise worker_lost() from error
+        if batch is None:
+            return
+        if isinstance(batch, WsssError):
+            raise batch
+        yield batch
 
 
 def _step(fabric: Fabric, task: Task, network: Any, optimizer: Any, batch: Batch) -> dict[str, float]:

@@ -68,9 +68,10 @@ def test_signal_ends_the_workers_within_a_second(monkeypatch: pytest.MonkeyPatch
         os.kill(os.getpid(), signal.SIGTERM)
 
     killer = threading.Thread(target=interrupt)
-    with catch_signals(), pytest.raises(InterruptedStage):
+    with catch_signals():
         killer.start()
-        list(run_tasks(make_executor(), sleep_and_leave, [(tmp_path, n, 60.0) for n in range(4)]))
+        with pytest.raises(InterruptedStage):
+            list(run_tasks(make_executor(), sleep_and_leave, [(tmp_path, n, 60.0) for n in range(4)]))
     killer.join()
     begun = [int(path.read_text()) for path in tmp_path.glob("*.begun")]
     wait_until(lambda: not any(alive(pid) for pid in begun), 1.0)

@@ -156,6 +156,7 @@ def test_refusals_say_what_came() -> None:
     with pytest.raises(WsssError) as caught:
         dense_crf(GREY, two_sides(3)[:, :5], SETTINGS)
     assert str(caught.value) == (
-        "error: dense CRF: found image uint8 (24, 32, 3) and scores (2, 5, 32), expected uint8 (H, W, 3) and (C, H, W)\n"
+        "error: dense CRF: found image uint8 (24, 32, 3) and scores (2, 5, 32), "
+        "expected uint8 (H, W, 3) and (C, H, W)\n"
         "fix: this is a bug in the caller"
     )

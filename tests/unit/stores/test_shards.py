@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import CLASSES, IDS, computed, toy_label, tree, write_toy_store
-from wsss.core.errors import EnvError, IntegrityError, UserError, WsssError
+from wsss.core.errors import EnvError, IntegrityError, UserError
 from wsss.core.stage import Stage
 from wsss.stores.labels import PSEUDO_FORMAT, PredictionStore, PseudoStore, put_labels
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer
@@ -225,8 +225,7 @@ def test_no_flipped_bit_is_accepted_silently(folder: Path, file: str) -> None:
         path.write_bytes(data)
         try:
             found = read_all(folder / "out", ids)
-        except WsssError as error:
-            assert error.exit_code in (2, 4)
+        except (IntegrityError, UserError):
             continue
         assert file == "index.json", bit  # where a flip may fall on white space
         assert (found, PseudoStore(folder / "out").attributes) == (before, attributes)

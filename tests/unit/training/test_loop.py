@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.helpers import children, running, wait_until
+from tests.helpers import BadPhoto, DeadlyPhoto, children, running, wait_until
 from tests.toy_training import IDS_OF_LABELS, OPTIM, ToyTask, train_toy
-from wsss.core.errors import InterruptedStage, UserError
+from wsss.core.errors import EnvError, InterruptedStage, UserError
 from wsss.core.tables import history_csv
 from wsss.data.sampling import Plan
 from wsss.models.checkpoint import save_network
@@ -106,6 +106,20 @@ def test_damaged_checkpoint_starts_again_with_a_warning(
     (tmp_path / "part" / FILE).write_bytes(damage)
     assert finish(ToyTask(), tmp_path / "part") == undisturbed
     assert "training starts again from the beginning" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_error_of_a_sample_arrives_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str) -> None:
+    monkeypatch.setenv("WSSS_WORKERS", workers)
+    with pytest.raises(UserError) as caught:
+        train_toy(ToyTask(), tmp_path, dataset=BadPhoto())
+    assert str(caught.value) == "error: photo 5: is bad\nfix: mend it"
+
+
+def test_worker_that_is_killed_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WSSS_WORKERS", "1")
+    with pytest.raises(EnvError, match="worker process: ended unexpectedly .*\nfix: lower WSSS_WORKERS"):
+        train_toy(ToyTask(), tmp_path, dataset=DeadlyPhoto())
 
 
 def test_biases_and_norms_do_not_decay_and_the_head_learns_faster() -> None:
@@ -215,7 +229,7 @@ def test_signal_to_the_whole_process_group_still_ends_in_a_checkpoint(tmp_path: 
     with running("script.py", cwd=tmp_path, **environment) as run:
         wait_until(lambda: (tmp_path / "scratch" / FILE).exists() or run.poll() is not None, 60)
         workers = children(run.pid)
-        for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT):
             os.killpg(run.pid, number)
         begun = time.monotonic()
         _, errors = run.communicate(timeout=30)

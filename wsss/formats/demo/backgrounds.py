@@ -104,18 +104,19 @@ def _hills(rng: Rng, height: int, width: int) -> Backdrop:
 def _houses(rng: Rng, image: Picture, row: int, haze: Color) -> None:
     """A row of houses down to `row`, in place: plain walls, like large bodies, with grids of windows."""
     width = image.shape[1]
-    left = -int(rng.integers(0, 30))
+    unit = width / 160
+    left = -int(rng.integers(0, int(28 * unit)))
     while left < width:
-        right, top = left + int(rng.integers(28, 60) * width / 160), int(row * rng.uniform(-0.2, 0.6))
+        right, top = left + int(rng.integers(28, 60) * unit), int(row * rng.uniform(-0.2, 0.6))
         color = draw_color(rng)
         wall = image[max(top, 0) : row, max(left, 0) : right]
         plaster = noise(rng, wall.shape[0], wall.shape[1], (3.0, 5.0), octaves=2)
         wall[:] = mix(color, haze, 0.15) * (1 + 0.10 * plaster[..., None])
-        step, pane = int(rng.integers(9, 14)), int(rng.integers(4, 7))
+        step, pane = int(rng.integers(9, 14) * unit), int(rng.integers(4, 7) * unit)
         glass = mix(rgb(0.28, 0.34, 0.40), color, 0.2) * np.float32(rng.uniform(0.7, 1.3))
-        for y in range(top + 5, row - 8, step + 2):
-            for x in range(left + 4, right - pane - 2, step):
-                window = image[max(y, 0) : max(y + pane + 2, 0), max(x, 0) : max(x + pane, 0)]
+        for y in range(top + step // 2, row - step // 2 - pane // 2, int(1.2 * step)):
+            for x in range(left + step // 3, right - pane - 2, step):
+                window = image[max(y, 0) : max(y + int(1.3 * pane), 0), max(x, 0) : max(x + pane, 0)]
                 window[:] = glass * np.float32(rng.uniform(0.8, 1.2))
         left = right
 

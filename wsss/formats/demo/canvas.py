@@ -48,6 +48,25 @@ class Layer:
         view += self.color
 
 
+@dataclass(frozen=True)
+class Studio:
+    """What all figures of a scene have in common."""
+
+    frame: Window  # the whole image
+    light: tuple[float, float]  # a unit vector towards it: x, y
+    gloom: float  # how dark shadows are, 0 to 1
+    grain: Field  # (H, W) noise, the roughness of every surface
+    uneven: Field  # (2, W) noise in [−1, 1]: the edge of water, and of grass
+
+
+def draw_studio(rng: np.random.Generator, height: int, width: int) -> Studio:
+    slope = float(rng.uniform(-0.9, 0.9))
+    light = (slope, -float(np.sqrt(1 - slope**2)))  # from somewhere above
+    uneven = np.concatenate([noise(rng, 2, width, (2.0, lump), octaves=2)[:1] for lump in (8.0, 3.0)])
+    grain = noise(rng, height, width, (3.0, 3.0), octaves=2)
+    return Studio(Window(0, 0, height, width), light, float(rng.uniform(0.15, 0.5)), grain, uneven)
+
+
 def window_around(left: float, top: float, right: float, bottom: float, within: Window) -> Window:
     return Window(
         max(int(np.floor(top)) - 1, within.top),
@@ -63,8 +82,9 @@ def fill(outlines: Iterable[Points], window: Window) -> Field:
     canvas = Image.new("L", (width * FINE, height * FINE))
     draw = ImageDraw.Draw(canvas)
     for outline in outlines:
-        # Pillow's coordinates name the centres of its pixels, hence the half.
-        draw.polygon(((outline - (window.left, window.top)) * FINE - 0.5).ravel().tolist(), fill=255)
+        # Pillow also fills the fine pixels that the outline runs through: figures grow by 0.12 pixels all round, and do
+        # not shift. Picture and mask share this cover, so the mask stays exact.
+        draw.polygon(((outline - (window.left, window.top)) * FINE).ravel().tolist(), fill=255)
     return np.asarray(canvas.reduce(FINE), np.float32) / np.float32(255)
 
 
@@ -72,8 +92,10 @@ def _relief(cover: Field, light: tuple[float, float]) -> Field:
     """Brightness factor (h, w) of a rounded part: bright where its edge faces the light (x, y), dark opposite."""
     sigma = min(0.16 * float(np.sqrt(cover.sum())) + 0.4, 8.0)
     height = ndimage.gaussian_filter(cover, sigma, mode="constant", truncate=2.5)
-    slope_y, slope_x = np.gradient(height)
-    return np.asarray(1 - 1.1 * sigma * (slope_x * light[0] + slope_y * light[1]), np.float32)
+    shade = np.ones_like(cover)
+    shade[:, 1:-1] -= np.float32(0.55 * sigma * light[0]) * (height[:, 2:] - height[:, :-2])
+    shade[1:-1] -= np.float32(0.55 * sigma * light[1]) * (height[2:] - height[:-2])
+    return shade
 
 
 def draw_pattern(rng: np.random.Generator, window: Window, size: float) -> Field:
@@ -89,21 +111,16 @@ def draw_pattern(rng: np.random.Generator, window: Window, size: float) -> Field
 
 
 def paint(
-    rng: np.random.Generator,
-    figure: Figure,
-    frame: Window,
-    light: tuple[float, float],
-    coat: Coat | None = None,
-    size: float = 0.0,
+    rng: np.random.Generator, figure: Figure, studio: Studio, coat: Coat | None = None, size: float = 0.0
 ) -> Layer:
     """Paint a figure given in pixels; with a coat, its bodies carry a pattern of lumps relative to `size`."""
-    window = window_around(*extent(figure), within=frame)
+    window = window_around(*extent(figure), within=studio.frame)
     height, width = window.shape
     color = np.zeros((height, width, 3), np.float32)
     cover = np.zeros((height, width), np.float32)
     if not cover.size:
         return Layer(window, color, cover)
-    grain = 1 + np.float32(rng.uniform(0.04, 0.12)) * noise(rng, height, width, (3.0, 3.0), octaves=2)
+    grain = 1 + np.float32(rng.uniform(0.04, 0.12)) * studio.grain[window.slices]
     pattern = draw_pattern(rng, window, size) if coat else None
     for part in figure:
         inner = window_around(*extent((part,)), within=window)
@@ -118,7 +135,7 @@ def paint(
             ink = ink + pattern[local][..., None] * (coat.second - coat.base)
         tone = grain[local]
         if part.relief and share.sum() > _FLAT_BELOW:
-            tone = tone * (1 + part.relief * (_relief(share, light) - 1))
+            tone = tone * (1 + part.relief * (_relief(share, studio.light) - 1))
         color[local] *= 1 - share[..., None]
         color[local] += np.clip(ink * tone[..., None], 0.02, 1) * share[..., None]
         cover[local] *= 1 - share
@@ -126,21 +143,20 @@ def paint(
     return Layer(window, color, cover)
 
 
-def cast_shadow(image: Picture, figure: Figure, base: float, light: tuple[float, float], depth: float) -> None:
+def cast_shadow(image: Picture, figure: Figure, base: float, studio: Studio) -> None:
     """Darken the ground (in place) where the figure, standing on row `base`, keeps the light off it."""
-    frame = Window(0, 0, *image.shape[:2])
 
     def flatten(outline: Points) -> Points:
         rise = base - outline[:, 1]
-        return np.stack((outline[:, 0] - 0.7 * rise * light[0], base - 0.16 * rise), axis=1)
+        return np.stack((outline[:, 0] - 0.7 * rise * studio.light[0], base - 0.16 * rise), axis=1)
 
     flat = [flatten(outline) for part in figure for outline in part.outlines]
     every = np.concatenate(flat)
     (left, top), (right, bottom) = every.min(0) - 3, every.max(0) + 3
-    window = window_around(left, top, right, bottom, within=frame)
+    window = window_around(left, top, right, bottom, within=studio.frame)
     if min(window.shape):
         shade = ndimage.gaussian_filter(fill(flat, window), 1.2)
-        image[window.slices] *= 1 - np.float32(depth) * shade[..., None]
+        image[window.slices] *= 1 - np.float32(studio.gloom) * shade[..., None]
 
 
 def mirror_in_water(rng: np.random.Generator, image: Picture, layer: Layer, base: float, strength: float) -> None:

@@ -59,7 +59,8 @@ def limb(joints: Sequence[Pair], widths: Sequence[float]) -> Points:
     """A tapering band along a line of joints, rounded at its end: a leg, a neck, a mast."""
     line = np.asarray(joints, np.float64)
     half = np.asarray(widths, np.float64)[:, None] / 2
-    along = np.gradient(line, axis=0)
+    steps = np.diff(line, axis=0)
+    along = np.concatenate((steps[:1], steps[:-1] + steps[1:], steps[-1:]))
     along /= np.maximum(np.hypot(along[:, :1], along[:, 1:]), 1e-9)
     across = along[:, ::-1] * (-1.0, 1.0)
     tip = line[-1:] + along[-1:] * half[-1:]

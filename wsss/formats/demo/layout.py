@@ -18,7 +18,7 @@ Contact = Literal["ground", "water", "none"]
 # Share of the image that an object would cover, whole and alone: from smallest to largest, × 16, so × 4 in length.
 SMALLEST, LARGEST = 0.02, 0.32
 _CONTACT: dict[Surface, Contact] = {"land": "ground", "deep": "ground", "water": "water", "air": "none"}
-_LONE, _PAIR = 0.55, 0.35  # probabilities of one and of two objects; else three
+_LONE, _PAIR = 0.45, 0.43  # probabilities of one and of two objects; else three
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +41,8 @@ def choose_kinds(rng: Rng, first: int, place: Place) -> list[int]:
     count = 1 if chance < _LONE else 2 if chance < _LONE + _PAIR else 3
     chosen = [first]
     for _ in range(count - 1):
-        liking = np.array([kind.places.get(place, 0.0) ** 0.7 for kind in KINDS])
-        liking[chosen] *= 0.12
+        liking = np.array([kind.places.get(place, 0.0) ** 0.5 for kind in KINDS])
+        liking[chosen] *= 0.2
         chosen.append(int(rng.choice(len(KINDS), p=liking / liking.sum())))
     return chosen
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from wsss.formats.demo.backgrounds import Backdrop, Place, draw_backdrop
-from wsss.formats.demo.canvas import Layer, Window, cast_shadow, mirror_in_water, paint
+from wsss.formats.demo.canvas import Layer, Studio, cast_shadow, draw_studio, mirror_in_water, paint
 from wsss.formats.demo.layout import Item, choose_kinds, place_object, scatter
 from wsss.formats.demo.objects import CLASSES, KINDS
 from wsss.formats.demo.texture import Picture, noise
@@ -56,14 +56,11 @@ def _compose(rng: Rng, backdrop: Backdrop, items: list[Item]) -> tuple[Picture, 
     """Paint all items: the picture (H, W, 3) and its mask (H, W), None if some object is too small or too hidden."""
     picture = np.maximum(backdrop.picture, 0).astype(np.float32)
     height, width = picture.shape[:2]
-    frame = Window(0, 0, height, width)
-    slope = rng.uniform(-0.9, 0.9)
-    light = (float(slope), -float(np.sqrt(1 - slope**2)))  # towards the light: somewhere above
-    gloom = float(rng.uniform(0.15, 0.5))
+    studio = draw_studio(rng, height, width)
     # The share of each pixel that shows the background (0) and every object (1..): the largest is the mask.
     shares, labels, whole = [np.ones((height, width), np.float32)], [0], [0.0]
     for item in sorted(items, key=lambda item: item.depth):
-        layer = paint(rng, item.figure, frame, light, item.coat, item.size)
+        layer = paint(rng, item.figure, studio, item.coat, item.size)
         owner = 0
         if item.label:
             owner = len(shares)
@@ -73,9 +70,9 @@ def _compose(rng: Rng, backdrop: Backdrop, items: list[Item]) -> tuple[Picture, 
         if not min(layer.window.shape):
             continue
         if item.contact == "ground" and backdrop.surface == "land":
-            cast_shadow(picture, item.figure, item.base, light, gloom)
+            cast_shadow(picture, item.figure, item.base, studio)
         if item.contact != "none":
-            _sink(rng, layer, item, backdrop)
+            _sink(layer, item, backdrop, studio)
         if item.contact == "water":
             mirror_in_water(rng, picture, layer, item.base - item.sink, strength=0.5)
         _fade(layer, item, backdrop, height)
@@ -90,14 +87,13 @@ def _compose(rng: Rng, backdrop: Backdrop, items: list[Item]) -> tuple[Picture, 
     return picture, np.array(labels, np.uint8)[owners] if visible else None
 
 
-def _sink(rng: Rng, layer: Layer, item: Item, backdrop: Backdrop) -> None:
+def _sink(layer: Layer, item: Item, backdrop: Backdrop, studio: Studio) -> None:
     """Hide the foot of a layer (in place) behind grass or below water, along an uneven line."""
-    width = layer.window.shape[1]
+    ripples, grass = studio.uneven[:, layer.window.left : layer.window.right]
     if item.contact == "water":
-        uneven = 0.5 * noise(rng, 2, width, (2.0, 8.0), octaves=2)[0]
+        uneven = 0.5 * ripples
     elif backdrop.ragged:
-        tall = min(0.06 * item.size * backdrop.ragged, 4.0)
-        uneven = tall * np.abs(noise(rng, 2, width, (2.0, 3.0), octaves=2)[0])
+        uneven = min(0.06 * item.size * backdrop.ragged, 4.0) * np.abs(grass)
     else:
         return
     rows = np.arange(layer.window.top, layer.window.bottom, dtype=np.float32)[:, None]
@@ -125,7 +121,7 @@ def _photograph(rng: Rng, picture: Picture) -> NDArray[np.uint8]:
     exposed = np.clip(picture * light[..., None] * balance.astype(np.float32), 0, 1) ** np.float32(
         rng.uniform(0.85, 1.2)
     )
-    blur = max(0.0, rng.normal(0.35, 0.3))
+    blur = min(rng.normal(0.35, 0.3), 0.9)
     if blur > 0.25:
         exposed = ndimage.gaussian_filter(exposed, (blur, blur, 0))
     grain = rng.uniform(0.005, 0.035) * rng.standard_normal(exposed.shape, np.float32) * (0.4 + 0.6 * np.sqrt(exposed))
