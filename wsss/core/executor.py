@@ -9,11 +9,14 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
+import select
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Any, TypeVar
 
 from wsss.core.device import workers
@@ -123,6 +126,21 @@ def die_with_parent(signal_number: int) -> None:
         and os.getppid() != parent
     ):
         os.kill(os.getpid(), signal_number)
+
+
+def die_with_dvc() -> None:
+    """Stop with DVC, also where the shell that DVC starts a stage in (dash, for one) stays between the two."""
+    die_with_parent(signal.SIGTERM)
+    shell = Path("/proc") / str(os.getppid())
+    if (shell / "comm").read_text().strip().endswith("sh"):
+        above = int((shell / "stat").read_text().rsplit(")", 1)[1].split()[1])
+        with suppress(OSError):  # a kernel or a container without pidfd
+            threading.Thread(target=_stop_after, args=(os.pidfd_open(above),), daemon=True).start()
+
+
+def _stop_after(process: int) -> None:
+    select.select([process], [], [])  # readable once it has ended
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def worker_begins(number: int = 0) -> None:

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +27,7 @@ import torch
 from wsss.core.atomic import explained_os_errors, sha256_file
 from wsss.core.device import scratch_root
 from wsss.core.errors import UserError, WsssError
-from wsss.core.executor import die_with_parent, end_children
+from wsss.core.executor import die_with_dvc, end_children
 from wsss.core.interrupt import catch_signals
 from wsss.core.log import say
 
@@ -53,7 +52,7 @@ def open_stage(name: str, settings: Mapping[str, Any], inputs: Sequence[Path]) -
     """
     if "DVC_STAGE" in os.environ:
         # A killed `dvc` would otherwise leave this process writing while a rerun starts a second writer.
-        die_with_parent(signal.SIGTERM)
+        die_with_dvc()
     fingerprint = make_fingerprint(name, settings, inputs)
     scratch = scratch_root() / name / fingerprint
     with explained_os_errors(scratch):

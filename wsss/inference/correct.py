@@ -15,6 +15,7 @@ from wsss.core.stage import Stage
 from wsss.data.datasets import Photos
 from wsss.data.index import IGNORE, Index
 from wsss.pseudo.fixed import FixedSettings, fixed_pseudo_label
+from wsss.pseudo.labels import without_signal
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import PSEUDO_FORMAT, PseudoStore, put_labels
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store
@@ -75,6 +76,6 @@ def summarise(labels: PseudoStore, photos: Photos, cams: CamStore) -> CorrectSum
         if record.tags and not counts[1:IGNORE].any():
             empty.append(record.id)
         scores = cams.read(record.id).scores
-        if len(scores) and np.any(np.ptp(scores, axis=(1, 2)) == 0):
+        if without_signal(scores).any():
             no_signal.append(record.id)
     return CorrectSummary(labelled / max(pixels, 1), tuple(empty), tuple(no_signal))

@@ -52,8 +52,9 @@ def fixed_pseudo_label(
     size = image.shape[:2]
     if len(classes) == 0:
         return PseudoLabel(np.zeros(size, np.uint8), np.ones(size, np.float32), ())
-    lost = without_signal(cams)
-    scores = with_background(foreground_scores(upsample(cams, size)), settings.gamma)
+    maps = upsample(cams, size)
+    lost = without_signal(maps)
+    scores = with_background(foreground_scores(maps), settings.gamma)
     labels, confidence = threshold(scores, settings.alpha), scores.max(0)
     if settings.crf.enabled:
         posterior = dense_crf(image, scores, settings.crf)

@@ -24,7 +24,7 @@ from wsss.formats.demo.backgrounds import PLACES, Backdrop, draw_backdrop
 from wsss.formats.demo.canvas import Window, fill
 from wsss.formats.demo.coat import draw_coat
 from wsss.formats.demo.geometry import ellipse, extent, points
-from wsss.formats.demo.objects import CLASSES, KINDS
+from wsss.formats.demo.objects import CLASSES, KINDS, Kind
 from wsss.formats.demo.scene import MIN_AREA, Scene, draw_scene
 from wsss.formats.demo.write import DemoSettings, write_demo
 
@@ -150,8 +150,8 @@ def test_fill_neither_shifts_nor_cuts() -> None:
     y, x = np.mgrid[:32, :32] + 0.5
     shifts, growth = [], []
     for _ in range(100):
-        radius, center = rng.uniform(3, 12), rng.uniform(14, 18, 2)
-        cover = fill([ellipse(*center, radius, radius, n=60)], Window(0, 0, 32, 32))
+        radius, center = float(rng.uniform(3, 12)), rng.uniform(14, 18, 2)
+        cover = fill([ellipse(center[0], center[1], radius, radius, n=60)], Window(0, 0, 32, 32))
         shifts.append(np.array(((cover * x).sum(), (cover * y).sum())) / cover.sum() - center)
         growth.append((cover.sum() - np.pi * radius**2) / (2 * np.pi * radius))
     np.testing.assert_allclose(np.mean(shifts, axis=0), 0, atol=0.02)
@@ -167,10 +167,9 @@ def test_a_window_shows_what_the_whole_shows() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=CLASSES)
-def test_figures_are_articulated(kind: object) -> None:
+def test_figures_are_articulated(kind: Kind) -> None:
     """A large body, smaller parts, and no two instances of one shape."""
-    assert kind in KINDS
-    for pose in kind.poses:  # type: ignore[attr-defined]
+    for pose in kind.poses:
         spans = set()
         for seed in range(5):
             rng = np.random.default_rng(seed)
@@ -269,7 +268,7 @@ def test_masks_are_indexed_and_fit_their_photos(tmp_path: Path) -> None:
 
 
 def test_every_scene_is_reported(tmp_path: Path) -> None:
-    calls = []
+    calls: list[None] = []
     (tmp_path / "demo").mkdir()
     write_demo(tmp_path / "demo", 0, SMALL, lambda: calls.append(None))
     assert len(calls) == SMALL.train + SMALL.val
@@ -278,4 +277,4 @@ def test_every_scene_is_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrong", [{"train": 0}, {"val": 0}, {"size": 10}, {"size": "160"}, {"scenes": 3}])
 def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        DemoSettings(**{"train": 200, "val": 60, "size": 160, **wrong})
+        DemoSettings.model_validate({"train": 200, "val": 60, "size": 160, **wrong})

@@ -225,7 +225,7 @@ class _World:
 def test_signal_to_the_whole_process_group_still_ends_in_a_checkpoint(tmp_path: Path) -> None:
     """Ctrl-C, `timeout` and SLURM signal the workers too."""
     (tmp_path / "script.py").write_text(GROUP)
-    environment = {"WSSS_WORKERS": "2", "WSSS_DEVICE": "cpu", "WSSS_CHECKPOINT_SECONDS": "0"}
+    environment = {"WSSS_WORKERS": "1", "WSSS_DEVICE": "cpu", "WSSS_CHECKPOINT_SECONDS": "0"}
     with running("script.py", cwd=tmp_path, **environment) as run:
         wait_until(lambda: (tmp_path / "scratch" / FILE).exists() or run.poll() is not None, 60)
         workers = children(run.pid)
@@ -236,4 +236,4 @@ def test_signal_to_the_whole_process_group_still_ends_in_a_checkpoint(tmp_path: 
     assert run.returncode == 75, errors
     assert time.monotonic() - begun < 10
     assert "Traceback" not in errors
-    assert len(workers) >= 2
+    assert len(workers) >= 2  # one that loads, and the tracker of multiprocessing

@@ -16,7 +16,7 @@ Rng = np.random.Generator
 Contact = Literal["ground", "water", "none"]
 
 # Share of the image that an object would cover, whole and alone: from smallest to largest, × 16, so × 4 in length.
-SMALLEST, LARGEST = 0.02, 0.32
+SMALLEST, LARGEST = 0.03, 0.48
 _CONTACT: dict[Surface, Contact] = {"land": "ground", "deep": "ground", "water": "water", "air": "none"}
 _LONE, _PAIR = 0.45, 0.43  # probabilities of one and of two objects; else three
 
