@@ -28,7 +28,7 @@ class ToyTask(FollowLabels):
     def __init__(self, dropout: float = 0.3, stop_after: int | None = None, bad_step: int | None = None) -> None:
         torch.manual_seed(0)
         backbone = BackboneSettings(name="tiny", weights="random")
-        self.card = NetworkCard("student", backbone, {"channels": 16, "dropout": dropout}, CLASSES, "random")
+        self.card = NetworkCard("student", backbone, {"channels": 32, "dropout": dropout}, CLASSES, "random")
         network = build_network(self.card, load_weights=True)
         freeze_batch_norm(network.backbone)
         super().__init__(network, confidence_weights=True)

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -67,14 +68,14 @@ def test_35_sigkill_in_mid_shard_loses_that_shard_alone(folder: Path, undisturbe
         wait_until(lambda: in_mid_shard(folder / "log") or run.poll() is not None, 60)
         below = children(run.pid)
         run.kill()
-        wait_until(lambda: not any(alive(pid) for pid in below), 5)
+        # A worker that is still importing goes as soon as it begins.
+        wait_until(lambda: not any(alive(pid) for pid in below), 30)
     assert len(below) >= 2
     kept = finished(folder)
     assert 1 <= len(kept) < 7
-    assert computed(folder / "log") == kept
     assert run_again(folder) == (0, "toy: done → out\n")
     assert tree(folder / "out") == undisturbed
-    assert computed(folder / "log") == [f"{n:05}.h5" for n in range(7)]  # none of them twice
+    assert max(Counter(computed(folder / "log")).values()) == 1  # none of them twice
     assert not list(folder.glob("scratch/correct/*"))
 
 
@@ -92,34 +93,37 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-def test_36_sigterm_and_sigusr1_end_in_75_with_a_checkpoint(folder: Path) -> None:
+def test_36_sigterm_ends_training_in_75_with_a_checkpoint(folder: Path) -> None:
+    """Also when it reaches the whole process group, loader and all, as from `timeout`; and Ctrl-C beside it."""
     (folder / "training.py").write_text(TRAINING)
-    for number in (signal.SIGTERM, signal.SIGUSR1):
-        scratch = folder / number.name
-        with running("training.py", cwd=folder, WSSS_SCRATCH=str(scratch), WSSS_CHECKPOINT_SECONDS="1") as run:
-            wait_until(lambda at=scratch, run=run: list(at.glob("distill/*/training.pt")) or run.poll() is not None, 60)
-            run.send_signal(number)
-            begun = time.monotonic()
-            _, errors = run.communicate(timeout=30)
-        assert run.returncode == 75, errors
-        assert time.monotonic() - begun < 10
-        assert errors.endswith(
-            f"error: {number.name}: stopped; finished work is kept\nfix: run the same command again to continue\n"
-        )
-        (checkpoint,) = scratch.glob("distill/*/training.pt")
-        assert read_checkpoint(checkpoint, resume.FORMAT, resume.VERSION)["step"] > 0
-        assert not list(scratch.glob("distill/*.lock"))
+    scratch = folder / "scratch" / "distill"
+    with running("training.py", cwd=folder, WSSS_WORKERS="1", WSSS_CHECKPOINT_SECONDS="0") as run:
+        wait_until(lambda: list(scratch.glob("*/training.pt")) or run.poll() is not None, 60)
+        below = children(run.pid)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            os.killpg(run.pid, number)
+        begun = time.monotonic()
+        _, errors = run.communicate(timeout=30)
+    assert run.returncode == 75, errors
+    assert time.monotonic() - begun < 10
+    assert "error: SIG" in errors
+    assert errors.endswith(": stopped; finished work is kept\nfix: run the same command again to continue\n")
+    assert "Traceback" not in errors
+    assert len(below) >= 2  # the process that loads, and the resource tracker of multiprocessing
+    (checkpoint,) = scratch.glob("*/training.pt")
+    assert read_checkpoint(checkpoint, resume.FORMAT, resume.VERSION)["step"] > 0
+    assert not list(scratch.glob("*.lock"))
 
 
-def test_36_store_stage_stops_between_two_photos(folder: Path, undisturbed: dict[str, bytes]) -> None:
+def test_36_sigusr1_ends_a_store_stage_between_two_photos(folder: Path, undisturbed: dict[str, bytes]) -> None:
     with running(SCRIPT, "out", "log", SLOW, cwd=folder) as run:
         wait_until(lambda: in_mid_shard(folder / "log") or run.poll() is not None, 60)
-        run.terminate()
+        run.send_signal(signal.SIGUSR1)
         begun = time.monotonic()
         _, errors = run.communicate(timeout=30)
     assert run.returncode == 75, errors
     assert time.monotonic() - begun < 2
-    assert "error: SIGTERM: stopped; finished work is kept" in errors
+    assert "error: SIGUSR1: stopped; finished work is kept" in errors
     assert computed(folder / "log") == finished(folder)
     assert not list(folder.glob("scratch/correct/*/store/.*"))
     assert run_again(folder) == (0, "toy: done → out\n")
@@ -165,17 +169,16 @@ def test_37_killed_dvc_leaves_no_orphan(folder: Path, shell: str) -> None:
 
 
 def test_38_second_run_names_pid_and_command_of_the_first(folder: Path) -> None:
-    with running(SCRIPT, "out", "log", "0.4", cwd=folder) as first:
+    with running(SCRIPT, "out", "log", "9", cwd=folder) as first:
         wait_until(lambda: list((folder / "scratch").glob("correct/*.lock")) or first.poll() is not None, 60)
         (lock,) = (folder / "scratch").glob("correct/*.lock")
         assert run_again(folder) == (
             2,
-            f"error: {lock}: this stage is already running (PID {first.pid}: {SCRIPT} out log 0.4)\n"
+            f"error: {lock}: this stage is already running (PID {first.pid}: {SCRIPT} out log 9)\n"
             "fix: wait for it, or stop it first\n",
         )
-        _, errors = first.communicate(timeout=60)
-    assert first.returncode == 0, errors
-    assert len(computed(folder / "log")) == 7
+        assert first.poll() is None
+    assert not (folder / "out").exists()
 
 
 def test_40_output_that_is_a_file_stays_and_the_work_is_kept(folder: Path) -> None:

@@ -118,19 +118,16 @@ def worker_lost() -> EnvError:
     )
 
 
-def die_with_parent(signal_number: int) -> None:
+def die_with_parent(signal_number: int, parent: int) -> None:
     """Ask the kernel to send this process a signal when its parent ends, so that no orphan goes on writing."""
-    parent = os.getppid()
-    if (
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0) == 0
-        and os.getppid() != parent
-    ):
+    asked = ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0) == 0
+    if asked and os.getppid() != parent:  # it has ended before we could ask
         os.kill(os.getpid(), signal_number)
 
 
 def die_with_dvc() -> None:
     """Stop with DVC, also where the shell that DVC starts a stage in (dash, for one) stays between the two."""
-    die_with_parent(signal.SIGTERM)
+    die_with_parent(signal.SIGTERM, os.getppid())
     shell = Path("/proc") / str(os.getppid())
     if (shell / "comm").read_text().strip().endswith("sh"):
         above = int((shell / "stat").read_text().rsplit(")", 1)[1].split()[1])
@@ -145,6 +142,9 @@ def _stop_after(process: int) -> None:
 
 def worker_begins(number: int = 0) -> None:
     """What worker process `number` does first."""
-    die_with_parent(signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    assert parent.pid is not None
+    die_with_parent(signal.SIGKILL, parent.pid)
     for ignored in STOP_SIGNALS:
         signal.signal(ignored, signal.SIG_IGN)

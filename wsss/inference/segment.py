@@ -11,6 +11,7 @@ from pydantic import Field, PositiveFloat
 from torch.nn import functional as F
 
 from wsss.core.device import device, set_threads
+from wsss.core.errors import IntegrityError
 from wsss.core.interrupt import check_stop
 from wsss.core.params import Settings
 from wsss.core.stage import Stage
@@ -127,6 +128,9 @@ def predict(
 
     single = scores(views, (height, width)).argmax(1).byte().cpu().numpy()
     coarse = over_scales(views, settings.scales, settings.flip, lambda view: scores(view, grid).softmax(1))
+    if not torch.isfinite(coarse).all():
+        # The arg-max of NaN is a class like any other.
+        raise IntegrityError("student", "gave NaN or Inf as probabilities", "train it again: dvc repro -f -s distill")
     averaged = F.interpolate(coarse, (height, width), mode="bilinear", align_corners=False).cpu().numpy()
     return [_finish(*each, settings.crf) for each in zip(images, single, averaged, strict=True)]
 

@@ -33,7 +33,8 @@ class DistillSettings(Settings):
         description="start the backbone from the trained classifier (the same architecture) or from backbone.weights"
     )
     backbone: BackboneSettings
-    channels: int = Field(ge=16, multiple_of=16, description="width of the student's head")
+    # With 16, a group of GroupNorm would be the one channel of a pooled map: always 0, and an error for one photo.
+    channels: int = Field(ge=32, multiple_of=16, description="width of the student's head")
     dropout: float = Field(ge=0, lt=1)
     freeze_bn: bool = Field(description="keep BatchNorm statistics and affine of the pretrained backbone as they are")
     frozen_levels: int = Field(ge=0, le=3, description="the backbone's first levels that keep their pretrained weights")

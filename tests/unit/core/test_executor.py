@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import alive, die, double, fail_at, sleep_and_leave, wait_until
+from tests.helpers import alive, die, double, fail_at, running, sleep_and_leave, wait_until
 from wsss.core.errors import EnvError, InterruptedStage, UserError
 from wsss.core.executor import SerialExecutor, make_executor, run_tasks, stop_workers
 from wsss.core.interrupt import catch_signals
@@ -76,6 +76,32 @@ def test_signal_ends_the_workers_within_a_second(monkeypatch: pytest.MonkeyPatch
     begun = [int(path.read_text()) for path in tmp_path.glob("*.begun")]
     wait_until(lambda: not any(alive(pid) for pid in begun), 1.0)
     assert not list(tmp_path.glob("*.done"))
+
+
+ABANDON = """
+import os, signal, sys, time
+from pathlib import Path
+from tests.helpers import children, sleep_and_leave
+from wsss.core.executor import make_executor
+if __name__ == "__main__":
+    executor = make_executor()
+    for number in range(3):
+        executor.submit(sleep_and_leave, Path("."), number, 0.0)
+    time.sleep(0.3)
+    Path("children").write_text(" ".join(map(str, children(os.getpid()))))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_worker_whose_parent_is_gone_before_it_begins_does_nothing(tmp_path: Path) -> None:
+    """Importing torch takes it seconds, and the first tasks wait in its queue already."""
+    (tmp_path / "abandon.py").write_text(ABANDON)
+    with running("abandon.py", cwd=tmp_path, WSSS_WORKERS="2") as run:
+        run.wait(60)
+        pids = [int(pid) for pid in (tmp_path / "children").read_text().split()]
+        assert len(pids) >= 2
+        wait_until(lambda: not any(alive(pid) for pid in pids), 60)
+    assert not list(tmp_path.glob("*.begun"))
 
 
 def test_serial_work_stops_between_two_tasks(tmp_path: Path) -> None:

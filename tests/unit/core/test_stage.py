@@ -56,6 +56,12 @@ def test_fingerprint_changes_with_settings_name_and_inputs(data: Path) -> None:
     assert now() not in (first, second)
 
 
+def test_fingerprint_changes_with_the_libraries_that_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = make_fingerprint("x", {}, [])
+    monkeypatch.setattr("torch.__version__", "0.1")
+    assert make_fingerprint("x", {}, []) != before
+
+
 def test_fingerprint_does_not_depend_on_the_order_of_settings() -> None:
     assert make_fingerprint("x", {"a": 1, "b": 2}, []) == make_fingerprint("x", {"b": 2, "a": 1}, [])
 

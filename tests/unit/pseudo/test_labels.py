@@ -34,10 +34,10 @@ def test_foreground_scores_equal_a_loop(seed: int) -> None:
     assert found.dtype == np.float32
 
 
-@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
-def test_map_without_signal_scores_zero_and_is_reported(value: float) -> None:
+@pytest.mark.parametrize(("value", "span"), [(0.0, 0.0), (0.5, 0.0), (1.0, 0.0), (0.0, 9e-4), (0.99, 9e-4)])
+def test_map_without_signal_scores_zero_and_is_reported(value: float, span: float) -> None:
     cams = maps(0)
-    cams[1] = value
+    cams[1] = value + span * cams[1]
     assert not foreground_scores(cams)[1].any()
     assert without_signal(cams).tolist() == [False, True, False]
 
