@@ -30,10 +30,12 @@ def make_project(folder: Path, **changes: object) -> Path:
         )
     yaml = YAML()
     params = yaml.load((REPO / "params.yaml").read_text(encoding="utf-8"))
-    params["demo"].update({"train": 24, "val": 8, "size": 64})
-    for section in ("pretrain", "distill"):
-        params[section]["augment"]["crop"] = 64
-        params[section]["optim"].update({"epochs": 6, "batch": 4, "warmup_steps": 2})
+    params["demo"].update({"train": 24, "val": 8, "size": 96})
+    for section, epochs in (("pretrain", 8), ("distill", 3)):
+        params[section]["augment"]["crop"] = 96
+        params[section]["backbone"]["output_stride"] = 16
+        params[section]["optim"].update({"epochs": epochs, "batch": 4, "warmup_steps": 2})
+    params["pretrain"]["dropout"] = 0.0
     params["compute"]["threads"] = 1
     params["cams"].update({"scales": [1.0, 1.5], "shard_size": 5})
     params["correct"]["shard_size"] = 7

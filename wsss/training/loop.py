@@ -11,10 +11,9 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, default_collate
 
@@ -28,6 +27,9 @@ from wsss.data.sampling import BatchSampler, Plan
 from wsss.losses.term import Term
 from wsss.training.resume import load_training, save_training
 from wsss.training.schedule import OptimSettings, learning_rate
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 History = list[dict[str, float]]
 
@@ -45,6 +47,9 @@ class Task(Protocol):
 
 def make_fabric(precision: str) -> Fabric:
     """One process on the device of `WSSS_DEVICE`, or one of many where `torchrun` or SLURM started several."""
+    # Here and not above: it takes seconds to import, in every worker process too.
+    from lightning_fabric import Fabric
+
     world, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     where = device()
     devices: Any = local if world > 1 or where.type == "cpu" else [where.index or 0]
