@@ -31,6 +31,9 @@ class CamsSettings(Settings):
     flip: bool = Field(description="average with the mirrored photo")
     batch: int = Field(ge=1, description="photos of one size that go through the network together")
     threads: int = Field(ge=1, description="CPU threads of each worker")
+    precision: Literal["32-true", "bf16-mixed"] = Field(
+        default="32-true", description="bf16 is faster on processors that have it, and changes bits"
+    )
     shard_size: int = Field(ge=1, description="photos in one HDF5 file: the most that a killed run loses per worker")
 
 
@@ -87,7 +90,13 @@ def multiscale_cams(classifier: Classifier, images: torch.Tensor, settings: Cams
     """Eqs (1), (2): (N, 3, H, W) float 0..255 → (N, K, ⌈H/stride⌉, ⌈W/stride⌉) float32 ≥ 0."""
     height, width = images.shape[-2:]
     grid = (-(-height // classifier.stride), -(-width // classifier.stride))
-    return over_scales(images, settings.scales, settings.flip, lambda view: activate(classifier.maps(view), grid))
+
+    def run(view: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.precision == "bf16-mixed"):
+            maps = classifier.maps(view)
+        return activate(maps.float(), grid)
+
+    return over_scales(images, settings.scales, settings.flip, run)
 
 
 def present_cams(cams: torch.Tensor, record: Record) -> Cams:

@@ -29,7 +29,7 @@ class Cams:
 
 
 def put_cams(file: h5py.File, name: str, cams: Cams) -> None:
-    """Write one photo's CAMs as ``/<id>/{scores,peaks,classes,size}``; scores are kept as float16."""
+    """Write one photo as ``/<id>/{scores,peaks,classes}`` and its attribute `size`; scores are kept as float16."""
     if not (np.isfinite(cams.scores).all() and np.isfinite(cams.peaks).all()):
         raise IntegrityError(
             f"CAM of {name!r}",
@@ -37,11 +37,10 @@ def put_cams(file: h5py.File, name: str, cams: Cams) -> None:
             "check the checkpoint, and the learning rate it was trained with",
         )
     group = file.create_group(encode_id(name))
-    group.attrs.update({"NX_class": "NXdata", "signal": "scores", "id": name})
+    group.attrs.update({"NX_class": "NXdata", "signal": "scores", "size": np.asarray(cams.size, np.int32)})
     group.create_dataset("scores", data=cams.scores.astype(np.float16), **_compression(cams.scores))
     group.create_dataset("peaks", data=cams.peaks.astype(np.float32))
     group.create_dataset("classes", data=cams.classes.astype(np.uint8))
-    group.create_dataset("size", data=np.asarray(cams.size, np.int32))
 
 
 class CamStore(Store):
@@ -49,6 +48,16 @@ class CamStore(Store):
 
     format = FORMAT
     stage = "cams"
+
+    def size(self, name: str) -> tuple[int, int]:
+        """(H, W) of photo `name`."""
+        try:
+            height, width = (int(side) for side in self.group(name).attrs["size"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise IntegrityError(
+                self.path / self.shard_name(name), f"photo {name!r} has no size", "run the cams stage again"
+            ) from error
+        return height, width
 
     def read(self, name: str) -> Cams:
         """CAMs of photo `name`. Raises `IntegrityError` if they hold NaN."""
@@ -59,7 +68,7 @@ class CamStore(Store):
                 f"CAM of {name!r} is not finite",
                 "run the cams stage again",
             )
-        height, width = self.array(name, "size").tolist()
+        height, width = self.size(name)
         return Cams(scores, self.array(name, "peaks"), self.array(name, "classes").astype(np.int64), (height, width))
 
 

@@ -188,6 +188,10 @@ class Store:
 
     def array(self, name: str, field: str) -> Any:
         """Array `field` of photo `name`; `UserError` for an unknown id, `IntegrityError` for damage."""
+        return read_array(self.group(name), field, self._remedy)
+
+    def group(self, name: str) -> h5py.Group:
+        """The HDF5 group of photo `name`; errors as for `array`."""
         if name not in self._shard_of:
             raise UserError(self.path, f"no photo {name!r} in this store", self._remedy)
         shard = self.shard_name(name)
@@ -196,7 +200,7 @@ class Store:
         key = encode_id(name)
         if key not in self._files[shard]:
             raise IntegrityError(self.path / shard, f"photo {name!r} is missing", self._remedy)
-        return read_array(self._files[shard][key], field, self._remedy)
+        return self._files[shard][key]
 
     def _open(self, shard: str) -> h5py.File:
         path = self.path / shard
