@@ -30,11 +30,12 @@ class Result:
 
 
 def alternate(
-    ours: Callable[[], object], reference: Callable[[], object], repeats: int = REPEATS
+    ours: Callable[[], object], reference: Callable[[], object], repeats: int = REPEATS, warm_up: bool = True
 ) -> tuple[float, float]:
-    """Median seconds of both, run in turn `repeats` times after one run of each that is not counted."""
-    ours()
-    reference()
+    """Median seconds of both, run in turn `repeats` times; `warm_up` runs each once before, not counted."""
+    if warm_up:
+        ours()
+        reference()
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(repeats):
         for run, record in zip((ours, reference), times, strict=True):
