@@ -35,7 +35,9 @@ from wsss.stores.cams import CamStore
 PHOTOS = 64
 SCALES = (0.5, 1.0, 1.5, 2.0)
 DATA = Path(os.environ.get("WSSS_BENCH_DATA", "../shared/data/msrc_v2"))
-SETTINGS = CamsSettings(output_stride=16, scales=SCALES, flip=True, batch=8, threads=1, shard_size=16)
+SETTINGS = CamsSettings(
+    output_stride=16, scales=SCALES, flip=True, batch=8, threads=1, shard_size=16, precision="bf16-mixed"
+)
 
 
 def run() -> list[Result]:

@@ -22,7 +22,7 @@ class Params(Settings):
 
 @stage_command
 @click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
-@click.option("--network", type=click.Path(path_type=Path), default="artifacts/backbone.pt")
+@click.option("--network", type=click.Path(path_type=Path), default="artifacts/oste.pt")
 @click.option("--out", type=click.Path(path_type=Path), default="artifacts/cams")
 def main(params: Path, dataset: Path, network: Path, out: Path) -> str:
     """Dump the CAMs of all photos to HDF5."""

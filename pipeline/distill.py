@@ -30,19 +30,19 @@ class Params(Settings):
 @stage_command
 @click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
 @click.option("--pseudo", type=click.Path(path_type=Path), default="artifacts/pseudo")
-@click.option("--classifier", type=click.Path(path_type=Path), default="artifacts/backbone.pt")
+@click.option("--oste", type=click.Path(path_type=Path), default="artifacts/oste.pt")
 @click.option("--out", type=click.Path(path_type=Path), default="artifacts/student.pt")
 @click.option("--history", type=click.Path(path_type=Path), default="reports/distill.csv")
-def main(params: Path, dataset: Path, pseudo: Path, classifier: Path, out: Path, history: Path) -> str:
+def main(params: Path, dataset: Path, pseudo: Path, oste: Path, out: Path, history: Path) -> str:
     """Train the student on the pseudo-labels of the train split."""
     settings = load(params, Params)
-    with open_stage("distill", settings.model_dump(exclude={"dataset"}), [dataset, pseudo, classifier]) as stage:
+    with open_stage("distill", settings.model_dump(exclude={"dataset"}), [dataset, pseudo, oste]) as stage:
         set_threads(settings.compute.threads)
         index = read_index(dataset)
         labels = PseudoStore(pseudo)
         labels.expect_classes(index.classes)
         photos = settings.dataset.photos(index.split("train"))
-        rows = distill(stage, index, photos, labels, classifier, settings.seed, settings.distill, out)
+        rows = distill(stage, index, photos, labels, oste, settings.seed, settings.distill, out)
         write_text(history, history_csv(rows))
     losses = f"loss {rows[0]['loss']:.3f} → {rows[-1]['loss']:.3f}"
     return f"distill: {len(photos.records)} photos, {len(rows)} epochs, {losses} → {out}"

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: the student's predictions, and scores of everything that was made."""
+"""Stage `evaluate`: predictions of both networks, and scores of everything that was made."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wsss.data.datasets import Location, MaskedImages
 from wsss.data.index import read_index
 from wsss.evaluation.sources import EvaluateSettings, evaluate
 from wsss.evaluation.tables import write_tables
-from wsss.inference.segment import predict_photos
+from wsss.inference.segment import Networks, predict_photos
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import PredictionStore, PseudoStore
 
@@ -28,19 +28,23 @@ class Params(Settings):
 @click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
 @click.option("--cams", type=click.Path(path_type=Path), default="artifacts/cams")
 @click.option("--pseudo", type=click.Path(path_type=Path), default="artifacts/pseudo")
+@click.option("--oste", type=click.Path(path_type=Path), default="artifacts/oste.pt")
 @click.option("--student", type=click.Path(path_type=Path), default="artifacts/student.pt")
 @click.option("--predictions", type=click.Path(path_type=Path), default="artifacts/predictions")
 @click.option("--reports", type=click.Path(path_type=Path), default="reports")
-def main(params: Path, dataset: Path, cams: Path, pseudo: Path, student: Path, predictions: Path, reports: Path) -> str:
-    """Predict the evaluation split and score CAMs, pseudo-labels and predictions against the masks there are."""
+def main(
+    params: Path, dataset: Path, cams: Path, pseudo: Path, oste: Path, student: Path, predictions: Path, reports: Path
+) -> str:
+    """Predict the evaluation split; score CAMs, pseudo-labels and predictions against the masks there are."""
     settings = load(params, Params)
-    with open_stage("evaluate", settings.model_dump(exclude={"dataset"}), [dataset, cams, pseudo, student]) as stage:
+    inputs = [dataset, cams, pseudo, oste, student]
+    with open_stage("evaluate", settings.model_dump(exclude={"dataset"}), inputs) as stage:
         index = read_index(dataset)
         stores = CamStore(cams), PseudoStore(pseudo)
         for store in stores:
             store.expect_classes(index.classes)
         photos = settings.dataset.photos(index.split(settings.evaluate.split))
-        predict_photos(stage, index, photos, student, settings.evaluate, predictions)
+        predict_photos(stage, index, photos, Networks(student, oste), settings.evaluate, predictions)
         masks = MaskedImages(settings.dataset.photos(index.records), len(index.classes))
         result = evaluate(index, masks, *stores, PredictionStore(predictions), settings.evaluate)
         table = write_tables(reports, index, result, settings.evaluate.split)

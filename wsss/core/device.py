@@ -53,7 +53,8 @@ def set_threads(threads: int) -> None:
     """Fix the number of CPU threads: it changes the order of sums, so it is a parameter and not the machine's."""
     torch.set_num_threads(threads)
     # oneDNN and OpenMP choose algorithms by load otherwise; on a GPU some backward passes have no deterministic form.
-    torch.use_deterministic_algorithms(device().type == "cpu")
+    # Not use_deterministic_algorithms: it imports the compiler for this, two seconds in every worker.
+    torch.set_deterministic_debug_mode("error" if device().type == "cpu" else "default")
     # That mode also fills every new tensor with NaN, to make reads of unwritten memory visible: a fifth of the time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 

@@ -25,6 +25,7 @@ SECTIONS = (
     "dataset",
     "demo",
     "pretrain",
+    "train",
     "cams",
     "correct",
     "distill",

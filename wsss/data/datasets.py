@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 from wsss.core.errors import UserError
 from wsss.core.params import Settings
 from wsss.data.images import decode_image, load_mask
-from wsss.data.index import Record
+from wsss.data.index import IGNORE, Record
 from wsss.data.transforms import AugmentSettings, Sample, augment
 
 Batch = dict[str, torch.Tensor]
@@ -85,7 +85,11 @@ class _Training(Dataset[Batch], ABC):
         epoch, number = key
         record = self.photos.records[number]
         sample = augment(self.sample(record), self.settings, np.random.default_rng((self.seed, epoch, number)))
-        item = {"number": torch.tensor(number), "image": torch.from_numpy(sample.image).permute(2, 0, 1)}
+        item = {
+            "number": torch.tensor(number),
+            "epoch": torch.tensor(epoch),
+            "image": torch.from_numpy(sample.image).permute(2, 0, 1),
+        }
         return item | self.targets(record, sample)
 
     @abstractmethod
@@ -98,21 +102,28 @@ class _Training(Dataset[Batch], ABC):
 
 
 class WeakImages(_Training):
-    """Photos with tags. Items: `image` (3, crop, crop) uint8, `tags` (K,) float32 in {0, 1}, `number` int64."""
+    """Photos with tags.
+
+    Items: `image` (3, crop, crop) uint8; `inside` (crop, crop) bool, False where the crop goes beyond the photo;
+    `tags` (K,) float32 in {0, 1}; `number` and `epoch` int64.
+    """
 
     def __init__(self, photos: Photos, foreground: int, seed: int, settings: AugmentSettings) -> None:
         super().__init__(photos, seed, settings)
         self.foreground = foreground
 
     def sample(self, record: Record) -> Sample:
-        return Sample(self.photos.image(record))
+        image = self.photos.image(record)
+        return Sample(image, label=np.zeros(image.shape[:2], np.uint8))
 
     def targets(self, record: Record, sample: Sample) -> Batch:
-        return {"tags": torch.from_numpy(tag_vector(record, self.foreground))}
+        assert sample.label is not None
+        tags = torch.from_numpy(tag_vector(record, self.foreground))
+        return {"tags": tags, "inside": torch.from_numpy(sample.label != IGNORE)}
 
 
 class PseudoImages(_Training):
-    """Photos with pseudo-labels. Items: `image`, `label` and `confidence` (crop, crop) uint8, `number`."""
+    """Photos with pseudo-labels. Items: `image`, `label` and `confidence` (crop, crop) uint8, `number`, `epoch`."""
 
     def __init__(self, photos: Photos, labels: LabelSource, seed: int, settings: AugmentSettings) -> None:
         super().__init__(photos, seed, settings)

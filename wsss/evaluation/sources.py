@@ -82,20 +82,20 @@ def evaluate(
         if not records:
             continue
         counts = _count(split, records, masks, cams, pseudo, predictions)
-        sweep = ThresholdSweep(len(index.classes))
-        sweep.counts = counts.pop("cam").reshape(sweep.counts.shape)
-        curve = [scores(sweep.at(number)).miou for number in range(BINS)]
-        sweeps[split] = list(zip(sweep.thresholds().tolist(), curve, strict=True))
-        fixed, best = round(settings.cam_threshold * BINS), int(np.argmax(curve))
-        counts = {"cam": sweep.at(fixed), "cam oracle": sweep.at(best), **counts}
-        thresholds = {
-            "cam": f"fixed {fixed / BINS:.2f}",
-            "cam oracle": f"oracle {best / BINS:.2f}",
-            "pseudo-label": "fixed",
-        }
-        for source, matrix in counts.items():
+        matrices: dict[str, np.ndarray] = {}
+        thresholds = {"pseudo-label": "fixed"}
+        fixed = round(settings.cam_threshold * BINS)
+        for name in [name for name in ("raw cam", "cam") if name in counts]:
+            sweep = ThresholdSweep(len(index.classes))
+            sweep.counts = counts.pop(name).reshape(sweep.counts.shape)
+            curve = [scores(sweep.at(number)).miou for number in range(BINS)]
+            sweeps[split] = list(zip(sweep.thresholds().tolist(), curve, strict=True))
+            best = int(np.argmax(curve))
+            matrices |= {name: sweep.at(fixed), f"{name} oracle": sweep.at(best)}
+            thresholds |= {name: f"fixed {fixed / BINS:.2f}", f"{name} oracle": f"oracle {best / BINS:.2f}"}
+        for source, matrix in (matrices | counts).items():
             confusions[source, split] = matrix
-            from_cam = source.startswith(("cam", "pseudo"))
+            from_cam = source.startswith(("cam", "raw", "pseudo"))
             rows.append(
                 Row(
                     source,
@@ -140,18 +140,21 @@ def count_chunk(
     pseudo: PseudoStore,
     predictions: PredictionStore,
 ) -> dict[str, np.ndarray]:
-    """Counts of some photos by source: `cam` (C, C, 100) by score, all others (C, C + 1). All photos need a mask."""
+    """Counts of some photos by source: CAMs (C, C, 100) by score, all others (C, C + 1). All photos need a mask."""
     total: dict[str, np.ndarray] = {}
     for record in records:
         truth = masks.mask(record)
         assert truth is not None
         found = cams.read(record.id)
-        heat = foreground_scores(upsample(found.scores, truth.shape))
-        counts = {"cam": count_scores(truth, heat, found.classes, masks.classes)}
+        maps = {"cam": found.scores} | ({} if found.raw is None else {"raw cam": found.raw})
+        counts = {
+            name: count_scores(truth, foreground_scores(upsample(map_, truth.shape)), found.classes, masks.classes)
+            for name, map_ in maps.items()
+        }
         labels = {"pseudo-label": pseudo.label(record.id)}
         if record.id in predictions:
             labels |= {
-                name: predictions.label(record.id, field) for name, field in student_sources(predictions).items()
+                name: predictions.label(record.id, field) for name, field in predicted_sources(predictions).items()
             }
         counts |= {name: count_pairs(truth, label, masks.classes) for name, label in labels.items()}
         for name, part in counts.items():
@@ -159,10 +162,14 @@ def count_chunk(
     return total
 
 
-def student_sources(predictions: PredictionStore) -> dict[str, str]:
-    """Row names of the student's label maps and the fields that hold them."""
-    sources = {"student": "single", "student ms+flip": "multiscale"}
-    return sources | ({"student ms+flip+crf": "label"} if predictions.attributes["crf"] else {})
+def predicted_sources(predictions: PredictionStore) -> dict[str, str]:
+    """Row names of the networks' label maps and the fields that hold them; the student's come last."""
+    sources: dict[str, str] = {}
+    for network, final, prefix in (("oste", "oste", "oste_"), ("student", "label", "")):
+        sources |= {network: f"{prefix}single", f"{network} ms+flip": f"{prefix}multiscale"}
+        if predictions.attributes["crf"]:
+            sources[f"{network} ms+flip+crf"] = final
+    return sources
 
 
 def sources_csv(rows: Sequence[Row]) -> str:

@@ -13,9 +13,11 @@ from wsss.data.index import Index
 from wsss.evaluation.sources import Evaluation, Row, sources_csv
 
 METRIC_NAMES = {
+    "raw cam": "cam_raw_miou",
     "cam": "cam_miou",
     "cam oracle": "cam_oracle_miou",
     "pseudo-label": "pseudo_miou",
+    "oste": "oste_miou",
     "student": "student_miou",
     "student ms+flip": "student_ms_miou",
     "student ms+flip+crf": "student_ms_crf_miou",
@@ -39,7 +41,7 @@ def write_tables(reports: Path, index: Index, result: Evaluation, split: str) ->
 
 
 def _metrics(rows: list[Row]) -> dict[str, float]:
-    metrics = {METRIC_NAMES[row.source]: round(row.scores.miou, 4) for row in rows}
+    metrics = {METRIC_NAMES[row.source]: round(row.scores.miou, 4) for row in rows if row.source in METRIC_NAMES}
     for row in rows:
         if row.source == "pseudo-label":
             metrics["pseudo_miou_labelled"] = round(row.scores.miou_labelled, 4)

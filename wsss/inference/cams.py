@@ -1,4 +1,4 @@
-"""Dumping CAMs: every photo through the classifier at all scales, present classes only, shard by shard."""
+"""Dumping CAMs: every photo through the network at all scales and tilings, present classes only, shard by shard."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from wsss.core.params import Settings
 from wsss.core.stage import Stage
 from wsss.data.datasets import Photos
 from wsss.data.index import Index, Record
-from wsss.inference.multiscale import over_scales, size_batches, to_batch
-from wsss.models.cam import activate, divide_by_peak, peaks
+from wsss.inference.multiscale import size_batches, to_batch
+from wsss.models.cam import divide_by_peak, peaks
 from wsss.models.checkpoint import load_network
-from wsss.models.classifier import Classifier
+from wsss.models.oste import Oste
 from wsss.stores.cams import FORMAT, Cams, put_cams
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store
 
@@ -39,8 +39,8 @@ class CamsSettings(Settings):
 
 def dump_cams(stage: Stage, index: Index, photos: Photos, network: Path, settings: CamsSettings, out: Path) -> None:
     """Write the CAMs of all `photos` as the store `out`."""
-    stride = load_classifier(network, index, settings).stride
-    meta = StoreMeta(FORMAT, index.classes, stage.fingerprint, {"stride": stride})
+    oste = load_oste(network, index, settings)
+    meta = StoreMeta(FORMAT, index.classes, stage.fingerprint, {"stride": oste.stride, "raw": oste.enhances})
     shards = plan_shards([record.id for record in photos.records], settings.shard_size)
     # Worker processes would each need the GPU's memory for a network of their own, and gain nothing.
     write_store(
@@ -54,11 +54,11 @@ def dump_cams(stage: Stage, index: Index, photos: Photos, network: Path, setting
     )
 
 
-def load_classifier(path: Path, index: Index, settings: CamsSettings) -> Classifier:
-    """The trained classifier at the stride of `settings`, checked against the data set's classes."""
-    classifier, _ = load_network(path, "classifier", index.classes, settings.output_stride)
-    assert isinstance(classifier, Classifier)
-    return classifier
+def load_oste(path: Path, index: Index, settings: CamsSettings) -> Oste:
+    """The trained network at the stride of `settings`, checked against the data set's classes."""
+    oste, _ = load_network(path, "oste", index.classes, settings.output_stride)
+    assert isinstance(oste, Oste)
+    return oste
 
 
 def dump_shard(
@@ -73,34 +73,40 @@ def dump_shard(
     """Compute and write one shard."""
     set_threads(settings.threads)
     where = device()
-    classifier = load_classifier(network, index, settings).to(where)
+    oste = load_oste(network, index, settings).to(where)
     wanted = set(shard.ids)
     records = [record for record in photos.records if record.id in wanted]
     with shard_writer(path, shard, meta) as file:
         for batch in size_batches(records, settings.batch):
             check_stop()
             images = to_batch([photos.image(record) for record in batch], where)
-            maps = multiscale_cams(classifier, images, settings)
-            for record, cams in zip(batch, maps, strict=True):
-                put_cams(file, record.id, present_cams(cams, record))
+            enhanced, raw = compute_cams(oste, images, settings)
+            for record, cams, before in zip(batch, enhanced, raw, strict=True):
+                put_cams(file, record.id, present_cams(cams, before if oste.enhances else None, record))
 
 
 @torch.inference_mode()
-def multiscale_cams(classifier: Classifier, images: torch.Tensor, settings: CamsSettings) -> torch.Tensor:
-    """Eqs (1), (2): (N, 3, H, W) float 0..255 → (N, K, ⌈H/stride⌉, ⌈W/stride⌉) float32 ≥ 0."""
-    height, width = images.shape[-2:]
-    grid = (-(-height // classifier.stride), -(-width // classifier.stride))
+def compute_cams(network: Oste, images: torch.Tensor, settings: CamsSettings) -> tuple[torch.Tensor, torch.Tensor]:
+    """M̂ of Eq (8) and M^MS of Eq (2), averaged over the photo and its mirror image.
 
-    def run(view: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.precision == "bf16-mixed"):
-            maps = classifier.maps(view)
-        return activate(maps.float(), grid)
+    `images`: (N, 3, H, W) float 0..255 → twice (N, K, ⌈H/stride⌉, ⌈W/stride⌉) float32 ≥ 0. Photos and mirror images of
+    one scale are one batch, and so are all tiles of one tiling.
+    """
+    views = torch.cat([images, images.flip(-1)]) if settings.flip else images
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.precision == "bf16-mixed"):
+        found = network.activations(views, network.backbone(views), settings.scales)
+    return _unmirrored(found.enhanced, settings.flip), _unmirrored(found.multiscale, settings.flip)
 
-    return over_scales(images, settings.scales, settings.flip, run)
+
+def _unmirrored(maps: torch.Tensor, flip: bool) -> torch.Tensor:
+    if not flip:
+        return maps
+    straight, mirrored = maps.chunk(2)
+    return (straight + mirrored.flip(-1)) / 2
 
 
-def present_cams(cams: torch.Tensor, record: Record) -> Cams:
-    """Keep the classes that the photo is tagged with, each divided by its maximum. `cams`: (K, h, w) ≥ 0."""
+def present_cams(cams: torch.Tensor, raw: torch.Tensor | None, record: Record) -> Cams:
+    """Keep the classes that the photo is tagged with, each divided by its maximum. `cams`, `raw`: (K, h, w) ≥ 0."""
     classes = np.asarray(record.tags, np.int64)
     present = cams[classes - 1].float()
     return Cams(
@@ -108,4 +114,5 @@ def present_cams(cams: torch.Tensor, record: Record) -> Cams:
         peaks(present).cpu().numpy() if len(classes) else np.zeros(0, np.float32),
         classes,
         (record.height, record.width),
+        None if raw is None else divide_by_peak(raw[classes - 1].float()).cpu().numpy(),
     )

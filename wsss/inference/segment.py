@@ -1,7 +1,8 @@
-"""Predictions of the student: single scale, several scales and mirrored, and refined by a dense CRF."""
+"""Predictions of a segmentation network: single scale, several scales and mirrored, and refined by a dense CRF."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from wsss.data.datasets import Photos
 from wsss.data.index import Index
 from wsss.inference.multiscale import over_scales, size_batches, to_batch
 from wsss.models.checkpoint import load_network
+from wsss.models.oste import Oste
 from wsss.models.student import Student
 from wsss.pseudo.crf import CrfSettings, dense_crf
 from wsss.stores.labels import PREDICTIONS_FORMAT, put_labels
@@ -30,7 +32,7 @@ MIN_PEAK = 0.05
 
 
 class SegmentSettings(Settings):
-    """How the student is run on whole photos."""
+    """How the segmentation networks are run on whole photos."""
 
     scales: tuple[PositiveFloat, ...] = Field(min_length=1)
     flip: bool
@@ -38,6 +40,14 @@ class SegmentSettings(Settings):
     batch: int = Field(ge=1, description="photos of one size that go through the network together")
     threads: int = Field(ge=1, description="CPU threads of each worker")
     shard_size: int = Field(ge=1, description="photos in one HDF5 file: the most that a killed run loses per worker")
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The files of the two networks that segment."""
+
+    student: Path
+    oste: Path
 
 
 @dataclass(frozen=True)
@@ -59,10 +69,10 @@ class Prediction:
 
 
 def predict_photos(
-    stage: Stage, index: Index, photos: Photos, network: Path, settings: SegmentSettings, out: Path
+    stage: Stage, index: Index, photos: Photos, networks: Networks, settings: SegmentSettings, out: Path
 ) -> None:
-    """Write the student's predictions for all `photos` as the store `out`."""
-    load_student(network, index)
+    """Write the predictions of the student, and of OSTE's segmentation branch, for all `photos` as the store `out`."""
+    load_networks(networks, index)
     meta = StoreMeta(PREDICTIONS_FORMAT, index.classes, stage.fingerprint, {"crf": settings.crf.enabled})
     shards = plan_shards([record.id for record in photos.records], settings.shard_size)
     write_store(
@@ -71,16 +81,18 @@ def predict_photos(
         meta,
         shards,
         predict_shard,
-        (index, photos, network, settings),
+        (index, photos, networks, settings),
         in_process=device().type == "cuda",
     )
 
 
-def load_student(path: Path, index: Index) -> Student:
-    """The trained student, checked against the data set's classes."""
-    student, _ = load_network(path, "student", index.classes)
+def load_networks(paths: Networks, index: Index) -> tuple[Student, Oste]:
+    """Both trained networks, checked against the data set's classes."""
+    student, _ = load_network(paths.student, "student", index.classes)
+    oste, _ = load_network(paths.oste, "oste", index.classes)
     assert isinstance(student, Student)
-    return student
+    assert isinstance(oste, Oste)
+    return student, oste
 
 
 def predict_shard(
@@ -89,20 +101,24 @@ def predict_shard(
     meta: StoreMeta,
     index: Index,
     photos: Photos,
-    network: Path,
+    networks: Networks,
     settings: SegmentSettings,
 ) -> None:
     """Predict and write one shard."""
     set_threads(settings.threads)
     where = device()
-    student = load_student(network, index).to(where)
+    student, oste = load_networks(networks, index)
+    student.to(where)
+    oste.to(where)
     wanted = set(shard.ids)
     records = [record for record in photos.records if record.id in wanted]
     with shard_writer(path, shard, meta) as file:
         for batch in size_batches(records, settings.batch):
             check_stop()
             images = [photos.image(record) for record in batch]
-            for record, made in zip(batch, predict(student, images, settings, where), strict=True):
+            final = predict(student, "student", images, settings, where)
+            branch = predict(oste.segment, "oste", images, settings, where)
+            for record, made, before in zip(batch, final, branch, strict=True):
                 put_labels(
                     file,
                     record.id,
@@ -110,27 +126,35 @@ def predict_shard(
                     made.confidence,
                     single=made.single,
                     multiscale=made.multiscale,
+                    oste=before.final,
+                    oste_single=before.single,
+                    oste_multiscale=before.multiscale,
                 )
 
 
 @torch.inference_mode()
 def predict(
-    student: Student, images: list[np.ndarray], settings: SegmentSettings, where: torch.device
+    network: Callable[[torch.Tensor], torch.Tensor],
+    name: str,
+    images: list[np.ndarray],
+    settings: SegmentSettings,
+    where: torch.device,
 ) -> list[Prediction]:
-    """Predictions for photos (H, W, 3) uint8 of one size."""
+    """Predictions for photos (H, W, 3) uint8 of one size by `network`: (N, 3, H, W) 0..255 → logits; `name` for errors."""
     views = to_batch(images, where)
     height, width = (int(side) for side in views.shape[-2:])
     # Views are averaged on a quarter of the sides: full size would only repeat interpolated values, 16 times as many.
     grid = (-(-height // AVERAGING_STRIDE), -(-width // AVERAGING_STRIDE))
 
     def scores(view: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-        return F.interpolate(student(view).float(), size, mode="bilinear", align_corners=False)
+        return F.interpolate(network(view).float(), size, mode="bilinear", align_corners=False)
 
     single = scores(views, (height, width)).argmax(1).byte().cpu().numpy()
     coarse = over_scales(views, settings.scales, settings.flip, lambda view: scores(view, grid).softmax(1))
     if not torch.isfinite(coarse).all():
         # The arg-max of NaN is a class like any other.
-        raise IntegrityError("student", "gave NaN or Inf as probabilities", "train it again: dvc repro -f -s distill")
+        stage = "distill" if name == "student" else "train"
+        raise IntegrityError(name, "gave NaN or Inf as probabilities", f"train it again: dvc repro -f -s {stage}")
     averaged = F.interpolate(coarse, (height, width), mode="bilinear", align_corners=False).cpu().numpy()
     return [_finish(*each, settings.crf) for each in zip(images, single, averaged, strict=True)]
 

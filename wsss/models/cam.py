@@ -9,8 +9,9 @@ EPS = 1e-5
 
 
 def activate(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Eq (1): ``Up(ReLU(maps))``, bilinear, to `size` = (h, w). `maps`: (N, K, h', w') → (N, K, h, w) ≥ 0."""
-    return F.interpolate(maps.relu(), size, mode="bilinear", align_corners=False)
+    """Eq (1): ``Up(ReLU(maps))``, bilinear, to `size` = (h, w). `maps`: (N, K, h', w') → (N, K, h, w) float32 ≥ 0."""
+    positive = maps.relu().to(torch.promote_types(maps.dtype, torch.float32))
+    return F.interpolate(positive, size, mode="bilinear", align_corners=False)
 
 
 def peaks(cams: torch.Tensor) -> torch.Tensor:

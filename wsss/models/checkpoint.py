@@ -17,6 +17,9 @@ from wsss.core.atomic import write_bytes
 from wsss.core.errors import IntegrityError, UserError
 from wsss.models.backbones.registry import BackboneSettings, build_backbone
 from wsss.models.classifier import Classifier
+from wsss.models.expansion import ExpansionSettings
+from wsss.models.fusion import FusionSettings
+from wsss.models.oste import Oste
 from wsss.models.student import Student
 
 FORMAT = "wsss.network"
@@ -25,21 +28,27 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class NetworkCard:
-    """What a network file says of itself. `kind`: classifier or student; `settings`: what `build_network` needs."""
+    """What a network file says of itself: its `kind` (classifier, oste or student), and what `build_network` needs."""
 
     kind: str
     backbone: BackboneSettings
-    settings: Mapping[str, float | int]
+    settings: Mapping[str, Any]
     classes: tuple[str, ...]
     weights: str
 
 
-def build_network(card: NetworkCard, load_weights: bool) -> Classifier | Student:
+def build_network(card: NetworkCard, load_weights: bool) -> Classifier | Oste | Student:
     """The network of `card`; `load_weights` puts the backbone's pretrained weights in, as for a new training."""
     backbone = build_backbone(card.backbone, load=load_weights)
     if card.kind == "classifier":
         return Classifier(backbone, len(card.classes) - 1, **card.settings)
-    return Student(backbone, len(card.classes), **card.settings)  # type: ignore[arg-type]
+    if card.kind == "oste":
+        modules = {
+            "expansion": ExpansionSettings.model_validate(card.settings["expansion"], strict=False),
+            "fusion": FusionSettings.model_validate(card.settings["fusion"], strict=False),
+        }
+        return Oste(backbone, len(card.classes) - 1, **{**card.settings, **modules})
+    return Student(backbone, len(card.classes), **card.settings)
 
 
 def save_network(path: Path, network: nn.Module, card: NetworkCard) -> None:
@@ -59,7 +68,7 @@ def save_network(path: Path, network: nn.Module, card: NetworkCard) -> None:
 
 def load_network(
     path: Path, kind: str, classes: Sequence[str], output_stride: Literal[8, 16, 32] | None = None
-) -> tuple[Classifier | Student, NetworkCard]:
+) -> tuple[Classifier | Oste | Student, NetworkCard]:
     """Read a network in evaluation mode on the CPU.
 
     `output_stride` runs it on a finer or coarser grid than it was trained on: strides become dilation, so that the

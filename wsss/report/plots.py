@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 
 from wsss.core.errors import IntegrityError, UserError
 
-TABLES = ("pretrain.csv", "distill.csv", "per_class.csv", "thresholds.csv", "confusion.csv")
+TABLES = ("pretrain.csv", "train.csv", "distill.csv", "per_class.csv", "thresholds.csv", "confusion.csv")
 """What is drawn, from the folder of reports."""
 DPI = 110
 STYLE: dict[Any, Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10}
-NOT_CURVES = ("epoch", "lr", "grad_norm", "loss")
+NOT_CURVES = ("epoch", "lr", "grad_norm", "loss", "labelled", "unlabelled_crops")
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ def draw_plots(reports: Path, out: Path) -> tuple[Plot, ...]:
     tables = {name: read_table(reports / name) for name in TABLES}
     drawings: list[tuple[str, str, tuple[float, float], Callable[[Axes, Table], None]]] = [
         ("Classifier: loss", "pretrain.csv", (4.2, 3.0), _curves),
+        ("OSTE: weighted losses", "train.csv", (4.2, 3.0), _curves),
         ("Student: losses", "distill.csv", (4.2, 3.0), _curves),
         ("CAM mIoU by threshold (oracle: reads masks)", "thresholds.csv", (4.2, 3.0), _sweep),
         ("IoU per class", "per_class.csv", (4.2, 1.2 + 0.32 * len(tables["per_class.csv"].rows)), _bars),

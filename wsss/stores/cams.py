@@ -20,17 +20,20 @@ class Cams:
 
     `scores`: (P, h, w) float32 in [0, 1], each map divided by its maximum; `peaks`: (P,) float32, those maxima (the
     scale the network gave); `classes`: (P,) int64 class ids 1..K, ascending; `size`: (H, W) of the photo. P may be 0.
+    `raw`: like `scores`, the multi-scale CAM before expansion and fusion; None where it is the same.
     """
 
     scores: np.ndarray
     peaks: np.ndarray
     classes: np.ndarray
     size: tuple[int, int]
+    raw: np.ndarray | None = None
 
 
 def put_cams(file: h5py.File, name: str, cams: Cams) -> None:
-    """Write one photo as ``/<id>/{scores,peaks,classes}`` and its attribute `size`; scores are kept as float16."""
-    if not (np.isfinite(cams.scores).all() and np.isfinite(cams.peaks).all()):
+    """Write one photo as ``/<id>/{scores,raw,peaks,classes}`` and its attribute `size`; maps are kept as float16."""
+    maps = {"scores": cams.scores} | ({} if cams.raw is None else {"raw": cams.raw})
+    if not all(np.isfinite(values).all() for values in (*maps.values(), cams.peaks)):
         raise IntegrityError(
             f"CAM of {name!r}",
             "not finite (NaN or Inf)",
@@ -38,7 +41,8 @@ def put_cams(file: h5py.File, name: str, cams: Cams) -> None:
         )
     group = file.create_group(encode_id(name))
     group.attrs.update({"NX_class": "NXdata", "signal": "scores", "size": np.asarray(cams.size, np.int32)})
-    group.create_dataset("scores", data=cams.scores.astype(np.float16), **_compression(cams.scores))
+    for field, values in maps.items():
+        group.create_dataset(field, data=values.astype(np.float16), **_compression(values))
     group.create_dataset("peaks", data=cams.peaks.astype(np.float32))
     group.create_dataset("classes", data=cams.classes.astype(np.uint8))
 
@@ -61,15 +65,19 @@ class CamStore(Store):
 
     def read(self, name: str) -> Cams:
         """CAMs of photo `name`. Raises `IntegrityError` if they hold NaN."""
-        scores = self.array(name, "scores").astype(np.float32)
-        if not np.isfinite(scores).all():
+        classes = self.array(name, "classes").astype(np.int64)
+        raw = self._maps(name, "raw") if self.attributes.get("raw") else None
+        return Cams(self._maps(name, "scores"), self.array(name, "peaks"), classes, self.size(name), raw)
+
+    def _maps(self, name: str, field: str) -> np.ndarray:
+        maps = self.array(name, field).astype(np.float32)
+        if not np.isfinite(maps).all():
             raise IntegrityError(
                 self.path / self.shard_name(name),
                 f"CAM of {name!r} is not finite",
                 "run the cams stage again",
             )
-        height, width = self.size(name)
-        return Cams(scores, self.array(name, "peaks"), self.array(name, "classes").astype(np.int64), (height, width))
+        return maps
 
 
 def _compression(array: np.ndarray) -> dict[str, object]:

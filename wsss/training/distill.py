@@ -20,7 +20,6 @@ from wsss.losses.term import Term
 from wsss.models.backbones.base import freeze_batch_norm, freeze_levels
 from wsss.models.backbones.registry import BackboneSettings, weights_source
 from wsss.models.checkpoint import NetworkCard, build_network, load_network, save_network
-from wsss.models.classifier import Classifier
 from wsss.models.student import Student
 from wsss.training.loop import History, fit
 from wsss.training.schedule import OptimSettings
@@ -29,8 +28,8 @@ from wsss.training.schedule import OptimSettings
 class DistillSettings(Settings):
     """Section `distill` of params.yaml."""
 
-    init: Literal["classifier", "pretrained"] = Field(
-        description="start the backbone from the trained classifier (the same architecture) or from backbone.weights"
+    init: Literal["oste", "pretrained"] = Field(
+        description="start the backbone from the trained OSTE (the same architecture) or from backbone.weights"
     )
     backbone: BackboneSettings
     # With 16, a group of GroupNorm would be the one channel of a pooled map: always 0, and an error for one photo.
@@ -45,6 +44,8 @@ class DistillSettings(Settings):
 
 class FollowLabels:
     """One step: cross-entropy against pseudo-labels, background and foreground balanced."""
+
+    monitors: tuple[str, ...] = ()
 
     def __init__(self, network: nn.Module, confidence_weights: bool) -> None:
         self.network, self.confidence_weights = network, confidence_weights
@@ -63,14 +64,14 @@ def distill(
     index: Index,
     photos: Photos,
     labels: LabelSource,
-    classifier: Path,
+    oste: Path,
     seed: int,
     settings: DistillSettings,
     out: Path,
 ) -> History:
     """Train the student on the pseudo-labels of `photos` and write it to `out`. Returns the history.
 
-    `classifier` is the network file that the student may start from.
+    `oste` is the network file that the student may start from.
     """
     ids = [record.id for record in photos.records]
     if all(bool((labels.label(name) == IGNORE).all()) for name in ids):
@@ -83,8 +84,9 @@ def distill(
     shape = {"channels": settings.channels, "dropout": settings.dropout}
     card = NetworkCard("student", settings.backbone, shape, index.classes, weights_source(settings.backbone))
     network = build_network(card, load_weights=settings.init == "pretrained")
-    if settings.init == "classifier":
-        start_from(network, classifier, index, settings.backbone)
+    assert isinstance(network, Student)
+    if settings.init == "oste":
+        start_from(network, oste, index, settings.backbone)
     if settings.freeze_bn:
         freeze_batch_norm(network.backbone)
     freeze_levels(network.backbone, settings.frozen_levels)
@@ -95,13 +97,13 @@ def distill(
     return history
 
 
-def start_from(network: Classifier | Student, classifier: Path, index: Index, backbone: BackboneSettings) -> None:
-    """Copy the trained classifier's backbone into `network`; its strides may differ, its architecture may not."""
-    trained, card = load_network(classifier, "classifier", index.classes)
+def start_from(network: Student, oste: Path, index: Index, backbone: BackboneSettings) -> None:
+    """Copy OSTE's trained backbone into `network`; its strides may differ, its architecture may not."""
+    trained, card = load_network(oste, "oste", index.classes)
     if card.backbone.name != backbone.name:
         raise UserError(
             "distill.init",
-            f"the classifier is a {card.backbone.name} and the student a {backbone.name}",
+            f"OSTE is a {card.backbone.name} and the student a {backbone.name}",
             "set distill.init: pretrained, or give both the same backbone",
         )
     network.backbone.load_state_dict(trained.backbone.state_dict())

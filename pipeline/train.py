@@ -1,0 +1,49 @@
+"""Stage `train`: tags → OSTE."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from wsss.core.atomic import write_text
+from wsss.core.device import set_threads
+from wsss.core.params import Settings, load
+from wsss.core.stage import open_stage, stage_command
+from wsss.core.tables import history_csv
+from wsss.data.datasets import Location
+from wsss.data.index import read_index
+from wsss.training.oste import TrainSettings, train
+from wsss.training.schedule import ComputeSettings
+
+
+class Params(Settings):
+    """What this stage reads of params.yaml."""
+
+    seed: int
+    compute: ComputeSettings
+    dataset: Location
+    train: TrainSettings
+
+
+@stage_command
+@click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
+@click.option("--classifier", type=click.Path(path_type=Path), default="artifacts/backbone.pt")
+@click.option("--out", type=click.Path(path_type=Path), default="artifacts/oste.pt")
+@click.option("--history", type=click.Path(path_type=Path), default="reports/train.csv")
+def main(params: Path, dataset: Path, classifier: Path, out: Path, history: Path) -> str:
+    """Train OSTE on the tags of the train split, from the pretrained classifier."""
+    settings = load(params, Params)
+    with open_stage("train", settings.model_dump(exclude={"dataset"}), [dataset, classifier]) as stage:
+        set_threads(settings.compute.threads)
+        index = read_index(dataset)
+        photos = settings.dataset.photos(index.split("train"))
+        rows = train(stage, index, photos, classifier, settings.seed, settings.train, out)
+        write_text(history, history_csv(rows))
+    losses = f"loss {rows[0]['loss']:.3f} → {rows[-1]['loss']:.3f}"
+    labelled = f"{100 * rows[-1]['labelled']:.0f} % of pixels labelled"
+    return f"train: {len(photos.records)} photos, {len(rows)} epochs, {losses}, {labelled} → {out}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""Training of OSTE: Eqs (14)–(22), classification alone first, then everything together."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+from torch import nn
+
+from wsss.core.device import workers
+from wsss.core.errors import UserError
+from wsss.core.params import Settings
+from wsss.core.stage import Stage
+from wsss.data.datasets import Batch, Photos, WeakImages
+from wsss.data.index import IGNORE, Index
+from wsss.data.transforms import AugmentSettings
+from wsss.losses.cams import ecr_loss, merge_consistency
+from wsss.losses.classification import multilabel_soft_margin
+from wsss.losses.energy import EnergySettings, dense_energy
+from wsss.losses.segmentation import balanced_cross_entropy
+from wsss.losses.term import Term
+from wsss.models.backbones.base import freeze_batch_norm, freeze_levels
+from wsss.models.checkpoint import NetworkCard, build_network, load_network, save_network
+from wsss.models.expansion import ExpansionSettings, tile_classification
+from wsss.models.fusion import FusionSettings
+from wsss.models.oste import OsteOutput
+from wsss.pseudo.enhance import Enhancer
+from wsss.pseudo.fixed import FixedSettings
+from wsss.training.loop import History, fit
+from wsss.training.schedule import OptimSettings
+
+
+class LossWeights(Settings):
+    """Weights of the terms of Eq (22)."""
+
+    cls: NonNegativeFloat = Field(description="classification, Eq (14)")
+    tiles: NonNegativeFloat = Field(description="classification of each tiling, Eq (15)")
+    mae: NonNegativeFloat = Field(description="merged against multi-scale CAM, Eq (16)")
+    seg: NonNegativeFloat = Field(description="segmentation, Eq (17)")
+    energy: NonNegativeFloat = Field(description="dense energy, Eqs (18)–(21)")
+    ecr: NonNegativeFloat = Field(description="consistency of the fused CAM")
+
+
+class TrainSettings(Settings):
+    """Section `train` of params.yaml."""
+
+    output_stride: Literal[8, 16, 32] = Field(description="stride of the classifier that training goes on with")
+    dropout: float = Field(ge=0, lt=1, description="share of feature channels dropped before the classifier")
+    channels: int = Field(ge=16, multiple_of=16, description="width of the segmentation branch")
+    norm: Literal["group", "none"] = Field(description="normalisation in the segmentation branch; the paper has none")
+    freeze_bn: bool = Field(description="keep BatchNorm statistics and affine of the pretrained backbone as they are")
+    frozen_levels: int = Field(ge=0, le=3, description="the backbone's first levels that keep their pretrained weights")
+    scales: tuple[PositiveFloat, ...] = Field(min_length=1, description="S of Eq (2) in training")
+    expansion: ExpansionSettings
+    fusion: FusionSettings
+    enhance: FixedSettings
+    energy: EnergySettings
+    weights: LossWeights
+    warmup_epochs: int = Field(ge=0, description="first epochs, which train the classification terms alone")
+    augment: AugmentSettings
+    optim: OptimSettings
+
+
+class LearnEverything:
+    """One step of OSTE."""
+
+    monitors: tuple[str, ...] = ("labelled", "unlabelled_crops")
+
+    def __init__(self, network: nn.Module, settings: TrainSettings) -> None:
+        self.network, self.settings = network, settings
+        self.enhancer = Enhancer(settings.enhance, workers())
+        weigh, expansion = settings.weights, settings.expansion
+        self.weights = {"cls": weigh.cls}
+        if expansion.enabled:
+            self.weights |= {f"cls_{n}": weigh.tiles for n in expansion.tilings} | {"mae": weigh.mae}
+        if settings.fusion.enabled and settings.fusion.loss == "ecr":
+            self.weights["ecr"] = weigh.ecr
+        self.weights |= {"seg_background": weigh.seg, "seg_foreground": weigh.seg}
+        if settings.energy.enabled:
+            self.weights["energy"] = weigh.energy
+
+    def terms(self, network: nn.Module, batch: Batch) -> dict[str, Term]:
+        settings, images, tags = self.settings, batch["image"], batch["tags"]
+        warm_up = int(batch["epoch"][0]) < settings.warmup_epochs
+        output: OsteOutput = network(images, settings.scales, warm_up)
+        terms = {"cls": multilabel_soft_margin(output.logits, tags)}
+        for n, maps in output.tiles.items():
+            terms[f"cls_{n}"] = tile_classification(maps, tags, n, settings.expansion.cls)
+        cams, segmentation = output.cams, output.segmentation
+        if cams is None or segmentation is None:
+            nothing = Term(images.new_zeros(()), images.new_zeros(()))
+            return dict.fromkeys((*self.weights, *self.monitors), nothing) | terms
+        started = self.enhancer.start(images, cams.enhanced, tags)
+        if cams.merged is not None:
+            terms["mae"] = merge_consistency(cams.merged, cams.multiscale, tags)
+        if "ecr" in self.weights:
+            terms["ecr"] = ecr_loss(cams.enhanced, cams.multiscale, tags, settings.fusion.hardest)
+        labels = self.enhancer.labels(started, batch["inside"])
+        known = labels != IGNORE
+        terms["seg_background"], terms["seg_foreground"] = balanced_cross_entropy(segmentation, labels, known.float())
+        if "energy" in self.weights:
+            terms["energy"] = dense_energy(segmentation, images, labels, settings.energy)
+        count = known.sum((1, 2)).float()
+        pixels, crops = (torch.tensor(float(number), device=images.device) for number in (known.numel(), len(known)))
+        return terms | {"labelled": Term(count.sum(), pixels), "unlabelled_crops": Term((count == 0).sum(), crops)}
+
+
+def train(
+    stage: Stage, index: Index, photos: Photos, classifier: Path, seed: int, settings: TrainSettings, out: Path
+) -> History:
+    """Train OSTE on the tags of `photos`, starting from the network file `classifier`, and write it to `out`.
+
+    Returns the history: each term by epoch, the share of labelled pixels, the share of crops without any.
+    """
+    _check_crop(settings)
+    torch.manual_seed(seed)
+    trained, before = load_network(classifier, "classifier", index.classes, settings.output_stride)
+    shape = {
+        "dropout": settings.dropout,
+        "channels": settings.channels,
+        "norm": settings.norm,
+        "expansion": json.loads(settings.expansion.model_dump_json()),
+        "fusion": json.loads(settings.fusion.model_dump_json()),
+    }
+    card = NetworkCard("oste", before.backbone, shape, index.classes, before.weights)
+    network = build_network(card, load_weights=False)
+    network.load_state_dict(trained.state_dict(), strict=False)
+    network.train()
+    if settings.freeze_bn:
+        freeze_batch_norm(network.backbone)
+    freeze_levels(network.backbone, settings.frozen_levels)
+    dataset = WeakImages(photos, index.foreground, seed, settings.augment)
+    ids = [record.id for record in photos.records]
+    task = LearnEverything(network, settings)
+    history = fit(task, dataset, ids, seed, settings.optim, stage.scratch, stage.name)
+    save_network(out, network, card)
+    return history
+
+
+def _check_crop(settings: TrainSettings) -> None:
+    """Tiles that are classified one by one have to lie on the grid of the maps."""
+    if settings.expansion.enabled and settings.expansion.cls != "merged":
+        step = math.lcm(*settings.expansion.tilings) * settings.output_stride
+        if settings.augment.crop % step:
+            raise UserError(
+                "train.augment.crop",
+                f"found {settings.augment.crop}, expected a multiple of {step} "
+                f"(tilings {list(settings.expansion.tilings)} at stride {settings.output_stride})",
+                "choose such a crop, or set train.expansion.cls: merged",
+            )
