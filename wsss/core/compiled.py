@@ -13,9 +13,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 def compiled(function: F) -> F:
     """Machine code of `function`, made at its first call and kept on disk; it runs without the GIL.
 
-    Where neither the package's folder nor the user's cache can be written, each process compiles for itself.
+    The order of sums is that of the code: no `parallel`, and `fastmath` may only fuse a product with a sum. Where
+    neither the package's folder nor the user's cache can be written, each process compiles for itself.
     """
+    njit: Any = numba.njit
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
     try:
-        return numba.njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
+        machine_code: F = njit(cache=True, **options)(function)
     except RuntimeError:  # "cannot cache function: no locator available"
-        return numba.njit(nogil=True)(function)  # type: ignore[no-any-return]
+        machine_code = njit(**options)(function)
+    return machine_code

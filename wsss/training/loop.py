@@ -84,7 +84,7 @@ def fit(
             "raise it, or start fewer processes",
         )
     network = task.network
-    wrapped, optimizer = fabric.setup(network, _optimizer(network, settings))
+    wrapped, optimizer = fabric.setup(network, make_optimizer(network, settings))
     at = load_training(scratch, network, optimizer)
     sampler = BatchSampler(plan, at.step, fabric.global_rank, fabric.world_size)
     loader = DataLoader(
@@ -116,7 +116,7 @@ def fit(
                 group["lr"] = group["base_lr"] * rate
             # Dropout's numbers are keyed by the step: a resumed run draws what an undisturbed one would have drawn.
             torch.manual_seed(hash((seed, at.step, fabric.global_rank)) % 2**63)
-            values = _step(fabric, task, wrapped, optimizer, batch)
+            values = update(fabric, task, wrapped, optimizer, batch)
             if not all(math.isfinite(value) for name, value in values.items() if name in checked):
                 raise _not_finite(label, plan, at.step, settings.lr * rate, values, ids)
             at.step += 1
@@ -172,7 +172,7 @@ def _arriving(batches: Iterator[Any]) -> Iterator[Batch]:
         yield batch
 
 
-def _step(fabric: Fabric, task: Task, network: Any, optimizer: Any, batch: Batch) -> dict[str, float]:
+def update(fabric: Fabric, task: Task, network: Any, optimizer: Any, batch: Batch) -> dict[str, float]:
     """One update; returns the values of the loss, its terms, and the norm of the gradient."""
     batch = {name: tensor.to(fabric.device, non_blocking=True) for name, tensor in batch.items()}
     batch["image"] = batch["image"].float()
@@ -201,7 +201,7 @@ def _step(fabric: Fabric, task: Task, network: Any, optimizer: Any, batch: Batch
     return row | {"grad_norm": float(norm)}
 
 
-def _optimizer(network: nn.Module, settings: OptimSettings) -> torch.optim.SGD:
+def make_optimizer(network: nn.Module, settings: OptimSettings) -> torch.optim.SGD:
     """Backbone at the base rate, new layers faster; no weight decay on biases and normalisation."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():

@@ -16,7 +16,7 @@ from wsss.core.errors import EnvError, InterruptedStage, UserError
 from wsss.core.tables import history_csv
 from wsss.data.sampling import Plan
 from wsss.models.checkpoint import save_network
-from wsss.training.loop import _optimizer
+from wsss.training.loop import make_optimizer
 from wsss.training.resume import FILE
 
 
@@ -123,7 +123,7 @@ def test_biases_and_norms_do_not_decay_and_the_head_learns_faster() -> None:
     network = ToyTask().network
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     rates = {}
-    for group in _optimizer(network, OPTIM).param_groups:
+    for group in make_optimizer(network, OPTIM).param_groups:
         for parameter in group["params"]:
             rates[names[id(parameter)]] = (group["lr"], group["weight_decay"])
     assert rates.keys() == {name for name, p in network.named_parameters() if p.requires_grad}

@@ -1,0 +1,1 @@
+"""Tables of docs/experiments.md: each is a list of variations that `dvc exp run` computes."""
