@@ -58,7 +58,7 @@ def run(table: Table, seeds: Sequence[int], common: Sequence[str]) -> None:
                 say(f"{target}: there already")
                 continue
             settings = [f"seed={seed}", *common, *row.overrides]
-            command = ["dvc", "exp", "run", *(part for setting in settings for part in ("-S", setting))]
+            command = ["dvc", "exp", "run", "evaluate", *(part for setting in settings for part in ("-S", setting))]
             say(" ".join(command))
             subprocess.run(command, check=True)
             target.parent.mkdir(parents=True, exist_ok=True)
