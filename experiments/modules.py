@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from experiments.table import Column, Row, Table
 
-LEM, MAF, FBE = "train.expansion.enabled", "train.fusion.enabled", "train.enhance.crf.enabled"
+SWITCHES = {"LEM": "train.expansion.enabled", "MAF": "train.fusion.enabled", "FBE": "train.enhance.crf.enabled"}
 
 
-def _without(*switches: str) -> tuple[str, ...]:
-    return tuple(f"{switch}=false" for switch in switches)
+def _with(*modules: str) -> tuple[str, ...]:
+    return tuple(f"{switch}={str(name in modules).lower()}" for name, switch in SWITCHES.items())
 
 
 TABLE = Table(
     "modules",
     rows=(
-        Row("baseline", _without(LEM, MAF, FBE), paper=50.85),
-        Row("+ LEM", _without(MAF, FBE), paper=53.82),
-        Row("+ MAF", _without(LEM, FBE), paper=55.79),
-        Row("+ FBE", _without(LEM, MAF), paper=54.23),
-        Row("all", (), paper=58.47),
+        Row("baseline", _with(), paper=50.85),
+        Row("+ LEM", _with("LEM"), paper=53.82),
+        Row("+ MAF", _with("MAF"), paper=55.79),
+        Row("+ FBE", _with("FBE"), paper=54.23),
+        Row("all", _with("LEM", "MAF", "FBE"), paper=58.47),
     ),
     columns=(
         Column("CAM, fixed threshold, train", "cam", "train"),

@@ -38,12 +38,20 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows times columns. `paper`: what the paper's scores are of."""
+    """Rows times columns. `paper`: what the paper's scores are of.
+
+    Every row sets the same keys: `dvc exp run` starts from the workspace, where the row before has left its own.
+    """
 
     name: str
     rows: tuple[Row, ...]
     columns: tuple[Column, ...]
     paper: str = ""
+
+    def __post_init__(self) -> None:
+        keys = [{override.split("=")[0] for override in row.overrides} for row in self.rows]
+        if any(each != keys[0] for each in keys):
+            raise ValueError(f"table {self.name}: rows set different keys")
 
 
 def run(table: Table, seeds: Sequence[int], common: Sequence[str]) -> None:

@@ -101,7 +101,7 @@ class Painter:
                 number,
                 "Prediction",
                 photo,
-                self._overlay("Prediction", photo, prediction),
+                self._predictions(photo, record, prediction),
                 *self._iou(prediction, mask),
             ),
             self._panel(number, "Ground truth", photo, self._overlay("Ground truth", photo, mask)),
@@ -126,13 +126,25 @@ class Painter:
         return Swatch(number, self.results.index.classes[number], css_colour(self.palette[number]), known)
 
     def _heat(self, photo: np.ndarray, record: Record) -> list[tuple[str, np.ndarray]]:
-        """The strongest class at each place and, where there are several, each class alone."""
+        """The strongest class at each place, each class alone where there are several, and the raw CAM."""
         if record.id not in self.results.cams:
             return []
         cams = self.results.cams.read(record.id)
         names = [self.results.index.classes[number] for number in cams.classes]
         alone = [(name, heat_overlay(photo, scores)) for name, scores in zip(names, cams.scores, strict=True)]
-        return alone if len(alone) < 2 else [("all", heat_overlay(photo, cams.scores.max(axis=0))), *alone]
+        views = alone if len(alone) < 2 else [("all", heat_overlay(photo, cams.scores.max(axis=0))), *alone]
+        before = [] if cams.raw is None or not len(cams.raw) else [("raw", heat_overlay(photo, cams.raw.max(axis=0)))]
+        return views + before
+
+    def _predictions(
+        self, photo: np.ndarray, record: Record, student: np.ndarray | None
+    ) -> list[tuple[str, np.ndarray]]:
+        """The student's final label and, where it was kept, that of OSTE's segmentation branch."""
+        store = self.results.predictions
+        if student is None or "oste" not in store.versions(record.id):
+            return self._overlay("Prediction", photo, student)
+        teacher = store.label(record.id, "oste")
+        return self._overlay("student", photo, student) + self._overlay("OSTE", photo, teacher)
 
     def _overlay(self, name: str, photo: np.ndarray, label: np.ndarray | None) -> list[tuple[str, np.ndarray]]:
         return [] if label is None else [(name, label_overlay(photo, fit_label(label, photo.shape), self.palette))]

@@ -38,6 +38,10 @@ class LabelStore(Store):
         """(H, W) uint8: 0 background, 1..K classes, 255 ignore. `version` names an earlier one, as it was written."""
         return np.asarray(self.array(name, version))
 
+    def versions(self, name: str) -> tuple[str, ...]:
+        """Names of the earlier versions that photo `name` has beside its label."""
+        return tuple(field for field in self.group(name) if field not in ("label", "confidence"))
+
     def confidence(self, name: str) -> np.ndarray:
         """(H, W) float32 in [0, 1]: how sure the label is."""
         return np.asarray(self.array(name, "confidence"), np.float32) / 255.0

@@ -71,9 +71,9 @@ def half(left: int, right: int, columns: int = 16) -> np.ndarray:
     return label
 
 
-def write_store(folder: Path, kind: str, put: dict[str, Callable[[h5py.File], None]]) -> None:
+def write_store(folder: Path, kind: str, put: dict[str, Callable[[h5py.File], None]], **attributes: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    meta = StoreMeta(kind, CLASSES, "0" * 16, {})
+    meta = StoreMeta(kind, CLASSES, "0" * 16, attributes)
     shards = [Shard("00000.h5", tuple(sorted(put)))] if put else []
     for shard in shards:
         with shard_writer(folder / shard.name, shard, meta) as file:
@@ -88,6 +88,7 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.records: list[Record] = []
+        self.raw = False
         self.cams: dict[str, Callable[[h5py.File], None]] = {}
         self.pseudo: dict[str, Callable[[h5py.File], None]] = {}
         self.predictions: dict[str, Callable[[h5py.File], None]] = {}
@@ -102,6 +103,8 @@ class Run:
         prediction: np.ndarray | None = None,
         pseudo: np.ndarray | None = None,
         cam: bool = True,
+        raw: bool = False,
+        oste: np.ndarray | None = None,
     ) -> None:
         number = len(self.records)
         root = self.folder / "data"
@@ -115,11 +118,13 @@ class Run:
         self.records.append(Record(name, split, f"{number}.png", mask_file, tags, *SHAPE, digest))
         if cam:
             scores = np.random.default_rng(number).random((len(tags), 3, 4), np.float32)
-            cams = Cams(scores, np.ones(len(tags), np.float32), np.asarray(tags, np.int64), SHAPE)
+            before = scores[..., ::-1] if raw else None
+            cams = Cams(scores, np.ones(len(tags), np.float32), np.asarray(tags, np.int64), SHAPE, before)
             self.cams[name] = lambda file: put_cams(file, name, cams)
         sure = np.ones(SHAPE, np.float32)
         if prediction is not None:
-            self.predictions[name] = lambda file: put_labels(file, name, prediction, sure)
+            others = {} if oste is None else {"oste": oste}
+            self.predictions[name] = lambda file: put_labels(file, name, prediction, sure, **others)
         if pseudo is not None:
             self.pseudo[name] = lambda file: put_labels(file, name, pseudo, sure)
 
@@ -129,7 +134,7 @@ class Run:
 
     def write(self) -> Results:
         write_index(self.folder / "dataset", self.index)
-        write_store(self.folder / "cams", FORMAT, self.cams)
+        write_store(self.folder / "cams", FORMAT, self.cams, raw=self.raw)
         write_store(self.folder / "pseudo", PSEUDO_FORMAT, self.pseudo)
         write_store(self.folder / "predictions", PREDICTIONS_FORMAT, self.predictions)
         photos = Photos(self.folder / "data", 1.0, self.index.records)
@@ -200,6 +205,19 @@ def test_several_tags_give_a_cam_each(run: Run, tmp_path: Path) -> None:
     assert cams["a-middle"] == ["all", *CLASSES[1:]]
     assert cams["c-good"] == [CLASSES[1]]
     assert cams["y-unknown"] == []
+
+
+def test_what_was_there_before_enhancement_and_distillation_is_a_view_of_its_own(tmp_path: Path) -> None:
+    made = Run(tmp_path)
+    made.raw = True
+    made.add("a", mask=half(1, 0), prediction=half(1, 0), oste=half(2, 0), raw=True)
+    val, *_ = build_gallery(made.write(), SOURCES, SETTINGS, tmp_path / "out")
+    _, cam, _, prediction, _ = val.cards[0].panels
+    assert [view.name for view in cam.views] == [CLASSES[1], "raw"]
+    assert [view.name for view in prediction.views] == ["student", "OSTE"]
+    for panel in (cam, prediction):
+        first, second = ((tmp_path / "out" / view.file).read_bytes() for view in panel.views)
+        assert first != second
 
 
 def test_columns_without_any_picture_are_left_out(run: Run, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from wsss.core.errors import IntegrityError, UserError
@@ -13,6 +14,7 @@ from wsss.report.plots import TABLES, draw_plots, read_table
 
 CSV = {
     "pretrain.csv": "epoch,lr,loss,cls,grad_norm\n1,0.01,0.5,0.5,1\n2,0.005,0.25,0.25,1\n",
+    "train.csv": "epoch,lr,loss,cls,mae,labelled,unlabelled_crops,grad_norm\n1,0.01,0.9,0.5,0.4,0.1,0.7,1\n",
     "distill.csv": "epoch,lr,loss,seg_background,seg_foreground,grad_norm\n1,0.01,2,1,1,1\n",
     "per_class.csv": "class,cam,pseudo-label,student\nbackground,0.5,0.6,0.7\ncow,0.1,0.2,\n",
     "thresholds.csv": "threshold,miou\n0.00,0.1\n0.50,0.6\n0.99,0.2\n",
@@ -32,11 +34,26 @@ def test_every_table_becomes_a_picture(reports: Path) -> None:
     out.mkdir()
     plots = draw_plots(reports, out)
     assert [plot.file for plot in plots] == [
-        f"plot_{name}.png" for name in ("pretrain", "distill", "thresholds", "per_class", "confusion")
+        f"plot_{name}.png" for name in ("pretrain", "train", "distill", "thresholds", "per_class", "confusion")
     ]
     for plot in plots:
         pixels = np.asarray(Image.open(out / plot.file).convert("RGB"))
         assert pixels.min() < 100 < 250 < pixels.max()  # ink on white
+
+
+def test_curves_are_the_loss_terms_and_not_what_has_another_scale(
+    reports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[str, dict[str, list[float]]] = {}
+
+    def look(figure: Figure, path: Path, **_: object) -> None:
+        drawn[Path(path).name] = {str(line.get_label()): list(line.get_ydata()) for line in figure.axes[0].lines}
+
+    monkeypatch.setattr(Figure, "savefig", look)
+    draw_plots(reports, reports)
+    assert drawn["plot_pretrain.png"] == {"cls": [0.5, 0.25]}
+    assert drawn["plot_train.png"] == {"cls": [0.5], "mae": [0.4]}
+    assert drawn["plot_distill.png"] == {"seg_background": [1], "seg_foreground": [1]}
 
 
 def test_confusion_cells_are_as_dark_as_their_share(reports: Path) -> None:
@@ -62,7 +79,7 @@ def test_tables_without_rows_are_left_out(reports: Path) -> None:
     (reports / "per_class.csv").write_text("class\n")
     (reports / "out").mkdir()
     files = {plot.file for plot in draw_plots(reports, reports / "out")}
-    assert files == {"plot_pretrain.png", "plot_distill.png", "plot_confusion.png"}
+    assert files == {"plot_pretrain.png", "plot_train.png", "plot_distill.png", "plot_confusion.png"}
 
 
 def test_missing_and_empty_tables_are_named(reports: Path) -> None:
