@@ -40,7 +40,8 @@ def main(params: Path, dataset: Path, classifier: Path, out: Path, history: Path
         photos = settings.dataset.photos(index.split("train"))
         rows = train(stage, index, photos, classifier, settings.seed, settings.train, out)
         write_text(history, history_csv(rows))
-    losses = f"loss {rows[0]['loss']:.3f} → {rows[-1]['loss']:.3f}"
+    first = rows[settings.train.warmup_epochs]  # the warm-up has fewer terms
+    losses = f"loss {first['loss']:.3f} → {rows[-1]['loss']:.3f}"
     labelled = f"{100 * rows[-1]['labelled']:.0f} % of pixels labelled"
     return f"train: {len(photos.records)} photos, {len(rows)} epochs, {losses}, {labelled} → {out}"
 

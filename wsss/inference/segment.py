@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,9 @@ from wsss.models.student import Student
 from wsss.pseudo.crf import CrfSettings, dense_crf
 from wsss.stores.labels import PREDICTIONS_FORMAT, put_labels
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store
+
+Network = Callable[[torch.Tensor], torch.Tensor]
+"""(N, 3, H, W) float 0..255 → logits (N, C, h, w) on any grid."""
 
 AVERAGING_STRIDE = 4
 MIN_PEAK = 0.05
@@ -134,37 +137,53 @@ def predict_shard(
 
 @torch.inference_mode()
 def predict(
-    network: Callable[[torch.Tensor], torch.Tensor],
+    network: Network,
     name: str,
     images: list[np.ndarray],
     settings: SegmentSettings,
     where: torch.device,
 ) -> list[Prediction]:
-    """Predictions for photos (H, W, 3) uint8 of one size by `network`: (N, 3, H, W) 0..255 → logits; `name` for errors."""
+    """Predictions for photos (H, W, 3) uint8 of one size by `network`, (N, 3, H, W) 0..255 → logits, called `name`."""
     views = to_batch(images, where)
-    height, width = (int(side) for side in views.shape[-2:])
-    # Views are averaged on a quarter of the sides: full size would only repeat interpolated values, 16 times as many.
-    grid = (-(-height // AVERAGING_STRIDE), -(-width // AVERAGING_STRIDE))
+    size = (views.shape[-2], views.shape[-1])
+    single = _enlarged(network(views).float(), size).argmax(1).byte().cpu().numpy()
+    coarse = probabilities(network, name, views, settings.scales, settings.flip)
+    averaged = _enlarged(coarse, size).cpu().numpy()
+    made = []
+    for image, first, scores in zip(images, single, averaged, strict=True):
+        refined = refine(image, scores, settings.crf) if settings.crf.enabled else None
+        confidence = scores.max(0) if refined is None else refined[1]
+        made.append(Prediction(first, scores.argmax(0).astype(np.uint8), refined and refined[0], confidence))
+    return made
 
-    def scores(view: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-        return F.interpolate(network(view).float(), size, mode="bilinear", align_corners=False)
 
-    single = scores(views, (height, width)).argmax(1).byte().cpu().numpy()
-    coarse = over_scales(views, settings.scales, settings.flip, lambda view: scores(view, grid).softmax(1))
+def probabilities(
+    network: Network, name: str, views: torch.Tensor, scales: Sequence[float], flip: bool
+) -> torch.Tensor:
+    """Class probabilities averaged over scales and mirror images: (N, 3, H, W) 0..255 → (N, C, ⌈H/4⌉, ⌈W/4⌉) float32.
+
+    Views are averaged on a quarter of the sides: full size would only repeat interpolated values, 16 times as many.
+    Raises `IntegrityError` naming the network if they are not finite.
+    """
+    grid = (-(-views.shape[-2] // AVERAGING_STRIDE), -(-views.shape[-1] // AVERAGING_STRIDE))
+    coarse = over_scales(views, scales, flip, lambda view: _enlarged(network(view).float(), grid).softmax(1))
     if not torch.isfinite(coarse).all():
         # The arg-max of NaN is a class like any other.
         stage = "distill" if name == "student" else "train"
         raise IntegrityError(name, "gave NaN or Inf as probabilities", f"train it again: dvc repro -f -s {stage}")
-    averaged = F.interpolate(coarse, (height, width), mode="bilinear", align_corners=False).cpu().numpy()
-    return [_finish(*each, settings.crf) for each in zip(images, single, averaged, strict=True)]
+    return coarse
 
 
-def _finish(image: np.ndarray, single: np.ndarray, averaged: np.ndarray, crf: CrfSettings) -> Prediction:
-    multiscale, confidence = averaged.argmax(0).astype(np.uint8), averaged.max(0)
-    if not crf.enabled:
-        return Prediction(single, multiscale, None, confidence)
-    kept = np.flatnonzero(averaged.max((1, 2)) >= MIN_PEAK)
+def refine(image: np.ndarray, scores: np.ndarray, crf: CrfSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Label and its posterior after the dense CRF. `image`: (H, W, 3) uint8; `scores`: (C, H, W) float32 in [0, 1]
+    → (H, W) uint8 and (H, W) float32 in [0, 1].
+    """
+    kept = np.flatnonzero(scores.max((1, 2)) >= MIN_PEAK)
     if len(kept) < 2:
-        return Prediction(single, multiscale, multiscale, confidence)
-    posterior = dense_crf(image, averaged[kept], crf)
-    return Prediction(single, multiscale, kept[posterior.argmax(0)].astype(np.uint8), posterior.max(0))
+        return scores.argmax(0).astype(np.uint8), scores.max(0)
+    posterior = dense_crf(image, scores[kept], crf)
+    return kept[posterior.argmax(0)].astype(np.uint8), posterior.max(0)
+
+
+def _enlarged(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    return F.interpolate(maps, size, mode="bilinear", align_corners=False)

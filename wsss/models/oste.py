@@ -96,6 +96,8 @@ class Oste(Classifier):
         self, images: torch.Tensor, scales: Sequence[float] = (1.0,), warm_up: bool = False
     ) -> OsteOutput:
         """(N, 3, H, W) float 0..255 → everything that a training step needs. `warm_up`: classification alone."""
+        # Mixed precision hands photos over in half: whole numbers to 255 are exact there, resized photos are not.
+        images = images.float()
         features = self.backbone(images)
         logits = self.head(self.dropout(features[-1]).mean((2, 3), keepdim=True)).flatten(1)
         if warm_up:
@@ -138,7 +140,8 @@ class Oste(Classifier):
                 size = (max(1, round(height * scale)), max(1, round(width * scale)))
                 view = F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=scale < 1)
                 with torch.no_grad():
-                    total = total + activate(self.maps(view), grid)
+                    other = activate(self.maps(view), grid)
+                total = total + other
         return total / len(scales)
 
     def tiled(self, images: torch.Tensor) -> dict[int, torch.Tensor]:

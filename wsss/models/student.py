@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -15,6 +17,16 @@ FINE_STRIDE = 8
 FINE_CHANNELS = 32
 
 
+class StudentOutput(NamedTuple):
+    """`logits` (N, K+1, ⌈H/8⌉, ⌈W/8⌉), and the backbone's maps they were made from: `fine` (N, c, h, w) at stride ≥ 8,
+    `coarse` (N, C, h', w') of the last stage.
+    """
+
+    logits: torch.Tensor
+    fine: torch.Tensor
+    coarse: torch.Tensor
+
+
 class Student(nn.Module):
     """Atrous spatial pyramid pooling (DeepLab v3) on the last convolutional level, joined with the level of stride 8.
 
@@ -24,7 +36,7 @@ class Student(nn.Module):
     def __init__(self, backbone: Backbone, classes: int, channels: int = 128, dropout: float = 0.1) -> None:
         super().__init__()
         self.backbone = backbone
-        self.coarse, self.fine = _pyramid_levels(backbone.levels)
+        self.coarse, self.fine = pyramid_levels(backbone.levels)
         coarse, fine = backbone.levels[self.coarse], backbone.levels[self.fine]
         # Rates are given for stride 16; at another stride they cover the same part of the photo.
         rates = [max(1, rate * BASE_STRIDE // coarse.stride) for rate in BASE_RATES]
@@ -42,17 +54,20 @@ class Student(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) float 0..255 → logits (N, K+1, ⌈H/8⌉, ⌈W/8⌉)."""
+        return self.look(images).logits
+
+    def look(self, images: torch.Tensor) -> StudentOutput:
+        """(N, 3, H, W) float 0..255 → logits and the maps that a teacher's can be compared with."""
         features = self.backbone(images)
         coarse, fine = features[self.coarse], features[self.fine]
         context = self.context(coarse.mean((2, 3), keepdim=True)).expand(-1, -1, *coarse.shape[2:])
         pyramid = self.project(torch.cat([*(branch(coarse) for branch in self.branches), context], 1))
         lateral = self.lateral(fine)
         raised = F.interpolate(pyramid, lateral.shape[2:], mode="bilinear", align_corners=False)
-        logits: torch.Tensor = self.head(self.refine(torch.cat([raised, lateral], 1)))
-        return logits
+        return StudentOutput(self.head(self.refine(torch.cat([raised, lateral], 1))), fine, coarse)
 
 
-def _pyramid_levels(levels: tuple[Level, ...]) -> tuple[int, int]:
+def pyramid_levels(levels: tuple[Level, ...]) -> tuple[int, int]:
     """Numbers of the coarse level (the last stage, not an ImageNet head) and of the finest one at stride ≥ 8."""
     stages = [number for number, level in enumerate(levels) if level.name != "head"]
     return stages[-1], next(number for number in stages if levels[number].stride >= FINE_STRIDE)

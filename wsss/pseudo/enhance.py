@@ -39,4 +39,7 @@ class Enhancer:
 
 
 def _label(image: np.ndarray, cams: np.ndarray, classes: np.ndarray, settings: FixedSettings) -> np.ndarray:
+    if not np.isfinite(cams).all():
+        # Nor is the loss of this step then, and the training loop can name the step and its photos.
+        return np.full(image.shape[:2], IGNORE, np.uint8)
     return fixed_pseudo_label(image, cams, classes, settings).label

@@ -9,23 +9,25 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader
 
 from wsss.core.device import checkpoint_seconds, device, workers
-from wsss.core.errors import InterruptedStage, UserError, WsssError
-from wsss.core.executor import shielded, worker_begins, worker_lost
+from wsss.core.errors import EnvError, InterruptedStage, UserError
+from wsss.core.executor import shielded, worker_begins
 from wsss.core.interrupt import check_stop, stop_requested
 from wsss.core.log import Progress
 from wsss.data.datasets import Batch
 from wsss.data.sampling import BatchSampler, Plan
 from wsss.losses.term import Term
-from wsss.training.resume import load_training, save_training
+from wsss.training.batches import Careful, arriving, collate
+from wsss.training.resume import Memory, load_training, save_training
 from wsss.training.schedule import OptimSettings, learning_rate
 
 if TYPE_CHECKING:
@@ -85,16 +87,17 @@ def fit(
         )
     network = task.network
     wrapped, optimizer = fabric.setup(network, make_optimizer(network, settings))
-    at = load_training(scratch, network, optimizer)
+    memory = task if isinstance(task, Memory) else None
+    at = load_training(scratch, network, optimizer, memory)
     sampler = BatchSampler(plan, at.step, fabric.global_rank, fabric.world_size)
     loader = DataLoader(
-        _Careful(dataset),
+        Careful(dataset),
         batch_sampler=sampler,
         num_workers=workers(),
         # spawn: a forked worker would inherit torch's thread pool and open HDF5 files in an unknown state.
         multiprocessing_context="spawn" if workers() else None,
         worker_init_fn=worker_begins,
-        collate_fn=_collate,
+        collate_fn=collate,
         pin_memory=fabric.device.type == "cuda",
     )
     wrapped.train()
@@ -104,22 +107,25 @@ def fit(
 
     def save() -> None:
         if fabric.is_global_zero:
-            save_training(scratch, network, optimizer, at)
+            save_training(scratch, network, optimizer, at, memory)
         fabric.barrier()
 
     with Progress(label, plan.steps, "steps", at.step) as progress:
         with shielded():
             batches = iter(loader)
-        for batch in _arriving(batches):
+        for batch in arriving(batches):
             rate = learning_rate(at.step, plan.steps, 1.0, settings.power, settings.warmup_steps)
             for group in optimizer.param_groups:
                 group["lr"] = group["base_lr"] * rate
             # Dropout's numbers are keyed by the step: a resumed run draws what an undisturbed one would have drawn.
             torch.manual_seed(hash((seed, at.step, fabric.global_rank)) % 2**63)
-            values = update(fabric, task, wrapped, optimizer, batch)
+            with _enough_memory(label, batch["image"].shape):
+                values = update(fabric, task, wrapped, optimizer, batch)
             if not all(math.isfinite(value) for name, value in values.items() if name in checked):
                 raise _not_finite(label, plan, at.step, settings.lr * rate, values, ids)
             at.step += 1
+            if memory is not None:
+                memory.after_step(at.step, plan.steps)
             for name, value in values.items():
                 at.sums[name] = at.sums.get(name, 0.0) + value
             if at.step % plan.steps_per_epoch == 0:
@@ -139,37 +145,20 @@ def fit(
     return at.history
 
 
-class _Careful(Dataset[Any]):
-    """A data set whose errors are samples: torch would turn our errors into others on their way out of a worker."""
-
-    def __init__(self, dataset: Any) -> None:
-        self.dataset = dataset
-
-    def __getitem__(self, key: Any) -> Any:
-        try:
-            return self.dataset[key]
-        except WsssError as error:
-            return error
-
-
-def _collate(samples: list[Any]) -> Any:
-    return next((sample for sample in samples if isinstance(sample, WsssError)), None) or default_collate(samples)
-
-
-def _arriving(batches: Iterator[Any]) -> Iterator[Batch]:
-    """The batches; raises the errors of their samples, and `EnvError` where a worker has ended."""
-    while True:
-        try:
-            batch = next(batches, None)
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise worker_lost() from error
-        if batch is None:
-            return
-        if isinstance(batch, WsssError):
-            raise batch
-        yield batch
+@contextmanager
+def _enough_memory(label: str, shape: Sequence[int]) -> Iterator[None]:
+    """Raise `EnvError` where a step needs more memory than there is. `shape`: (N, 3, H, W) of its photos."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # On a CPU torch has no class of its own for this.
+        if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "allocate memory" not in str(error):
+            raise
+        raise EnvError(
+            label,
+            f"out of memory in a step of {shape[0]} crops of {shape[2]}×{shape[3]} pixels",
+            f"lower {label}.optim.batch or {label}.augment.crop",
+        ) from error
 
 
 def update(fabric: Fabric, task: Task, network: Any, optimizer: Any, batch: Batch) -> dict[str, float]:
@@ -186,7 +175,8 @@ def update(fabric: Fabric, task: Task, network: Any, optimizer: Any, batch: Batc
         task.weights.get(name, 1.0)
         * terms[name].total
         * fabric.world_size
-        / weight.clamp_min(torch.finfo(weight.dtype).tiny)
+        # Where nothing was weighed the gradient has to be 0, and 0 · (several times 1 / tiny) would be 0 · ∞.
+        / torch.where(weight > 0, weight, 1.0)
         for name, weight in zip(names, weights, strict=True)
     ]
     loss = torch.stack(shares[: len(task.weights)]).sum()
@@ -206,7 +196,7 @@ def make_optimizer(network: nn.Module, settings: OptimSettings) -> torch.optim.S
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            rate = settings.lr * (1.0 if name.startswith("backbone.") else settings.head_lr_factor)
+            rate = settings.lr * (1.0 if ".backbone." in f".{name}" else settings.head_lr_factor)
             decay = settings.weight_decay if parameter.ndim > 1 else 0.0
             groups.setdefault((rate, decay), []).append(parameter)
     return torch.optim.SGD(

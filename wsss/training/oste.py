@@ -116,7 +116,7 @@ def train(
 
     Returns the history: each term by epoch, the share of labelled pixels, the share of crops without any.
     """
-    _check_crop(settings)
+    _check(settings)
     torch.manual_seed(seed)
     trained, before = load_network(classifier, "classifier", index.classes, settings.output_stride)
     shape = {
@@ -141,8 +141,14 @@ def train(
     return history
 
 
-def _check_crop(settings: TrainSettings) -> None:
-    """Tiles that are classified one by one have to lie on the grid of the maps."""
+def _check(settings: TrainSettings) -> None:
+    """Raise `UserError` where only the warm-up would run, or where tiles would not lie on the grid of the maps."""
+    if settings.warmup_epochs >= settings.optim.epochs:
+        raise UserError(
+            "train.warmup_epochs",
+            f"found {settings.warmup_epochs} of {settings.optim.epochs} epochs, so only the classifier would learn",
+            f"lower it below {settings.optim.epochs}",
+        )
     if settings.expansion.enabled and settings.expansion.cls != "merged":
         step = math.lcm(*settings.expansion.tilings) * settings.output_stride
         if settings.augment.crop % step:

@@ -1,4 +1,4 @@
-"""The student's predictions against what the paper says, step by step."""
+"""Predictions of both networks against what the design says, step by step."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def student() -> Student:
 
 
 def run(student: Student, settings: SegmentSettings, images: list[np.ndarray] = IMAGES) -> list[Prediction]:
-    return predict(student, images, settings, CPU)
+    return predict(student, "student", images, settings, CPU)
 
 
 def as_tensor(image: np.ndarray) -> torch.Tensor:

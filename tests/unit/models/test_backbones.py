@@ -511,3 +511,19 @@ def test_damaged_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, conten
 def test_settings_are_strict(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         BackboneSettings(**wrong)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 3), (2, 9), (5, 4), (12, 3)])
+@pytest.mark.parametrize("dilation", [1, 2, 4])
+@pytest.mark.parametrize(("kernel", "groups"), [(3, 1), (5, 1), (5, 8)])
+def test_taps_that_only_read_padding_can_be_left_out(
+    size: tuple[int, int], dilation: int, kernel: int, groups: int
+) -> None:
+    layer = ConvNorm(8, 8, kernel, dilation=dilation, groups=groups).double().eval()
+    x = torch.randn(2, 8, *size, dtype=torch.double, requires_grad=True)
+    expected = layer.bn(layer.conv(x))
+    found = layer(x)
+    torch.testing.assert_close(found, expected)
+    upstream = torch.randn_like(expected)
+    wanted = torch.autograd.grad(expected, (x, layer.conv.weight), upstream)
+    torch.testing.assert_close(torch.autograd.grad(found, (x, layer.conv.weight), upstream), wanted)

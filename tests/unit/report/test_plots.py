@@ -15,6 +15,8 @@ from wsss.report.plots import TABLES, draw_plots, read_table
 CSV = {
     "pretrain.csv": "epoch,lr,loss,cls,grad_norm\n1,0.01,0.5,0.5,1\n2,0.005,0.25,0.25,1\n",
     "train.csv": "epoch,lr,loss,cls,mae,labelled,unlabelled_crops,grad_norm\n1,0.01,0.9,0.5,0.4,0.1,0.7,1\n",
+    "mixture_histograms.csv": "class,score,share,background,uncertain,foreground\n"
+    "cow,0.2500,0.7,0.6,0,0.1\ncow,0.7500,0.3,0.1,0,0.3\nsheep,0.2500,0.5,0,0,0\nsheep,0.7500,0.5,0,0,0\n",
     "distill.csv": "epoch,lr,loss,seg_background,seg_foreground,grad_norm\n1,0.01,2,1,1,1\n",
     "per_class.csv": "class,cam,pseudo-label,student\nbackground,0.5,0.6,0.7\ncow,0.1,0.2,\n",
     "thresholds.csv": "threshold,miou\n0.00,0.1\n0.50,0.6\n0.99,0.2\n",
@@ -34,7 +36,8 @@ def test_every_table_becomes_a_picture(reports: Path) -> None:
     out.mkdir()
     plots = draw_plots(reports, out)
     assert [plot.file for plot in plots] == [
-        f"plot_{name}.png" for name in ("pretrain", "train", "distill", "thresholds", "per_class", "confusion")
+        f"plot_{name}.png"
+        for name in ("pretrain", "train", "distill", "thresholds", "per_class", "confusion", "mixtures")
     ]
     for plot in plots:
         pixels = np.asarray(Image.open(out / plot.file).convert("RGB"))
@@ -65,6 +68,19 @@ def test_confusion_cells_are_as_dark_as_their_share(reports: Path) -> None:
     assert full > 1000
 
 
+def test_mixtures_have_a_panel_for_each_class(reports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Figure] = {}
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: seen.update({Path(path).name: figure}))
+    draw_plots(reports, reports)
+    cow, sheep = (axes for axes in seen["plot_mixtures.png"].axes if axes.axison)
+    assert (cow.get_title(), sheep.get_title()) == ("cow", "sheep")
+    assert [bar.get_height() for bar in cow.patches] == [0.7, 0.3]
+    curves = {str(line.get_label()): list(line.get_ydata()) for line in cow.lines[:2]}
+    assert curves == {"background": [0.6, 0.1], "foreground": [0.1, 0.3]}
+    assert list(cow.lines[2].get_xdata()) == [0.75, 0.75]  # where foreground takes over
+    assert not sheep.lines  # every map of the class was guarded
+
+
 def test_same_tables_give_the_same_bytes(reports: Path) -> None:
     folders = [reports / "one", reports / "two"]
     for folder in folders:
@@ -77,6 +93,7 @@ def test_same_tables_give_the_same_bytes(reports: Path) -> None:
 def test_tables_without_rows_are_left_out(reports: Path) -> None:
     (reports / "thresholds.csv").write_text("threshold,miou\n")
     (reports / "per_class.csv").write_text("class\n")
+    (reports / "mixture_histograms.csv").write_text("class,score,share\n")
     (reports / "out").mkdir()
     files = {plot.file for plot in draw_plots(reports, reports / "out")}
     assert files == {"plot_pretrain.png", "plot_train.png", "plot_distill.png", "plot_confusion.png"}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
 from collections.abc import Iterator
 
 import pytest
 import torch
 
 from wsss.core.device import set_threads
+from wsss.core.executor import end_children
 
 
 @pytest.fixture(autouse=True)
@@ -19,3 +22,7 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(False)
+    if multiprocessing.active_children():
+        # The traceback of an error keeps the loader it left; at its exit Python would wait for that worker for ever.
+        gc.collect()
+        end_children()

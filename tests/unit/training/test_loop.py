@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import socket
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.helpers import BadPhoto, DeadlyPhoto, running
+from tests.helpers import BadPhoto, DeadlyPhoto, free_port, running
 from tests.toy_training import IDS_OF_LABELS, OPTIM, ToyTask, train_toy
 from wsss.core.errors import EnvError, InterruptedStage, UserError
 from wsss.core.tables import history_csv
@@ -146,12 +145,6 @@ with open_stage("distill", {}, []) as stage:
     history = train_toy(task, stage.scratch, OPTIM.model_copy(update={"epochs": 7, "lr": 0.0005}))
 torch.save([task.network.state_dict(), history], sys.argv[1])
 """
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @pytest.mark.slow

@@ -115,7 +115,25 @@ class ConvNorm(nn.Module):
         if self.same:
             # A zero row before the kernel moves it by one pixel: SAME for even sizes, and no map is copied.
             weight = F.pad(weight, (1 - x.shape[3] % 2, 0, 1 - x.shape[2] % 2, 0))
-        return F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
+        padding = conv.padding
+        if conv.stride == (1, 1) and conv.dilation != (1, 1):
+            weight, padding = _within_reach(weight, x.shape[2:], conv.dilation)
+        return F.conv2d(x, weight, bias, conv.stride, padding, conv.dilation, conv.groups)
+
+
+def _within_reach(weight: Tensor, size: Sequence[int], dilation: Sequence[int]) -> tuple[Tensor, tuple[int, ...]]:
+    """The part of a kernel (…, k, k) that can meet a map of `size`, and the padding for it: the same convolution.
+
+    On tiles of 3×3 positions 16 of the 25 taps of a 5×5 kernel at dilation 2 only ever read padding, and take 5/6 of
+    the time of the whole network.
+    """
+    padding = []
+    for axis, (side, spacing) in enumerate(zip(size, dilation, strict=True), start=2):
+        half = weight.shape[axis] // 2
+        kept = min(half, (side - 1) // spacing)
+        weight = weight.narrow(axis, half - kept, 2 * kept + 1)
+        padding.append(spacing * kept)
+    return weight, tuple(padding)
 
 
 def dilate(strides: Sequence[int], output_stride: int) -> list[tuple[int, int, int]]:
