@@ -6,7 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-from benchmarks import cam, confusion, crf, energy
+from benchmarks import cam, confusion, crf, energy, gmm
 from benchmarks.timing import Result, machine
 from wsss.core.atomic import write_text
 from wsss.core.log import say
@@ -17,7 +17,7 @@ RESULTS = Path(__file__).parent / "results.json"
 def main() -> None:
     """Measure, one row after the other."""
     results: list[Result] = []
-    for run in (confusion.run, crf.run, energy.run, cam.run):
+    for run in (confusion.run, crf.run, energy.run, gmm.run, cam.run):
         for row in run():
             result = dataclasses.replace(row, machine=machine())
             results.append(result)

@@ -12,6 +12,9 @@ from wsss.core.stage import open_stage, stage_command
 from wsss.data.datasets import Location
 from wsss.data.index import read_index
 from wsss.inference.correct import CorrectSettings, make_pseudo_labels
+from wsss.inference.mixtures import write_tables
+from wsss.stores.cams import CamStore
+from wsss.stores.labels import PseudoStore
 
 
 class Params(Settings):
@@ -25,12 +28,15 @@ class Params(Settings):
 @click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
 @click.option("--cams", type=click.Path(path_type=Path), default="artifacts/cams")
 @click.option("--out", type=click.Path(path_type=Path), default="artifacts/pseudo")
-def main(params: Path, dataset: Path, cams: Path, out: Path) -> str:
-    """Make pseudo-labels from CAMs: fixed thresholds and a dense CRF, 255 where they disagree."""
+@click.option("--mixtures", type=click.Path(path_type=Path), default="reports/mixtures.csv")
+@click.option("--histograms", type=click.Path(path_type=Path), default="reports/mixture_histograms.csv")
+def main(params: Path, dataset: Path, cams: Path, out: Path, mixtures: Path, histograms: Path) -> str:
+    """Make pseudo-labels from CAMs: thresholds, Gaussian mixtures and a dense CRF, 255 where unsure."""
     settings = load(params, Params)
     with open_stage("correct", settings.model_dump(exclude={"dataset"}), [dataset, cams]) as stage:
         index = read_index(dataset)
         made = make_pseudo_labels(stage, index, settings.dataset.photos(index.records), cams, settings.correct, out)
+        write_tables((mixtures, histograms), CamStore(cams), PseudoStore(out), index)
     if made.no_signal:
         warn(
             cams,
@@ -42,7 +48,13 @@ def main(params: Path, dataset: Path, cams: Path, out: Path) -> str:
         warn(
             out,
             f"{share:.0%} of the photos got no foreground label, e.g. {', '.join(made.empty[:5])}",
-            "lower correct.fixed.alpha",
+            "lower correct.fixed.alpha" if settings.correct.method == "fixed" else "lower correct.gmm.tau_fg",
+        )
+    for reason, ids in made.guards.items():
+        warn(
+            mixtures,
+            f"{len(ids)} photos have a map that no mixture cuts ({reason}), e.g. {', '.join(ids[:5])}",
+            "none needed: the fixed thresholds cut it",
         )
     return (
         f"correct: {len(index.records)} photos, {made.coverage:.1%} of pixels labelled, "

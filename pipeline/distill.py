@@ -13,8 +13,7 @@ from wsss.core.stage import open_stage, stage_command
 from wsss.core.tables import history_csv
 from wsss.data.datasets import Location
 from wsss.data.index import read_index
-from wsss.stores.labels import PseudoStore
-from wsss.training.distill import DistillSettings, distill
+from wsss.training.distill import DistillSettings, distill, open_labels
 from wsss.training.schedule import ComputeSettings
 
 
@@ -34,18 +33,20 @@ class Params(Settings):
 @click.option("--out", type=click.Path(path_type=Path), default="artifacts/student.pt")
 @click.option("--history", type=click.Path(path_type=Path), default="reports/distill.csv")
 def main(params: Path, dataset: Path, pseudo: Path, oste: Path, out: Path, history: Path) -> str:
-    """Train the student on the pseudo-labels of the train split."""
+    """Train the student on the pseudo-labels of the train split, with OSTE as its teacher."""
     settings = load(params, Params)
-    with open_stage("distill", settings.model_dump(exclude={"dataset"}), [dataset, pseudo, oste]) as stage:
+    inputs = [dataset, settings.distill.store(pseudo), oste]
+    with open_stage("distill", settings.model_dump(exclude={"dataset"}), inputs) as stage:
         set_threads(settings.compute.threads)
         index = read_index(dataset)
-        labels = PseudoStore(pseudo)
+        labels = open_labels(pseudo, settings.distill)
         labels.expect_classes(index.classes)
         photos = settings.dataset.photos(index.split("train"))
-        rows = distill(stage, index, photos, labels, oste, settings.seed, settings.distill, out)
+        rows = distill(stage, index, photos, labels, oste, settings.seed, settings.distill, out, labels.upper_bound)
         write_text(history, history_csv(rows))
     losses = f"loss {rows[0]['loss']:.3f} → {rows[-1]['loss']:.3f}"
-    return f"distill: {len(photos.records)} photos, {len(rows)} epochs, {losses} → {out}"
+    bound = ", UPPER BOUND: trained on masks" if labels.upper_bound else ""
+    return f"distill: {len(photos.records)} photos, {len(rows)} epochs, {losses}{bound} → {out}"
 
 
 if __name__ == "__main__":

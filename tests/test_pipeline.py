@@ -18,7 +18,15 @@ from wsss.core.params import SECTIONS, Settings, load
 REPO = Path(__file__).parent.parent
 DVC = YAML(typ="safe").load((REPO / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES = list(DVC["stages"])
-ROOMS = ["core", "data stores losses", "formats models pseudo", "training inference", "evaluation", "report"]
+ROOMS = [
+    "core",
+    "data stores losses filters",
+    "formats models pseudo",
+    "training inference export",
+    "evaluation segmenter",
+    "report",
+    "commands",
+]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms.split()}
 SUPERVISED = {"wsss.evaluation", "wsss.report", "pipeline.evaluate", "pipeline.gallery"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 
 from tests.helpers import CLASSES, ToyLabels
+from tests.toy_mixtures import GMM
 from tests.toy_training import OPTIM, ToyTask, train_toy
 from wsss.core.errors import IntegrityError, UserError, WsssError
 from wsss.core.stage import Stage
@@ -167,6 +169,9 @@ MAPS = {
 }
 
 
+GUARDS = {"few_scores": ("good",), "no_signal": ("constant", "nearly constant", "zero")}
+
+
 def cam_task(path: Path, shard: Shard, meta: StoreMeta) -> None:
     with shard_writer(path, shard, meta) as file:
         for name in shard.ids:
@@ -174,7 +179,8 @@ def cam_task(path: Path, shard: Shard, meta: StoreMeta) -> None:
             put_cams(file, name, Cams(MAPS[name], np.ones(count), np.arange(1, count + 1), (32, 48)))
 
 
-def test_30_whole_stage_counts_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["fixed", "gmm"])
+def test_30_whole_stage_counts_them(tmp_path: Path, method: Literal["fixed", "gmm"]) -> None:
     image = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
     Image.fromarray(image).save(tmp_path / "x.png")
     digest = hashlib.sha256((tmp_path / "x.png").read_bytes()).hexdigest()
@@ -189,7 +195,7 @@ def test_30_whole_stage_counts_them(tmp_path: Path) -> None:
         Index(CLASSES, records),
         Photos(tmp_path, 1.0, records),
         tmp_path / "cams",
-        CorrectSettings(fixed=WITHOUT, shard_size=9),
+        CorrectSettings(method=method, fixed=WITHOUT, gmm=GMM, soft=False, shard_size=9),
         tmp_path / "pseudo",
     )
     store = PseudoStore(tmp_path / "pseudo")
@@ -198,6 +204,7 @@ def test_30_whole_stage_counts_them(tmp_path: Path) -> None:
         coverage=float(np.mean(labelled)),
         empty=("constant", "nearly constant", "zero"),
         no_signal=("constant", "nearly constant", "zero"),
+        guards={} if method == "fixed" else GUARDS,
     )
     assert 0.2 < made.coverage < 0.4
     assert not store.label("untagged").any()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as RichProgress
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
 
 PLAIN_SECONDS = 30.0
 
@@ -25,20 +25,8 @@ class Progress:
         self._done, self._started_at = done, done
         self._note = ""
         self._start = self._last_line = time.monotonic()
-        self._bar: RichProgress | None = None
-        console = Console(stderr=True)
-        if console.is_terminal:
-            self._bar = RichProgress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn(unit),
-                TimeElapsedColumn(),
-                TextColumn("eta"),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
-                console=console,
-            )
+        self._bar = _live_bar(unit)
+        if self._bar is not None:
             self._task = self._bar.add_task(label, total=total, completed=done, note="")
 
     def __enter__(self) -> Progress:
@@ -72,6 +60,27 @@ class Progress:
         percent = 100 * self._done // self.total if self.total else 100
         note = f", {self._note}" if self._note else ""
         return f"{self.label}: {self._done}/{self.total} {self.unit} ({percent} %), {rate:.2g}/s, eta {eta}{note}"
+
+
+def _live_bar(unit: str) -> RichProgress | None:
+    """A bar on a terminal, None elsewhere. rich is loaded here: whoever only says one line does not wait for it."""
+    from rich import progress as rich
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        return None
+    return rich.Progress(
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(),
+        rich.MofNCompleteColumn(),
+        rich.TextColumn(unit),
+        rich.TimeElapsedColumn(),
+        rich.TextColumn("eta"),
+        rich.TimeRemainingColumn(),
+        rich.TextColumn("{task.fields[note]}"),
+        console=console,
+    )
 
 
 def clock(seconds: float) -> str:

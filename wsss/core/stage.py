@@ -6,29 +6,29 @@ A stage's `fingerprint` covers its settings, its inputs and the code it has load
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import hashlib
 import json
 import os
 import shutil
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import click
 import numpy as np
 import torch
 
 from wsss.core.atomic import explained_os_errors, sha256_file
+from wsss.core.command import CONTEXT, debug_option, guarded
 from wsss.core.device import scratch_root
-from wsss.core.errors import UserError, WsssError
+from wsss.core.errors import UserError
 from wsss.core.executor import die_with_dvc, end_children
 from wsss.core.interrupt import catch_signals
+from wsss.core.lock import locked
 from wsss.core.log import say
 
 STORE_INDEX = "index.json"
@@ -59,7 +59,7 @@ def open_stage(name: str, settings: Mapping[str, Any], inputs: Sequence[Path]) -
         scratch.mkdir(parents=True, exist_ok=True)
     # Of the processes of one training (`torchrun`), the first holds the lock for all.
     leads = os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
-    with _locked(scratch.with_suffix(".lock")) if leads else nullcontext(), catch_signals():
+    with locked(scratch.with_suffix(".lock")) if leads else nullcontext(), catch_signals():
         yield Stage(name, fingerprint, scratch)
         if leads:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -113,61 +113,14 @@ def stage_command(main: Callable[..., str]) -> click.Command:
     `main` returns its summary line. Exit codes: 2 user input, 3 environment, 4 integrity, 75 interrupted, 1 bug.
     """
 
-    @click.command(help=main.__doc__, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+    @click.command(help=main.__doc__, context_settings=dict(CONTEXT))
     @click.option("--params", type=click.Path(path_type=Path), default="params.yaml", help="settings file")
-    @click.option("--debug", is_flag=True, help="show the traceback of an error")
+    @debug_option
     @functools.wraps(main)
     def command(debug: bool, **arguments: Any) -> None:
         try:
-            say(main(**arguments))
-        except WsssError as error:
-            if debug:
-                traceback.print_exc()
-            say(str(error))
-            sys.exit(error.exit_code)
-        except KeyboardInterrupt:
-            sys.exit(130)
-        except Exception as error:
-            if debug:
-                traceback.print_exc()
-            say(
-                f"error: wsss: {type(error).__name__}: {error}\n"
-                "fix: this is a bug; run again with --debug and report it"
-            )
-            sys.exit(1)
+            guarded(lambda: say(main(**arguments)), debug)
         finally:
             end_children()
 
     return command
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path`, whose text names the holder for whoever comes second."""
-    handle = _acquire(path)
-    try:
-        handle.truncate(0)
-        handle.write(f"PID {os.getpid()}: {' '.join(sys.argv)}")
-        handle.flush()
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        handle.close()
-
-
-def _acquire(path: Path) -> TextIO:
-    while True:
-        handle = path.open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            handle.seek(0)
-            holder = handle.read() or "another process"
-            handle.close()
-            raise UserError(
-                path, f"this stage is already running ({holder})", "wait for it, or stop it first"
-            ) from None
-        # The holder before us may have deleted the file between our open and our lock: then lock the new one.
-        if path.exists() and os.fstat(handle.fileno()).st_ino == path.stat().st_ino:
-            return handle
-        handle.close()

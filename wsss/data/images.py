@@ -49,12 +49,17 @@ def decode_image(data: bytes, name: str | Path, max_megapixels: float = MAX_MEGA
     if image.format != "MPO" and getattr(image, "is_animated", False):
         _warn_frames(str(name))
     try:
-        with own_limits:
-            return np.array(_to_rgb(_upright(image), name), dtype=np.uint8)
+        return rgb_array(image, name)
     except UserError:
         raise
     except Exception as error:  # Pillow raises nearly anything on damaged bytes
         raise broken(data, name, error) from error
+
+
+def rgb_array(image: Image.Image, name: str | Path) -> ImageArray:
+    """An opened image → (H, W, 3) uint8 RGB as it is displayed, by the policy of `decode_image`. It is not changed."""
+    with own_limits:
+        return np.array(_to_rgb(_upright(image), name), dtype=np.uint8)
 
 
 def load_mask(path: Path, size: tuple[int, int], classes: int) -> ImageArray:

@@ -83,7 +83,7 @@ def evaluate(
             continue
         counts = _count(split, records, masks, cams, pseudo, predictions)
         matrices: dict[str, np.ndarray] = {}
-        thresholds = {"pseudo-label": "fixed"}
+        thresholds = {"pseudo-label": str(pseudo.attributes.get("threshold", "fixed"))}
         fixed = round(settings.cam_threshold * BINS)
         for name in [name for name in ("raw cam", "cam") if name in counts]:
             sweep = ThresholdSweep(len(index.classes))

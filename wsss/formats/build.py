@@ -46,29 +46,39 @@ class Inspected:
 
 def build_index(settings: DatasetSettings, seed: int) -> Survey:
     """Read the data set at `settings.root`. Raises `UserError`s, all at once, with files and lines."""
-    raw = scan(settings)
-    root = Path(settings.root)
-    problems = list(raw.problems)
-    problems += _untagged(raw.items, settings)
-    inspected = inspect_all(root, raw.items, len(raw.classes), settings.max_megapixels)
-    problems += [result for result in inspected if isinstance(result, UserError)]
+    survey, problems = examine(settings, seed, names=3)
     if len(problems) > MOST_PROBLEMS:
         rest = UserError(
-            root, f"{len(problems) - MOST_PROBLEMS} more problems", "correct these, then run the stage again"
+            settings.root,
+            f"{len(problems) - MOST_PROBLEMS} more problems",
+            "see all with `wsss check`, correct them, then run the stage again",
         )
         problems[MOST_PROBLEMS:] = [rest]
     raise_all(problems)
+    return survey
+
+
+def examine(settings: DatasetSettings, seed: int, names: int) -> tuple[Survey, list[UserError]]:
+    """What can be read of the data set, and everything that is wrong with it.
+
+    Raises `UserError` only where there is nothing to read at all. `names`: how many photos one message lists.
+    """
+    raw = scan(settings)
+    problems = [*raw.problems, *_untagged(raw.items, settings, names)]
+    inspected = inspect_all(Path(settings.root), raw.items, len(raw.classes), settings.max_megapixels)
     ids = {name: number for number, name in enumerate(raw.classes)}
     records, seen = [], {}
     for item, result in zip(raw.items, inspected, strict=True):
-        assert isinstance(result, Inspected)
+        if isinstance(result, UserError):
+            problems.append(result)
+            continue
         split = item.split or draw_split(item.id, seed, settings.val_fraction)
-        tags = tuple(sorted(ids[tag] for tag in item.tags))
+        tags = tuple(sorted(ids[tag] for tag in item.tags if tag in ids))
         size = (result.height, result.width)
         records.append(Record(item.id, split, item.image, item.mask, tags, *size, result.sha256))
         if result.mask_classes is not None:
             seen[item.id] = result.mask_classes
-    return Survey(Index(raw.classes, tuple(sorted(records, key=lambda record: record.id))), seen)
+    return Survey(Index(raw.classes, tuple(sorted(records, key=lambda record: record.id))), seen), problems
 
 
 def draw_split(name: str, seed: int, val_fraction: float) -> str:
@@ -111,10 +121,10 @@ def _inspect(root: Path, item: RawItem, classes: int, max_megapixels: float) -> 
     return Inspected(height, width, hashlib.sha256(data).hexdigest(), seen)
 
 
-def _untagged(items: Sequence[RawItem], settings: DatasetSettings) -> list[UserError]:
+def _untagged(items: Sequence[RawItem], settings: DatasetSettings, most: int) -> list[UserError]:
     names = [item.image for item in items if not item.tags]
     if not names or settings.allow_untagged:
         return []
-    what = f"{len(names)} photos have no tag ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
+    what = f"{len(names)} photos have no tag ({', '.join(names[:most])}{', …' if len(names) > most else ''})"
     fix = "tag them, or set dataset.allow_untagged: true to train on them as photos of no class"
     return [UserError(settings.tags_path, what, fix)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -73,12 +74,27 @@ def _classes(survey: Survey) -> Iterator[Finding]:
     kinds = range(1, len(names))
     if rare := [f"{names[k]} ({counts[k]})" for k in kinds if counts[k] < FEW]:
         yield Finding(f"classes with fewer than {FEW} training photos: {_some(rare)}", "add photos, or drop the class")
+    if misspelt := list(_misspelt(survey)):
+        what = f"rare classes whose names resemble frequent ones: {_some(misspelt)}"
+        yield Finding(what, "correct these tags; or list the names in a file, and set dataset.classes to it")
     if constant := [names[k] for k in kinds if counts[k] == len(train)]:
         what = f"classes in every training photo: {_some(constant)}; tags cannot tell them from background"
         yield Finding(what, "add training photos without them")
     if never := [names[k] for k in kinds if counts[k] >= FEW and counts[k] < len(train) and k not in alone]:
         what = f"classes never the only tag of a training photo: {_some(never)}; their masks may be too large"
         yield Finding(what, "add photos that show them without other classes")
+
+
+def _misspelt(survey: Survey) -> Iterator[str]:
+    """``shep (1, holiday/a) = sheep (12)?``: over all splits, since a slip may be in any."""
+    names = survey.index.classes
+    counts = Counter(tag for record in survey.index.records for tag in record.tags)
+    frequent = {names[k]: counts[k] for k in counts if counts[k] >= FEW}
+    for k in sorted(k for k in counts if counts[k] < FEW):
+        close = difflib.get_close_matches(names[k], frequent, n=1, cutoff=0.8)
+        if close:
+            where = next(record.id for record in survey.index.records if k in record.tags)
+            yield f"{names[k]} ({counts[k]}, {where}) = {close[0]} ({frequent[close[0]]})?"
 
 
 def _copies(survey: Survey) -> Iterator[Finding]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from wsss.formats import folder, voc
+from wsss.formats import coco, folder, voc
 from wsss.formats.raw import RawDataset, RawItem
 from wsss.formats.settings import DatasetSettings
 
 __all__ = ["FORMATS", "RawDataset", "RawItem", "scan"]
 
-FORMATS = {"folder": folder.scan, "voc": voc.scan}
+FORMATS = {"coco": coco.scan, "folder": folder.scan, "voc": voc.scan}
 
 
 def scan(settings: DatasetSettings) -> RawDataset:

@@ -15,13 +15,14 @@ class DatasetSettings(Settings):
     """What a data set is. Paths are relative to `root`; `root` itself to the working folder."""
 
     root: str = Field(min_length=1)
-    format: Literal["folder", "voc"]
+    format: Literal["folder", "voc", "coco"]
     tags: str = Field(default="tags.csv", min_length=1)
-    """A CSV; for `voc` also ``xml`` (the folder Annotations) or a ``.npy`` of one-hot vectors by id."""
+    """A CSV; for `voc` also ``xml`` (the folder Annotations) or a ``.npy`` of one-hot vectors by id; for `coco` the
+    folder of the ``instances_*.json``, or one of them."""
     masks: str = ""
     """Folder of masks, used for scoring only; empty: none."""
     classes: str = ""
-    """File of class names, line number = id; empty: all tags, sorted (`folder`), or VOC's 20 (`voc`)."""
+    """File of class names, line number = id; empty: all tags, sorted (`folder`), or VOC's 20 (`voc`). `coco`: empty."""
     val_fraction: float = Field(default=0.2, ge=0.0, lt=1.0)
     """Share of the photos without a given split that is drawn for val, by a hash of seed and id."""
     allow_untagged: bool = False

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field, PositiveFloat
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from wsss.core.params import Settings
 from wsss.data.index import IGNORE
+from wsss.filters.gaussian import gaussian_filter
 from wsss.losses.term import Term
-
-ALIGNMENT = 8
-"""Attention kernels, on CPU and GPU, are fast where the length of a vector is a multiple of this."""
 
 
 class EnergySettings(Settings):
@@ -86,65 +83,15 @@ def potts_energy(probabilities: torch.Tensor, features: torch.Tensor, gate: torc
     `gate` γ: (N, h, w), belongs to the pixel i that looks around, not to the j it sees: a labelled, sure pixel pays
     nothing but still draws its unlabelled neighbours. Weight: N·h·w.
 
-    K(i, i) = 1 is part of W(i) and left out of the sum over j. So a pixel that resembles no other one pays about
-    nothing; normalised over j ≠ i it would follow its least distant stranger at full weight. With (KP)(i) =
-    Σ_j K(i,j) P(j) the inner sum is ``[W(i) − 1 − P(i)·(KP)(i) + P(i)·P(i)] / W(i)``.
+    K(i,i) is part of W(i) and left out of the sum over j. So a pixel that resembles no other one pays about nothing;
+    normalised over j ≠ i it would follow its least distant stranger at full weight. With (KP)(i) = Σ_j K(i,j) P(j) the
+    inner sum is ``[W(i) − K(i,i) − P(i)·((KP)(i) − K(i,i) P(i))] / W(i)``. That is ≥ 0 for every K ≥ 0, the lattice's
+    too, as long as K(i,i) is its own.
     """
-    p = probabilities.flatten(2).mT
-    gathered = gaussian_filter(features, torch.cat([p, torch.ones_like(p[..., :1])], -1))
+    # One copy in the filter's layout, or each operation below would read across it.
+    p = probabilities.flatten(2).mT.contiguous()
+    gathered, own = gaussian_filter(features, F.pad(p, (0, 1), value=1.0))
     agreement, norm = gathered[..., :-1], gathered[..., -1].detach()
-    disagreement = norm - 1 - (p * (agreement - p)).sum(-1)
+    disagreement = norm - own - (p * (agreement - own[..., None] * p)).sum(-1)
     total = (gate.flatten(1) / norm * disagreement).sum()
     return Term(total, torch.tensor(float(gate.numel()), device=total.device))
-
-
-def gaussian_filter(features: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """``K @ values`` with K(i,j) = exp(−|f_i − f_j|²/2), diagonal included, not normalised; exact.
-
-    `features`: (N, P, D), without gradient; `values`: (N, P, C) → (N, P, C). Time grows with P², memory with P: from
-    about 100×100 cells on a lattice is faster.
-    """
-    filtered: torch.Tensor = _GaussianFilter.apply(features, values)  # type: ignore[no-untyped-call]
-    return filtered
-
-
-class _GaussianFilter(torch.autograd.Function):
-    """K is symmetric, so the gradient of ``K @ v`` in v is K @ gradient: the same filter once more, nothing stored.
-
-    That covers the row-normalised G = diag(1/W) K, which is not symmetric: W does not depend on P, and autograd
-    multiplies the gradient by γ/W before it comes here, i.e. it computes Gᵀ(γ x) = K (γ x / W) exactly.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, features: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(features)
-        return _attend(features, values)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[None, torch.Tensor]:
-        return None, _attend(ctx.saved_tensors[0], gradient)
-
-
-def _attend(features: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """``K @ values`` by fused attention, which never holds the P×P matrix.
-
-    With q_i = [f_i, 1, −|f_i|²/2] and k_j = [f_j, −|f_j|²/2, 1], q_i·k_j = −|f_i − f_j|²/2 is the logarithm of
-    K(i,j). Softmax divides by the row sum; one more key, k = 0, has weight exp(0) = 1 in every row. So with the value
-    1 in a channel of its own it returns 1 / (W(i) + 1), the factor by which all other channels are too small.
-    """
-    half = features.square().sum(-1, keepdim=True) / 2
-    one = torch.ones_like(half)
-    channels = values.shape[-1]
-    # Fused kernels want vectors of one length for queries, keys and values.
-    length = -(-max(channels + 1, features.shape[-1] + 2) // ALIGNMENT) * ALIGNMENT
-    queries, keys = (
-        F.pad(torch.cat([features, *ends], -1), (0, length - features.shape[-1] - 2))
-        for ends in ((one, -half), (-half, one))
-    )
-    keys, payload = F.pad(keys, (0, 0, 0, 1)), F.pad(values, (0, length - channels, 0, 1))
-    payload[:, -1, -1] = 1
-    # In bfloat16 differences of squares as large as |f|² ≈ 300 would be noise.
-    with torch.autocast(features.device.type, enabled=False):
-        rows = F.scaled_dot_product_attention(queries[:, None], keys[:, None], payload[:, None], scale=1.0)[:, 0]
-    return rows[..., :channels] / rows[..., -1:]

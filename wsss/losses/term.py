@@ -19,4 +19,5 @@ class Term(NamedTuple):
 
     def mean(self) -> torch.Tensor:
         """total / weight; 0 (with a gradient of 0) where nothing was weighed."""
-        return self.total / self.weight.clamp_min(torch.finfo(self.weight.dtype).tiny)
+        # Not by the smallest number there is: times any factor above 4, its reciprocal is infinite, and 0 · ∞ no 0.
+        return self.total / torch.where(self.weight > 0, self.weight, 1.0)

@@ -16,6 +16,7 @@ from wsss.core.params import Settings
 from wsss.pseudo import exact, mean_field, reference
 
 MIN_PROBABILITY = 1e-5
+"""Keeps the unary energy finite where a score is 0."""
 ENGINES = {"fast": mean_field.infer, "pydensecrf": reference.infer, "attention": exact.infer}
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wsss.core.compiled import compiled
-from wsss.pseudo.lattice import Lattice, build, padded
+from wsss.filters.lattice import Lattice, build, padded
 
 if TYPE_CHECKING:
     from wsss.pseudo.crf import CrfSettings
@@ -32,12 +32,12 @@ def infer(image: np.ndarray, unary: np.ndarray, settings: CrfSettings) -> np.nda
     down, across = _norm(taps, height), _norm(taps, width) * F32(np.sqrt(settings.spatial_weight))
     far, near = np.zeros((points, columns), F32), np.zeros((count, height, width), F32)
     sent, q = np.zeros((points, columns), F32), np.empty((count, height, width), F32)
-    flat = unary.reshape(count, points), near.reshape(count, points), q.reshape(count, points)
-    _update(flat[0], far, flat[1], flat[2], sent)
+    flat_unary, flat_near, flat_q = (maps.reshape(count, points) for maps in (unary, near, q))
+    _update(flat_unary, far, flat_near, flat_q, sent)
     for _ in range(settings.iterations):
         lattice.filter(sent, out=far)
         _smooth(q, taps, down, across, near)
-        _update(flat[0], far, flat[1], flat[2], sent)
+        _update(flat_unary, far, flat_near, flat_q, sent)
     return q
 
 
@@ -99,7 +99,10 @@ def _smooth(q: np.ndarray, taps: np.ndarray, down: np.ndarray, across: np.ndarra
 
 @compiled
 def _update(unary: np.ndarray, far: np.ndarray, near: np.ndarray, q: np.ndarray, sent: np.ndarray) -> None:
-    """``q = softmax(far + near − unary)``: (C, N), and `far` and `sent`, what the lattice reads of q, (N, ≥ C)."""
+    """``q = softmax(far + near − unary)``, and the same to the first C columns of `sent`, from which the lattice reads.
+
+    `unary`, `near`, `q`: (C, N); `far`, `sent`: (N, ≥ C).
+    """
     classes, points = unary.shape
     z, total, top, bits = (
         np.empty((classes, BLOCK), F32),

@@ -15,10 +15,14 @@ from matplotlib.figure import Figure
 
 from wsss.core.errors import IntegrityError, UserError
 
-TABLES = ("pretrain.csv", "train.csv", "distill.csv", "per_class.csv", "thresholds.csv", "confusion.csv")
+TABLES = (
+    *("pretrain.csv", "train.csv", "mixture_histograms.csv", "distill.csv"),
+    *("per_class.csv", "thresholds.csv", "confusion.csv"),
+)
 """What is drawn, from the folder of reports."""
 DPI = 110
 STYLE: dict[Any, Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10}
+PARTS = {"background": "tab:blue", "uncertain": "tab:green", "foreground": "tab:orange"}
 NOT_CURVES = ("epoch", "lr", "grad_norm", "loss", "labelled", "unlabelled_crops")
 
 
@@ -70,6 +74,11 @@ def draw_plots(reports: Path, out: Path) -> tuple[Plot, ...]:
                 file = f"plot_{Path(name).stem}.png"
                 figure.savefig(out / file, dpi=DPI, metadata={"Software": ""})
                 plots.append(Plot(title, file))
+        scores = tables["mixture_histograms.csv"]
+        if scores.rows:
+            figure = _mixtures(scores)
+            figure.savefig(out / "plot_mixtures.png", dpi=DPI, metadata={"Software": ""})
+            plots.append(Plot("CAM scores and fitted mixtures", "plot_mixtures.png"))
     return tuple(plots)
 
 
@@ -92,6 +101,33 @@ def _curves(axes: Axes, table: Table) -> None:
     axes.set(xlabel="epoch", ylim=(0, None))
     axes.locator_params(axis="x", integer=True)
     axes.legend(frameon=False)
+
+
+def _mixtures(table: Table) -> Figure:
+    """A panel for each class: its scores, the components, and where the last component takes over from the first."""
+    of_class = np.array(table.texts("class"))
+    names = list(dict.fromkeys(of_class.tolist()))
+    columns = min(4, len(names))
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(2.6 * columns, 0.4 + 1.7 * rows), layout="constrained")
+    figure.suptitle("CAM scores and fitted mixtures", fontsize=10)
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
+    values = {name: table.numbers(name) for name in ("score", "share", "background", "uncertain", "foreground")}
+    for panel, name in zip(panels, names, strict=False):
+        here = {column: value[of_class == name] for column, value in values.items()}
+        panel.bar(here["score"], here["share"], width=here["score"][1] - here["score"][0], color="#cfcfcf")
+        parts = [part for part in ("background", "uncertain", "foreground") if here[part].any()]
+        for part in parts:
+            panel.plot(here["score"], here[part], color=PARTS[part], label=part)
+        takes_over = here["foreground"] > here["background"]
+        if takes_over.any():
+            panel.axvline(here["score"][np.argmax(takes_over)], color="black", linewidth=0.8, linestyle=":")
+        panel.set(title=name, yticks=[], xlim=(0, 1), ylim=(0, 1.1 * float(here["share"].max())))
+    for panel in panels[len(names) :]:
+        panel.set_axis_off()
+    if panels[0].lines:
+        panels[0].legend(frameon=False, fontsize=7)
+    return figure
 
 
 def _sweep(axes: Axes, table: Table) -> None:

@@ -128,11 +128,12 @@ def write_store_index(folder: Path, meta: StoreMeta, shards: Sequence[Shard]) ->
         **meta.attributes,
         "shards": [{"name": s.name, "sha256": sha256_file(folder / s.name), "ids": s.ids} for s in shards],
     }
-    index["sha256"] = _digest(index)
+    index["sha256"] = index_digest(index)
     write_text(folder / STORE_INDEX, json.dumps(index, ensure_ascii=False, indent=1) + "\n")
 
 
-def _digest(index: Mapping[str, Any]) -> str:
+def index_digest(index: Mapping[str, Any]) -> str:
+    """The checksum that an `index.json` (without it) carries of itself."""
     return hashlib.sha256(json.dumps(index, sort_keys=True).encode()).hexdigest()
 
 
@@ -228,6 +229,6 @@ class Store:
                 f"found {found[0]!r} version {found[1]}, expected {self.format!r} version {VERSION}",
                 self._remedy,
             )
-        if checksum != _digest(index):
+        if checksum != index_digest(index):
             raise IntegrityError(path, "damaged or edited (its checksum differs)", self._remedy)
         return index

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -28,13 +29,30 @@ class Progressed:
     sums: dict[str, float]
 
 
-def save_training(scratch: Path, network: nn.Module, optimizer: torch.optim.Optimizer, at: Progressed) -> None:
+@runtime_checkable
+class Memory(Protocol):
+    """A task that keeps more than its network, such as a moving average of it."""
+
+    def after_step(self, step: int, steps: int) -> None:
+        """Called after every update: `step` of `steps` are done."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the rest of the training depends on."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a `state_dict`."""
+
+
+def save_training(
+    scratch: Path, network: nn.Module, optimizer: torch.optim.Optimizer, at: Progressed, memory: Memory | None
+) -> None:
     """Write the checkpoint atomically. Random numbers are keyed by (seed, step), so none of their state is needed."""
     content = {
         "format": FORMAT,
         "version": VERSION,
         "network": network.state_dict(),
         "optimizer": optimizer.state_dict(),
+        "memory": {} if memory is None else memory.state_dict(),
         "step": at.step,
         "history": at.history,
         "sums": at.sums,
@@ -42,7 +60,9 @@ def save_training(scratch: Path, network: nn.Module, optimizer: torch.optim.Opti
     write_bytes(scratch / FILE, canonical_bytes(content))
 
 
-def load_training(scratch: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> Progressed:
+def load_training(
+    scratch: Path, network: nn.Module, optimizer: torch.optim.Optimizer, memory: Memory | None
+) -> Progressed:
     """Continue from the checkpoint in `scratch`, if there is a sound one; else from the start."""
     try:
         content: dict[str, Any] = read_checkpoint(scratch / FILE, FORMAT, VERSION)
@@ -53,5 +73,7 @@ def load_training(scratch: Path, network: nn.Module, optimizer: torch.optim.Opti
         return Progressed(0, [], {})
     network.load_state_dict(content["network"])
     optimizer.load_state_dict(content["optimizer"])
+    if memory is not None:
+        memory.load_state_dict(content["memory"])
     say(f"continuing after step {content['step']}")
     return Progressed(content["step"], content["history"], content["sums"])

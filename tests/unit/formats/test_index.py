@@ -84,7 +84,7 @@ def test_missing_root_is_an_error(raw_data: RawData) -> None:
 @pytest.mark.parametrize(
     ("settings", "what"),
     [
-        ({"format": "coco"}, "dataset.format: found 'coco', expected 'folder' or 'voc'"),
+        ({"format": "cocoa"}, "dataset.format: found 'cocoa', expected 'folder', 'voc' or 'coco'"),
         ({"val_fraction": 1.0}, "dataset.val_fraction: found 1.0"),
         ({"root": ""}, "dataset.root: found ''"),
         ({"mask": "masks"}, "dataset.mask: unknown key (did you mean 'masks'?)"),

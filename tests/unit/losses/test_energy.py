@@ -8,12 +8,10 @@ from typing import Any
 import pytest
 import torch
 from torch.nn import functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from wsss.losses.energy import (
     EnergySettings,
     dense_energy,
-    gaussian_filter,
     pixel_features,
     potts_energy,
     soft_gate,
@@ -106,42 +104,6 @@ def test_gradient_equals_finite_differences() -> None:
         return potts_energy(scores.softmax(1), features, gate).total
 
     assert torch.autograd.gradcheck(energy, logits.requires_grad_())
-
-
-@pytest.mark.parametrize("channels", [1, 5, 30])
-def test_filter_is_the_gaussian_matrix(channels: int) -> None:
-    torch.manual_seed(0)
-    features = torch.randn(2, 33, 5, dtype=torch.float64)
-    values = torch.randn(2, 33, channels, dtype=torch.float64, requires_grad=True)
-    matrix = torch.exp(-torch.cdist(features, features).square() / 2)
-    filtered = gaussian_filter(features, values)
-    torch.testing.assert_close(filtered, matrix @ values)
-    upstream = torch.randn_like(filtered)
-    torch.testing.assert_close(torch.autograd.grad(filtered, values, upstream)[0], matrix.mT @ upstream)
-
-
-class Largest(TorchDispatchMode):
-    """Elements of the largest tensor that any operation returned."""
-
-    elements = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        tensors = [part for part in (result if isinstance(result, tuple) else (result,)) if torch.is_tensor(part)]
-        self.elements = max([self.elements, *(tensor.numel() for tensor in tensors)])
-        return result
-
-
-def test_no_matrix_of_all_pairs_is_held() -> None:
-    values = torch.rand(1, 1600, 21, requires_grad=True)
-    with Largest() as seen:
-        gaussian_filter(torch.randn(1, 1600, 5), values).sum().backward()
-    assert 1600 * 21 < seen.elements < 1600 * 100
-
-
-def test_far_apart_features_do_not_overflow() -> None:
-    features = torch.tensor([[[0.0, 0.0], [1e3, 0.0], [1e3, 1e-3]]])
-    assert gaussian_filter(features, torch.tensor([[[1.0], [2.0], [4.0]]])).flatten().tolist() == [1.0, 6.0, 6.0]
 
 
 def test_hard_labels_pay_for_every_pair_that_differs() -> None:

@@ -1,16 +1,56 @@
-"""The loops of the permutohedral lattice; `wsss.pseudo.lattice` says what they are for."""
+"""The loops of the permutohedral lattice; `wsss.filters.lattice` says what they are for.
+
+All that they call stands in this file: numba compiles them again where their own file changed, not another one.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from wsss.core.compiled import compiled
-from wsss.pseudo.rows import add_row, put_row
 
 BLOCK = 256
 F32, I32, I64 = np.float32, np.int32, np.int64
 Unit = tuple[int, ...]
 """A tuple whose length is what is meant: compiled code knows it before it runs."""
+
+
+def _row_operation(accumulate: bool) -> Any:
+    """``target[at + c] (+)= factor · source[begin + c]`` for c < len(unit): added where `accumulate`, else overwritten.
+
+    Both arrays float32 and C-contiguous, offsets in elements of the flat array; nothing is checked. One vector
+    instruction, 3–10× faster than a loop: numba runs LLVM without its straight-line vectoriser, and loops as short as
+    these are unrolled before the loop vectoriser sees them.
+    """
+
+    def build(typing: Any, target: Any, at: Any, factor: Any, source: Any, begin: Any, unit: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            row = ir.VectorType(ir.FloatType(), len(unit))
+
+            def address(array: int, offset: int) -> Any:
+                data = context.make_array(signature.args[array])(context, builder, arguments[array]).data
+                return builder.bitcast(builder.gep(data, [arguments[offset]]), row.as_pointer())
+
+            factors = ir.Constant(row, ir.Undefined)
+            for lane in range(len(unit)):
+                factors = builder.insert_element(factors, arguments[2], ir.IntType(32)(lane))
+            result = builder.fmul(factors, builder.load(address(3, 4), align=4))
+            if accumulate:
+                result = builder.fadd(builder.load(address(0, 1), align=4), result)
+            builder.store(result, address(0, 1), align=4)
+            return context.get_dummy_value()
+
+        return types.void(target, types.intp, types.float32, source, types.intp, unit), code
+
+    return intrinsic(build)
+
+
+add_row, put_row = _row_operation(accumulate=True), _row_operation(accumulate=False)
 
 
 @compiled

@@ -1,0 +1,149 @@
+"""Gaussian correction against fixed thresholds: the pseudo-labels of one store of CAMs, made in every way and scored.
+
+Masks are read here, to score; `oracle` marks the one α that was chosen by looking at the scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import click
+import numpy as np
+
+from wsss.core.device import set_threads
+from wsss.core.log import Progress
+from wsss.core.params import Settings, load
+from wsss.core.stage import stage_command
+from wsss.data.datasets import Location, MaskedImages
+from wsss.data.index import Index, read_index
+from wsss.evaluation.confusion import Scores, count_pairs, scores
+from wsss.inference.correct import CorrectSettings
+from wsss.inference.mixtures import shared_scores
+from wsss.pseudo.correction import corrected_label
+from wsss.pseudo.crf import dense_crf
+from wsss.pseudo.fixed import FixedSettings, PseudoLabel, fixed_pseudo_label
+from wsss.pseudo.gmm import GmmSettings, Shared, fit_maps
+from wsss.pseudo.labels import agree, foreground_scores, threshold, to_class_ids, upsample, with_background
+from wsss.stores.cams import CamStore
+
+SWEEP = tuple(round(0.05 * step, 2) for step in range(4, 20))
+SHOWN = (0.5, 0.6, 0.7, 0.8, 0.9)
+SCOPES = ("image", "class", "hybrid", "dataset")
+HEADING = ("labels", "dense CRF", "mIoU, 255 wrong", "mIoU, labelled", "coverage", "background IoU")
+
+
+T = TypeVar("T", FixedSettings, GmmSettings)
+
+
+class Params(Settings):
+    """What this comparison reads of params.yaml."""
+
+    dataset: Location
+    correct: CorrectSettings
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One photo: pixels, CAMs and class ids of its tags, ground truth."""
+
+    image: np.ndarray
+    cams: np.ndarray
+    classes: np.ndarray
+    truth: np.ndarray
+
+
+@stage_command
+@click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
+@click.option("--cams", type=click.Path(path_type=Path), default="artifacts/cams")
+@click.option("--split", default="train")
+def main(params: Path, dataset: Path, cams: Path, split: str) -> str:
+    """Print the table of all ways to make pseudo-labels of the CAMs."""
+    settings, index = load(params, Params), read_index(dataset)
+    set_threads(1)
+    records = [record for record in index.split(split) if record.mask is not None]
+    masks, store = MaskedImages(settings.dataset.photos(records), len(index.classes)), CamStore(cams)
+    photos = []
+    for record in records:
+        found, truth = store.read(record.id), masks.mask(record)
+        assert truth is not None
+        photos.append(Photo(masks.photos.image(record), found.scores, found.classes, truth))
+    shared = shared_scores(store, index.split("train"), len(index.classes))
+    rows = fixed_rows(photos, index, settings.correct)
+    for crf in (False, True):
+        fixed = with_crf(settings.correct.fixed, crf)
+        before = [fixed_pseudo_label(photo.image, photo.cams, photo.classes, fixed) for photo in _watched("Y", photos)]
+        for scope in SCOPES:
+            chosen = with_crf(settings.correct.gmm.model_copy(update={"scope": scope}), crf)
+            scored = mixture_scores(photos, index, fixed, chosen, before, shared)
+            rows.append((f"mixture, {scope}", "yes" if crf else "no", scored))
+    lines = [HEADING, ("---", "---", *("--:" for _ in HEADING[2:])), *(_line(*row) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _line(name: str, crf: str, found: Scores) -> tuple[str, ...]:
+    values = (found.miou, found.miou_labelled, found.coverage, float(found.iou[0]))
+    return name, crf, *(f"{100 * value:.2f}" for value in values)
+
+
+def fixed_rows(photos: Sequence[Photo], index: Index, settings: CorrectSettings) -> list[tuple[str, str, Scores]]:
+    """α without and with CRF (Eqs 11–13), the best α of a sweep, and the CRF's arg-max of everything."""
+    count = len(index.classes)
+    sums = {(alpha, crf): np.zeros((count, count + 1), np.int64) for alpha in SWEEP for crf in (False, True)}
+    everything = np.zeros((count, count + 1), np.int64)
+    for photo in _watched("fixed", photos):
+        if len(photo.classes):
+            maps = foreground_scores(upsample(photo.cams, photo.truth.shape))
+            unary = with_background(maps, settings.fixed.gamma)
+            smooth = dense_crf(photo.image, unary, settings.fixed.crf).argmax(0).astype(np.uint8)
+            made = {alpha: threshold(unary, alpha) for alpha in SWEEP}
+        else:
+            smooth = np.zeros(photo.truth.shape, np.uint8)
+            made = dict.fromkeys(SWEEP, smooth)
+        everything += count_pairs(photo.truth, to_class_ids(smooth, photo.classes), count)
+        for alpha, label in made.items():
+            for crf, final in ((False, label), (True, agree(label, smooth))):
+                sums[alpha, crf] += count_pairs(photo.truth, to_class_ids(final, photo.classes), count)
+    rows = []
+    for crf, used in ((False, "no"), (True, "yes")):
+        found = {alpha: scores(sums[alpha, crf]) for alpha in SWEEP}
+        rows += [(f"fixed α = {alpha}", used, found[alpha]) for alpha in SHOWN]
+        best = max(SWEEP, key=lambda alpha: found[alpha].miou)
+        rows.append((f"fixed α, oracle = {best}", used, found[best]))
+    return [*rows, ("arg-max of the CRF, nothing dropped", "yes", scores(everything))]
+
+
+def with_crf(settings: T, enabled: bool) -> T:
+    """The same settings with their CRF on or off."""
+    crf = settings.crf.model_copy(update={"enabled": enabled})
+    return settings.model_copy(update={"crf": crf})
+
+
+def mixture_scores(
+    photos: Sequence[Photo],
+    index: Index,
+    fixed: FixedSettings,
+    settings: GmmSettings,
+    before: Sequence[PseudoLabel],
+    shared: Shared,
+) -> Scores:
+    """Scores of the corrected labels; `before` are those of `fixed`, a label for each photo."""
+    mixtures = fit_maps([(photo.cams, photo.classes) for photo in photos], settings, shared)
+    counts = np.zeros((len(index.classes), len(index.classes) + 1), np.int64)
+    for number, photo in enumerate(_watched(f"mixture, {settings.scope}", photos)):
+        given = (photo.image, photo.cams, photo.classes, mixtures[number], fixed, settings, before[number])
+        counts += count_pairs(photo.truth, corrected_label(*given).label, len(index.classes))
+    return scores(counts)
+
+
+def _watched(label: str, photos: Sequence[Photo]) -> Iterator[Photo]:
+    with Progress(label, len(photos), "photos") as progress:
+        for photo in photos:
+            yield photo
+            progress.advance()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+"""Exports: what other runtimes and tools get is what wsss has, or nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+from tests.helpers import CLASSES, IDS, toy_label, write_toy_store
+from tests.toy_networks import photo, write_oste, write_student
+from wsss import cli
+from wsss.core.errors import IntegrityError, UserError
+from wsss.core.stage import Stage
+from wsss.data.images import load_image, load_mask
+from wsss.export import network as exporting
+from wsss.export.parity import largest_difference, refuse_difference
+from wsss.export.portable import Portable
+from wsss.inference.networks import open_checkpoint
+from wsss.segmenter import Segmenter
+
+SIZES = [(64, 64), (65, 97), (50, 33), (1, 1), (7, 200), (96, 31)]
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(cli.main, ["export", *map(str, arguments)])
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture(scope="session")
+def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    return write_student(tmp_path_factory.mktemp("export") / "student.pt")
+
+
+@pytest.fixture(scope="session")
+def onnx_file(student: Path) -> Path:
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package, reason="needs wsss[onnx]")
+    out = student.with_name("student.onnx")
+    code, text, errors = run(student, out)
+    assert code == 0, errors
+    assert text.startswith(f"export: student with 4 classes → {out}\nlogits differ from torch by at most ")
+    return out
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("WSSS_WORKERS", "0")
+    write_toy_store(Stage("correct", "f" * 16, tmp_path / "scratch"), tmp_path / "pseudo", tmp_path / "log")
+    return tmp_path / "pseudo"
+
+
+@pytest.mark.parametrize("backbone", ["tiny", "efficientnet_lite0"])
+@pytest.mark.parametrize("stride", [8, 32])
+def test_folded_network_is_the_network_for_odd_and_even_sizes(tmp_path: Path, backbone: str, stride: int) -> None:
+    network, _ = open_checkpoint(write_student(tmp_path / "n.pt", backbone=backbone, stride=stride))
+    portable = Portable(network)
+    for size in SIZES:
+        images = torch.from_numpy(photo(*size)).permute(2, 0, 1)[None].float()
+        with torch.inference_mode():
+            torch.testing.assert_close(portable(images), network(images), atol=1e-4, rtol=1e-4)
+
+
+def test_onnx_gives_torchs_logits_for_any_batch_and_size(student: Path, onnx_file: Path) -> None:
+    torch_network, onnx_network = Segmenter.load(student).network, Segmenter.load(onnx_file).network
+    assert (onnx_network.kind, onnx_network.classes) == ("student", CLASSES)
+    for size in SIZES:
+        for batch in (1, 3):
+            images = torch.stack([torch.from_numpy(photo(*size, n)).permute(2, 0, 1).float() for n in range(batch)])
+            with torch.inference_mode():
+                expected = torch_network.run(images)
+            torch.testing.assert_close(onnx_network.run(images), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_onnx_labels_of_real_photos_are_torchs(student: Path, onnx_file: Path, shared_data: Path) -> None:
+    photos = sorted((shared_data / "msrc_v2" / "JPEGImages").iterdir())[::29][:20]
+    assert len(photos) == 20
+    agree(student, onnx_file, [load_image(path) for path in photos])
+
+
+def test_onnx_labels_of_public_photos_are_torchs(student: Path, onnx_file: Path) -> None:
+    data = pytest.importorskip("skimage.data", reason="needs scikit-image")
+    photos = [data.astronaut(), data.chelsea(), data.coffee()]
+    agree(
+        student, onnx_file, [np.ascontiguousarray(each[i : i + 200, :301]) for each in photos for i in range(0, 70, 10)]
+    )
+
+
+def agree(student: Path, onnx_file: Path, photos: list[np.ndarray]) -> None:
+    first, second = Segmenter.load(student), Segmenter.load(onnx_file)
+    same = [(first(each).label == second(each).label).mean() for each in photos]
+    assert min(same) >= 0.999
+
+
+def test_onnx_says_what_it_is(student: Path, onnx_file: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(onnx_file)
+    onnx.checker.check_model(model)
+    assert model.opset_import[0].version >= 18
+    (entry,) = [entry.value for entry in model.metadata_props if entry.key == "wsss"]
+    card = json.loads(entry)
+    assert card["classes"] == list(CLASSES)
+    assert (card["mean"], card["std"]) == ([127.5] * 3, [63.75] * 3)
+    assert card["normalisation"] == "inside the network; give RGB 0..255"
+    assert str(student.parent) not in entry
+
+
+def test_oste_is_exported_by_its_branch(tmp_path: Path) -> None:
+    made = exporting.export_torchscript(write_oste(tmp_path / "oste.pt"), tmp_path / "oste.ts")
+    assert made.card["kind"] == "oste"
+    assert made.difference <= 1e-4
+
+
+def test_torchscript_runs_without_wsss_for_any_size(student: Path, tmp_path: Path) -> None:
+    out = tmp_path / "student.ts"
+    code, text, errors = run(student, out, "--torchscript", "--json")
+    assert code == 0, errors
+    assert json.loads(text)["difference"] <= 1e-4
+    network, _ = open_checkpoint(student)
+    with exporting._quiet():
+        loaded = torch.jit.load(str(out), _extra_files=(extra := {"wsss.json": ""}))  # type: ignore[no-untyped-call]
+    assert json.loads(extra["wsss.json"])["classes"] == list(CLASSES)
+    for size in SIZES:
+        images = torch.from_numpy(photo(*size)).permute(2, 0, 1)[None].float()
+        with torch.inference_mode():
+            torch.testing.assert_close(loaded(images), network(images), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda images: images * torch.nan,
+        lambda images: images + 1,
+        lambda images: images[..., :1],
+        lambda images: torch.zeros(2) @ torch.zeros(3),
+    ],
+    ids=["nan", "other", "shape", "fails"],
+)
+def test_export_that_computes_something_else_is_refused(wrong: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    difference = largest_difference(lambda images: images, wrong, [photo(8, 8)])
+    with pytest.raises(IntegrityError, match="not written: the exported network gives other logits"):
+        refuse_difference(Path("x.onnx"), difference)
+
+
+def test_refused_export_leaves_the_old_file(student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "student.ts"
+    out.write_bytes(b"old")
+    monkeypatch.setattr(exporting, "largest_difference", lambda *_: 0.5)
+    code, _, text = run(student, out, "--torchscript")
+    assert code == 4
+    assert text == (
+        f"error: {out}: not written: the exported network gives other logits (difference 0.5, expected ≤ 0.0001)\n"
+        "fix: export a network with another backbone, and report this one\n"
+    )
+    assert out.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["student.ts"]
+
+
+def test_packages_that_are_missing(student: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("onnxscript", "pycocotools", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, package, None)
+    pytest.importorskip("onnx")
+    assert run(student, tmp_path / "o.onnx")[::2] == (
+        3,
+        "error: wsss export: ONNX needs the package onnxscript, which is not installed\n"
+        "fix: pip install 'wsss[onnx]'\n",
+    )
+    assert run("--to", "coco", store, tmp_path / "o.json")[::2] == (
+        3,
+        "error: wsss export: COCO needs the package pycocotools, which is not installed\n"
+        "fix: pip install 'wsss[coco]'\n",
+    )
+    result = CliRunner().invoke(cli.main, ["predict", str(tmp_path / "o.onnx"), str(store), "-o", str(tmp_path / "p")])
+    assert result.exit_code == 2  # there are no photos either; that is said first
+
+
+def test_foreign_onnx_file(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="needs wsss[onnx]")
+    onnx = pytest.importorskip("onnx")
+    value = onnx.helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, [1])
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Identity", ["images"], ["logits"])],
+        "g",
+        [value],
+        [onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, [1])],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+    onnx.save(model, tmp_path / "foreign.onnx")
+    with pytest.raises(IntegrityError, match="an ONNX file that wsss has not exported"):
+        Segmenter.load(tmp_path / "foreign.onnx")
+    (tmp_path / "cut.onnx").write_bytes(b"\x08\x0a\x12")
+    with pytest.raises(IntegrityError, match="not an ONNX file, or damaged"):
+        Segmenter.load(tmp_path / "cut.onnx")
+    with pytest.raises(UserError, match="no such file"):
+        Segmenter.load(tmp_path / "none.onnx")
+
+
+def test_voc_folder_holds_the_labels(store: Path, tmp_path: Path) -> None:
+    out = tmp_path / "voc"
+    assert run("--to", "voc", store, out)[:2] == (0, f"export: 20 photos as voc → {out}\n")
+    listed = (out / "ImageSets" / "Segmentation" / "default.txt").read_text(encoding="utf-8").splitlines()
+    assert listed == sorted(IDS)
+    for name in listed:
+        mask = load_mask(out / "SegmentationClass" / f"{name}.png", (8, 12), len(CLASSES))
+        np.testing.assert_array_equal(mask, toy_label(name))
+    assert (out / "labelmap.txt").read_text().splitlines()[:3] == [
+        "# label:color_rgb:parts:actions",
+        "background:0,0,0::",
+        "Kuh:128,0,0::",
+    ]
+
+
+def test_coco_json_is_read_back_by_pycocotools(store: Path, tmp_path: Path) -> None:
+    coco = pytest.importorskip("pycocotools.coco", reason="needs wsss[coco]")
+    out = tmp_path / "labels.json"
+    assert run("--to", "coco", store, out)[0] == 0
+    read = coco.COCO(str(out))
+    assert [category["name"] for category in read.loadCats(read.getCatIds())] == list(CLASSES[1:])
+    for picture in read.loadImgs(read.getImgIds()):
+        name = picture["file_name"].removesuffix(".jpg")
+        label = np.zeros((picture["height"], picture["width"]), np.uint8)
+        for annotation in read.loadAnns(read.getAnnIds(picture["id"])):
+            mask = read.annToMask(annotation).astype(bool)
+            assert annotation["area"] == mask.sum()
+            label[mask] = annotation["category_id"]
+        np.testing.assert_array_equal(label, toy_label(name))
+
+
+def test_cvat_archive_holds_colours_and_their_names(store: Path, tmp_path: Path) -> None:
+    out = tmp_path / "cvat.zip"
+    assert run("--to", "cvat", store, out)[0] == 0
+    first = out.read_bytes()
+    assert run("--to", "cvat", store, out)[0] == 0
+    assert out.read_bytes() == first
+    with zipfile.ZipFile(out) as archive:
+        rows = [line.split(":") for line in archive.read("labelmap.txt").decode().splitlines()[1:]]
+        names = {tuple(map(int, row[1].split(","))): row[0] for row in rows}
+        assert list(names.values()) == list(CLASSES)
+        listed = archive.read("ImageSets/Segmentation/default.txt").decode().splitlines()
+        assert listed[0] == f'"{sorted(IDS)[0]}"'  # ids with spaces are quoted
+        with archive.open(f"SegmentationClass/{IDS[0]}.png") as file, Image.open(file) as image:
+            colours = np.asarray(image)
+    expected = toy_label(IDS[0])
+    for row, column in np.ndindex(expected.shape):
+        assert names[tuple(int(value) for value in colours[row, column])] == CLASSES[expected[row, column]]
+
+
+def test_what_cannot_be_exported(student: Path, store: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(store, out)[::2] == (
+        2,
+        f"error: {store}: is a folder: of a store, labels are exported\nfix: add --to voc, --to coco or --to cvat\n",
+    )
+    assert run(student, out, "--to", "voc", "--torchscript")[0] == 2
+    assert run(store, out, "--torchscript")[2].startswith(f"error: {store}: is a folder, expected a network for --to")
+    assert run(tmp_path, out, "--to", "voc")[2].startswith(f"error: {tmp_path}: not a store (no index.json in it)")
+    (tmp_path / "index.json").write_text('{"format": "other"}')
+    assert run(tmp_path, out, "--to", "voc")[0] == 4
+    assert not out.exists()

@@ -1,0 +1,44 @@
+"""What tests of the Gaussian correction share: settings, and maps with two hills of scores."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wsss.pseudo.crf import CrfSettings
+from wsss.pseudo.fixed import FixedSettings
+from wsss.pseudo.gmm import GmmSettings
+
+CRF = CrfSettings(
+    enabled=False,
+    iterations=5,
+    bilateral_weight=4,
+    bilateral_xy=40,
+    bilateral_rgb=13,
+    spatial_weight=3,
+    spatial_xy=3,
+)
+WITH_CRF = CRF.model_copy(update={"enabled": True})
+FIXED = FixedSettings(gamma=4.0, alpha=0.5, crf=CRF)
+GMM = GmmSettings(
+    scope="image",
+    max_components=2,
+    prior_cells=50.0,
+    min_scores=50,
+    min_separation=2.0,
+    min_weight=0.005,
+    tau_fg=0.9,
+    tau_bg=0.9,
+    lead=0.1,
+    fill=True,
+    crf=CRF,
+)
+
+
+def hills(seed: int, share: float = 0.3, size: tuple[int, int] = (14, 20)) -> np.ndarray:
+    """(h, w) float32 in [0, 1]: scores around .2, and `share` of them, on the left, around .75."""
+    rng = np.random.default_rng(seed)
+    map_ = rng.normal(0.2, 0.05, size)
+    wide = round(share * size[1])
+    map_[:, :wide] = rng.normal(0.75, 0.07, (size[0], wide))
+    map_[0, -1], map_[0, 0] = 0.0, 1.0
+    return np.clip(map_, 0.0, 1.0).astype(np.float32)

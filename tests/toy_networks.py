@@ -1,0 +1,50 @@
+"""Files of small networks with random weights, and real photos, for everything that reads a trained network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from tests.helpers import CLASSES
+from tests.toy_oste import SETTINGS as OSTE
+from tests.toy_oste import toy_network
+from wsss.models.backbones.registry import BackboneSettings
+from wsss.models.checkpoint import NetworkCard, build_network, save_network
+from wsss.models.student import Student
+
+
+def write_student(path: Path, seed: int = 0, backbone: str = "tiny", stride: int = 16) -> Path:
+    """A student that finds every class somewhere."""
+    torch.manual_seed(seed)
+    settings = BackboneSettings(name=backbone, output_stride=stride, weights="random")  # type: ignore[arg-type]
+    card = NetworkCard("student", settings, {"channels": 32, "dropout": 0.1}, CLASSES, "random")
+    network = build_network(card, load_weights=False)
+    assert isinstance(network, Student)
+    nn.init.normal_(network.head.weight, std=1.0)
+    save_network(path, network, card)
+    return path
+
+
+def write_oste(path: Path) -> Path:
+    """The OSTE of `toy_oste`."""
+    network = toy_network()
+    nn.init.normal_(network.segmentation[-1].weight, std=1.0)
+    settings = {
+        "dropout": OSTE.dropout,
+        "channels": OSTE.channels,
+        "norm": OSTE.norm,
+        "expansion": OSTE.expansion.model_dump(),
+        "fusion": OSTE.fusion.model_dump(),
+    }
+    backbone = BackboneSettings(name="tiny", output_stride=16, weights="random")
+    save_network(path, network, NetworkCard("oste", backbone, settings, CLASSES, "random"))
+    return path
+
+
+def photo(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Blobs of colour: (H, W, 3) uint8."""
+    small = np.random.default_rng(seed).integers(0, 256, (-(-height // 16), -(-width // 16), 3), np.uint8)
+    return small.repeat(16, 0).repeat(16, 1)[:height, :width].copy()

@@ -1,0 +1,122 @@
+"""`wsss check`: one report of everything, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+from ruamel.yaml import YAML
+
+from tests.conftest import RawData
+from wsss.commands.check import main, place
+
+
+@pytest.fixture
+def herd(raw_data: RawData) -> RawData:
+    """24 photos of cows and sheep, and a list of the two."""
+    rows = [f"{raw_data.photo(f'p{i:02}.jpg').name},{('cow', 'sheep', 'cow|sheep')[i % 3]}" for i in range(24)]
+    raw_data.write(
+        "tags.csv",
+        "filename,tags,split\n" + "".join(f"{r},{'val' if i > 17 else 'train'}\n" for i, r in enumerate(rows)),
+    )
+    raw_data.write("classes.txt", "cow\nsheep\n")
+    return raw_data
+
+
+def check(data: RawData, *options: str, **settings: object) -> Result:
+    section = {"root": str(data.root), "format": "folder", "classes": "classes.txt", **settings}
+    YAML().dump({"seed": 0, "dataset": section}, data.out.with_name("params.yaml"))
+    return CliRunner().invoke(main, list(options))
+
+
+def test_sound_data_set(herd: RawData) -> None:
+    result = check(herd)
+    assert result.exit_code == 0
+    assert (
+        result.stdout
+        == f"""\
+class       train  val  alone
+-----------------------------
+cow            12    4      6
+sheep          12    4      6
+-----------------------------
+all photos     18    6     12
+
+check: 24 sound photos in {herd.root}; 0 errors, 0 warnings; next: dvc repro
+"""
+    )
+
+
+def test_every_error_is_told_at_once_in_the_order_of_files_and_lines(herd: RawData) -> None:
+    lines = (herd.root / "tags.csv").read_text().splitlines()
+    lines[3], lines[11] = "p02.jpg,cow|shep,train", "p10.jpg,cow,trian"
+    herd.write("tags.csv", "\n".join([*lines, "p99.jpg,cow,val"]))
+    herd.write("p05.jpg", (herd.root / "p05.jpg").read_bytes()[:200])
+    herd.write("p06.jpg", "<!doctype html>")
+    result = check(herd)
+    assert result.exit_code == 2
+    found = [line for line in result.stdout.splitlines() if line.startswith("error: ")]
+    root = herd.root
+    assert [line.partition(" (")[0] for line in found] == [
+        f"error: {root}/p05.jpg: damaged or truncated JPEG",
+        f"error: {root}/p06.jpg: not an image",
+        f"error: {root}/tags.csv: 1 photos have no tag",
+        f"error: {root}/tags.csv:4: unknown class 'shep'",
+        f"error: {root}/tags.csv:12: unknown split 'trian'",
+        f"error: {root}/tags.csv:26: no photo 'p99.jpg' below {root}",
+    ]
+    assert result.stdout.count("\nfix: ") == 6
+    assert result.stdout.endswith(f"check: 22 sound photos in {root}; 6 errors, 0 warnings\n")
+
+
+def test_copies_and_rare_classes_are_warnings(herd: RawData) -> None:
+    herd.write("p18.jpg", (herd.root / "p00.jpg").read_bytes())
+    herd.write("tags.csv", (herd.root / "tags.csv").read_text().replace("p01.jpg,sheep", "p01.jpg,shep"))
+    herd.write("classes.txt", "cow\nsheep\nshep\n")
+    result = check(herd)
+    assert result.exit_code == 0
+    root = herd.root
+    for what in (
+        "classes with fewer than 5 training photos: shep (1)\nfix: add photos, or drop the class",
+        "rare classes whose names resemble frequent ones: shep (1, p01) = sheep (15)?\nfix: correct these tags; or ",
+        "identical photos under several names: p00 = p18\nfix: delete the copies",
+        "identical photos in several splits: p00 (train) = p18 (val); scores will be too good\nfix: delete the copies",
+    ):
+        assert f"warning: {root}: {what}" in result.stdout
+    assert "0 errors, 4 warnings" in result.stdout
+
+
+def test_json_report(herd: RawData) -> None:
+    herd.write("p05.jpg", b"")
+    herd.write("tags.csv", (herd.root / "tags.csv").read_text().replace("p02.jpg,cow|", "p02.jpg,caw|"))
+    result = check(herd, "--json")
+    assert result.exit_code == 2
+    report = json.loads(result.stdout)
+    assert report["photos"] == {"train": 17, "val": 6}
+    assert report["classes"]["sheep"] == {"train": 11, "val": 4}
+    assert [(error["file"], error["line"]) for error in report["errors"]] == [
+        (f"{herd.root}/p05.jpg", None),
+        (f"{herd.root}/tags.csv", 4),
+    ]
+    assert report["errors"][1]["what"] == "unknown class 'caw' (did you mean 'cow'?)"
+    assert report["errors"][1]["fix"] == "edit line 4"
+
+
+@pytest.mark.parametrize("option", [[], ["--json"]])
+def test_nothing_to_read_is_an_error_in_the_report(herd: RawData, option: list[str]) -> None:
+    result = check(herd, *option, root="nowhere")
+    assert result.exit_code == 2
+    assert "nowhere" in result.stdout
+    assert "no such folder" in result.stdout
+
+
+def test_settings_are_checked_first(herd: RawData) -> None:
+    result = check(herd, formt="voc")
+    assert result.exit_code == 2
+    assert "dataset.formt: unknown key (did you mean 'format'?)" in result.stderr
+
+
+def test_place_of_an_error() -> None:
+    assert place("a:b/tags.csv:12") == {"file": "a:b/tags.csv", "line": 12}
+    assert place("list.json: image 9") == {"file": "list.json: image 9", "line": None}

@@ -1,0 +1,178 @@
+"""`wsss inspect`: everything that wsss writes says what it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from tests.helpers import CLASSES, IDS, toy_label, write_toy_store
+from tests.toy_networks import write_oste, write_student
+from wsss import cli
+from wsss.core.stage import Stage
+from wsss.data.images import voc_palette
+from wsss.data.index import Index, Record, write_index
+from wsss.report.terminal import ansi, half_blocks
+from wsss.stores.cams import FORMAT, Cams, put_cams
+from wsss.stores.shards import StoreMeta, plan_shards, shard_writer, write_store_index
+
+
+def inspect(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(cli.main, ["inspect", *map(str, arguments)])
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture
+def pseudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("WSSS_WORKERS", "0")
+    write_toy_store(Stage("correct", "f" * 16, tmp_path / "scratch"), tmp_path / "pseudo", tmp_path / "log")
+    return tmp_path / "pseudo"
+
+
+@pytest.fixture
+def cams(tmp_path: Path) -> Path:
+    folder = tmp_path / "cams"
+    shards = plan_shards(["a", "b"], 2)
+    meta = StoreMeta(FORMAT, CLASSES, "abc", {"stride": 16, "raw": False})
+    with shard_writer(folder / shards[0].name, shards[0], meta) as file:
+        scores = np.linspace(0, 1, 24, dtype=np.float32).reshape(2, 3, 4)
+        put_cams(file, "a", Cams(scores, np.ones(2, np.float32), np.array([1, 3]), (48, 64)))
+        put_cams(file, "b", Cams(scores[:0], np.ones(0, np.float32), np.zeros(0, np.int64), (20, 30)))
+    write_store_index(folder, meta, shards)
+    return folder
+
+
+def test_labels(pseudo: Path) -> None:
+    code, text, _ = inspect(pseudo)
+    assert code == 0
+    for line in (
+        "format: wsss.pseudo",
+        "fingerprint: ffffffffffffffff",
+        "classes: background, Kuh, cat, dog",
+        "photos: 20",
+        "sizes: 8 × 12 (height × width)",
+        "  confidence: uint8 (8, 12), 128 … 128",
+        "  label: uint8 (8, 12), 0 … 3",
+    ):
+        assert line in text.splitlines()
+    found = json.loads(inspect(pseudo, "--json")[1])
+    pixels = np.stack([toy_label(name) for name in IDS])
+    assert found["share of pixels"]["cat"] == pytest.approx((pixels == 2).mean())
+    assert found["share of pixels"]["ignore (255)"] == 0
+
+
+def test_one_shard_says_the_same_as_its_store(pseudo: Path) -> None:
+    store, shard = (json.loads(inspect(path, "--json")[1]) for path in (pseudo, pseudo / "00000.h5"))
+    assert (store.pop("what"), shard.pop("what")) == ("store", "shard")
+    for key in ("format", "version", "fingerprint", "classes", "settings"):
+        assert store[key] == shard[key]
+    assert shard["photos"] == 3
+
+
+def test_one_photo_and_its_picture(pseudo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, out = IDS[0], tmp_path / "x.png"
+    found = json.loads(inspect(pseudo, name, "--json", "-o", out)[1])
+    assert found["id"] == name
+    assert sum(found["share of pixels"].values()) == pytest.approx(1)
+    with Image.open(out) as image:
+        np.testing.assert_array_equal(np.asarray(image), voc_palette()[toy_label(name)])
+    assert "▀" not in inspect(pseudo, name)[1]
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    text = inspect(pseudo, name)[1]
+    assert text.count("▀") == 4 * 12
+    red, green, blue = voc_palette()[toy_label(name)[0, 0]]
+    assert f"38;2;{red};{green};{blue}" in text
+
+
+def test_encoded_id_is_understood(pseudo: Path) -> None:
+    assert json.loads(inspect(pseudo, "set%2Fb%203%25", "--json")[1])["id"] == "set/b 3%"
+
+
+def test_unknown_id(pseudo: Path) -> None:
+    assert inspect(pseudo, "set/b 11%")[::2] == (
+        2,
+        f"error: {pseudo}: no photo 'set/b 11%' in it (did you mean 'set/b 1%'?)\n"
+        f"fix: wsss inspect {pseudo} lists some ids\n",
+    )
+
+
+def test_cams(cams: Path, tmp_path: Path) -> None:
+    found = json.loads(inspect(cams, "--json")[1])
+    assert found["maps of each class"] == {"Kuh": 1, "cat": 0, "dog": 1}
+    assert found["sizes"] == "20 × 30 … 48 × 64 (height × width)"
+    assert found["settings"] == {"stride": 16, "raw": False}
+    assert found["arrays"]["scores"] == "float16 (0, 3, 4) … (2, 3, 4), 0 … 1"
+    assert inspect(cams, "a", "-o", tmp_path / "a.png")[0] == 0
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (2 * 64 + 4, 48)
+    code, _, text = inspect(cams, "b", "-o", tmp_path / "b.png")
+    assert (code, text) == (2, f"error: {cams}: has no picture of a photo\nfix: leave -o away\n")
+
+
+def test_networks(tmp_path: Path) -> None:
+    for write, kind in ((write_student, "student"), (write_oste, "oste")):
+        found = json.loads(inspect(write(tmp_path / "n.pt"), "--json")[1])
+        assert (found["kind"], found["classes"], found["weights"]) == (kind, list(CLASSES), "random")
+        assert found["backbone"]["name"] == "tiny"
+        assert found["bytes"] == (tmp_path / "n.pt").stat().st_size
+    assert "  dropout: 0.3" in inspect(tmp_path / "n.pt")[1].splitlines()
+    assert inspect(tmp_path / "n.pt", "a")[0] == 2
+
+
+def test_index(tmp_path: Path) -> None:
+    records = [
+        Record(f"{n}", "train" if n else "val", f"{n}.jpg", None, (1, 3)[:n], 8, 9 + n, "0" * 64) for n in range(3)
+    ]
+    write_index(tmp_path, Index(CLASSES, tuple(records)))
+    found = json.loads(inspect(tmp_path, "--json")[1])
+    assert found["photos"] == {"train": 2, "val": 1}
+    assert found["photos of each class"] == {"Kuh": 2, "cat": 0, "dog": 1}
+    assert found["photos without tags"] == 1
+    assert json.loads(inspect(tmp_path, "2", "--json")[1])["tags"] == ["Kuh", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "what"),
+    [
+        ("none", 2, "no such file or folder"),
+        ("a.txt", 2, "neither a store, a shard (.h5), a checkpoint (.pt), an exported network (.onnx) nor an index"),
+        ("a.h5", 4, "not an HDF5 file, or damaged"),
+        ("a.pt", 4, "not a checkpoint, or truncated"),
+        ("foreign.h5", 4, "found format 'None', expected one of wsss.cams, wsss.pseudo, wsss.predictions"),
+    ],
+)
+def test_other_things(tmp_path: Path, name: str, code: int, what: str) -> None:
+    for file in ("a.txt", "a.h5", "a.pt"):
+        (tmp_path / file).write_text("nothing")
+    with h5py.File(tmp_path / "foreign.h5", "w"):
+        pass
+    found, _, text = inspect(tmp_path / name)
+    assert found == code
+    assert f"error: {tmp_path / name}: {what}" in text
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_flipped_bits_are_never_a_bug_of_ours(cams: Path, tmp_path: Path, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    data = bytearray((cams / "00000.h5").read_bytes())
+    for place in generator.integers(0, len(data), 3):
+        data[place] ^= 1 << int(generator.integers(8))
+    (tmp_path / "flipped.h5").write_bytes(bytes(data))
+    for arguments in ((), ("a",)):
+        code, _, text = inspect(tmp_path / "flipped.h5", *arguments)
+        assert code in (0, 2, 4), text
+
+
+def test_half_blocks_keep_the_picture() -> None:
+    picture = np.zeros((4, 3, 3), np.uint8)
+    picture[0], picture[1] = (255, 0, 0), (0, 0, 255)
+    lines = ansi(half_blocks(picture, 80)).splitlines()
+    assert len(lines) == 2
+    assert "38;2;255;0;0;48;2;0;0;255" in lines[0]
+    assert half_blocks(np.zeros((500, 1000, 3), np.uint8), 40).plain.splitlines()[0] == "▀" * 40
+    assert len(half_blocks(np.zeros((500, 1000, 3), np.uint8), 40).plain.splitlines()) == 10

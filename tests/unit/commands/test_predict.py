@@ -1,0 +1,218 @@
+"""`wsss predict`: a folder of photos to masks and a table, again and again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+from tests.helpers import CLASSES, running, wait_until
+from tests.toy_networks import photo, write_student
+from wsss import cli
+from wsss.core.errors import ErrorList
+from wsss.core.lock import locked
+from wsss.data.images import load_mask
+from wsss.inference.collect import find_photos
+from wsss.segmenter import Segmenter
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    return write_student(tmp_path_factory.mktemp("model") / "student.pt")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos 5 %"
+    for number, name in enumerate(("Kuh 1.png", "sub/ä.jpg", "=sum.png")):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photo(40, 56, number)).save(path)
+    (folder / "notes.txt").write_text("no photo")
+    return folder
+
+
+def predict(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(cli.main, ["predict", *map(str, arguments)])
+    assert "Traceback" not in result.stderr
+    return result.exit_code, result.stdout, result.stderr
+
+
+def table(out: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((out / "predictions.csv").read_text(encoding="utf-8").splitlines()))
+
+
+def test_masks_overlays_and_table(model: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, text, _ = predict(model, photos, "-o", out, "--overlays", "--flip", "--scales", "0.5,1")
+    assert (code, text) == (0, f"predict: 3 photos → {out}/predictions.csv\n")
+    assert sorted(path.name for path in (out / "masks").iterdir()) == ["%3Dsum.png", "Kuh%201.png", "sub%2F%C3%A4.png"]
+    assert sorted(path.name for path in (out / "overlays").iterdir())[1] == "Kuh%201.jpg"
+    assert sorted(path.name for path in out.iterdir()) == ["masks", "overlays", "predictions.csv", "settings.json"]
+    rows = table(out)
+    assert [row["id"] for row in rows] == ["'=sum", "Kuh 1", "sub/ä"]
+    found = Segmenter.load(model)(photos / "Kuh 1.png", scales=(0.5, 1.0), flip=True)
+    np.testing.assert_array_equal(load_mask(out / "masks" / "Kuh%201.png", (40, 56), len(CLASSES)), found.label)
+    row = rows[1]
+    assert (row["height"], row["width"]) == ("40", "56")
+    for name in CLASSES:
+        assert float(row[f"area {name}"]) == pytest.approx(found.area(name), abs=1e-5)
+    assert float(row["confidence"]) == pytest.approx(float(found.confidence.astype(np.float64).mean()), abs=1e-4)
+
+
+def test_rerun_does_only_what_is_missing(model: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    predict(model, photos, "-o", out)
+    before = (out / "predictions.csv").read_bytes()
+    (out / "masks" / "Kuh%201.png").unlink()
+    Image.fromarray(photo(8, 8, 9)).save(photos / "new.png")
+    report = json.loads(predict(model, photos, "-o", out, "--json")[1])
+    assert (report["done"], report["kept"], report["failed"]) == (["Kuh 1", "new"], ["=sum", "sub/ä"], [])
+    (photos / "new.png").unlink()
+    assert len(table(out)) == 4
+    assert [line for line in before.splitlines() if line not in (out / "predictions.csv").read_bytes()] == []
+    Image.fromarray(photo(8, 8, 10)).save(photos / "=sum.png")  # another photo under an old name
+    assert json.loads(predict(model, photos, "-o", out, "--json")[1])["done"] == ["=sum"]
+    assert json.loads(predict(model, photos, "-o", out, "--json", "--overlays")[1])["kept"] == []
+
+
+def test_other_model_or_settings_are_refused_unless_forced(model: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    predict(model, photos, "-o", out)
+    code, _, text = predict(model, photos, "-o", out, "--scales", "1,2")
+    assert code == 2
+    assert text == (
+        f"error: {out}: holds predictions of another model or other settings (scales: found [1.0], now [1.0, 2.0])\n"
+        "fix: choose another -o, or replace them with --force\n"
+    )
+    other = write_student(tmp_path / "other.pt", seed=1)
+    code, _, text = predict(other, photos, "-o", out)
+    assert code == 2
+    assert "(model: found " in text
+    (out / "mine.txt").write_text("stays")
+    (photos / "=sum.png").unlink()
+    assert predict(other, photos, "-o", out, "--force")[0] == 0
+    assert [row["id"] for row in table(out)] == ["Kuh 1", "sub/ä"]
+    assert not (out / "masks" / "%3Dsum.png").exists()
+    assert (out / "mine.txt").exists()
+
+
+def test_unreadable_photos_are_listed_and_the_others_done(model: Path, photos: Path, tmp_path: Path) -> None:
+    (photos / "a.jpg").write_bytes(b"<html>no")
+    (photos / "b.png").write_bytes((photos / "Kuh 1.png").read_bytes()[:300])
+    out = tmp_path / "out"
+    code, text, errors = predict(model, photos, "-o", out)
+    assert (code, text) == (2, f"predict: 3 photos, 2 cannot be read → {out}/predictions.csv\n")
+    assert errors.startswith(f"error: {photos}/a.jpg: not an image (found an HTML page, expected JPEG, PNG")
+    assert f"error: {photos}/b.png: damaged or truncated PNG" in errors
+    assert errors.count("fix: ") == 2
+    assert len(table(out)) == 3
+    report = json.loads(predict(model, photos, "-o", out, "--json")[1])
+    assert [failed["photo"] for failed in report["failed"]] == [f"{photos}/a.jpg", f"{photos}/b.png"]
+    assert len(report["kept"]) == 3
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_fuzzed_photos_never_end_the_run(model: Path, tmp_path: Path, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    path = tmp_path / f"p{('.jpg', '.png', '.webp', '.bmp', '.tif')[seed % 5]}"
+    Image.fromarray(photo(24, 31, seed)).save(path)
+    data = bytearray(path.read_bytes())
+    for place in generator.integers(0, len(data), generator.integers(1, 20)):
+        data[place] = generator.integers(0, 256)
+    path.write_bytes(bytes(data[: generator.integers(1, len(data) + 1)]))
+    code, _, errors = predict(model, path, "-o", tmp_path / "out", "--max-megapixels", 1)
+    assert code in (0, 2)
+    assert "this is a bug" not in errors
+
+
+def test_signal_keeps_finished_work(model: Path, tmp_path: Path) -> None:
+    for number in range(300):
+        Image.fromarray(photo(64, 64, number)).save(tmp_path / f"{number}.png")
+    out = tmp_path / "out"
+    with running("-m", "wsss", "predict", str(model), str(tmp_path), "-o", str(out), "--crf", cwd=tmp_path) as process:
+        wait_until(lambda: (out / "masks").is_dir() and len(list((out / "masks").iterdir())) > 2, 120)
+        os.kill(process.pid, signal.SIGTERM)
+        errors = process.communicate()[1]
+        assert process.returncode == 75, errors
+    assert errors.endswith(
+        "error: SIGTERM: stopped; finished work is kept\nfix: run the same command again to continue\n"
+    )
+    assert len(table(out)) == len(list((out / "masks").iterdir()))
+
+
+def test_second_run_on_one_folder_is_told(model: Path, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with locked(tmp_path / "out" / ".lock"):
+        code, _, text = predict(model, photos, "-o", tmp_path / "out")
+    assert code == 2
+    assert f"{tmp_path}/out/.lock: another wsss predict is writing here (PID {os.getpid()}" in text
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "what"),
+    [
+        ("settings.json", "{", "not the settings of wsss predict, or damaged"),
+        ("settings.json", "[1]", "not the settings of wsss predict, or damaged"),
+        ("predictions.csv", "a,b\n1,2\n", "not a table of wsss predict, or edited"),
+        ("predictions.csv", "", "not a table of wsss predict, or edited"),
+    ],
+)
+def test_damaged_folder(model: Path, photos: Path, tmp_path: Path, file: str, content: str, what: str) -> None:
+    out = tmp_path / "out"
+    predict(model, photos, "-o", out)
+    (out / file).write_text(content)
+    code, _, text = predict(model, photos, "-o", out)
+    assert code == 4
+    assert f"error: {out}/{file}: {what}" in text
+    assert predict(model, photos, "-o", out, "--force")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--scales", "a"], "error: --scales: found 'a', expected numbers\nfix: give e.g. --scales 0.75,1,1.25\n"),
+        (
+            ["--scales", "0"],
+            "error: scales: found [0.0], expected numbers above 0 and up to 8\nfix: give e.g. 0.75,1,1.25\n",
+        ),
+    ],
+)
+def test_wrong_scales(model: Path, photos: Path, tmp_path: Path, arguments: list[str], expected: str) -> None:
+    assert predict(model, photos, "-o", tmp_path / "out", *arguments) == (2, "", expected)
+
+
+def test_output_in_the_way(model: Path, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    code, _, text = predict(model, photos, "-o", tmp_path / "out")
+    assert code == 2
+    assert "cannot be written" in text
+
+
+def test_photos_that_are_not_there_or_twice(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "a.txt").write_text("")
+    for name in ("a/x.jpg", "b/x.png", "b/.hidden/y.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(ErrorList) as caught:
+        find_photos([tmp_path / "empty", tmp_path / "none", tmp_path / "a", tmp_path / "b"])
+    text = str(caught.value)
+    assert f"{tmp_path}/empty: no photos in this folder (1 other files)" in text
+    assert f"{tmp_path}/none: no such file or folder" in text
+    assert f"{tmp_path}/b/x.png: has the same id as {tmp_path}/a/x.jpg ('x')" in text
+
+
+def test_a_photo_given_twice_is_one(tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_bytes(b"")
+    found = find_photos([tmp_path, tmp_path / "x.jpg"])
+    assert [photo.id for photo in found] == ["x"]

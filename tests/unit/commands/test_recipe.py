@@ -1,0 +1,97 @@
+"""`wsss recipe`: settings of the repository, listed and put in place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.helpers import REPO
+from wsss.commands.recipe import main
+from wsss.core import recipes
+from wsss.core.errors import EnvError, UserError
+from wsss.core.recipes import dataset_section, recipe_names, recipes_folder, with_dataset
+
+PARAMS = Path("params.yaml")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def recipe(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+def test_list_names_each_recipe_with_its_header() -> None:
+    result = recipe("list")
+    assert result.exit_code == 0
+    for path in (REPO / "recipes").glob("*.yaml"):
+        first = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+        assert any(line.split()[0] == path.stem and line.endswith(first) for line in result.stdout.splitlines() if line)
+    assert result.stdout.endswith("\nnext: wsss recipe use NAME\n")
+
+
+def test_use_puts_the_file_in_place() -> None:
+    assert recipe("use", "demo").stdout == "recipe: params.yaml is recipes/demo.yaml\n"
+    assert PARAMS.read_bytes() == (REPO / "recipes/demo.yaml").read_bytes()
+    assert recipe("use", "demo").stdout == "recipe: params.yaml is recipes/demo.yaml\n"
+    assert sorted(path.name for path in Path().iterdir()) == ["params.yaml"]
+
+
+def test_use_keeps_what_differs_and_never_overwrites_a_copy() -> None:
+    PARAMS.write_text("mine\n")
+    assert recipe("use", "demo").stdout == "recipe: params.yaml is recipes/demo.yaml; the old one is params.yaml.bak\n"
+    PARAMS.write_text("mine too\n")
+    assert recipe("use", "msrc").stdout.endswith("; the old one is params.yaml.bak1\n")
+    PARAMS.write_text("mine\n")
+    assert recipe("use", "msrc").stdout.endswith("; the old one is params.yaml.bak\n")  # the same copy once
+    assert [Path(name).read_text() for name in ("params.yaml.bak", "params.yaml.bak1")] == ["mine\n", "mine too\n"]
+
+
+def test_use_can_keep_the_data_set() -> None:
+    recipe("use", "msrc")
+    section = dataset_section(PARAMS.read_text(encoding="utf-8"), PARAMS)
+    result = recipe("use", "demo", "--keep-dataset")
+    assert (
+        result.stdout == "recipe: params.yaml is recipes/demo.yaml with your data set; the old one is params.yaml.bak\n"
+    )
+    text = PARAMS.read_text(encoding="utf-8")
+    assert dataset_section(text, PARAMS) == section
+    demo = (REPO / "recipes/demo.yaml").read_text(encoding="utf-8")
+    assert text == with_dataset(demo, section, PARAMS)
+
+
+def test_keep_dataset_needs_one() -> None:
+    result = recipe("use", "demo", "--keep-dataset")
+    assert (result.exit_code, result.stderr) == (2, "error: params.yaml: no such file\nfix: leave out --keep-dataset\n")
+    PARAMS.write_text("seed: 1\n")
+    assert "found 0 sections 'dataset' that begin a line, expected 1" in recipe("use", "demo", "--keep-dataset").stderr
+
+
+def test_unknown_recipe() -> None:
+    result = recipe("use", "dmo")
+    assert result.exit_code == 2
+    names = ", ".join(recipe_names())
+    assert result.stderr == f"error: recipe: unknown recipe 'dmo' (did you mean 'demo'?)\nfix: choose one of {names}\n"
+
+
+def test_outside_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(recipes, "__file__", str(tmp_path / "site-packages/wsss/core/recipes.py"))
+    with pytest.raises(EnvError, match="wsss runs outside a checkout") as caught:
+        recipes_folder()
+    assert caught.value.fix == "clone the repository, and install it from there: pip install --editable ."
+    assert recipe("list").exit_code == 3
+
+
+def test_section_is_replaced_alone() -> None:
+    text = "# a\nseed: 0\ndataset:   # mine\n  root: x\n\n  tags: t\n\ndemo:\n  dataset: 1\n"
+    assert dataset_section(text, PARAMS) == "dataset:   # mine\n  root: x\n\n  tags: t\n\n"
+    assert (
+        with_dataset(text, "dataset:\n  root: y\n", PARAMS)
+        == "# a\nseed: 0\ndataset:\n  root: y\n\ndemo:\n  dataset: 1\n"
+    )
+    with pytest.raises(UserError, match="found 0 sections"):
+        dataset_section("dataset: {root: x}", PARAMS)

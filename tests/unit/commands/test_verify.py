@@ -1,0 +1,155 @@
+"""`wsss verify`: the bytes of artifacts against dvc.lock and against their own checksums."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.helpers import write_toy_store
+from wsss.commands import verify
+from wsss.core.errors import IntegrityError
+from wsss.core.locked_files import content_md5, damages, file_md5, read_lock
+from wsss.core.stage import Stage
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store of toy labels, a table, and the dvc.lock that names them; the cache is a folder of copies."""
+    monkeypatch.setenv("WSSS_WORKERS", "0")
+    monkeypatch.setattr(verify, "cache_folder", lambda folder: tmp_path / "cache")
+    root = tmp_path / "100 % mine"
+    scratch = root / "scratch"
+    scratch.mkdir(parents=True)
+    write_toy_store(Stage("correct", "f" * 16, scratch), root / "artifacts/pseudo", tmp_path / "log")
+    (root / "reports").mkdir()
+    (root / "reports/table.csv").write_text("a,b\n1,2\n")
+    lock = [("correct", "artifacts/pseudo"), ("evaluate", "reports/table.csv"), ("train", "artifacts/oste.pt")]
+    lines = ["schema: '2.0'", "stages:"]
+    for stage, path in lock:
+        md5 = content_md5(root / path) if (root / path).exists() else "0" * 32
+        lines += [f"  {stage}:", "    outs:", f"    - path: {path}", "      hash: md5", f"      md5: {md5}"]
+    (root / "dvc.lock").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def run(checkout: Path, *options: str) -> Result:
+    return CliRunner().invoke(verify.main, [str(checkout), *options])
+
+
+def cached(checkout: Path, path: str) -> Path:
+    """Put a copy of an output into the cache, as DVC does; its folder."""
+    whole, cache = checkout / path, checkout.parent / "cache"
+    files = sorted(whole.iterdir()) if whole.is_dir() else [whole]
+    for file in files:
+        md5 = file_md5(file)
+        (cache / md5[:2]).mkdir(parents=True, exist_ok=True)
+        (cache / md5[:2] / md5[2:]).write_bytes(file.read_bytes())
+    if whole.is_dir():
+        entries = [{"md5": file_md5(file), "relpath": file.name} for file in files]
+        md5 = content_md5(whole)
+        (cache / md5[:2]).mkdir(parents=True, exist_ok=True)
+        (cache / md5[:2] / md5[2:]).write_text(json.dumps(entries, sort_keys=True))
+    return cache
+
+
+def test_everything_agrees(checkout: Path) -> None:
+    for _ in range(2):
+        result = run(checkout)
+        assert result.exit_code == 0, result.output
+        assert result.stdout == (
+            f"not here, so not checked: {checkout}/artifacts/oste.pt\n"
+            "verify: 2 outputs of dvc.lock and 1 stores and networks read; everything agrees\n"
+        )
+        cached(checkout, "artifacts/pseudo")
+
+
+def test_edited_file(checkout: Path) -> None:
+    (checkout / "reports/table.csv").write_text("a,b\n1,3\n")
+    result = run(checkout)
+    assert result.exit_code == 4
+    table = checkout / "reports/table.csv"
+    assert result.stdout.startswith(
+        f"error: {table}: differs from dvc.lock (edited in place, or damaged)\n"
+        f"fix: restore it: dvc checkout --force {table}; or make it again: dvc repro -f -s evaluate\n"
+    )
+
+
+def test_files_of_a_folder_are_named_where_the_cache_has_their_list(checkout: Path) -> None:
+    cached(checkout, "artifacts/pseudo")
+    store = checkout / "artifacts/pseudo"
+    (store / "00001.h5").unlink()
+    (store / "extra.txt").write_text("")
+    (store / "index.json").write_text("{}")
+    found = [
+        str(error).splitlines()[0] for error in damages(read_lock(checkout / "dvc.lock")[0], checkout.parent / "cache")
+    ]
+    assert found == [
+        f"error: {store}/00001.h5: is missing, but dvc.lock has it",
+        f"error: {store}/index.json: differs from dvc.lock (edited in place, or damaged)",
+        f"error: {store}/extra.txt: is not in dvc.lock",
+    ]
+
+
+def test_damaged_cache_is_found_though_the_workspace_is_whole(checkout: Path) -> None:
+    cache = cached(checkout, "artifacts/pseudo")
+    md5 = file_md5(checkout / "artifacts/pseudo/00002.h5")
+    copy = cache / md5[:2] / md5[2:]
+    copy.write_bytes(b"x")
+    result = run(checkout)
+    assert result.exit_code == 4
+    path = checkout / "artifacts/pseudo/00002.h5"
+    assert f"error: {copy}: cached copy of {path} differs from its name (edited in place, or damaged)" in result.stdout
+    assert f"fix: delete {copy} and {path}, then: dvc repro -f -s correct" in result.stdout
+
+
+def test_damaged_list_in_the_cache(checkout: Path) -> None:
+    cache = cached(checkout, "artifacts/pseudo")
+    md5 = content_md5(checkout / "artifacts/pseudo")
+    (cache / md5[:2] / md5[2:]).write_text("[]")
+    assert "cached list of" in run(checkout).stdout
+
+
+def test_json_and_one_message_a_file(checkout: Path) -> None:
+    cached(checkout, "artifacts/pseudo")
+    shard = checkout / "artifacts/pseudo/00003.h5"
+    shard.write_bytes(shard.read_bytes()[:-1])
+    result = run(checkout, "--json")
+    assert result.exit_code == 4
+    report = json.loads(result.stdout)
+    assert [error["file"] for error in report["errors"]] == [str(shard)]
+    assert (report["lock"], report["outputs"], report["own_checksums"]) == (True, 3, 1)
+    assert report["absent"] == [str(checkout / "artifacts/oste.pt")]
+
+
+def test_without_a_lock_own_checksums_are_compared(checkout: Path) -> None:
+    (checkout / "dvc.lock").unlink()
+    assert "no dvc.lock: only the artifacts' own checksums were checked" in run(checkout).stdout
+    (checkout / "artifacts/pseudo/00000.h5").write_bytes(b"")
+    result = run(checkout)
+    assert result.exit_code == 4
+    assert "00000.h5: differs from its checksum in index.json (damaged, cut or edited)" in result.stdout
+
+
+@pytest.mark.parametrize("content", ["", "stages: 3\n", "stages: {a: {outs: [{path: x}]}}\n", "a: [", "\0"])
+def test_lock_that_is_none(checkout: Path, content: str) -> None:
+    (checkout / "dvc.lock").write_text(content)
+    with pytest.raises(IntegrityError, match=r"dvc\.lock: not a lock file of DVC") as caught:
+        read_lock(checkout / "dvc.lock")
+    assert caught.value.fix.endswith("or make it again: dvc repro")
+    assert run(checkout).exit_code == 4
+
+
+def test_folder_that_is_none(tmp_path: Path) -> None:
+    result = run(tmp_path / "nowhere")
+    assert (result.exit_code, result.stderr.splitlines()[1]) == (2, "fix: give the folder of dvc.yaml")
+
+
+def test_nothing_to_verify(tmp_path: Path) -> None:
+    result = run(tmp_path)
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"error: {tmp_path}: nothing to verify: no dvc.lock and no artifacts\nfix: run dvc repro, or give its folder\n"
+    )

@@ -1,0 +1,67 @@
+"""The three rules, pixel by pixel."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from wsss.training.relabel import RelabelSettings, relabel
+
+SETTINGS = RelabelSettings(enabled=True, tau_bg=0.7, tau_fg=0.8)
+
+
+def case(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.tensor([0, 1, 2, 3, 255], dtype=torch.uint8)[torch.randint(0, 5, (2, 20, 20), generator=generator)]
+    confidence = torch.rand(2, 20, 20, generator=generator) * (labels != 255)
+    posteriors = (4 * torch.randn(2, 4, 20, 20, generator=generator)).softmax(1)
+    return labels, confidence, posteriors
+
+
+def by_pixel(label: int, sure: float, p: list[float]) -> tuple[int, float, str]:
+    """(label, confidence, rule)."""
+    best = max(range(1, len(p)), key=lambda k: p[k])
+    if label == 255:
+        return label, sure, ""
+    if label > 0 and p[0] > SETTINGS.tau_bg:
+        return 0, p[0], "to_background"
+    if label == 0 and p[best] > SETTINGS.tau_fg:
+        return best, p[best], "to_class"
+    if max(range(len(p)), key=lambda k: p[k]) != label:
+        return 255, 0.0, "to_unsure"
+    return label, sure, ""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_equals_the_rules_pixel_by_pixel(seed: int) -> None:
+    labels, confidence, posteriors = case(seed)
+    before = labels.clone()
+    found = relabel(labels, confidence, posteriors, SETTINGS)
+    assert torch.equal(labels, before)
+    assert found.labels.dtype == torch.uint8
+    rules = set()
+    for n, y, x in torch.ones_like(labels).nonzero().tolist():
+        label, sure, rule = by_pixel(int(labels[n, y, x]), float(confidence[n, y, x]), posteriors[n, :, y, x].tolist())
+        assert int(found.labels[n, y, x]) == label
+        assert float(found.confidence[n, y, x]) == pytest.approx(sure)
+        for name in ("to_background", "to_class", "to_unsure"):
+            assert bool(getattr(found, name)[n, y, x]) is (name == rule)
+        rules.add(rule)
+    assert rules == {"", "to_background", "to_class", "to_unsure"}  # or the case could not tell
+
+
+def test_posteriors_that_agree_change_nothing() -> None:
+    labels, confidence, _ = case(0)
+    labels[labels == 255] = 0
+    posteriors = torch.nn.functional.one_hot(labels.long(), 4).movedim(-1, 1).float()
+    found = relabel(labels, confidence, posteriors, SETTINGS)
+    assert torch.equal(found.labels, labels)
+    assert torch.equal(found.confidence, confidence)
+
+
+def test_wholly_unknown_stays_unknown() -> None:
+    labels, confidence, posteriors = case(1)
+    unknown = torch.full_like(labels, 255)
+    found = relabel(unknown, 0 * confidence, posteriors, SETTINGS)
+    assert torch.equal(found.labels, unknown)
+    assert not found.confidence.any()

@@ -1,0 +1,88 @@
+"""`wsss`, the command for people. Each subcommand is a file of `wsss/commands` and is loaded when it is called.
+
+The help lines stand here, so that `wsss --help` loads neither torch nor numpy.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from wsss.core.command import CONTEXT
+from wsss.core.errors import EnvError, UserError, WsssError, did_you_mean
+from wsss.core.log import say
+
+COMMANDS = {
+    "init": ("wsss.commands.init", "Write a params.yaml for your own photos."),
+    "recipe": ("wsss.commands.recipe", "List the recipes, or put one in place as params.yaml."),
+    "check": ("wsss.commands.check", "Say everything that is wrong with a data set."),
+    "doctor": ("wsss.commands.doctor", "Say what this machine has and lacks."),
+    "download": ("wsss.commands.download", "Fetch VOC 2012, SBD or COCO 2014, checked by checksums."),
+    "masks": ("wsss.commands.masks", "Draw the masks of a COCO data set, for scoring."),
+    "predict": ("wsss.commands.predict", "Segment photos with a trained network."),
+    "inspect": ("wsss.commands.inspect", "Say what is in a file or folder that wsss has written."),
+    "export": ("wsss.commands.export", "Write a network as ONNX or TorchScript, labels as VOC, COCO or CVAT."),
+    "verify": ("wsss.commands.verify", "Compare artifacts with what was recorded when they were made."),
+}
+"""Name → module that has the command as `main`, and its line in the help."""
+
+
+class LazyGroup(click.Group):
+    """Subcommands by name from `COMMANDS`; a module is imported for its own call and help only."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of use and not of the alphabet."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load one command; None for an unknown name. Leaves with exit code 3 if its module is not there."""
+        if cmd_name not in COMMANDS:
+            return None
+        try:
+            return load_command(cmd_name)
+        except WsssError as error:
+            say(str(error))
+            sys.exit(error.exit_code)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, with our form of error for a name that is unknown."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            error = UserError("wsss", f"no command {args[0]!r}{did_you_mean(args[0], COMMANDS)}", "see wsss --help")
+            say(str(error))
+            sys.exit(error.exit_code)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table, without loading anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+def load_command(name: str) -> click.Command:
+    """The click command `name`. Raises `EnvError` if its file or a package that it needs is missing."""
+    module = COMMANDS[name][0]
+    try:
+        command = importlib.import_module(module).main
+    except ModuleNotFoundError as error:
+        if error.name == module:
+            what, fix = f"the file of this command is missing ({module})", "install wsss again: pip install -e ."
+        else:
+            what = f"needs the package {error.name}, which is not installed"
+            fix = "install wsss again: pip install -c constraints.txt -e ."
+        raise EnvError(f"wsss {name}", what, fix) from error
+    assert isinstance(command, click.Command)
+    return command
+
+
+@click.group(cls=LazyGroup, context_settings=dict(CONTEXT))
+@click.version_option(package_name="wsss", message="wsss %(version)s")
+def main() -> None:
+    """Image tags in, pixel masks out.
+
+    These commands are for people; the pipeline itself runs by `dvc repro`. Errors say where, what and one fix.
+    Exit codes: 2 input, 3 environment, 4 damaged artifact, 75 interrupted and resumable, 1 bug.
+    """

@@ -1,0 +1,122 @@
+"""`wsss check`: everything that is wrong with a data set, and what would limit its result, for a person to read."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wsss.core.command import json_option, json_text, people_command
+from wsss.core.errors import ErrorList, UserError, WsssError
+from wsss.core.params import Settings, load
+from wsss.formats.settings import DatasetSettings
+
+if TYPE_CHECKING:
+    from wsss.formats.build import Survey
+    from wsss.formats.health import Finding
+
+MOST_NAMES = 1000
+"""Photos that one message lists."""
+
+
+class Params(Settings):
+    """Sections that this command reads: those of stage `index`."""
+
+    seed: int
+    dataset: DatasetSettings
+
+
+@people_command
+@click.argument("params", type=click.Path(path_type=Path), default="params.yaml")
+@json_option
+def main(params: Path, as_json: bool) -> str:
+    """Check the data set that PARAMS names: decode every photo and mask, compare every tag, find copies.
+
+    Exit code 2 if anything has to be corrected; warnings alone are 0.
+    """
+    settings = load(params, Params)
+    survey, problems = look(settings)
+    findings = warnings_of(survey)
+    text = (
+        json_text(report(settings, survey, findings, problems))
+        if as_json
+        else report_text(settings, survey, findings, problems)
+    )
+    if problems:
+        click.echo(text)
+        sys.exit(UserError.exit_code)
+    return text if as_json else f"{text}; next: dvc repro"
+
+
+def look(settings: Params) -> tuple[Survey | None, list[WsssError]]:
+    """The data set as far as it can be read (None: not at all), and all problems."""
+    from wsss.formats.build import examine  # loads torch: a mistake in params.yaml is told without waiting for it
+
+    try:
+        survey, problems = examine(settings.dataset, settings.seed, MOST_NAMES)
+    except ErrorList as several:
+        return None, list(several.errors)
+    except UserError as error:
+        return None, [error]
+    return survey, sorted(problems, key=lambda problem: _order(problem.where))
+
+
+def warnings_of(survey: Survey | None) -> list[Finding]:
+    """What does not stop the work but limits its result."""
+    from wsss.formats.health import health_findings
+
+    return health_findings(survey) if survey is not None and survey.index.records else []
+
+
+def report_text(
+    settings: Params, survey: Survey | None, findings: Sequence[Finding], problems: Sequence[WsssError]
+) -> str:
+    """The table of classes, warnings, errors, and one line that counts them."""
+    from wsss.formats.health import health_table
+
+    root = settings.dataset.root
+    parts = [] if survey is None else [health_table(survey)]
+    parts += [f"warning: {root}: {finding.what}\nfix: {finding.fix}" for finding in findings]
+    parts += [str(problem) for problem in problems]
+    photos = 0 if survey is None else len(survey.index.records)
+    counts = f"{_count(problems, 'error')}, {_count(findings, 'warning')}"
+    return "\n\n".join([*parts, f"check: {photos} sound photos in {root}; {counts}"])
+
+
+def report(
+    settings: Params, survey: Survey | None, findings: Sequence[Finding], problems: Sequence[WsssError]
+) -> dict[str, Any]:
+    """The same for programs."""
+    records = () if survey is None else survey.index.records
+    names = () if survey is None else survey.index.classes[1:]
+    splits = () if survey is None else survey.index.splits()
+    return {
+        "root": settings.dataset.root,
+        "format": settings.dataset.format,
+        "photos": {split: sum(r.split == split for r in records) for split in splits},
+        "classes": {
+            name: {split: sum(number in r.tags for r in records if r.split == split) for split in splits}
+            for number, name in enumerate(names, start=1)
+        },
+        "errors": [place(problem.where) | {"what": problem.what, "fix": problem.fix} for problem in problems],
+        "warnings": [{"what": finding.what, "fix": finding.fix} for finding in findings],
+    }
+
+
+def place(where: str) -> dict[str, Any]:
+    """``tags.csv:17`` as file and line; the line is None where there is none."""
+    found = re.fullmatch(r"(.*):(\d+)", where, flags=re.DOTALL)
+    return {"file": found[1], "line": int(found[2])} if found else {"file": where, "line": None}
+
+
+def _order(where: str) -> tuple[str, int]:
+    found = place(where)
+    return found["file"], found["line"] or 0
+
+
+def _count(things: Sequence[object], name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"

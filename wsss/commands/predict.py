@@ -1,0 +1,150 @@
+"""`wsss predict`: masks, overlays and a table of areas for photos, with a trained network or its ONNX file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from wsss.commands.predictions import TABLE, Folder
+from wsss.core.atomic import explained_os_errors
+from wsss.core.command import json_option, json_text, people_command
+from wsss.core.errors import UserError, raise_all
+from wsss.core.interrupt import catch_signals, check_stop
+from wsss.core.lock import locked
+from wsss.core.log import Progress
+from wsss.data.codec import read_file
+from wsss.data.images import MAX_MEGAPIXELS, decode_image
+from wsss.inference.collect import FoundPhoto, find_photos
+from wsss.segmenter import DEFAULT_CRF, TILE, Segmenter, checked_scales
+
+
+@dataclass
+class Outcome:
+    """Ids that were predicted, ids that were there already, and what was wrong with the others."""
+
+    done: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    failed: list[UserError] = field(default_factory=list)
+
+
+@people_command
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("photos", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="folder of the results")
+@click.option("--scales", default="1", help="sizes at which the photo is looked at, e.g. 0.75,1,1.25")
+@click.option("--flip", is_flag=True, help="look at the mirror image, too")
+@click.option("--crf", is_flag=True, help="refine by a dense CRF, with the settings of the recipes")
+@click.option("--overlays", is_flag=True, help="also write the masks laid over the photos")
+@click.option("--overlay-width", type=click.IntRange(min=16), default=1024, help="columns of an overlay, at most")
+@click.option(
+    "--tile", type=click.IntRange(min=128), default=TILE, help="side of the tiles that large photos are cut into"
+)
+@click.option("--max-megapixels", type=click.FloatRange(min=0, min_open=True), default=MAX_MEGAPIXELS)
+@click.option("--force", is_flag=True, help="replace predictions of another model or other settings")
+@json_option
+def main(
+    model: Path,
+    photos: tuple[Path, ...],
+    out: Path,
+    scales: str,
+    flip: bool,
+    crf: bool,
+    overlays: bool,
+    overlay_width: int,
+    tile: int,
+    max_megapixels: float,
+    force: bool,
+    as_json: bool,
+) -> str:
+    """Segment PHOTOS (files, or folders with all below them) with MODEL, a student's or an OSTE's .pt or an .onnx.
+
+    Writes masks/ID.png (indexed, VOC palette), predictions.csv (area of each class, mean confidence) and, with
+    --overlays, overlays/ID.jpg. Run again, it does what is missing. Photos that cannot be read are listed at the end;
+    the exit code is 2 then.
+    """
+    view = parse_scales(scales)
+    found = find_photos(photos)
+    segmenter = Segmenter.load(model, tile)
+    settings = {
+        "model": segmenter.fingerprint,
+        "classes": list(segmenter.classes),
+        "scales": list(view),
+        "flip": flip,
+        "crf": DEFAULT_CRF.model_dump() if crf else None,
+        "tile": tile,
+    }
+    folder = Folder(out, settings)
+    with explained_os_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        with locked(out / ".lock", "another wsss predict is writing here"), catch_signals():
+            folder.open(force)
+            outcome = run(segmenter, folder, found, view, overlay_width if overlays else None, max_megapixels)
+    click.echo(report_json(out, folder, outcome) if as_json else report_text(out, outcome))
+    raise_all(outcome.failed)
+    return ""
+
+
+def run(
+    segmenter: Segmenter,
+    folder: Folder,
+    photos: Sequence[FoundPhoto],
+    scales: tuple[float, ...],
+    overlay_width: int | None,
+    max_megapixels: float,
+) -> Outcome:
+    """Predict what `folder` does not hold yet. The table is written also when a signal stops the work."""
+    crf, flip = bool(folder.settings["crf"]), bool(folder.settings["flip"])
+    outcome = Outcome()
+    try:
+        with Progress("predict", len(photos), "photos") as progress:
+            for photo in photos:
+                check_stop()
+                progress.advance(0, photo.id)
+                try:
+                    data = read_file(photo.path)
+                    digest = hashlib.sha256(data).hexdigest()
+                    kept = folder.has(photo.id, digest, overlay_width is not None)
+                    image = None if kept else decode_image(data, photo.path, max_megapixels)
+                except UserError as error:
+                    outcome.failed.append(error)
+                    progress.advance()
+                    continue
+                if image is not None:
+                    folder.put(photo.id, digest, segmenter(image, scales, flip, crf), overlay_width)
+                (outcome.done if image is not None else outcome.kept).append(photo.id)
+                progress.advance()
+    finally:
+        folder.write_table()
+    return outcome
+
+
+def parse_scales(text: str) -> tuple[float, ...]:
+    """``0.75,1,1.25`` → numbers. Raises `UserError`."""
+    try:
+        return checked_scales([float(part) for part in text.split(",")])
+    except ValueError as error:
+        raise UserError("--scales", f"found {text!r}, expected numbers", "give e.g. --scales 0.75,1,1.25") from error
+
+
+def report_text(out: Path, outcome: Outcome) -> str:
+    """One line that counts."""
+    kept = f", {len(outcome.kept)} were there" if outcome.kept else ""
+    failed = f", {len(outcome.failed)} cannot be read" if outcome.failed else ""
+    return f"predict: {len(outcome.done)} photos{kept}{failed} → {out / TABLE}"
+
+
+def report_json(out: Path, folder: Folder, outcome: Outcome) -> str:
+    """The same for programs."""
+    return json_text(
+        {
+            "out": str(out),
+            "fingerprint": folder.fingerprint,
+            "done": outcome.done,
+            "kept": outcome.kept,
+            "failed": [{"photo": error.where, "what": error.what, "fix": error.fix} for error in outcome.failed],
+        }
+    )

@@ -1,0 +1,165 @@
+"""The folder that `wsss predict` fills: masks, overlays and one table, so that a rerun does only what is missing."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wsss.core.atomic import atomic_file, write_text
+from wsss.core.errors import IntegrityError, UserError
+from wsss.core.tables import csv_text
+from wsss.data.ids import file_name
+from wsss.segmenter import Segmentation
+
+FORMAT, VERSION = "wsss.predict", 1
+SETTINGS, TABLE = "settings.json", "predictions.csv"
+COLUMNS = ("id", "sha256", "height", "width", "confidence")
+"""Columns before one for the area of each class, as a share of the photo's pixels."""
+
+WRITE_SECONDS = 10.0
+"""The table is written whole at most so often; a killed run repeats the photos since then."""
+
+FORMULA = ("=", "+", "-", "@", "\t", "'")
+"""A spreadsheet takes a cell that begins so for a formula: it gets an apostrophe in front."""
+
+
+@dataclass
+class Folder:
+    """Predictions in `path`, all made with `settings`: plain values that determine the masks, `classes` among them.
+
+    `rows` are the lines of the table by id.
+    """
+
+    path: Path
+    settings: Mapping[str, Any]
+    rows: dict[str, list[str]] = field(default_factory=dict)
+    _written: float = field(default_factory=time.monotonic)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits over model and settings."""
+        return hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16]
+
+    def open(self, force: bool) -> None:
+        """Take over the rows of an earlier run. Raises `UserError` if it had another model or other settings.
+
+        With `force` these predictions are deleted instead: the files that its table names, and nothing else.
+        """
+        found = self._earlier_settings(force)
+        if found is not None:
+            changes = _changes(found, self.settings)
+            if changes and not force:
+                what = f"holds predictions of another model or other settings ({'; '.join(changes)})"
+                raise UserError(self.path, what, "choose another -o, or replace them with --force")
+            self.rows = self._read_table(found["classes"], force)
+            if changes or force:
+                self._delete()
+        content = {"format": FORMAT, "version": VERSION, "fingerprint": self.fingerprint, **self.settings}
+        write_text(self.path / SETTINGS, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+
+    def mask(self, name: str) -> Path:
+        """Where the mask of photo `name` lies."""
+        return self.path / "masks" / file_name(name, ".png")
+
+    def overlay(self, name: str) -> Path:
+        """Where the overlay of photo `name` lies."""
+        return self.path / "overlays" / file_name(name, ".jpg")
+
+    def has(self, name: str, sha256: str, overlays: bool) -> bool:
+        """True if this photo, with these bytes, is done."""
+        row = self.rows.get(name)
+        return (
+            row is not None
+            and row[COLUMNS.index("sha256")] == sha256
+            and self.mask(name).is_file()
+            and (not overlays or self.overlay(name).is_file())
+        )
+
+    def put(self, name: str, sha256: str, found: Segmentation, overlay_width: int | None) -> None:
+        """Write mask and overlay, then the row."""
+        found.save(self.mask(name))
+        if overlay_width is not None:
+            with atomic_file(self.overlay(name)) as temporary:
+                found.overlay(overlay_width).save(temporary, format="JPEG", quality=90)
+        areas = [f"{found.area(known):.6g}" for known in found.names]
+        confidence = f"{float(found.confidence.mean(dtype='float64')):.4f}"
+        self.rows[name] = [name, sha256, *(str(side) for side in found.label.shape), confidence, *areas]
+        if time.monotonic() - self._written >= WRITE_SECONDS:
+            self.write_table()
+
+    def write_table(self) -> None:
+        """Write all rows, sorted by id."""
+        header = (*COLUMNS, *(f"area {name}" for name in self.settings["classes"]))
+        rows = [[_cell(row[0]), *row[1:]] for _, row in sorted(self.rows.items())]
+        write_text(self.path / TABLE, csv_text(header, rows))
+        self._written = time.monotonic()
+
+    def _earlier_settings(self, force: bool) -> dict[str, Any] | None:
+        path = self.path / SETTINGS
+        if not path.exists():
+            return None
+        try:
+            found = dict(json.loads(path.read_text(encoding="utf-8")))
+            if (found.pop("format"), found.pop("version")) != (FORMAT, VERSION):
+                raise ValueError("format")
+            found.pop("fingerprint")
+            found["classes"] = [str(name) for name in found["classes"]]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            if force:
+                return None
+            what = "not the settings of wsss predict, or damaged"
+            raise IntegrityError(path, what, "choose another -o, or replace it with --force") from error
+        return found
+
+    def _read_table(self, classes: Sequence[str], force: bool) -> dict[str, list[str]]:
+        path = self.path / TABLE
+        if not path.exists():
+            return {}
+        try:
+            with path.open(encoding="utf-8", newline="") as handle:
+                header, *rows = list(csv.reader(handle, strict=True))
+            if header[: len(COLUMNS)] != list(COLUMNS) or any(len(row) != len(header) for row in rows):
+                raise ValueError("columns")
+            if len(header) != len(COLUMNS) + len(classes):
+                raise ValueError("classes")
+        except (ValueError, csv.Error) as error:
+            if force:
+                return {}
+            what = "not a table of wsss predict, or edited"
+            raise IntegrityError(path, what, "delete it, or replace all predictions with --force") from error
+        return {name: [name, *row[1:]] for row in rows if (name := _uncell(row[0]))}
+
+    def _delete(self) -> None:
+        (self.path / TABLE).unlink(missing_ok=True)
+        for name in self.rows:
+            self.mask(name).unlink(missing_ok=True)
+            self.overlay(name).unlink(missing_ok=True)
+        self.rows = {}
+
+
+def _changes(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    plain = json.loads(json.dumps(wanted))
+    return [
+        f"{key}: found {_short(found.get(key))}, now {_short(plain.get(key))}"
+        for key in sorted({*found, *plain})
+        if found.get(key) != plain.get(key)
+    ]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _cell(text: str) -> str:
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _uncell(text: str) -> str:
+    return text.removeprefix("'")

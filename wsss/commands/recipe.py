@@ -1,0 +1,51 @@
+"""`wsss recipe`: complete settings with known cost and result, listed and put in place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from wsss.core.command import CONTEXT, people_command
+from wsss.core.errors import UserError
+from wsss.core.recipes import dataset_section, put_in_place, read_recipe, recipe_header, recipe_names, with_dataset
+
+
+@click.group("recipe", context_settings=dict(CONTEXT))
+def main() -> None:
+    """List the recipes, or put one in place as params.yaml."""
+
+
+@people_command
+def list_recipes() -> str:
+    """Every recipe with what it is, what it costs and what came out."""
+    names = recipe_names()
+    width = max(map(len, names), default=0)
+    lines = []
+    for name in names:
+        first, *rest = recipe_header(read_recipe(name)) or ["(no description)"]
+        lines += [f"{name:<{width}}  {first}", *(f"{'':<{width}}  {line}" for line in rest)]
+    return "\n".join([*lines, "", "next: wsss recipe use NAME"])
+
+
+@people_command
+@click.argument("name")
+@click.option("--params", type=click.Path(path_type=Path), default="params.yaml", help="file to write")
+@click.option("--keep-dataset", is_flag=True, help="keep the section `dataset` of the present file")
+def use(name: str, params: Path, keep_dataset: bool) -> str:
+    """Put recipes/NAME.yaml in place as params.yaml; a file that differs is kept as params.yaml.bak."""
+    text = read_recipe(name)
+    if keep_dataset:
+        try:
+            present = params.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            what = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
+            raise UserError(params, what, "leave out --keep-dataset") from error
+        text = with_dataset(text, dataset_section(present, params), params)
+    backup = put_in_place(params, text)
+    kept = f"; the old one is {backup}" if backup else ""
+    return f"recipe: {params} is recipes/{name}.yaml{' with your data set' if keep_dataset else ''}{kept}"
+
+
+main.add_command(list_recipes, "list")
+main.add_command(use, "use")

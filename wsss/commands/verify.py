@@ -1,0 +1,84 @@
+"""`wsss verify`: are the artifacts still the bytes that the stages wrote?"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from wsss.core.command import json_option, json_text, people_command
+from wsss.core.errors import IntegrityError, UserError
+from wsss.core.locked_files import damages, read_lock
+
+LOCK = "dvc.lock"
+CACHE = Path(".dvc/cache/files/md5")
+
+
+@people_command
+@click.argument("folder", type=click.Path(path_type=Path), default=".")
+@json_option
+def main(folder: Path, as_json: bool) -> str:
+    """Read every byte of the artifacts in FOLDER, a checkout, and compare it with dvc.lock and with their checksums.
+
+    Finds files that were edited in place, also where DVC says "up to date", cut shards and flipped bits.
+    Exit code 4 if there is any. An output that is not there at all is none of these: dvc repro makes it.
+    """
+    from wsss.stores.verify import verify_folder
+
+    if not folder.is_dir():
+        raise UserError(folder, "no such folder", "give the folder of dvc.yaml")
+    errors: list[IntegrityError] = []
+    outputs = read_lock(folder / LOCK) if (folder / LOCK).is_file() else []
+    cache = cache_folder(folder)
+    for output in outputs:
+        errors += damages(output, cache)
+    own, found = verify_folder(folder / "artifacts")
+    if not outputs and not own:
+        raise UserError(folder, "nothing to verify: no dvc.lock and no artifacts", "run dvc repro, or give its folder")
+    named = {error.where for error in errors}
+    errors += [error for error in found if error.where not in named]  # one file, one message
+    absent = [str(output.path) for output in outputs if not output.path.exists()]
+    locked = bool(outputs)
+    text = (
+        json_text(
+            {
+                "lock": locked,
+                "outputs": len(outputs),
+                "absent": absent,
+                "own_checksums": own,
+                "errors": [{"file": e.where, "what": e.what, "fix": e.fix} for e in errors],
+            }
+        )
+        if as_json
+        else report_text(len(outputs), absent, own, errors)
+    )
+    if errors:
+        click.echo(text)
+        sys.exit(IntegrityError.exit_code)
+    return text
+
+
+def report_text(outputs: int, absent: Sequence[str], own: int, errors: Sequence[IntegrityError]) -> str:
+    """The errors, and one line that counts what was read."""
+    lines = [str(error) for error in errors]
+    if absent:
+        some = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
+        lines.append(f"not here, so not checked: {some}")
+    if not outputs:
+        lines.append(f"no {LOCK}: only the artifacts' own checksums were checked")
+    wrong = "everything agrees" if not errors else f"{len(errors)} error{'' if len(errors) == 1 else 's'}"
+    read = f"{outputs - len(absent)} outputs of {LOCK} and {own} stores and networks read"
+    return "\n".join([*lines, f"verify: {read}; {wrong}"])
+
+
+def cache_folder(folder: Path) -> Path:
+    """Where DVC keeps the contents of files by their md5; its default place where DVC cannot say."""
+    try:
+        from dvc.repo import Repo
+
+        with Repo(str(folder)) as repo:
+            return Path(str(repo.cache.local.path))
+    except Exception:  # no repository, or no DVC: the workspace is compared all the same
+        return folder / CACHE

@@ -1,0 +1,65 @@
+"""Commands as people meet them: errors as text and exit codes, without loading anything heavy."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from wsss.core.errors import WsssError
+from wsss.core.log import say
+
+T = TypeVar("T")
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True}
+debug_option = click.option("--debug", is_flag=True, help="show the traceback of an error")
+json_option = click.option("--json", "as_json", is_flag=True, help="print JSON instead of text")
+
+
+def guarded(work: Callable[[], T], debug: bool) -> T:
+    """Result of `work`; an error is said in two lines and ends the process.
+
+    Exit codes: 2 user input, 3 environment, 4 integrity, 75 interrupted, 130 Ctrl-C, 1 bug.
+    """
+    try:
+        return work()
+    except WsssError as error:
+        if debug:
+            traceback.print_exc()
+        say(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        say(f"error: wsss: {type(error).__name__}: {error}\nfix: this is a bug; run again with --debug and report it")
+        sys.exit(1)
+
+
+def people_command(main: Callable[..., str]) -> click.Command:
+    """Make `main` a subcommand of `wsss`: --debug, errors as exit codes; the text that it returns, if any, is standard
+    output.
+
+    Its name on the command line is the last part of its module's name.
+    """
+
+    @click.command(name=main.__module__.rpartition(".")[2], help=main.__doc__, context_settings=dict(CONTEXT))
+    @debug_option
+    @functools.wraps(main)
+    def command(debug: bool, **arguments: Any) -> None:
+        text = guarded(lambda: main(**arguments), debug)
+        if text:
+            click.echo(text)  # outside the guard: click knows what to do when a pipe is closed
+
+    return command
+
+
+def json_text(value: Any) -> str:
+    """What `--json` prints."""
+    return json.dumps(value, ensure_ascii=False, indent=1)

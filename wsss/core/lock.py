@@ -1,0 +1,43 @@
+"""One writer at a time: a locked file whose text names the holder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from wsss.core.errors import UserError
+
+
+@contextmanager
+def locked(path: Path, what: str = "this stage is already running") -> Iterator[None]:
+    """Hold an exclusive lock on `path`, whose text names the holder for whoever comes second and is told `what`."""
+    handle = _acquire(path, what)
+    try:
+        handle.truncate(0)
+        handle.write(f"PID {os.getpid()}: {' '.join(sys.argv)}")
+        handle.flush()
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        handle.close()
+
+
+def _acquire(path: Path, what: str) -> TextIO:
+    while True:
+        handle = path.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.seek(0)
+            holder = handle.read() or "another process"
+            handle.close()
+            raise UserError(path, f"{what} ({holder})", "wait for it, or stop it first") from None
+        # The holder before us may have deleted the file between our open and our lock: then lock the new one.
+        if path.exists() and os.fstat(handle.fileno()).st_ino == path.stat().st_ino:
+            return handle
+        handle.close()

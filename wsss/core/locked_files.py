@@ -1,0 +1,124 @@
+"""What `dvc.lock` says of a pipeline's outputs, and whether the bytes on disk, and in DVC's cache, still agree.
+
+DVC itself trusts time stamps, and where its cache shares files with the workspace (hard links, symbolic links) an edit
+in place changes both: it then says "up to date". Here every byte is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wsss.core.errors import IntegrityError, UserError
+
+_LINES = "not a list of outputs"
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output of a stage: a file, or a folder whose md5 ends in `.dir`."""
+
+    stage: str
+    path: Path
+    md5: str
+
+
+def read_lock(path: Path) -> list[Output]:
+    """All outputs in `dvc.lock`. Raises `IntegrityError` if the file cannot be understood."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    fix = f"restore {path} from git, or make it again: dvc repro"
+    try:
+        document = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        stages = document["stages"].items()
+        outputs = [
+            Output(str(stage), path.parent / str(out["path"]), str(out["md5"]))
+            for stage, entry in stages
+            for out in entry.get("outs", [])
+        ]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(path, f"cannot be read ({error})", fix) from error
+    except (YAMLError, KeyError, TypeError, AttributeError, RecursionError, ValueError) as error:
+        raise IntegrityError(path, f"not a lock file of DVC ({type(error).__name__})", fix) from error
+    return outputs
+
+
+def damages(output: Output, cache: Path) -> Iterator[IntegrityError]:
+    """Everything that is not as `dvc.lock` says: in the workspace, and in the `cache` (its folder ``files/md5``)."""
+    listing = None
+    if output.md5.endswith(".dir"):
+        found = _cached_listing(output, cache)
+        if isinstance(found, IntegrityError):
+            yield found
+        else:
+            listing = found
+    broken = list(_broken_objects(output, listing, cache))
+    yield from broken
+    if not output.path.exists():
+        return
+    again = f"make it again: dvc repro -f -s {output.stage}"
+    fix = again if broken else f"restore it: dvc checkout --force {output.path}; or {again}"
+    if listing is None:
+        if content_md5(output.path) != output.md5:
+            yield IntegrityError(output.path, "differs from dvc.lock (edited in place, or damaged)", fix)
+        return
+    present = {file.relative_to(output.path).as_posix(): file for file in _files(output.path)}
+    for name, md5 in listing.items():
+        if name not in present:
+            yield IntegrityError(output.path / name, "is missing, but dvc.lock has it", fix)
+        elif file_md5(present[name]) != md5:
+            yield IntegrityError(output.path / name, "differs from dvc.lock (edited in place, or damaged)", fix)
+    for name in sorted(set(present) - set(listing)):
+        yield IntegrityError(output.path / name, "is not in dvc.lock", f"delete it; or {again}")
+
+
+def content_md5(path: Path) -> str:
+    """The md5 that DVC gives a file, or a folder: that of the sorted list of its files' md5s, and `.dir`."""
+    if not path.is_dir():
+        return file_md5(path)
+    entries = [{"md5": file_md5(file), "relpath": file.relative_to(path).as_posix()} for file in _files(path)]
+    text = json.dumps(sorted(entries, key=lambda entry: entry["relpath"]), sort_keys=True)
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def file_md5(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _cached_listing(output: Output, cache: Path) -> dict[str, str] | IntegrityError | None:
+    """Files of a folder and their md5s as the cache lists them; None if it does not hold the list."""
+    path = _object(cache, output.md5)
+    if not path.is_file():
+        return None
+    data = path.read_bytes()
+    fix = f"delete {path}, then: dvc repro -f -s {output.stage}"
+    if hashlib.md5(data, usedforsecurity=False).hexdigest() + ".dir" != output.md5:
+        return IntegrityError(path, f"cached list of {output.path} differs from its name (edited, or damaged)", fix)
+    entries: Any = json.loads(data)  # the bytes are those that DVC wrote
+    return {str(entry["relpath"]): str(entry["md5"]) for entry in entries}
+
+
+def _broken_objects(output: Output, listing: dict[str, str] | None, cache: Path) -> Iterator[IntegrityError]:
+    named = {output.path / name: md5 for name, md5 in (listing or {}).items()}
+    if not output.md5.endswith(".dir"):
+        named = {output.path: output.md5}
+    for path, md5 in named.items():
+        copy = _object(cache, md5)
+        if copy.is_file() and file_md5(copy) != md5:
+            what = f"cached copy of {path} differs from its name (edited in place, or damaged)"
+            yield IntegrityError(copy, what, f"delete {copy} and {path}, then: dvc repro -f -s {output.stage}")
+
+
+def _object(cache: Path, md5: str) -> Path:
+    return cache / md5[:2] / md5[2:]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,91 @@
+"""Masks as labels: `python -m wsss.evaluation.import_masks`, for the upper bound that weak supervision is measured by.
+
+A student that is trained on this store has seen masks. The store is marked, and stage `distill` takes it only where
+`distill.labels` names it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+
+from wsss.core.device import set_threads
+from wsss.core.errors import UserError
+from wsss.core.interrupt import check_stop
+from wsss.core.log import warn
+from wsss.core.params import Settings, load
+from wsss.core.stage import Stage, open_stage, stage_command
+from wsss.data.datasets import Location, MaskedImages
+from wsss.data.index import IGNORE, Index, Record, read_index
+from wsss.stores.labels import PSEUDO_FORMAT, UPPER_BOUND, put_labels
+from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store
+
+SHARD = 32
+
+
+class Params(Settings):
+    """What this command reads of params.yaml."""
+
+    dataset: Location
+
+
+def import_masks(stage: Stage, index: Index, masks: MaskedImages, out: Path) -> tuple[int, int]:
+    """Write the masks of `masks.photos` as a store of labels. Returns the numbers of photos with and without a mask.
+
+    A photo without a mask is 255 everywhere. Raises `UserError` if not one has a mask.
+    """
+    records = masks.photos.records
+    known = sum(record.mask is not None for record in records)
+    if not known:
+        raise UserError(
+            "index.csv",
+            f"not one of {len(records)} train photos has a mask, so there is nothing to import",
+            "set dataset.masks to the folder of masks, and run: dvc repro index",
+        )
+    meta = StoreMeta(PSEUDO_FORMAT, index.classes, stage.fingerprint, {"crf": False, UPPER_BOUND: True})
+    shards = plan_shards([record.id for record in records], SHARD)
+    write_store(stage, out, meta, shards, import_shard, (masks,))
+    return known, len(records) - known
+
+
+def import_shard(path: Path, shard: Shard, meta: StoreMeta, masks: MaskedImages) -> None:
+    """Write one shard."""
+    set_threads(1)
+    wanted = set(shard.ids)
+    with shard_writer(path, shard, meta) as file:
+        for record in masks.photos.records:
+            if record.id in wanted:
+                check_stop()
+                label = label_of(masks, record)
+                put_labels(file, record.id, label, (label != IGNORE).astype(np.float32))
+
+
+def label_of(masks: MaskedImages, record: Record) -> np.ndarray:
+    """(H, W) uint8: the mask, or 255 everywhere."""
+    mask = masks.mask(record)
+    return np.full((record.height, record.width), IGNORE, np.uint8) if mask is None else mask
+
+
+@stage_command
+@click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
+@click.option("--out", type=click.Path(path_type=Path), default="artifacts/masks_as_labels")
+def main(params: Path, dataset: Path, out: Path) -> str:
+    """Import the masks of the train split as labels, to train the UPPER BOUND: a student that has seen masks."""
+    settings = load(params, Params)
+    with open_stage("import_masks", {}, [dataset]) as stage:
+        index = read_index(dataset)
+        photos = settings.dataset.photos(index.split("train"))
+        known, unknown = import_masks(stage, index, MaskedImages(photos, len(index.classes)), out)
+    if unknown:
+        warn(out, f"{unknown} train photos have no mask and are 255 everywhere", "none needed, but the bound is lower")
+    return (
+        f"import_masks: {known} masks → {out}\n"
+        "UPPER BOUND: a student trained on these has seen masks and is not weakly supervised. "
+        f"To train it: dvc exp run -S distill.labels={out}"
+    )
+
+
+if __name__ == "__main__":
+    main()

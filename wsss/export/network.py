@@ -1,0 +1,155 @@
+"""Student or OSTE → ONNX or TorchScript, for any number and size of photos, with all that is needed to use it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from wsss.core.atomic import atomic_file, sha256_file
+from wsss.core.errors import EnvError, UserError
+from wsss.export.parity import largest_difference, refuse_difference
+from wsss.export.portable import Portable
+from wsss.inference.networks import NORMALISATION, ONNX_FORMAT, ONNX_VERSION, onnx_session, open_checkpoint
+from wsss.inference.segment import Network
+from wsss.models.checkpoint import NetworkCard
+from wsss.models.oste import Oste
+from wsss.models.student import Student
+
+EXTRA_FILE = "wsss.json"
+"""Where a TorchScript file keeps the card that ONNX keeps as metadata."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: the card inside the file, the largest difference from torch, and on how many photos."""
+
+    card: dict[str, Any]
+    difference: float
+    photos: int
+
+
+def export_onnx(model: Path, out: Path, photos: Sequence[np.ndarray] = ()) -> Exported:
+    """Write `out`; it appears only if onnxruntime gives torch's logits on random inputs and `photos` (uint8 RGB)."""
+    _need("onnx", "onnxscript", "onnxruntime")
+    network, card = open_checkpoint(model)
+    portable = Portable(network)
+    program = _program(portable, card.backbone.name, out)
+    content = _card(network, card, model)
+    program.model.metadata_props["wsss"] = json.dumps(content, ensure_ascii=False)
+    found: list[float] = []
+
+    def verify(written: Path) -> None:
+        session = onnx_session(written)
+        found.append(
+            largest_difference(
+                _reference(network),
+                lambda images: torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0]),
+                photos,
+            )
+        )
+        refuse_difference(out, found[0])
+
+    with atomic_file(out, verify) as temporary, _quiet():
+        program.save(temporary, external_data=False)
+    return Exported(content, found[0], len(photos))
+
+
+def export_torchscript(model: Path, out: Path, photos: Sequence[np.ndarray] = ()) -> Exported:
+    """Write `out` for `torch.jit.load`; it appears only if it gives the network's logits."""
+    network, card = open_checkpoint(model)
+    portable = Portable(network)
+    content = _card(network, card, model)
+    found: list[float] = []
+
+    def verify(written: Path) -> None:
+        with _quiet():
+            loaded: Network = torch.jit.load(str(written))  # type: ignore[no-untyped-call]
+        found.append(largest_difference(_reference(network), loaded, photos))
+        refuse_difference(out, found[0])
+
+    with atomic_file(out, verify) as temporary, _quiet():
+        # One example: sizes in the graph are computed from the input's own.
+        traced = torch.jit.trace(portable, (_example(),), check_trace=False)  # type: ignore[no-untyped-call]
+        torch.jit.save(traced, str(temporary), _extra_files={EXTRA_FILE: json.dumps(content, ensure_ascii=False)})
+    return Exported(content, found[0], len(photos))
+
+
+def _program(portable: Portable, backbone: str, out: Path) -> Any:
+    dim = torch.export.Dim
+    shapes = {"images": {0: dim("batch"), 2: dim("height"), 3: dim("width")}}
+    try:
+        with _quiet():
+            return torch.onnx.export(
+                portable,
+                (_example(),),
+                dynamo=True,
+                dynamic_shapes=shapes,
+                input_names=["images"],
+                output_names=["logits"],
+                verbose=False,
+            )
+    except Exception as error:  # torch.export has no common type for what it cannot express
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        what = f"not written: torch cannot express {backbone} in ONNX for photos of any size ({reason[:100]})"
+        raise UserError(out, what, "export a network with a convolutional backbone") from error
+
+
+def _reference(network: Student | Oste) -> Network:
+    """The network as it is trained and evaluated, not the form that was exported."""
+    return network if isinstance(network, Student) else network.segment
+
+
+def _example() -> torch.Tensor:
+    # Sides that no stride divides: a graph made of them cannot have taken a size for a constant unnoticed.
+    return torch.rand(2, 3, 97, 131, generator=torch.Generator().manual_seed(1)) * 255
+
+
+def _card(network: Student | Oste, card: NetworkCard, model: Path) -> dict[str, Any]:
+    """What a user of the file has to know; no folder of this machine."""
+    backbone = network.backbone
+    return {
+        "format": ONNX_FORMAT,
+        "version": ONNX_VERSION,
+        "kind": card.kind,
+        "classes": list(card.classes),
+        "input": "images: (batch, 3, height, width) float32 RGB 0..255",
+        "output": "logits: (batch, classes, rows, columns), to be enlarged bilinearly (align_corners=False)",
+        "normalisation": NORMALISATION,
+        "mean": list(backbone.mean),
+        "std": list(backbone.std),
+        "backbone": card.backbone.name,
+        "weights": card.weights,
+        "source_sha256": sha256_file(model),
+    }
+
+
+def _need(*packages: str) -> None:
+    for package in packages:
+        try:
+            __import__(package)
+        except ModuleNotFoundError as error:
+            what = f"ONNX needs the package {error.name}, which is not installed"
+            raise EnvError("wsss export", what, "pip install 'wsss[onnx]'") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter speaks of its own insides: what it lacks of torchvision, what torch will rename."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

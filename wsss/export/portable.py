@@ -1,0 +1,81 @@
+"""A network in the form that is exported: one input, one output, every normalisation folded into its convolution."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from wsss.models.backbones.base import ConvNorm
+from wsss.models.oste import Oste
+from wsss.models.student import Student
+
+
+class Portable(nn.Module):
+    """(N, 3, H, W) float32 RGB 0..255, any H, W ≥ 1 → logits (N, K+1, h, w). The given network is not changed.
+
+    Of OSTE, the segmentation branch: location expansion and fusion are for making labels.
+    """
+
+    def __init__(self, network: Student | Oste) -> None:
+        super().__init__()
+        inner = copy.deepcopy(network).eval()
+        _fold(inner)
+        self.network: nn.Module = Branch(inner) if isinstance(inner, Oste) else inner
+        self.requires_grad_(False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits on the network's own grid."""
+        logits: torch.Tensor = self.network(images)
+        return logits
+
+
+class Branch(nn.Module):
+    """OSTE's backbone and segmentation branch."""
+
+    def __init__(self, oste: Oste) -> None:
+        super().__init__()
+        self.backbone, self.segmentation, self.level = oste.backbone, oste.segmentation, oste.last_stage
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """As `Oste.segment`."""
+        logits: torch.Tensor = self.segmentation(self.backbone(images)[self.level])
+        return logits
+
+
+class FoldedConv(nn.Module):
+    """`ConvNorm` in evaluation: the kernel times the normalisation's factor, and a bias.
+
+    SAME padding of a strided convolution depends on whether a side is odd. `ConvNorm` widens the kernel, which no
+    graph can do for a size that it does not know yet; padding the map instead is the same sum.
+    """
+
+    def __init__(self, unit: ConvNorm) -> None:
+        super().__init__()
+        conv, bn = unit.conv, unit.bn
+        assert bn.running_mean is not None
+        assert bn.running_var is not None
+        scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)
+        self.weight = nn.Parameter((conv.weight * scale.view(-1, 1, 1, 1)).detach())
+        self.bias = nn.Parameter((bn.bias - bn.running_mean * scale).detach())
+        self.stride, self.dilation, self.groups = conv.stride, conv.dilation, conv.groups
+        self.before = int(conv.padding[0])
+        self.same = unit.same
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, in, H, W) → (N, channels, ⌈H/stride⌉, ⌈W/stride⌉)."""
+        pad = self.before
+        if self.same:
+            x = F.pad(x, (pad - 1 + x.shape[3] % 2, pad, pad - 1 + x.shape[2] % 2, pad))
+            pad = 0
+        return F.conv2d(x, self.weight, self.bias, self.stride, pad, self.dilation, self.groups)
+
+
+def _fold(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, ConvNorm):
+            setattr(module, name, FoldedConv(child))
+        else:
+            _fold(child)

@@ -1,0 +1,91 @@
+"""What kind of data set a folder is, from what lies in it: for `wsss init`, which shows what it found."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from wsss.core.errors import UserError
+from wsss.formats.settings import DatasetSettings
+
+TAG_FILES = ("tags.csv", "labels.csv", "annotations.csv", "tags.tsv")
+MASK_FOLDERS = ("masks", "mask", "SegmentationClass", "segmentation")
+CLASS_FILES = ("classes.txt", "labels.txt")
+_PLAIN = re.compile(r"[A-Za-z_/][\w./ -]*[\w/]")
+
+
+def guess_dataset(folder: Path, tags: Path | None) -> DatasetSettings:
+    """Settings for the data set in `folder`; `tags` as the user gave it. Raises `UserError` if it cannot be guessed."""
+    if not folder.is_dir():
+        raise UserError(folder, "no such folder", "give the folder of the photos")
+    root = folder.absolute()
+    inner = [root, root / "VOCdevkit" / "VOC2012", root / "VOC2012"]
+    voc = next((place for place in inner if (place / "JPEGImages").is_dir() and (place / "ImageSets").is_dir()), None)
+    given = None if tags is None else _below(tags, voc or root)
+    if voc is not None:
+        given = given or _first(voc, ("tags.csv", "cls_labels.npy"))
+        if not given and not (voc / "Annotations").is_dir():
+            raise _no_tags(voc)
+        masks = "SegmentationClass" if (voc / "SegmentationClass").is_dir() else ""
+        return DatasetSettings(
+            root=str(voc), format="voc", tags=given or "xml", masks=masks, classes=_first(voc, CLASS_FILES) or ""
+        )
+    if given is None and any((root / "annotations").glob("instances_*.json")):
+        given = "annotations"
+    if given is not None and (given.endswith(".json") or any((root / given).glob("instances_*.json"))):
+        return DatasetSettings(root=str(root), format="coco", tags=given, masks=_mask_folder(root))
+    found = given or _first(root, TAG_FILES)
+    if not found:
+        raise _no_tags(root)
+    return DatasetSettings(
+        root=str(root),
+        format="folder",
+        tags=found,
+        masks=_mask_folder(root),
+        classes=_first(root, CLASS_FILES) or "",
+    )
+
+
+def dataset_yaml(settings: DatasetSettings) -> str:
+    """Section `dataset` of params.yaml, as a person would write it."""
+    lines = [f"  {key}: {_scalar(value)}" for key, value in settings.model_dump().items()]
+    return "\n".join(["dataset:", *lines]) + "\n"
+
+
+def _scalar(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        reserved = value.casefold() in ("null", "true", "false", "yes", "no", "on", "off")
+        # JSON's strings are YAML's; names that could mean something else to a reader of YAML are quoted.
+        return value if _PLAIN.fullmatch(value) and not reserved else json.dumps(value, ensure_ascii=False)
+    return f"{value:g}"
+
+
+def _below(tags: Path, root: Path) -> str:
+    """`tags` relative to `root`, given from the working folder or from the root."""
+    for candidate in (tags, root / tags):
+        if candidate.exists():
+            try:
+                return candidate.resolve().relative_to(root.resolve()).as_posix()
+            except ValueError:
+                what = f"lies outside {root}: DVC watches the data set's folder only, and would miss its changes"
+                raise UserError(tags, what, f"move it into {root}") from None
+    raise UserError(tags, "no such file", "correct --tags")
+
+
+def _first(root: Path, names: Iterable[str]) -> str | None:
+    return next((name for name in names if (root / name).is_file()), None)
+
+
+def _mask_folder(root: Path) -> str:
+    holds_png = (name for name in MASK_FOLDERS if next((root / name).rglob("*.png"), None))
+    return next(holds_png, "")
+
+
+def _no_tags(root: Path) -> UserError:
+    what = "no table of tags (looked for tags.csv, annotations of VOC, lists of COCO)"
+    fix = "write tags.csv: filename,tags in the first line, then a line a photo; or give --tags"
+    return UserError(root, what, fix)

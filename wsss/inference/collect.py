@@ -1,0 +1,56 @@
+"""Which photos a person means: files and folders on a command line → ids and paths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsss.core.errors import UserError, WsssError, raise_all
+from wsss.data.ids import PHOTO_SUFFIXES, clean_id
+
+
+@dataclass(frozen=True)
+class FoundPhoto:
+    """A photo and its id: the path below the folder that was given, or the name of the file, without extension."""
+
+    id: str
+    path: Path
+
+
+def find_photos(sources: Sequence[Path]) -> list[FoundPhoto]:
+    """Files as they are given, and all photos below folders (hidden ones excepted), sorted by id.
+
+    Raises `UserError` for a source that is not there or holds no photo, and for two photos of one id; all at once.
+    """
+    found: dict[str, FoundPhoto] = {}
+    errors: list[WsssError] = []
+    for source in sources:
+        try:
+            for path in _files(source):
+                name = clean_id(path.name if path == source else path.relative_to(source).as_posix(), path)
+                if name in found and found[name].path.resolve() != path.resolve():
+                    what = f"has the same id as {found[name].path} ({name!r})"
+                    errors.append(UserError(path, what, "rename one of them, or give the folder above both"))
+                found.setdefault(name, FoundPhoto(name, path))
+        except UserError as error:
+            errors.append(error)
+    raise_all(errors)
+    return sorted(found.values(), key=lambda photo: photo.id)
+
+
+def _files(source: Path) -> list[Path]:
+    if source.is_file():
+        return [source]
+    if not source.is_dir():
+        raise UserError(source, "no such file or folder", "correct the path")
+    files = [path for path in source.rglob("*") if not _hidden(path.relative_to(source)) and path.is_file()]
+    photos = sorted(path for path in files if path.suffix.lower() in PHOTO_SUFFIXES)
+    if not photos:
+        what = f"no photos in this folder ({len(files)} other files)"
+        raise UserError(source, what, f"expected files ending in {', '.join(sorted(PHOTO_SUFFIXES))}")
+    return photos
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)

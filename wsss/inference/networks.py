@@ -1,0 +1,104 @@
+"""Segmentation networks by file, whatever made it: a student, an OSTE, or either of them exported to ONNX."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from wsss.core.errors import EnvError, IntegrityError, UserError
+from wsss.models.checkpoint import FORMAT, VERSION, NetworkCard, load_network, read_checkpoint
+from wsss.models.oste import Oste
+from wsss.models.student import Student
+
+KINDS = ("student", "oste")
+ONNX_FORMAT, ONNX_VERSION = "wsss.onnx", 1
+NORMALISATION = "inside the network; give RGB 0..255"
+
+
+@dataclass(frozen=True)
+class Segmenting:
+    """A network that segments: `run` maps (N, 3, H, W) float 0..255 → logits (N, K+1, h, w); `kind`: student or oste;
+    `classes`: names, background first.
+    """
+
+    run: Callable[[torch.Tensor], torch.Tensor]
+    kind: str
+    classes: tuple[str, ...]
+
+
+def open_network(path: Path, where: torch.device) -> Segmenting:
+    """The network in the file `path`, a checkpoint or an ``.onnx`` file (which runs on the CPU).
+
+    Raises `UserError` if it is missing or does not segment, `IntegrityError` if it is damaged or foreign.
+    """
+    if path.suffix == ".onnx":
+        return _open_onnx(path)
+    network, card = open_checkpoint(path)
+    network.to(where)
+    return Segmenting(network.segment if isinstance(network, Oste) else network, card.kind, card.classes)
+
+
+def open_checkpoint(path: Path) -> tuple[Student | Oste, NetworkCard]:
+    """A student or an OSTE in evaluation mode on the CPU, whatever its classes."""
+    if path.is_dir():
+        raise UserError(path, "is a folder, expected a network file", "give artifacts/student.pt or artifacts/oste.pt")
+    content = read_checkpoint(path, FORMAT, VERSION)
+    if content["kind"] not in KINDS:
+        what = f"a {content['kind']} does not segment (expected a student or an oste)"
+        raise UserError(path, what, "give artifacts/student.pt or artifacts/oste.pt")
+    network, card = load_network(path, content["kind"], content["classes"])
+    assert isinstance(network, (Student, Oste))
+    return network, card
+
+
+def onnx_session(path: Path) -> Any:
+    """An onnxruntime session on the CPU for an ONNX file or its bytes. `EnvError` without the package."""
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        what = "running an ONNX file needs the package onnxruntime, which is not installed"
+        raise EnvError(path, what, "pip install 'wsss[onnx]'") from error
+    if not path.is_file():
+        raise UserError(path, "no such file", "export it: wsss export MODEL OUT.onnx")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its own exception types, one for each way of being damaged
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise IntegrityError(
+            path, f"not an ONNX file, or damaged ({reason[:120]})", "export it again: wsss export MODEL OUT.onnx"
+        ) from error
+
+
+def onnx_card(path: Path, session: Any) -> dict[str, Any]:
+    """What the metadata of an exported file says: kind, classes, backbone, stride of the logits, source, checksum."""
+    found = dict(session.get_modelmeta().custom_metadata_map)
+    try:
+        card = dict(json.loads(found["wsss"]))
+        if (card["format"], card["version"]) != (ONNX_FORMAT, ONNX_VERSION):
+            raise ValueError(f"format {card['format']!r} version {card['version']}")
+        if card["kind"] not in KINDS or not all(isinstance(name, str) for name in card["classes"]):
+            raise ValueError("kind or classes")
+    except (KeyError, ValueError, TypeError) as error:
+        what = "an ONNX file that wsss has not exported: it does not say which classes it knows"
+        raise IntegrityError(path, what, "export it again: wsss export MODEL OUT.onnx") from error
+    return card
+
+
+def _open_onnx(path: Path) -> Segmenting:
+    session = onnx_session(path)
+    card = onnx_card(path, session)
+
+    def run(images: torch.Tensor) -> torch.Tensor:
+        (logits,) = session.run(["logits"], {"images": np.ascontiguousarray(images.cpu().numpy(), np.float32)})
+        return torch.from_numpy(logits)
+
+    return Segmenting(run, str(card["kind"]), tuple(card["classes"]))

@@ -1,0 +1,146 @@
+"""Gaussian correction of one photo: posteriors, labels by them, and rules (a)–(e) on the label it has already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wsss.data.index import IGNORE
+from wsss.pseudo.crf import dense_crf
+from wsss.pseudo.fixed import FixedSettings, PseudoLabel, fixed_pseudo_label
+from wsss.pseudo.gmm import LOST, TABLE, GmmSettings, Mixture, posteriors, thresholds
+from wsss.pseudo.labels import foreground_scores, to_class_ids, upsample
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """`label`: (H, W) uint8, 255 where unsure; `confidence`: (H, W) float32, the posterior of the label, 0 where 255.
+
+    `counts`: (P, 5) int64, pixels that rules (a)–(e) changed, by the class at stake: the label's own, or where that is
+    none the strongest at the pixel. `cuts`: (P, 2) float64, scores up to which it is background and from which it is
+    the class. `soft`: (P, h, w) float32 in [0, 1], posteriors of the classes on the CAM grid.
+    """
+
+    label: np.ndarray
+    confidence: np.ndarray
+    counts: np.ndarray
+    cuts: np.ndarray
+    soft: np.ndarray
+
+
+def corrected_label(
+    image: np.ndarray,
+    cams: np.ndarray,
+    classes: np.ndarray,
+    mixtures: Sequence[Mixture],
+    fixed: FixedSettings,
+    settings: GmmSettings,
+    before: PseudoLabel | None = None,
+) -> Corrected:
+    """`image`: (H, W, 3) uint8; `cams`: (P, h, w) float32 of the present `classes` (P,), with a mixture each.
+
+    `before` is what `fixed` makes of the photo, for a caller who has it already.
+    """
+    lost = np.array([mixture.guard in LOST for mixture in mixtures], bool)
+    if lost.any():
+        cams = np.where(lost[:, None, None], np.float32(0), cams)
+    before = before or fixed_pseudo_label(image, cams, classes, fixed)
+    if len(classes) == 0:
+        nothing = np.zeros(0)
+        return Corrected(before.label, before.confidence, nothing.reshape(0, 5), nothing.reshape(0, 2), cams)
+    tables = np.array([posteriors(mixture, settings, *fixed_cuts(fixed)) for mixture in mixtures])  # (P, 2, 1024)
+    grid = foreground_scores(cams)
+    soft = look_up(tables[:, 1], grid)
+    sure = np.zeros((len(classes) + 1, *image.shape[:2]), np.float32)
+    moved = np.zeros(image.shape[:2], bool)
+    if not lost.all():
+        # The posterior is a function of the score alone: enlarge the scores and look up, not the other way round.
+        scores, here = upsample(grid[~lost], image.shape[:2]), tables[~lost]
+        found = joint(look_up(here[:, 0], scores), look_up(here[:, 1], scores), scores)
+        if settings.crf.enabled:
+            smooth = dense_crf(image, found, settings.crf)
+            moved = smooth.argmax(0) != found.argmax(0)
+            found = smooth
+        sure[np.concatenate([[True], ~lost])] = found
+    if lost.any():
+        # A class without signal is in the photo and its place is unknown: nothing may be called background.
+        sure[0] = 0.0
+    old = to_index(before.label, classes)
+    new, counts = apply_rules(old, sure, moved, settings)
+    confidence = np.take_along_axis(sure, np.where(new == IGNORE, 0, new)[None].astype(np.int64), 0)[0]
+    return Corrected(
+        to_class_ids(new, classes),
+        np.where(new == IGNORE, 0.0, confidence).astype(np.float32),
+        counts,
+        np.array([thresholds(background, foreground, settings) for background, foreground in tables]),
+        soft,
+    )
+
+
+def fixed_cuts(fixed: FixedSettings) -> tuple[float, float]:
+    """The two thresholds on F that α and γ are; where α is so small that it rejects nothing, the score of a tie."""
+    low, high = 1.0 - fixed.alpha ** (1.0 / fixed.gamma), fixed.alpha
+    if low <= high:
+        return low, high
+    scores = np.linspace(0.0, 1.0, 10_001)
+    tie = float(scores[np.argmax(scores >= (1.0 - scores) ** fixed.gamma)])
+    return tie, tie
+
+
+def look_up(tables: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """`tables`: (P, 1024) values at scores 0 … 1; `scores`: (P, H, W) in [0, 1] → (P, H, W) float32."""
+    places = np.rint(np.clip(scores, 0.0, 1.0) * (TABLE - 1)).astype(np.int64)
+    rows = np.arange(len(tables))[:, None, None]
+    return tables.astype(np.float32)[rows, places]
+
+
+def joint(background: np.ndarray, foreground: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Posteriors of one map each, (P, H, W), → of background and the classes together, (P + 1, H, W) float32.
+
+    Background is what no map claims. The strongest claim is shared out by posterior × score: far above their
+    thresholds all posteriors are 1, and only the scores still tell two classes apart.
+    """
+    claims = foreground * (scores + 1e-3) + 1e-9
+    classes = foreground.max(0) * claims / claims.sum(0)
+    return np.concatenate([background.min(0)[None], classes]).astype(np.float32)
+
+
+def by_posterior(sure: np.ndarray, settings: GmmSettings) -> np.ndarray:
+    """Step 5: (P + 1, H, W) → (H, W) uint8 of indices 0..P, 255 where nothing is sure enough."""
+    classes = sure[1:]
+    strongest = classes.max(0)
+    second = np.partition(classes, -2, 0)[-2] if len(classes) > 1 else np.zeros_like(strongest)
+    label = np.full(strongest.shape, IGNORE, np.uint8)
+    label[sure[0] >= settings.tau_bg] = 0
+    is_class = (strongest >= settings.tau_fg) & (strongest - second >= settings.lead)
+    return np.where(is_class, classes.argmax(0) + 1, label).astype(np.uint8)
+
+
+def apply_rules(
+    old: np.ndarray, sure: np.ndarray, moved: np.ndarray, settings: GmmSettings
+) -> tuple[np.ndarray, np.ndarray]:
+    """`old`: (H, W) uint8 indices 0..P or 255; `sure`: (P + 1, H, W); `moved`: (H, W) bool, what the CRF changed.
+
+    (a) a class becomes background where background is sure; (b) background becomes a class where that is sure;
+    (c) any other disagreement becomes 255; (e) 255 becomes what is sure, if `fill`.
+    Returns (H, W) uint8 indices and (P, 5) int64 counts.
+    """
+    wanted = by_posterior(sure, settings)
+    is_background, is_class = old == 0, (old != 0) & (old != IGNORE)
+    a = is_class & (wanted == 0)
+    b = is_background & (wanted != 0) & (wanted != IGNORE)
+    c = (is_background | is_class) & (wanted != old) & ~a & ~b
+    e = (old == IGNORE) & (wanted != IGNORE) & settings.fill
+    new = np.where(a | b | e, wanted, np.where(c, IGNORE, old)).astype(np.uint8)
+    stake = np.where(is_class, old, sure[1:].argmax(0) + 1)
+    counts = [np.bincount(stake[rule], minlength=len(sure))[1:] for rule in (a, b, c, moved, e)]
+    return new, np.stack(counts, 1).astype(np.int64)
+
+
+def to_index(label: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Class ids → indices 0..P into [background, present classes]; 255 stays. (H, W) uint8."""
+    table = np.full(256, IGNORE, np.uint8)
+    table[np.concatenate([[0], classes]).astype(np.int64)] = np.arange(len(classes) + 1)
+    return table[label]

@@ -1,0 +1,158 @@
+"""Segmentation in four lines of Python.
+
+from wsss import Segmenter
+segmenter = Segmenter.load("artifacts/student.pt")
+found = segmenter("photo.jpg")
+found.overlay().save("overlay.png")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from wsss.core.atomic import sha256_file
+from wsss.core.device import device
+from wsss.core.errors import EnvError, UserError, did_you_mean
+from wsss.data.images import MAX_MEGAPIXELS, load_image, rgb_array, save_mask_png, voc_palette
+from wsss.inference.networks import Segmenting, open_network
+from wsss.inference.tiles import View, label_photo
+from wsss.pseudo.crf import CrfSettings
+from wsss.report.render import fit, fit_label, label_overlay
+
+Photo = str | Path | Image.Image | np.ndarray
+
+TILE = 1024
+"""Default side of the tiles of large photos."""
+
+DEFAULT_CRF = CrfSettings(
+    enabled=True,
+    iterations=10,
+    bilateral_weight=10,
+    bilateral_xy=80,
+    bilateral_rgb=13,
+    spatial_weight=3,
+    spatial_xy=3,
+)
+"""The values of all recipes."""
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What was found in one photo.
+
+    `photo`: (H, W, 3) uint8 RGB as it is displayed; `label`: (H, W) uint8, 0 background, 1..K; `confidence`: (H, W)
+    float16 in [0, 1], probability of the label; `names`: all K+1 class names, background first.
+    """
+
+    photo: np.ndarray
+    label: np.ndarray
+    confidence: np.ndarray
+    names: tuple[str, ...]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes that are present, without the background."""
+        present = np.bincount(self.label.ravel(), minlength=len(self.names))
+        return tuple(name for name, count in zip(self.names[1:], present[1:], strict=False) if count)
+
+    def area(self, name: str) -> float:
+        """Share of the photo's pixels that class `name` (or ``background``) has, in [0, 1]."""
+        if name not in self.names:
+            what = f"unknown class{did_you_mean(name, self.names)}"
+            raise UserError(name, what, f"choose among {', '.join(self.names)}")
+        return float((self.label == self.names.index(name)).mean())
+
+    def save(self, path: str | Path) -> None:
+        """Write the label as an indexed PNG in the VOC palette, whole or not at all."""
+        save_mask_png(Path(path), self.label)
+
+    def overlay(self, width: int = 1024) -> Image.Image:
+        """The label in colour over the photo, shrunk to at most `width` columns."""
+        photo = fit(self.photo, width)
+        return Image.fromarray(label_overlay(photo, fit_label(self.label, photo.shape), voc_palette()))
+
+
+class Segmenter:
+    """A segmentation network ready for photos. `classes`: names, background first; `fingerprint`: of the file."""
+
+    def __init__(self, network: Segmenting, fingerprint: str, where: torch.device, tile: int = TILE) -> None:
+        self.network, self.fingerprint, self.where, self.tile = network, fingerprint, where, tile
+
+    @classmethod
+    def load(cls, path: str | Path, tile: int = TILE) -> Segmenter:
+        """From a student's or an OSTE's checkpoint, or an ONNX file that `wsss export` made.
+
+        Runs where `WSSS_DEVICE` says. Photos whose largest view has more than 4·tile² pixels are cut into
+        overlapping tiles. Raises `UserError`, `IntegrityError` or `EnvError` with a fix.
+        """
+        where = device()
+        network = open_network(Path(path), where)
+        return cls(network, sha256_file(Path(path))[:16], where, tile)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """All class names, background first."""
+        return self.network.classes
+
+    def __call__(
+        self, photo: Photo, scales: Sequence[float] = (1.0,), flip: bool = False, crf: bool | CrfSettings = False
+    ) -> Segmentation:
+        """Segment one photo: a path, a PIL image, or an (H, W, 3) uint8 RGB array.
+
+        Probabilities are averaged over `scales` and, with `flip`, mirror images; `crf` refines them (`True`: with the
+        recipes' settings). Raises `UserError` for a photo that cannot be read.
+        """
+        image = as_array(photo)
+        view = View(checked_scales(scales), flip, self.tile)
+        settings = DEFAULT_CRF if crf is True else crf or None
+        try:
+            label, confidence = label_photo(self.network.run, self.network.kind, image, view, settings, self.where)
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            raise out_of_memory(photo) from error
+        except RuntimeError as error:
+            if "not enough memory" in str(error):  # what torch's allocator says on a CPU
+                raise out_of_memory(photo) from error
+            raise
+        return Segmentation(image, label, confidence, self.classes)
+
+
+def as_array(photo: Photo, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
+    """Any accepted form of a photo → (H, W, 3) uint8 RGB as it is displayed; see `data.images.decode_image`."""
+    if isinstance(photo, (str, Path)):
+        return load_image(Path(photo), max_megapixels)
+    if isinstance(photo, Image.Image):
+        return rgb_array(photo, describe(photo))
+    found = f"{type(photo).__name__}"
+    if isinstance(photo, np.ndarray):
+        if photo.dtype == np.uint8 and photo.ndim == 3 and photo.shape[2] == 3 and photo.size:
+            return photo
+        found = f"an array {photo.dtype} {photo.shape}"
+    what = f"found {found}, expected a path, a PIL image or a uint8 array (H, W, 3)"
+    raise UserError("photo", what, "convert it: np.asarray(image.convert('RGB'))")
+
+
+def describe(photo: Photo) -> str:
+    """How messages call a photo."""
+    if isinstance(photo, (str, Path)):
+        return str(photo)
+    return str(getattr(photo, "filename", "")) or "photo"
+
+
+def checked_scales(scales: Sequence[float]) -> tuple[float, ...]:
+    """Raises `UserError` unless there is a scale and all are in (0, 8]."""
+    if not scales or not all(0 < scale <= 8 for scale in scales):
+        raise UserError(
+            "scales", f"found {list(scales)}, expected numbers above 0 and up to 8", "give e.g. 0.75,1,1.25"
+        )
+    return tuple(float(scale) for scale in scales)
+
+
+def out_of_memory(photo: Photo) -> EnvError:
+    """What to say of a photo that does not fit."""
+    return EnvError(describe(photo), "out of memory", "give smaller tiles: Segmenter.load(…, tile=512), --tile 512")

@@ -1,0 +1,85 @@
+"""Any store, or one shard of it, by what it says of itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from wsss.core.errors import IntegrityError, UserError, did_you_mean
+from wsss.core.stage import STORE_INDEX
+from wsss.data.ids import decode_id, encode_id
+from wsss.stores.cams import CamStore
+from wsss.stores.hdf5 import DAMAGE, open_checked
+from wsss.stores.labels import PredictionStore, PseudoStore
+from wsss.stores.shards import VERSION, Store
+
+KINDS: tuple[type[Store], ...] = (CamStore, PseudoStore, PredictionStore)
+STAGES = {kind.format: kind.stage for kind in KINDS}
+
+
+def open_store(path: Path) -> Store:
+    """The store in folder `path`. Raises `UserError` if it is none, `IntegrityError` if it is damaged."""
+    index = path / STORE_INDEX
+    if not index.is_file():
+        raise UserError(path, f"not a store (no {STORE_INDEX} in it)", "give e.g. artifacts/pseudo")
+    try:
+        found = json.loads(index.read_text(encoding="utf-8"))["format"]
+        kind = next(kind for kind in KINDS if kind.format == found)
+    except (ValueError, KeyError, TypeError, RecursionError, StopIteration) as error:
+        raise IntegrityError(index, "not the index of a store", "make it again: dvc repro") from error
+    return kind(path)
+
+
+class OneShard:
+    """Read access to a single shard, which may have come without its store."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        remedy = "make it again, or copy it again"
+        self.format = _format(path)
+        self.file = open_checked(path, self.format, VERSION, remedy)
+        self.attributes: dict[str, Any] = {
+            name: value.item() if hasattr(value, "item") else value
+            for name, value in self.file.attrs.items()
+            if name not in ("classes", "NX_class", "default")
+        }
+        try:
+            self.classes: tuple[str, ...] = tuple(json.loads(self.file.attrs["classes"]))
+            self._keys = {decode_id(key): key for key in self.file}
+        except (*DAMAGE, UnicodeDecodeError) as error:
+            raise IntegrityError(path, "has no list of classes, or an id that is none", remedy) from error
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """All photo ids, sorted."""
+        return tuple(sorted(self._keys))
+
+    def group(self, name: str) -> h5py.Group:
+        """The HDF5 group of photo `name`."""
+        return self.file[self._keys[name]]
+
+
+def known_id(path: Path, ids: tuple[str, ...], name: str) -> str:
+    """`name`, or what it encodes. Raises `UserError` for a photo that is not there."""
+    if name in ids:
+        return name
+    decoded = decode_id(name) if encode_id(decode_id(name)) == name else name
+    if decoded in ids:
+        return decoded
+    raise UserError(path, f"no photo {name!r} in it{did_you_mean(name, ids)}", f"wsss inspect {path} lists some ids")
+
+
+def _format(path: Path) -> str:
+    if not h5py.is_hdf5(path):
+        raise IntegrityError(path, "not an HDF5 file, or damaged", "make it again, or copy it again")
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            found = str(file.attrs.get("format"))
+    except DAMAGE as error:
+        raise IntegrityError(path, "not a readable HDF5 file", "make it again, or copy it again") from error
+    if found not in STAGES:
+        raise IntegrityError(path, f"found format {found!r}, expected one of {', '.join(STAGES)}", "give our own files")
+    return found

@@ -1,0 +1,67 @@
+"""Artifacts against the checksums that they carry themselves, without DVC: stores by their index, networks by zip's."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from wsss.core.atomic import sha256_file
+from wsss.core.errors import IntegrityError
+from wsss.stores.shards import index_digest
+
+STORE_INDEX = "index.json"
+REMEDY = "delete {path}, and make it again: dvc repro"
+
+
+def verify_folder(folder: Path) -> tuple[int, list[IntegrityError]]:
+    """Check all stores and networks below `folder`; how many there were, and what is wrong with them."""
+    count = 0
+    errors: list[IntegrityError] = []
+    for path in sorted(folder.rglob(STORE_INDEX)):
+        count += 1
+        errors += verify_store(path.parent)
+    for path in sorted(folder.rglob("*.pt")):
+        count += 1
+        errors += verify_zip(path)
+    return count, errors
+
+
+def verify_store(folder: Path) -> Iterator[IntegrityError]:
+    """Shards that are missing, changed, or not listed; an index that is damaged."""
+    fix = REMEDY.format(path=folder)
+    try:
+        index: dict[str, Any] = json.loads((folder / STORE_INDEX).read_bytes())
+        checksum = index.pop("sha256")
+        shards = {str(shard["name"]): str(shard["sha256"]) for shard in index["shards"]}
+        whole = checksum == index_digest(index)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        yield IntegrityError(folder / STORE_INDEX, "not the index of a store", fix)
+        return
+    if not whole:
+        yield IntegrityError(folder / STORE_INDEX, "damaged or edited (its checksum differs)", fix)
+        return
+    for name, expected in shards.items():
+        shard = folder / name
+        if not shard.is_file():
+            yield IntegrityError(shard, f"is missing, but {STORE_INDEX} lists it", fix)
+        elif sha256_file(shard) != expected:
+            yield IntegrityError(shard, f"differs from its checksum in {STORE_INDEX} (damaged, cut or edited)", fix)
+    for extra in sorted(path.name for path in folder.glob("*.h5") if path.name not in shards):
+        yield IntegrityError(folder / extra, f"is not in {STORE_INDEX}", fix)
+
+
+def verify_zip(path: Path) -> list[IntegrityError]:
+    """A network's file: a zip archive, whose parts have checksums that torch does not look at."""
+    fix = REMEDY.format(path=path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except Exception as error:  # zipfile raises nearly anything on damaged bytes
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        return [IntegrityError(path, f"not a checkpoint, or truncated ({reason[:120]})", fix)]
+    if damaged is None:
+        return []
+    return [IntegrityError(path, f"checksum of {damaged} differs (damaged or edited)", fix)]
