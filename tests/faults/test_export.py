@@ -218,6 +218,7 @@ def test_voc_folder_holds_the_labels(store: Path, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 def test_coco_json_is_read_back_by_pycocotools(store: Path, tmp_path: Path) -> None:
     coco = pytest.importorskip("pycocotools.coco", reason="needs wsss[coco]")
     out = tmp_path / "labels.json"

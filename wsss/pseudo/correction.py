@@ -109,13 +109,25 @@ def joint(background: np.ndarray, foreground: np.ndarray, scores: np.ndarray) ->
 
 def by_posterior(sure: np.ndarray, settings: GmmSettings) -> np.ndarray:
     """Step 5: (P + 1, H, W) → (H, W) uint8 of indices 0..P, 255 where nothing is sure enough."""
-    classes = sure[1:]
-    strongest = classes.max(0)
-    second = np.partition(classes, -2, 0)[-2] if len(classes) > 1 else np.zeros_like(strongest)
-    label = np.full(strongest.shape, IGNORE, np.uint8)
-    label[sure[0] >= settings.tau_bg] = 0
+    return _by_posterior(sure[0], *leaders(sure[1:]), settings)
+
+
+def leaders(classes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(P, H, W) → (H, W): number 1..P of the strongest class (uint8), its posterior, and that of the second (or 0)."""
+    winner, strongest = np.ones(classes.shape[1:], np.uint8), classes[0]
+    second = np.zeros_like(strongest)
+    for number, other in enumerate(classes[1:], start=2):  # several times faster than arg-max and sorting
+        second = np.maximum(second, np.minimum(strongest, other))
+        winner[other > strongest] = number
+        strongest = np.maximum(strongest, other)
+    return winner, strongest, second
+
+
+def _by_posterior(
+    background: np.ndarray, winner: np.ndarray, strongest: np.ndarray, second: np.ndarray, settings: GmmSettings
+) -> np.ndarray:
     is_class = (strongest >= settings.tau_fg) & (strongest - second >= settings.lead)
-    return np.where(is_class, classes.argmax(0) + 1, label).astype(np.uint8)
+    return np.where(is_class, winner, np.where(background >= settings.tau_bg, 0, IGNORE)).astype(np.uint8)
 
 
 def apply_rules(
@@ -127,14 +139,15 @@ def apply_rules(
     (c) any other disagreement becomes 255; (e) 255 becomes what is sure, if `fill`.
     Returns (H, W) uint8 indices and (P, 5) int64 counts.
     """
-    wanted = by_posterior(sure, settings)
+    winner, strongest, second = leaders(sure[1:])
+    wanted = _by_posterior(sure[0], winner, strongest, second, settings)
     is_background, is_class = old == 0, (old != 0) & (old != IGNORE)
     a = is_class & (wanted == 0)
     b = is_background & (wanted != 0) & (wanted != IGNORE)
     c = (is_background | is_class) & (wanted != old) & ~a & ~b
     e = (old == IGNORE) & (wanted != IGNORE) & settings.fill
     new = np.where(a | b | e, wanted, np.where(c, IGNORE, old)).astype(np.uint8)
-    stake = np.where(is_class, old, sure[1:].argmax(0) + 1)
+    stake = np.where(is_class, old, winner)
     counts = [np.bincount(stake[rule], minlength=len(sure))[1:] for rule in (a, b, c, moved, e)]
     return new, np.stack(counts, 1).astype(np.int64)
 

@@ -42,12 +42,7 @@ def histogram(scores: np.ndarray, floor: float) -> np.ndarray:
 
     The shares keep the mean as it is, and are multiples of 1/256: sums are exact, in any order of the pixels.
     """
-    values = np.asarray(scores, np.float64)
-    places = np.rint(np.clip(values[values > floor] * BINS - 0.5, 0.0, BINS - 1.0) * SHARES).astype(np.int64)
-    lower = np.minimum(places // SHARES, BINS - 2)
-    upper_part = places - lower * SHARES
-    counts = np.bincount(lower, SHARES - upper_part, BINS) + np.bincount(lower + 1, upper_part, BINS)
-    return counts / SHARES
+    return _count(np.ascontiguousarray(scores).ravel(), floor) / SHARES
 
 
 def fit(histograms: np.ndarray, components: int, tolerance: float, max_iterations: int) -> Mixtures:
@@ -86,6 +81,19 @@ def fit_weights(histograms: np.ndarray, shared: Mixtures, cells: float, steps: i
         total = mass.sum(1, keepdims=True)
         found = np.where(total > 0, mass / np.where(total > 0, total, 1.0), found)
     return found
+
+
+@compiled
+def _count(scores: np.ndarray, floor: float) -> np.ndarray:
+    counts = np.zeros(BINS, np.int64)
+    for score in scores:
+        if score > floor:
+            place = min(max(score * BINS - 0.5, 0.0), BINS - 1.0)
+            shares = int(place * SHARES + 0.5)
+            lower = min(shares // SHARES, BINS - 2)
+            counts[lower] += SHARES - (shares - lower * SHARES)
+            counts[lower + 1] += shares - lower * SHARES
+    return counts
 
 
 @compiled

@@ -23,7 +23,7 @@ from wsss.stores.shards import StoreMeta, plan_shards, shard_writer, write_store
 
 
 def inspect(*arguments: object) -> tuple[int, str, str]:
-    result = CliRunner().invoke(cli.main, ["inspect", *map(str, arguments)])
+    result = CliRunner().invoke(cli.main, ["inspect", *map(str, arguments)], color=True)
     return result.exit_code, result.stdout, result.stderr
 
 

@@ -414,9 +414,11 @@ def test_two_processes_equal_one(tmp_path: Path, teacher: str) -> None:
             assert run.returncode == 0, errors
     history, whole = train_student(tmp_path / "one", altered(teacher=teacher, dropout=0.0, optim__lr=0.0005))
     assert whole is not None
+    # Two students answer each other's rounding, and a label near a threshold may fall either way.
+    tolerance = 1e-6 if teacher == "frozen" else 1e-5
     first, second = (torch.load(tmp_path / rank / "result.pt", weights_only=True) for rank in "01")
     for name, tensor in whole.network.state_dict().items():
         assert torch.equal(first[0][name], second[0][name]), name
-        assert (first[0][name] - tensor).abs().max() <= 1e-6, name
+        assert (first[0][name] - tensor).abs().max() <= tolerance, name
     for ours, theirs in zip(first[1], history, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-5)
