@@ -23,7 +23,17 @@ TABLES = (
 DPI = 110
 STYLE: dict[Any, Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10}
 PARTS = {"background": "tab:blue", "uncertain": "tab:green", "foreground": "tab:orange"}
-NOT_CURVES = ("epoch", "lr", "grad_norm", "loss", "labelled", "unlabelled_crops")
+NOT_CURVES = (
+    "epoch",
+    "lr",
+    "grad_norm",
+    "loss",
+    "labelled",
+    "unlabelled_crops",
+    "to_background",
+    "to_class",
+    "to_unsure",
+)
 
 
 @dataclass(frozen=True)
@@ -98,7 +108,8 @@ def _curves(axes: Axes, table: Table) -> None:
     for name in table.header:
         if name not in NOT_CURVES:
             axes.plot(epochs, table.numbers(name), marker=".", label=name)
-    axes.set(xlabel="epoch", ylim=(0, None))
+    axes.set(xlabel="epoch")
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))  # one of the losses can be negative
     axes.locator_params(axis="x", integer=True)
     axes.legend(frameon=False)
 
