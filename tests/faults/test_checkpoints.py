@@ -12,7 +12,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from pipeline import cams as cams_stage
+from pipeline import train as train_stage
 from tests.helpers import CLASSES, REPO
 from wsss.core.errors import IntegrityError, UserError
 from wsss.data.index import Index, Record, write_index
@@ -172,9 +172,9 @@ def test_44_stage_ends_with_exit_code_4_and_loses_nothing(
     write_index(tmp_path / "dataset", Index(("background", "cat", "cow", "dog"), (record,)))
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "old").write_text("kept")
+    options = {"params": REPO / "recipes/demo.yaml", "dataset": "dataset", "classifier": path, "out": "out/oste.pt"}
     result = CliRunner().invoke(
-        cams_stage.main,
-        ["--params", str(REPO / "recipes/demo.yaml"), "--dataset", "dataset", "--network", str(path), "--out", "out"],
+        train_stage.main, [text for name, value in options.items() for text in (f"--{name}", str(value))]
     )
     assert (result.exit_code, result.stderr) == (
         4,

@@ -77,7 +77,8 @@ def load_network(
     """
     content = read_checkpoint(path, FORMAT, VERSION)
     if content["kind"] != kind:
-        raise UserError(path, f"found a {content['kind']}, expected a {kind}", f"give the file of a {kind}")
+        found, wanted = (f"{'an' if name[0] in 'aeiou' else 'a'} {name}" for name in (content["kind"], kind))
+        raise UserError(path, f"found {found}, expected {wanted}", f"give the file of {wanted}")
     if content["classes"] != list(classes):
         raise IntegrityError(
             path,
