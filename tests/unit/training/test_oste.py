@@ -483,7 +483,7 @@ def test_frozen_parts_are_those_of_the_settings(tmp_path: Path, monkeypatch: pyt
 def test_file_that_is_no_classifier_is_refused(tmp_path: Path) -> None:
     train_toy_oste(tmp_path, without_crf())
     photos = toy_photos(tmp_path / "photos")
-    with pytest.raises(UserError, match="found a oste, expected a classifier"):
+    with pytest.raises(UserError, match="found an oste, expected a classifier"):
         oste.train(
             Stage("train", "f" * 16, tmp_path),
             Index(CLASSES, tuple(photos.records)),
