@@ -17,20 +17,12 @@ from scipy.ndimage import gaussian_filter
 
 from benchmarks.timing import Result, alternate
 from wsss.core.errors import UserError
-from wsss.pseudo.crf import CrfSettings, dense_crf
+from wsss.pseudo.crf import DSRG, dense_crf
 from wsss.pseudo.labels import foreground_scores, upsample, with_background
 
 SIZE, PHOTOS, FOREGROUND = (375, 500), 12, 2
 DATA = [Path(os.environ.get("WSSS_BENCH_ROOT", "../shared/data")) / name for name in ("msrc_v2", "voc20_mix")]
-FAST = CrfSettings(
-    enabled=True,
-    iterations=10,
-    bilateral_weight=10,
-    bilateral_xy=80,
-    bilateral_rgb=13,
-    spatial_weight=3,
-    spatial_xy=3,
-)
+FAST = DSRG
 REFERENCE = FAST.model_copy(update={"engine": "pydensecrf"})
 
 

@@ -15,22 +15,14 @@ from benchmarks.timing import Result, alternate
 from wsss.core.device import set_threads
 from wsss.pseudo import em, em_sklearn
 from wsss.pseudo.correction import corrected_label
-from wsss.pseudo.crf import CrfSettings
+from wsss.pseudo.crf import DSRG
 from wsss.pseudo.fixed import FixedSettings
 from wsss.pseudo.gmm import FLOOR, TABLE, GmmSettings, Mixture, Shared, count_scores, fit_maps, posteriors
 from wsss.pseudo.labels import foreground_scores
 
 TOLERANCE, STEPS = 1e-4, 500
 PHOTOS, SECONDS = 356, 10.0
-CRF = CrfSettings(
-    enabled=False,
-    iterations=10,
-    bilateral_weight=10,
-    bilateral_xy=80,
-    bilateral_rgb=13,
-    spatial_weight=3,
-    spatial_xy=3,
-)
+CRF = DSRG.model_copy(update={"enabled": False})
 FIXED = FixedSettings(gamma=4.0, alpha=0.5, crf=CRF)
 SETTINGS = GmmSettings(
     scope="dataset",

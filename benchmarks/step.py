@@ -19,7 +19,7 @@ from wsss.models.backbones.registry import BackboneSettings, build_backbone
 from wsss.models.expansion import ExpansionSettings, split_tiles
 from wsss.models.fusion import FusionSettings
 from wsss.models.oste import Oste
-from wsss.pseudo.crf import CrfSettings
+from wsss.pseudo.crf import DSRG
 from wsss.pseudo.fixed import FixedSettings
 from wsss.training.loop import make_fabric, make_optimizer, update
 from wsss.training.oste import LearnEverything, LossWeights, TrainSettings
@@ -39,15 +39,7 @@ SETTINGS = TrainSettings(
     enhance=FixedSettings(
         gamma=4.0,
         alpha=0.8,
-        crf=CrfSettings(
-            enabled=True,
-            iterations=10,
-            bilateral_weight=10,
-            bilateral_xy=80,
-            bilateral_rgb=13,
-            spatial_weight=3,
-            spatial_xy=3,
-        ),
+        crf=DSRG,
     ),
     energy=EnergySettings(enabled=True, sigma_xy=100, sigma_rgb=15, stride=8, gate="soft"),
     weights=LossWeights(cls=1.0, tiles=1.0, mae=1.0, seg=1.0, energy=0.1, ecr=1.0),

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from wsss.pseudo.crf import CrfSettings
+from wsss.pseudo.crf import DSRG
 from wsss.pseudo.fixed import FixedSettings
 from wsss.pseudo.gmm import GmmSettings
 
-CRF = CrfSettings(
-    enabled=False,
-    iterations=5,
-    bilateral_weight=4,
-    bilateral_xy=40,
-    bilateral_rgb=13,
-    spatial_weight=3,
-    spatial_xy=3,
-)
-WITH_CRF = CRF.model_copy(update={"enabled": True})
+WITH_CRF = DSRG.model_copy(update={"iterations": 5, "bilateral_weight": 4.0, "bilateral_xy": 40.0})
+CRF = WITH_CRF.model_copy(update={"enabled": False})
 FIXED = FixedSettings(gamma=4.0, alpha=0.5, crf=CRF)
 GMM = GmmSettings(
     scope="image",

@@ -26,7 +26,7 @@ from wsss.models.checkpoint import NetworkCard, build_network, save_network
 from wsss.models.expansion import ExpansionSettings
 from wsss.models.fusion import FusionSettings
 from wsss.models.oste import Oste
-from wsss.pseudo.crf import CrfSettings
+from wsss.pseudo.crf import DSRG
 from wsss.pseudo.fixed import FixedSettings
 from wsss.training import oste
 from wsss.training.loop import History
@@ -44,15 +44,7 @@ FUSION = FusionSettings(
     loss="ecr",
     hardest=0.2,
 )
-CRF = CrfSettings(
-    enabled=True,
-    iterations=3,
-    bilateral_weight=10,
-    bilateral_xy=20,
-    bilateral_rgb=13,
-    spatial_weight=3,
-    spatial_xy=3,
-)
+CRF = DSRG.model_copy(update={"iterations": 3, "bilateral_xy": 20.0})
 SETTINGS = TrainSettings(
     output_stride=16,
     dropout=0.3,

@@ -21,22 +21,14 @@ from wsss.data.index import Index, Record
 from wsss.inference.correct import CorrectSettings, CorrectSummary, make_pseudo_labels
 from wsss.losses.segmentation import balanced_cross_entropy
 from wsss.models.checkpoint import read_checkpoint
-from wsss.pseudo.crf import CrfSettings, dense_crf
+from wsss.pseudo.crf import DSRG, dense_crf
 from wsss.pseudo.fixed import FixedSettings, fixed_pseudo_label
 from wsss.stores.cams import FORMAT, Cams, CamStore, put_cams
 from wsss.stores.labels import PseudoStore
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store
 from wsss.training import resume
 
-CRF = CrfSettings(
-    enabled=True,
-    iterations=5,
-    bilateral_weight=10,
-    bilateral_xy=80,
-    bilateral_rgb=13,
-    spatial_weight=3,
-    spatial_xy=3,
-)
+CRF = DSRG.model_copy(update={"iterations": 5})
 WITH = FixedSettings(gamma=4.0, alpha=0.5, crf=CRF)
 WITHOUT = FixedSettings(gamma=4.0, alpha=0.5, crf=CRF.model_copy(update={"enabled": False}))
 

@@ -35,6 +35,18 @@ class CrfSettings(Settings):
     )
 
 
+DSRG = CrfSettings(
+    enabled=True,
+    iterations=10,
+    bilateral_weight=10,
+    bilateral_xy=80,
+    bilateral_rgb=13,
+    spatial_weight=3,
+    spatial_xy=3,
+)
+"""The constants of Eq (11), which OSTE took over from DSRG."""
+
+
 def dense_crf(image: np.ndarray, scores: np.ndarray, settings: CrfSettings) -> np.ndarray:
     """Posterior after mean-field inference, unary ``−log clip(scores, 1e-5)``. Eq (11) of OSTE.
 

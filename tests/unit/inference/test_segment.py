@@ -11,17 +11,9 @@ from wsss.core.errors import IntegrityError
 from wsss.inference.segment import AVERAGING_STRIDE, MIN_PEAK, Prediction, SegmentSettings, predict
 from wsss.models.backbones.registry import BackboneSettings, build_backbone
 from wsss.models.student import Student
-from wsss.pseudo.crf import CrfSettings, dense_crf
+from wsss.pseudo.crf import DSRG, dense_crf
 
-CRF = CrfSettings(
-    enabled=True,
-    iterations=3,
-    bilateral_weight=10,
-    bilateral_xy=80,
-    bilateral_rgb=13,
-    spatial_weight=3,
-    spatial_xy=3,
-)
+CRF = DSRG.model_copy(update={"iterations": 3})
 WITH = SegmentSettings(scales=(0.75, 1.0), flip=True, crf=CRF, batch=2, threads=1, shard_size=2)
 WITHOUT = WITH.model_copy(update={"crf": CRF.model_copy(update={"enabled": False})})
 CPU = torch.device("cpu")

@@ -7,17 +7,9 @@ import pytest
 
 from wsss.core.errors import WsssError
 from wsss.pseudo import exact
-from wsss.pseudo.crf import MIN_PROBABILITY, CrfSettings, dense_crf
+from wsss.pseudo.crf import DSRG, MIN_PROBABILITY, CrfSettings, dense_crf
 
-FAST = CrfSettings(
-    enabled=True,
-    iterations=10,
-    bilateral_weight=10,
-    bilateral_xy=80,
-    bilateral_rgb=13,
-    spatial_weight=3,
-    spatial_xy=3,
-)
+FAST = DSRG
 ENGINES = ("fast", "pydensecrf", "attention")
 GREY = np.full((24, 32, 3), 128, np.uint8)
 

@@ -7,19 +7,11 @@ import pytest
 import torch
 
 from wsss.core.errors import WsssError
-from wsss.pseudo.crf import CrfSettings, dense_crf
+from wsss.pseudo.crf import DSRG, dense_crf
 from wsss.pseudo.enhance import Enhancer
 from wsss.pseudo.fixed import FixedSettings, fixed_pseudo_label
 
-CRF = CrfSettings(
-    enabled=True,
-    iterations=5,
-    bilateral_weight=4,
-    bilateral_xy=40,
-    bilateral_rgb=13,
-    spatial_weight=3,
-    spatial_xy=3,
-)
+CRF = DSRG.model_copy(update={"iterations": 5, "bilateral_weight": 4.0, "bilateral_xy": 40.0})
 WITH = FixedSettings(gamma=4.0, alpha=0.5, crf=CRF)
 WITHOUT = FixedSettings(gamma=4.0, alpha=0.5, crf=CRF.model_copy(update={"enabled": False}))
 TAGS = torch.tensor([[1.0, 0, 1, 0], [0, 0, 0, 0], [0, 1, 0, 0], [1, 1, 1, 1], [0, 0, 1, 0]])

@@ -5,19 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wsss.pseudo.crf import CrfSettings, dense_crf
+from wsss.pseudo.crf import DSRG, dense_crf
 from wsss.pseudo.fixed import FixedSettings, fixed_pseudo_label
 from wsss.pseudo.labels import foreground_scores, upsample
 
-CRF = CrfSettings(
-    enabled=True,
-    iterations=5,
-    bilateral_weight=4,
-    bilateral_xy=40,
-    bilateral_rgb=13,
-    spatial_weight=3,
-    spatial_xy=3,
-)
+CRF = DSRG.model_copy(update={"iterations": 5, "bilateral_weight": 4.0, "bilateral_xy": 40.0})
 WITH = FixedSettings(gamma=4.0, alpha=0.5, crf=CRF)
 WITHOUT = FixedSettings(gamma=4.0, alpha=0.5, crf=CRF.model_copy(update={"enabled": False}))
 

@@ -14,18 +14,10 @@ from scipy.special import softmax
 
 from wsss.core.errors import EnvError
 from wsss.pseudo import mean_field, reference
-from wsss.pseudo.crf import CrfSettings, dense_crf
+from wsss.pseudo.crf import DSRG, CrfSettings, dense_crf
 from wsss.pseudo.labels import foreground_scores, upsample, with_background
 
-FAST = CrfSettings(
-    enabled=True,
-    iterations=10,
-    bilateral_weight=10,
-    bilateral_xy=80,
-    bilateral_rgb=13,
-    spatial_weight=3,
-    spatial_xy=3,
-)
+FAST = DSRG
 REFERENCE = FAST.model_copy(update={"engine": "pydensecrf"})
 SIZE = (150, 200)
 
