@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wsss.models.backbones.depthwise import depthwise
+
 
 @dataclass(frozen=True)
 class Level:
@@ -118,6 +120,12 @@ class ConvNorm(nn.Module):
         padding = conv.padding
         if conv.stride == (1, 1) and conv.dilation != (1, 1):
             weight, padding = _within_reach(weight, x.shape[2:], conv.dilation)
+        if (
+            conv.stride == (1, 1)
+            and conv.groups == conv.in_channels == conv.out_channels
+            and isinstance(padding, tuple)
+        ):
+            return depthwise(x, weight, bias, padding, conv.dilation)
         return F.conv2d(x, weight, bias, conv.stride, padding, conv.dilation, conv.groups)
 
 
