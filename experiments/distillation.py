@@ -1,0 +1,37 @@
+"""What each stage of the distillation adds to a student of labels alone, for each kind of teacher; and the upper bound.
+
+The upper bound's labels have to be there first: `python -m wsss.evaluation.import_masks`.
+"""
+
+from __future__ import annotations
+
+from experiments.table import Column, Row, Table
+
+
+def _with(stage1: bool, stage2: bool, teacher: str = "frozen", labels: str = "pseudo") -> tuple[str, ...]:
+    return (
+        f"distill.stage1.enabled={str(stage1).lower()}",
+        f"distill.stage2.enabled={str(stage2).lower()}",
+        f"distill.teacher={teacher}",
+        f"distill.labels={labels}",
+    )
+
+
+TABLE = Table(
+    "distillation",
+    rows=(
+        Row("labels only", _with(False, False)),
+        Row("+ stage 1", _with(True, False)),
+        Row("+ stage 2", _with(False, True)),
+        Row("both", _with(True, True)),
+        Row("both, ema teacher", _with(True, True, "ema")),
+        Row("both, mutual", _with(True, True, "mutual")),
+        Row("labels only, from masks (upper bound)", _with(False, False, labels="artifacts/masks_as_labels")),
+    ),
+    columns=(
+        Column("pseudo-label, train", "pseudo-label", "train"),
+        Column("OSTE's branch, val", "oste", "val"),
+        Column("student, val", "student", "val"),
+        Column("student, ms + flip + CRF, val", "student ms+flip+crf", "val"),
+    ),
+)
