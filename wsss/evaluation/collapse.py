@@ -10,8 +10,8 @@ import numpy as np
 from wsss.data.index import IGNORE, Record
 from wsss.stores.labels import LabelStore
 
-DOMINANT, USUAL = 0.95, 0.9
-"""One class has at least `DOMINANT` of the predicted pixels, though less than `USUAL` of the labelled ones."""
+DOMINANT, REST = 0.95, 0.5
+"""One class has at least `DOMINANT` of all pixels, and all others together less than `REST` of their usual share."""
 FEW = 1 / 3
 """Or fewer than this share of the classes that the photos are tagged with are predicted anywhere."""
 NAMED = 8
@@ -37,7 +37,8 @@ class Spread:
     def collapsed(self) -> bool:
         """True if the network says the same nearly everywhere, or knows few of its classes."""
         found = len(self.tagged) - len(self.missing)
-        return (self.share >= DOMINANT and self.usual < USUAL) or found < FEW * len(self.tagged)
+        dominated = self.share >= DOMINANT and 1 - self.share < REST * (1 - self.usual)
+        return dominated or found < FEW * len(self.tagged)
 
     def describe(self, classes: Sequence[str]) -> str:
         """``98.2 % of all pixels are background (61.0 % in the pseudo-labels); never predicted, though tagged: …``"""

@@ -11,10 +11,10 @@ from pydantic import Field
 from wsss.data.datasets import MaskedImages
 from wsss.data.index import Index, Record
 from wsss.evaluation.boundary import boundary_iou
+from wsss.evaluation.classification import TagScores, score_tags
 from wsss.evaluation.collapse import Spread, count_values, spread_of
 from wsss.evaluation.confusion import Scores, mean_known, scores
 from wsss.evaluation.counting import CAMS, Counts, Stores, count_photos, final_sources
-from wsss.evaluation.tags import TagScores, score_tags
 from wsss.evaluation.thresholds import BINS, ThresholdSweep
 from wsss.inference.segment import SegmentSettings
 

@@ -11,8 +11,8 @@ import numpy as np
 from wsss.core.atomic import write_text
 from wsss.core.tables import csv_text, yes_no
 from wsss.data.index import Index
+from wsss.evaluation.classification import TagScores
 from wsss.evaluation.sources import Evaluation, Row, Sweep
-from wsss.evaluation.tags import TagScores
 from wsss.evaluation.thresholds import ThresholdSweep
 
 SOURCE_COLUMNS = (

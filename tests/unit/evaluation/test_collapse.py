@@ -39,7 +39,9 @@ def test_shares_are_those_of_all_predicted_and_of_all_labelled_pixels() -> None:
     [
         (values(v0=95, v1=2, v2=2, v3=1), values(v0=89, v1=11), True),
         (values(v0=94, v1=3, v2=2, v3=1), values(v0=89, v1=11), False),
-        (values(v0=95, v1=2, v2=2, v3=1), values(v0=90, v1=10), False),  # small objects, and found
+        (values(v0=95, v1=2, v2=2, v3=1), values(v0=91, v1=9), False),  # small objects, and found
+        (values(v0=996, v1=2, v2=1, v3=1), values(v0=99, v1=1), True),  # small objects, and most of them lost
+        (values(v0=996, v1=2, v2=1, v3=1), values(v0=996, v1=4), False),
         (values(v2=95, v1=3, v3=2), values(v0=60, v2=40), True),  # it need not be the background
         (values(v0=90, v1=10), values(v0=60, v1=40), False),  # one of three classes is a third
         (values(v0=100), values(v0=99, v1=1), True),  # none of three

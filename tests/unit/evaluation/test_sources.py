@@ -15,12 +15,11 @@ from torch.nn import functional as F
 from tests.helpers import CLASSES, tree
 from tests.toy_evaluation import CAMS, SETTINGS, WITHOUT_CRF, Project, run_stage
 from tests.unit.evaluation.test_boundary import naive
-from tests.unit.evaluation.test_tags import average_precision
+from tests.unit.evaluation.test_classification import average_precision
 from wsss.data.datasets import MaskedImages
 from wsss.data.index import Record
 from wsss.models.checkpoint import load_network
 from wsss.models.oste import Oste
-from wsss.models.student import Student
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import PredictionStore, PseudoStore
 from wsss.stores.shards import index_digest
@@ -248,36 +247,6 @@ def test_threshold_next_to_1_is_the_last_of_the_sweep() -> None:
     Project()
     assert run_stage(SETTINGS.model_copy(update={"cam_threshold": 0.999})).exit_code == 0
     assert {row["threshold"] for row in read("sources.csv") if row["source"] == "cam"} == {"fixed 0.99"}
-
-
-def pseudo_values(project: Project, split: str) -> np.ndarray:
-    store = PseudoStore(Path("pseudo"))
-    return np.concatenate([store.label(record.id).ravel() for record in project.index.split(split)])
-
-
-def collapse(student: Student) -> None:
-    student.head.weight.zero_()
-    assert student.head.bias is not None
-    student.head.bias.copy_(torch.tensor([0.0, 0.0, 50.0, 0.0]))
-
-
-@pytest.mark.parametrize("masks", [True, False])
-def test_collapsed_student_is_said_aloud_with_masks_or_without(masks: bool) -> None:
-    project = Project(masks)
-    project.write_student(collapse)
-    done = run_stage()
-    assert done.exit_code == 0, done.stderr
-    values = pseudo_values(project, "val")
-    usual = 100 * (values == 2).sum() / (values != 255).sum()
-    assert (
-        "warning: predictions: student ms+flip+crf has collapsed on val: 100.0 % of all pixels are cat "
-        f"({usual:.1f} % in the pseudo-labels); never predicted, though tagged: Kuh, dog\n"
-        "fix: look at the pseudo-labels in the gallery; if they are good, lower distill.optim.lr or raise "
-        "distill.optim.epochs, then: dvc repro\n"
-    ) in done.stderr
-    marked = {row["source"]: row["collapsed"] for row in read("sources.csv") if row["collapsed"]}
-    assert marked.get("student ms+flip+crf", "yes") == "yes"
-    assert bool(marked) is masks
 
 
 @pytest.mark.slow

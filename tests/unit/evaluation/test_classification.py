@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wsss.evaluation.tags import tag_scores
+from wsss.evaluation.classification import tag_scores
 
 
 def average_precision(tags: np.ndarray, scores: np.ndarray) -> float:
