@@ -6,15 +6,24 @@ from pathlib import Path
 
 import click
 
+from wsss.core.log import warn
 from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
 from wsss.data.datasets import Location, MaskedImages
 from wsss.data.index import read_index
+from wsss.evaluation.counting import Stores
 from wsss.evaluation.sources import EvaluateSettings, evaluate
 from wsss.evaluation.tables import write_tables
 from wsss.inference.segment import Networks, predict_photos
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import PredictionStore, PseudoStore
+
+FIXES = {
+    "oste": "lower train.optim.lr or raise train.optim.epochs, then: dvc repro",
+    "student": "look at the pseudo-labels in the gallery; if they are good, lower distill.optim.lr or raise "
+    "distill.optim.epochs, then: dvc repro",
+}
+"""What to do about a collapsed network."""
 
 
 class Params(Settings):
@@ -40,14 +49,19 @@ def main(
     inputs = [dataset, cams, pseudo, oste, student]
     with open_stage("evaluate", settings.model_dump(exclude={"dataset"}), inputs) as stage:
         index = read_index(dataset)
-        stores = CamStore(cams), PseudoStore(pseudo)
-        for store in stores:
+        maps, labels = CamStore(cams), PseudoStore(pseudo)
+        for store in (maps, labels):
             store.expect_classes(index.classes)
         photos = settings.dataset.photos(index.split(settings.evaluate.split))
         predict_photos(stage, index, photos, Networks(student, oste), settings.evaluate, predictions)
         masks = MaskedImages(settings.dataset.photos(index.records), len(index.classes))
-        result = evaluate(index, masks, *stores, PredictionStore(predictions), settings.evaluate)
+        stores = Stores(maps, labels, PredictionStore(predictions))
+        result = evaluate(index, masks, stores, settings.evaluate)
         table = write_tables(reports, index, result, settings.evaluate.split)
+    for source, spread in result.spreads.items():
+        if spread.collapsed:
+            what = f"{source} has collapsed on {settings.evaluate.split}: {spread.describe(index.classes)}"
+            warn(predictions, what, FIXES[source.split()[0]])
     return f"{table}\nevaluate: {len(photos.records)} predictions → {predictions}, scores → {reports}/sources.csv"
 
 

@@ -1,7 +1,8 @@
-"""Rows 28, 29, 30, 32: numbers that silently turn a whole run into background."""
+"""Rows 28, 29, 30, 32, 33: numbers that silently turn a whole run into background."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 
 from tests.helpers import CLASSES, ToyLabels
+from tests.toy_evaluation import WITHOUT_CRF, Project, run_stage
 from tests.toy_mixtures import GMM
 from tests.toy_training import OPTIM, ToyTask, train_toy
 from wsss.core.errors import IntegrityError, UserError, WsssError
@@ -20,7 +22,9 @@ from wsss.data.datasets import Batch, Photos
 from wsss.data.index import Index, Record
 from wsss.inference.correct import CorrectSettings, CorrectSummary, make_pseudo_labels
 from wsss.losses.segmentation import balanced_cross_entropy
-from wsss.models.checkpoint import read_checkpoint
+from wsss.models.checkpoint import load_network, read_checkpoint, save_network
+from wsss.models.oste import Oste
+from wsss.models.student import Student
 from wsss.pseudo.crf import DSRG, dense_crf
 from wsss.pseudo.fixed import FixedSettings, fixed_pseudo_label
 from wsss.stores.cams import FORMAT, Cams, CamStore, put_cams
@@ -263,3 +267,55 @@ def test_32_scores_of_zero_and_one_are_fine() -> None:
     posterior = dense_crf(IMAGE, scores, CRF)
     assert np.isfinite(posterior).all()
     assert (posterior.argmax(0) == 1).all()
+
+
+# 33: a student that says the same everywhere
+
+
+def collapse(student: Student) -> None:
+    student.head.weight.zero_()
+    assert student.head.bias is not None
+    student.head.bias.copy_(torch.tensor([0.0, 0.0, 50.0, 0.0]))
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_33_collapsed_student_is_said_aloud_with_masks_or_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, masks: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WSSS_SCRATCH", str(tmp_path / "scratch"))
+    project = Project(masks)
+    project.write_student(collapse)
+    done = run_stage()
+    assert done.exit_code == 0, done.stderr
+    store = PseudoStore(Path("pseudo"))
+    values = np.concatenate([store.label(record.id).ravel() for record in project.index.split("val")])
+    usual = 100 * (values == 2).sum() / (values != 255).sum()
+    assert (
+        "warning: predictions: student ms+flip+crf has collapsed on val: 100.0 % of all pixels are cat "
+        f"({usual:.1f} % in the pseudo-labels); never predicted, though tagged: Kuh, dog\n"
+        "fix: look at the pseudo-labels in the gallery; if they are good, lower distill.optim.lr or raise "
+        "distill.optim.epochs, then: dvc repro\n"
+    ) in done.stderr
+    assert "warning: predictions: oste" not in done.stderr
+    with Path("reports/sources.csv").open(encoding="utf-8", newline="") as file:
+        marked = {row["source"]: row["collapsed"] for row in csv.DictReader(file) if row["collapsed"]}
+    assert marked == ({"oste ms+flip+crf": "no", "student ms+flip+crf": "yes"} if masks else {})
+
+
+def test_33_collapsed_oste_has_its_own_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WSSS_SCRATCH", str(tmp_path / "scratch"))
+    Project(masks=False)
+    oste, card = load_network(Path("oste.pt"), "oste", CLASSES)
+    assert isinstance(oste, Oste)
+    with torch.no_grad():
+        oste.segmentation[-1].weight.zero_()
+        oste.segmentation[-1].bias.copy_(torch.tensor([9.0, 0.0, 0.0, 0.0]))
+    save_network(Path("oste.pt"), oste, card)
+    done = run_stage(WITHOUT_CRF)
+    assert done.exit_code == 0, done.stderr
+    assert (
+        "warning: predictions: oste ms+flip has collapsed on val: 100.0 % of all pixels are background" in done.stderr
+    )
+    assert "fix: lower train.optim.lr or raise train.optim.epochs, then: dvc repro\n" in done.stderr

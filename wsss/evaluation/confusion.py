@@ -37,10 +37,14 @@ class Scores:
 
     `iou`: (C,) with 255 counted as wrong; `miou`: its mean — VOC's definition, over the classes of the data set,
     background included; `miou_labelled`: the mean when pixels predicted as 255 are left out; `coverage`: share of
-    pixels not 255.
+    pixels not 255. `precision`: (C,) share of what was predicted that is right, NaN if nothing was; `recall`: (C,)
+    share of what is there that was found, NaN if nothing is there; `pixels`: (C,) int64, what is there.
     """
 
     iou: np.ndarray
+    precision: np.ndarray
+    recall: np.ndarray
+    pixels: np.ndarray
     miou: float
     miou_labelled: float
     coverage: float
@@ -48,10 +52,24 @@ class Scores:
 
 def scores(counts: np.ndarray) -> Scores:
     """Scores of a (C, C + 1) matrix of counts."""
-    strict, labelled = _iou(counts, counts.sum(1)), _iou(counts, counts[:, :-1].sum(1))
+    hits, pixels, predicted = np.diagonal(counts), counts.sum(1), counts[:, :-1].sum(0)
+    strict = share(hits, pixels + predicted - hits)
+    labelled = share(hits, counts[:, :-1].sum(1) + predicted - hits)
     total = int(counts.sum())
     coverage = float(counts[:, :-1].sum()) / total if total else float("nan")
-    return Scores(strict, _mean(strict), _mean(labelled), coverage)
+    precision, recall = share(hits, predicted), share(hits, pixels)
+    return Scores(strict, precision, recall, pixels, mean_known(strict), mean_known(labelled), coverage)
+
+
+def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """part / whole, NaN where the whole is 0. Both (C,) int64 → (C,) float64."""
+    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+
+
+def mean_known(values: np.ndarray) -> float:
+    """Mean of what is not NaN; NaN if nothing is."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def count_pairs(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:
@@ -99,14 +117,3 @@ def _count(truth: np.ndarray, prediction: np.ndarray, row: np.ndarray, column: n
     for i in range(len(truth) // 4 * 4, len(truth)):
         first[row[truth[i]] + column[prediction[i]]] += 1
     return counts.sum(0)
-
-
-def _iou(counts: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    hits = np.diagonal(counts).astype(np.float64)
-    union = truth + counts[:, :-1].sum(0) - hits
-    return np.divide(hits, union, out=np.full(len(hits), np.nan), where=union > 0)
-
-
-def _mean(iou: np.ndarray) -> float:
-    known = iou[~np.isnan(iou)]
-    return float(known.mean()) if len(known) else float("nan")

@@ -1,38 +1,22 @@
-"""Scoring everything the pipeline has made against the masks: CAMs, pseudo-labels, and the student's predictions."""
+"""The score table: everything the pipeline has made, how it was made, and how good it is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
 
-from wsss.core.executor import make_executor, run_tasks, stop_workers
-from wsss.core.log import Progress
-from wsss.core.tables import csv_text, yes_no
 from wsss.data.datasets import MaskedImages
 from wsss.data.index import Index, Record
-from wsss.evaluation.confusion import Scores, count_pairs, scores
-from wsss.evaluation.thresholds import BINS, ThresholdSweep, count_scores
+from wsss.evaluation.boundary import boundary_iou
+from wsss.evaluation.classification import TagScores, score_tags
+from wsss.evaluation.collapse import Spread, count_values, spread_of
+from wsss.evaluation.confusion import Scores, mean_known, scores
+from wsss.evaluation.counting import CAMS, Counts, Stores, count_photos, final_sources
+from wsss.evaluation.thresholds import BINS, ThresholdSweep
 from wsss.inference.segment import SegmentSettings
-from wsss.pseudo.labels import foreground_scores, upsample
-from wsss.stores.cams import CamStore
-from wsss.stores.labels import PredictionStore, PseudoStore
-
-CHUNK = 32
-COLUMNS = (
-    "source",
-    "split",
-    "images",
-    "tags_used",
-    "threshold",
-    "multiscale",
-    "crf",
-    "miou",
-    "miou_labelled",
-    "coverage",
-)
 
 
 class EvaluateSettings(SegmentSettings):
@@ -43,150 +27,129 @@ class EvaluateSettings(SegmentSettings):
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the score table: what was scored, how it was made, and its score."""
+class Made:
+    """How a source was made: with the photo's tags or without, cut at which threshold (and who chose it), as a mean
+    over several scales, refined by a CRF.
+    """
 
-    source: str
-    split: str
-    images: int
     tags_used: bool
     threshold: str
     multiscale: bool
     crf: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the score table.
+
+    `collapsed`: whether a network's last step says the same nearly everywhere, None where that was not looked at;
+    `boundary_iou`: (C,), None for oracle rows: the best threshold is known only after the last photo, and the bands
+    would take a second pass over all of them.
+    """
+
+    source: str
+    split: str
+    images: int
+    made: Made
+    collapsed: bool | None
     scores: Scores
+    boundary_iou: np.ndarray | None
+
+    @property
+    def boundary_miou(self) -> float:
+        """Mean over classes as for mIoU, background included; NaN where there is none."""
+        return float("nan") if self.boundary_iou is None else mean_known(self.boundary_iou)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """mIoU (100,) of a CAM at every threshold; the numbers of the one that was set, and of the best: an oracle's."""
+
+    miou: np.ndarray
+    fixed: int
+    oracle: int
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All rows; per split, the confusion matrix by source and the threshold sweep of the CAMs."""
+    """All rows; by source and split, the confusion matrices and the sweeps of the CAMs.
+
+    Of the split that was predicted: `tags`, and by source the `spreads` of the networks' last steps.
+    """
 
     rows: tuple[Row, ...]
     confusions: Mapping[tuple[str, str], np.ndarray]
-    sweeps: Mapping[str, Sequence[tuple[float, float]]]
+    sweeps: Mapping[tuple[str, str], Sweep]
+    tags: TagScores
+    spreads: Mapping[str, Spread]
 
 
-def evaluate(
-    index: Index,
-    masks: MaskedImages,
-    cams: CamStore,
-    pseudo: PseudoStore,
-    predictions: PredictionStore,
-    settings: EvaluateSettings,
-) -> Evaluation:
-    """Score every split that has masks. `settings` say how predictions were made."""
+def evaluate(index: Index, masks: MaskedImages, stores: Stores, settings: EvaluateSettings) -> Evaluation:
+    """Score every split that has masks, and in the one that was predicted also what needs none."""
+    predicted = index.split(settings.split)
+    spreads = spread_networks(predicted, stores)
+    number = min(BINS - 1, round(settings.cam_threshold * BINS))
     rows: list[Row] = []
     confusions: dict[tuple[str, str], np.ndarray] = {}
-    sweeps: dict[str, list[tuple[float, float]]] = {}
+    sweeps: dict[tuple[str, str], Sweep] = {}
     for split in index.splits():
         records = [record for record in index.split(split) if record.mask is not None]
         if not records:
             continue
-        counts = _count(split, records, masks, cams, pseudo, predictions)
-        matrices: dict[str, np.ndarray] = {}
-        thresholds = {"pseudo-label": str(pseudo.attributes.get("threshold", "fixed"))}
-        fixed = round(settings.cam_threshold * BINS)
-        for name in [name for name in ("raw cam", "cam") if name in counts]:
-            sweep = ThresholdSweep(len(index.classes))
-            sweep.counts = counts.pop(name).reshape(sweep.counts.shape)
-            curve = [scores(sweep.at(number)).miou for number in range(BINS)]
-            sweeps[split] = list(zip(sweep.thresholds().tolist(), curve, strict=True))
-            best = int(np.argmax(curve))
-            matrices |= {name: sweep.at(fixed), f"{name} oracle": sweep.at(best)}
-            thresholds |= {name: f"fixed {fixed / BINS:.2f}", f"{name} oracle": f"oracle {best / BINS:.2f}"}
-        for source, matrix in (matrices | counts).items():
-            confusions[source, split] = matrix
-            from_cam = source.startswith(("cam", "raw", "pseudo"))
+        counts = count_photos(records, split, masks, stores, number)
+        swept = {name: sweep_of(counts[name].pairs, number) for name in CAMS if name in counts}
+        sweeps |= {(name, split): sweep for name, sweep in swept.items()}
+        for source, threshold, pairs, bands in _cut(counts, swept):
+            confusions[source, split] = pairs
             rows.append(
                 Row(
                     source,
                     split,
                     len(records),
-                    tags_used=from_cam,
-                    threshold=thresholds.get(source, "arg-max"),
-                    multiscale=from_cam or "ms" in source,
-                    crf=bool(pseudo.attributes["crf"]) if source == "pseudo-label" else "crf" in source,
-                    scores=scores(matrix),
+                    how_made(source, threshold, stores, settings),
+                    spreads[source].collapsed if source in spreads else None,
+                    scores(pairs),
+                    None if bands is None else boundary_iou(bands),
                 )
             )
-    return Evaluation(tuple(rows), confusions, sweeps)
+    tags = score_tags(predicted, stores.predictions, index.foreground)
+    return Evaluation(tuple(rows), confusions, sweeps, tags, spreads)
 
 
-def _count(
-    split: str,
-    records: list[Record],
-    masks: MaskedImages,
-    cams: CamStore,
-    pseudo: PseudoStore,
-    predictions: PredictionStore,
-) -> dict[str, np.ndarray]:
-    chunks = [records[start : start + CHUNK] for start in range(0, len(records), CHUNK)]
-    total: dict[str, np.ndarray] = {}
-    executor = make_executor(in_process=len(chunks) == 1)
-    with Progress(f"score {split}", len(records), "photos") as progress:
-        for number, part in run_tasks(
-            executor, count_chunk, ((chunk, masks, cams, pseudo, predictions) for chunk in chunks)
-        ):
-            for source, counts in part.items():
-                total[source] = total[source] + counts if source in total else counts
-            progress.advance(len(chunks[number]))
-    stop_workers(executor)
-    return total
+def sweep_of(counts: np.ndarray, fixed: int) -> Sweep:
+    """All thresholds of a CAM from its counts (C, C, 100); `fixed` is the number of the one that was set."""
+    sweep = ThresholdSweep.of(counts)
+    miou = np.array([scores(sweep.at(number)).miou for number in range(BINS)])
+    return Sweep(miou, fixed, int(miou.argmax()))
 
 
-def count_chunk(
-    records: list[Record],
-    masks: MaskedImages,
-    cams: CamStore,
-    pseudo: PseudoStore,
-    predictions: PredictionStore,
-) -> dict[str, np.ndarray]:
-    """Counts of some photos by source: CAMs (C, C, 100) by score, all others (C, C + 1). All photos need a mask."""
-    total: dict[str, np.ndarray] = {}
-    for record in records:
-        truth = masks.mask(record)
-        assert truth is not None
-        found = cams.read(record.id)
-        maps = {"cam": found.scores} | ({} if found.raw is None else {"raw cam": found.raw})
-        counts = {
-            name: count_scores(truth, foreground_scores(upsample(map_, truth.shape)), found.classes, masks.classes)
-            for name, map_ in maps.items()
-        }
-        labels = {"pseudo-label": pseudo.label(record.id)}
-        if record.id in predictions:
-            labels |= {
-                name: predictions.label(record.id, field) for name, field in predicted_sources(predictions).items()
-            }
-        counts |= {name: count_pairs(truth, label, masks.classes) for name, label in labels.items()}
-        for name, part in counts.items():
-            total[name] = total[name] + part if name in total else part
-    return total
+def spread_networks(records: Sequence[Record], stores: Stores) -> dict[str, Spread]:
+    """By source, how the last step of each network spreads over the classes."""
+    pseudo = count_values(stores.pseudo, records)
+    return {
+        source: spread_of(records, count_values(stores.predictions, records, version), pseudo)
+        for source, version in final_sources(stores.predictions).items()
+    }
 
 
-def predicted_sources(predictions: PredictionStore) -> dict[str, str]:
-    """Row names of the networks' label maps and the fields that hold them; the student's come last."""
-    sources: dict[str, str] = {}
-    for network, final, prefix in (("oste", "oste", "oste_"), ("student", "label", "")):
-        sources |= {network: f"{prefix}single", f"{network} ms+flip": f"{prefix}multiscale"}
-        if predictions.attributes["crf"]:
-            sources[f"{network} ms+flip+crf"] = final
-    return sources
+def how_made(source: str, threshold: str, stores: Stores, settings: EvaluateSettings) -> Made:
+    """`threshold`: what CAMs were cut at, else empty."""
+    if source.startswith(CAMS):
+        return Made(True, threshold, stores.cams.multiscale, crf=False)
+    if source == "pseudo-label":
+        labels = stores.pseudo.attributes
+        return Made(True, str(labels.get("threshold", "fixed")), stores.cams.multiscale, bool(labels["crf"]))
+    return Made(False, "arg-max", "ms" in source and len(settings.scales) > 1, "crf" in source)
 
 
-def sources_csv(rows: Sequence[Row]) -> str:
-    """The score table; scores are fractions with four digits."""
-    return csv_text(
-        COLUMNS,
-        [
-            (
-                row.source,
-                row.split,
-                row.images,
-                yes_no(row.tags_used),
-                row.threshold,
-                yes_no(row.multiscale),
-                yes_no(row.crf),
-                *(f"{value:.4f}" for value in (row.scores.miou, row.scores.miou_labelled, row.scores.coverage)),
-            )
-            for row in rows
-        ],
-    )
+def _cut(
+    counts: Mapping[str, Counts], swept: Mapping[str, Sweep]
+) -> Iterator[tuple[str, str, np.ndarray, np.ndarray | None]]:
+    """Rows: source, threshold, pairs (C, C + 1), bands. A CAM becomes two, at the fixed threshold and at the best."""
+    for source, found in counts.items():
+        if source in swept:
+            sweep, at = swept[source], ThresholdSweep.of(found.pairs).at
+            yield source, f"fixed {sweep.fixed / BINS:.2f}", at(sweep.fixed), found.bands
+            yield f"{source} oracle", f"oracle {sweep.oracle / BINS:.2f}", at(sweep.oracle), None
+        else:
+            yield source, "", found.pairs, found.bands

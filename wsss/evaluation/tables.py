@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from wsss.core.atomic import write_text
-from wsss.core.tables import csv_text
+from wsss.core.tables import csv_text, yes_no
 from wsss.data.index import Index
-from wsss.evaluation.sources import Evaluation, Row, sources_csv
+from wsss.evaluation.classification import TagScores
+from wsss.evaluation.sources import Evaluation, Row, Sweep
+from wsss.evaluation.thresholds import ThresholdSweep
 
+SOURCE_COLUMNS = (
+    *("source", "split", "images", "tags_used", "threshold", "multiscale", "crf", "collapsed"),
+    *("miou", "miou_labelled", "boundary_miou", "coverage"),
+)
+CLASS_COLUMNS = ("source", "split", "class", "iou", "precision", "recall", "boundary_iou", "pixels")
 METRIC_NAMES = {
     "raw cam": "cam_raw_miou",
     "cam": "cam_miou",
-    "cam oracle": "cam_oracle_miou",
     "pseudo-label": "pseudo_miou",
     "oste": "oste_miou",
     "student": "student_miou",
@@ -25,36 +32,79 @@ METRIC_NAMES = {
 
 
 def write_tables(reports: Path, index: Index, result: Evaluation, split: str) -> str:
-    """Write metrics.json, sources.csv, per_class.csv, confusion.csv and thresholds.csv; return the table for people.
+    """Write metrics.json, sources.csv, classes.csv, per_class.csv, classification.csv, confusion.csv and
+    thresholds.csv; return the table for people.
 
-    `split` is the one whose scores are the metrics and plots; `sources.csv` has all splits.
+    `split` is the one whose scores are the metrics and plots; `sources.csv` and `classes.csv` have all splits.
     """
     rows = [row for row in result.rows if row.split == split]
-    write_text(reports / "metrics.json", json.dumps(_metrics(rows), indent=2) + "\n")
-    write_text(reports / "sources.csv", sources_csv(result.rows))
-    write_text(reports / "per_class.csv", _per_class(index, rows))
     final = result.confusions[rows[-1].source, split] if rows else np.zeros((0, 1), np.int64)
+    sweeps = {source: sweep for (source, of), sweep in result.sweeps.items() if of == split}
+    write_text(reports / "metrics.json", json.dumps(_metrics(rows, result.tags), indent=2) + "\n")
+    write_text(reports / "sources.csv", sources_csv(result.rows))
+    write_text(reports / "classes.csv", classes_csv(index, result.rows))
+    write_text(reports / "per_class.csv", _per_class(index, rows))
+    write_text(reports / "classification.csv", _classification(index, result.tags))
     write_text(reports / "confusion.csv", _confusion(index, final))
-    sweep = [(f"{t:.2f}", f"{miou:.4f}") for t, miou in result.sweeps.get(split, ())]
-    write_text(reports / "thresholds.csv", csv_text(("threshold", "miou"), sweep))
-    return _for_people(result.rows)
+    write_text(reports / "thresholds.csv", _thresholds(sweeps))
+    return _for_people(result, split)
 
 
-def _metrics(rows: list[Row]) -> dict[str, float]:
-    metrics = {METRIC_NAMES[row.source]: round(row.scores.miou, 4) for row in rows if row.source in METRIC_NAMES}
+def sources_csv(rows: Sequence[Row]) -> str:
+    """The score table; scores are fractions with four digits."""
+    return csv_text(
+        SOURCE_COLUMNS,
+        [
+            (
+                *(row.source, row.split, row.images, yes_no(row.made.tags_used), row.made.threshold),
+                *(yes_no(row.made.multiscale), yes_no(row.made.crf)),
+                "" if row.collapsed is None else yes_no(row.collapsed),
+                *(_cell(row.scores.miou), _cell(row.scores.miou_labelled)),
+                *(_cell(row.boundary_miou), _cell(row.scores.coverage)),
+            )
+            for row in rows
+        ],
+    )
+
+
+def classes_csv(index: Index, rows: Sequence[Row]) -> str:
+    """Every class of every source; a score without anything to score is an empty cell."""
+    lines = []
+    for row in rows:
+        found = row.scores
+        boundary = np.full(len(index.classes), np.nan) if row.boundary_iou is None else row.boundary_iou
+        columns = zip(found.iou, found.precision, found.recall, boundary, strict=True)
+        for name, pixels, values in zip(index.classes, found.pixels, columns, strict=True):
+            lines.append((row.source, row.split, name, *(_cell(value) for value in values), int(pixels)))
+    return csv_text(CLASS_COLUMNS, lines)
+
+
+def _cell(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.4f}"
+
+
+def _metrics(rows: list[Row], tags: TagScores) -> dict[str, float]:
+    """At most ten. Of the student's steps before the last, the first alone."""
+    final = rows[-1] if rows else None
+    scored = [row for row in rows if row.source in METRIC_NAMES and (row.source != "student ms+flip" or row is final)]
+    metrics = {METRIC_NAMES[row.source]: row.scores.miou for row in scored}
     for row in rows:
         if row.source == "pseudo-label":
-            metrics["pseudo_miou_labelled"] = round(row.scores.miou_labelled, 4)
-            metrics["pseudo_coverage"] = round(row.scores.coverage, 4)
-    return metrics
+            metrics |= {"pseudo_miou_labelled": row.scores.miou_labelled, "pseudo_coverage": row.scores.coverage}
+    if final is not None:
+        metrics["student_boundary_miou"] = final.boundary_miou
+    metrics["tags_map"] = tags.mean
+    return {name: round(value, 4) for name, value in metrics.items() if not np.isnan(value)}
 
 
 def _per_class(index: Index, rows: list[Row]) -> str:
-    def cell(value: float) -> str:
-        return "" if np.isnan(value) else f"{value:.4f}"
-
-    lines = [(name, *(cell(row.scores.iou[number]) for row in rows)) for number, name in enumerate(index.classes)]
+    lines = [(name, *(_cell(row.scores.iou[number]) for row in rows)) for number, name in enumerate(index.classes)]
     return csv_text(("class", *(row.source for row in rows)), lines)
+
+
+def _classification(index: Index, tags: TagScores) -> str:
+    lines = zip(index.classes[1:], tags.photos.tolist(), map(_cell, tags.precision), strict=True)
+    return csv_text(("class", "photos", "ap"), lines)
 
 
 def _confusion(index: Index, counts: np.ndarray) -> str:
@@ -69,15 +119,32 @@ def _confusion(index: Index, counts: np.ndarray) -> str:
     return csv_text(("actual", "predicted", "pixels", "share"), lines)
 
 
-def _for_people(rows: tuple[Row, ...]) -> str:
-    if not rows:
-        return "evaluate: no photo has a mask, so there is nothing to score"
-    scored = f"{'mIoU %':>7} {'labelled %':>10} {'coverage %':>10}"
+def _thresholds(sweeps: dict[str, Sweep]) -> str:
+    """mIoU of the CAM and of the raw one; `chosen` marks the CAM's fixed threshold and the best one."""
+    lines = []
+    if "cam" in sweeps:
+        cam, raw = sweeps["cam"], sweeps.get("raw cam")
+        before = np.full(len(cam.miou), np.nan) if raw is None else raw.miou
+        for number, threshold in enumerate(ThresholdSweep.thresholds()):
+            chosen = [name for name, at in (("fixed", cam.fixed), ("oracle", cam.oracle)) if at == number]
+            lines.append((f"{threshold:.2f}", _cell(cam.miou[number]), _cell(before[number]), " ".join(chosen)))
+    return csv_text(("threshold", "miou", "raw_miou", "chosen"), lines)
+
+
+def _for_people(result: Evaluation, split: str) -> str:
+    tags = result.tags
+    known = int((~np.isnan(tags.precision)).sum())
+    mean = "n/a" if np.isnan(tags.mean) else f"{100 * tags.mean:.2f} %"
+    last = f"tags: mean average precision {mean} ({split}, {tags.total} photos, {known} classes)"
+    if not result.rows:
+        return f"evaluate: no photo has a mask, so only tags are scored\n{last}"
+    scored = f"{'mIoU %':>7} {'labelled %':>10} {'boundary %':>10} {'coverage %':>10}"
     lines = [f"{'source':<20} {'split':<6} {'photos':>6}  {'threshold':<12} {scored}"]
-    for row in rows:
+    for row in result.rows:
         s = row.scores
+        boundary = "" if np.isnan(row.boundary_miou) else f"{100 * row.boundary_miou:.2f}"
         lines.append(
-            f"{row.source:<20} {row.split:<6} {row.images:>6}  {row.threshold:<12} "
-            f"{100 * s.miou:>7.2f} {100 * s.miou_labelled:>10.2f} {100 * s.coverage:>10.1f}"
+            f"{row.source:<20} {row.split:<6} {row.images:>6}  {row.made.threshold:<12} "
+            f"{100 * s.miou:>7.2f} {100 * s.miou_labelled:>10.2f} {boundary:>10} {100 * s.coverage:>10.1f}"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, last])

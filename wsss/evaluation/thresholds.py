@@ -23,6 +23,13 @@ class ThresholdSweep:
         """Count one photo. `truth`: (H, W) uint8; `scores`: (P, H, W) in [0, 1] of the classes `ids` (P,)."""
         self.counts += count_scores(truth, scores, ids, self.classes)
 
+    @classmethod
+    def of(cls, counts: np.ndarray) -> ThresholdSweep:
+        """A sweep of the counts (C, C, 100) that `count_scores` has given."""
+        sweep = cls(len(counts))
+        sweep.counts = counts
+        return sweep
+
     @staticmethod
     def thresholds() -> np.ndarray:
         """(100,) the thresholds t."""
@@ -38,11 +45,20 @@ class ThresholdSweep:
 
 def count_scores(truth: np.ndarray, scores: np.ndarray, ids: np.ndarray, classes: int) -> np.ndarray:
     """(C, C, 100) int64: ground truth × strongest class × bin of its score; background without tags."""
-    if len(ids) == 0:
-        strongest, winner = np.zeros(truth.shape, np.float32), np.zeros(truth.shape, np.int64)
-    else:
-        strongest, winner = scores.max(0), ids[scores.argmax(0)]
-    bins = np.clip((strongest * BINS).astype(np.int64), 0, BINS - 1)
+    winner, bins = strongest(scores, ids)
     flat = (truth.astype(np.int64) * classes + winner) * BINS + bins
     known = truth != IGNORE
     return np.bincount(flat[known], minlength=classes * classes * BINS).reshape(classes, classes, BINS)
+
+
+def strongest(scores: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W) int64 each: the strongest class and the bin of its score; background and bin 0 without tags."""
+    if len(ids) == 0:
+        return np.zeros(scores.shape[1:], np.int64), np.zeros(scores.shape[1:], np.int64)
+    return ids[scores.argmax(0)], np.clip((scores.max(0) * BINS).astype(np.int64), 0, BINS - 1)
+
+
+def cut(scores: np.ndarray, ids: np.ndarray, number: int) -> np.ndarray:
+    """(H, W) uint8: the label map at threshold number `number`, whose counts are `ThresholdSweep.at(number)`."""
+    winner, bins = strongest(scores, ids)
+    return np.where(bins >= number, winner, 0).astype(np.uint8)

@@ -40,7 +40,13 @@ class CamsSettings(Settings):
 def dump_cams(stage: Stage, index: Index, photos: Photos, network: Path, settings: CamsSettings, out: Path) -> None:
     """Write the CAMs of all `photos` as the store `out`."""
     oste = load_oste(network, index, settings)
-    meta = StoreMeta(FORMAT, index.classes, stage.fingerprint, {"stride": oste.stride, "raw": oste.enhances})
+    attributes: dict[str, int | float | str] = {
+        "stride": oste.stride,
+        "raw": oste.enhances,
+        "scales": " ".join(f"{scale:g}" for scale in settings.scales),
+        "flip": settings.flip,
+    }
+    meta = StoreMeta(FORMAT, index.classes, stage.fingerprint, attributes)
     shards = plan_shards([record.id for record in photos.records], settings.shard_size)
     # Worker processes would each need the GPU's memory for a network of their own, and gain nothing.
     write_store(

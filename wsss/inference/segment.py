@@ -23,7 +23,7 @@ from wsss.models.checkpoint import load_network
 from wsss.models.oste import Oste
 from wsss.models.student import Student
 from wsss.pseudo.crf import CrfSettings, dense_crf
-from wsss.stores.labels import PREDICTIONS_FORMAT, put_labels
+from wsss.stores.labels import PREDICTIONS_FORMAT, put_labels, put_tag_logits
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store
 
 Network = Callable[[torch.Tensor], torch.Tensor]
@@ -120,8 +120,8 @@ def predict_shard(
             check_stop()
             images = [photos.image(record) for record in batch]
             final = predict(student, "student", images, settings, where)
-            branch = predict(oste.segment, "oste", images, settings, where)
-            for record, made, before in zip(batch, final, branch, strict=True):
+            branch, tags = predict_oste(oste, images, settings, where)
+            for record, made, before, logits in zip(batch, final, branch, tags, strict=True):
                 put_labels(
                     file,
                     record.id,
@@ -133,6 +133,7 @@ def predict_shard(
                     oste_single=before.single,
                     oste_multiscale=before.multiscale,
                 )
+                put_tag_logits(file, record.id, logits)
 
 
 @torch.inference_mode()
@@ -145,8 +146,32 @@ def predict(
 ) -> list[Prediction]:
     """Predictions for photos (H, W, 3) uint8 of one size by `network`, (N, 3, H, W) 0..255 → logits, called `name`."""
     views = to_batch(images, where)
+    return _predictions(network, name, images, views, network(views), settings)
+
+
+@torch.inference_mode()
+def predict_oste(
+    oste: Oste, images: list[np.ndarray], settings: SegmentSettings, where: torch.device
+) -> tuple[list[Prediction], np.ndarray]:
+    """`predict` by the segmentation branch; and, of the pass at scale 1, the photos' class logits (N, K) float32."""
+    views = to_batch(images, where)
+    logits, tags = oste.segment_and_classify(views)
+    if not torch.isfinite(tags).all():
+        raise _not_finite("oste", "class scores")
+    return _predictions(oste.segment, "oste", images, views, logits, settings), tags.float().cpu().numpy()
+
+
+def _predictions(
+    network: Network,
+    name: str,
+    images: list[np.ndarray],
+    views: torch.Tensor,
+    logits: torch.Tensor,
+    settings: SegmentSettings,
+) -> list[Prediction]:
+    """`predict` for `views`, the photos as a batch, whose `logits` at scale 1 are known."""
     size = (views.shape[-2], views.shape[-1])
-    single = _enlarged(network(views).float(), size).argmax(1).byte().cpu().numpy()
+    single = _enlarged(logits.float(), size).argmax(1).byte().cpu().numpy()
     coarse = probabilities(network, name, views, settings.scales, settings.flip)
     averaged = _enlarged(coarse, size).cpu().numpy()
     made = []
@@ -169,8 +194,7 @@ def probabilities(
     coarse = over_scales(views, scales, flip, lambda view: _enlarged(network(view).float(), grid).softmax(1))
     if not torch.isfinite(coarse).all():
         # The arg-max of NaN is a class like any other.
-        stage = "distill" if name == "student" else "train"
-        raise IntegrityError(name, "gave NaN or Inf as probabilities", f"train it again: dvc repro -f -s {stage}")
+        raise _not_finite(name, "probabilities")
     return coarse
 
 
@@ -183,6 +207,11 @@ def refine(image: np.ndarray, scores: np.ndarray, crf: CrfSettings) -> tuple[np.
         return scores.argmax(0).astype(np.uint8), scores.max(0)
     posterior = dense_crf(image, scores[kept], crf)
     return kept[posterior.argmax(0)].astype(np.uint8), posterior.max(0)
+
+
+def _not_finite(network: str, what: str) -> IntegrityError:
+    stage = "distill" if network == "student" else "train"
+    return IntegrityError(network, f"gave NaN or Inf as {what}", f"train it again: dvc repro -f -s {stage}")
 
 
 def _enlarged(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -92,6 +92,17 @@ class Oste(Classifier):
         logits: torch.Tensor = self.segmentation(self.backbone(images)[self.last_stage])
         return logits
 
+    def segment_and_classify(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Both branches after one pass: `segment`'s logits, and the class logits (N, K) of whole photos."""
+        features = self.backbone(images)
+        logits: torch.Tensor = self.segmentation(features[self.last_stage])
+        return logits, self.pooled(features)
+
+    def pooled(self, features: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Class logits (N, K) of whole photos; `features` are the backbone's."""
+        logits: torch.Tensor = self.head(self.dropout(features[-1]).mean((2, 3), keepdim=True)).flatten(1)
+        return logits
+
     def forward(  # type: ignore[override]
         self, images: torch.Tensor, scales: Sequence[float] = (1.0,), warm_up: bool = False
     ) -> OsteOutput:
@@ -99,7 +110,7 @@ class Oste(Classifier):
         # Mixed precision hands photos over in half: whole numbers to 255 are exact there, resized photos are not.
         images = images.float()
         features = self.backbone(images)
-        logits = self.head(self.dropout(features[-1]).mean((2, 3), keepdim=True)).flatten(1)
+        logits = self.pooled(features)
         if warm_up:
             return OsteOutput(logits, self.tiled(images), None, None)
         cams = self.activations(images, features, scales)

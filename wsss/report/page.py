@@ -17,10 +17,10 @@ from wsss.core.errors import IntegrityError, UserError
 from wsss.report.plots import Plot
 
 SOURCE_COLUMNS = (
-    *("source", "split", "images", "tags_used", "threshold", "multiscale", "crf"),
-    *("miou", "miou_labelled", "coverage"),
+    *("source", "split", "images", "tags_used", "threshold", "multiscale", "crf", "collapsed"),
+    *("miou", "miou_labelled", "boundary_miou", "coverage"),
 )
-"""Columns of `reports/sources.csv`; the last three are fractions in [0, 1] or empty."""
+"""Columns of `reports/sources.csv`; the last four are fractions in [0, 1] or empty."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,10 @@ class Source:
     threshold: str
     multiscale: str
     crf: str
+    collapsed: str
     miou: float | None
     miou_labelled: float | None
+    boundary_miou: float | None
     coverage: float | None
 
 
@@ -181,9 +183,10 @@ def percent(value: float | None, digits: int = 1) -> str:
 def _source(row: Sequence[str]) -> Source:
     if len(row) != len(SOURCE_COLUMNS):
         raise ValueError(f"found a row of {len(row)} cells, expected {len(SOURCE_COLUMNS)}")
-    source, split, images, tags_used, threshold, multiscale, crf = row[:7]
-    miou, labelled, coverage = (_fraction(cell) for cell in row[7:])
-    return Source(source, split, images, tags_used, threshold, multiscale, crf, miou, labelled, coverage)
+    source, split, images, tags_used, threshold, multiscale, crf, collapsed = row[:8]
+    miou, labelled, boundary, coverage = (_fraction(cell) for cell in row[8:])
+    made = tags_used, threshold, multiscale, crf, collapsed
+    return Source(source, split, images, *made, miou, labelled, boundary, coverage)
 
 
 def _fraction(text: str) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,10 @@ TABLES = (
 """What is drawn, from the folder of reports."""
 DPI = 110
 STYLE: dict[Any, Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10}
+BARS = 30
+"""Most classes in one column of bars."""
+NUMBERED, CELL_NUMBERED, CELL = 24, 0.24, 0.15
+"""A confusion matrix of so many classes has numbers in its cells, of so many inches; more classes make them smaller."""
 PARTS = {"background": "tab:blue", "uncertain": "tab:green", "foreground": "tab:orange"}
 NOT_CURVES = (
     "epoch",
@@ -65,30 +69,22 @@ class Table:
 def draw_plots(reports: Path, out: Path) -> tuple[Plot, ...]:
     """Draw all tables of `reports` that have rows into PNG files in `out`. Same tables, same bytes."""
     tables = {name: read_table(reports / name) for name in TABLES}
-    drawings: list[tuple[str, str, tuple[float, float], Callable[[Axes, Table], None]]] = [
-        ("Classifier: loss", "pretrain.csv", (4.2, 3.0), _curves),
-        ("OSTE: weighted losses", "train.csv", (4.2, 3.0), _curves),
-        ("Student: losses", "distill.csv", (4.2, 3.0), _curves),
-        ("CAM mIoU by threshold (oracle: reads masks)", "thresholds.csv", (4.2, 3.0), _sweep),
-        ("IoU per class", "per_class.csv", (4.2, 1.2 + 0.32 * len(tables["per_class.csv"].rows)), _bars),
-        ("Where each class's pixels went", "confusion.csv", (5.2, 4.6), _confusion),
+    drawings: list[tuple[str, str, Callable[[str, Table], Figure]]] = [
+        ("Classifier: loss", "pretrain.csv", _curves),
+        ("OSTE: weighted losses", "train.csv", _curves),
+        ("Student: losses", "distill.csv", _curves),
+        ("CAM mIoU by threshold (oracle: reads masks)", "thresholds.csv", _sweep),
+        ("IoU per class", "per_class.csv", _bars),
+        ("Where each class's pixels went", "confusion.csv", _confusion),
+        ("CAM scores and fitted mixtures", "mixture_histograms.csv", _mixtures),
     ]
     plots = []
     with mpl.rc_context(STYLE):
-        for title, name, size, draw in drawings:
+        for title, name, draw in drawings:
             if tables[name].rows:
-                figure = Figure(figsize=size, layout="constrained")
-                axes = figure.add_subplot()
-                axes.set_title(title)
-                draw(axes, tables[name])
                 file = f"plot_{Path(name).stem}.png"
-                figure.savefig(out / file, dpi=DPI, metadata={"Software": ""})
+                draw(title, tables[name]).savefig(out / file, dpi=DPI, metadata={"Software": ""})
                 plots.append(Plot(title, file))
-        scores = tables["mixture_histograms.csv"]
-        if scores.rows:
-            figure = _mixtures(scores)
-            figure.savefig(out / "plot_mixtures.png", dpi=DPI, metadata={"Software": ""})
-            plots.append(Plot("CAM scores and fitted mixtures", "plot_mixtures.png"))
     return tuple(plots)
 
 
@@ -103,7 +99,15 @@ def read_table(path: Path) -> Table:
     return Table(tuple(header), tuple(tuple(row) for row in rows))
 
 
-def _curves(axes: Axes, table: Table) -> None:
+def _single(title: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(4.2, 3.0), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(title)
+    return figure, axes
+
+
+def _curves(title: str, table: Table) -> Figure:
+    figure, axes = _single(title)
     epochs = table.numbers("epoch")
     for name in table.header:
         if name not in NOT_CURVES:
@@ -112,16 +116,17 @@ def _curves(axes: Axes, table: Table) -> None:
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))  # one of the losses can be negative
     axes.locator_params(axis="x", integer=True)
     axes.legend(frameon=False)
+    return figure
 
 
-def _mixtures(table: Table) -> Figure:
+def _mixtures(title: str, table: Table) -> Figure:
     """A panel for each class: its scores, the components, and where the last component takes over from the first."""
     of_class = np.array(table.texts("class"))
     names = list(dict.fromkeys(of_class.tolist()))
     columns = min(4, len(names))
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(2.6 * columns, 0.4 + 1.7 * rows), layout="constrained")
-    figure.suptitle("CAM scores and fitted mixtures", fontsize=10)
+    figure.suptitle(title, fontsize=10)
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
     values = {name: table.numbers(name) for name in ("score", "share", "background", "uncertain", "foreground")}
     for panel, name in zip(panels, names, strict=False):
@@ -141,47 +146,67 @@ def _mixtures(table: Table) -> Figure:
     return figure
 
 
-def _sweep(axes: Axes, table: Table) -> None:
-    thresholds, miou = table.numbers("threshold"), table.numbers("miou")
-    best = int(np.nanargmax(miou))
-    axes.plot(thresholds, 100 * miou)
-    axes.annotate(
-        f"{100 * miou[best]:.1f} at {thresholds[best]:.2f}",
-        (thresholds[best], 100 * miou[best]),
-        textcoords="offset points",
-        xytext=(0, 5),
-        ha="center",
-    )
-    axes.set(xlabel="threshold on CAM scores", ylabel="mIoU %", ylim=(0, 110 * float(np.nanmax(miou)) + 1))
+def _sweep(title: str, table: Table) -> Figure:
+    """Both CAMs, the threshold that was set, and the best one, which only an oracle knows."""
+    figure, axes = _single(title)
+    thresholds, miou = table.numbers("threshold"), 100 * table.numbers("miou")
+    raw = 100 * table.numbers("raw_miou")
+    if not np.isnan(raw).all():
+        axes.plot(thresholds, raw, color="0.65", label="raw CAM")
+    axes.plot(thresholds, miou, color="tab:blue", label="CAM")
+    for name, line in (("fixed", "--"), ("oracle", ":")):
+        number = next(place for place, chosen in enumerate(table.texts("chosen")) if name in chosen.split())
+        label = f"{name}: {miou[number]:.1f} at {thresholds[number]:.2f}"
+        axes.axvline(thresholds[number], color="black", linewidth=0.9, linestyle=line, label=label)
+        axes.plot(thresholds[number], miou[number], marker="o", markersize=4, color="tab:blue")
+    axes.set(xlabel="threshold on CAM scores", ylabel="mIoU %", xlim=(0, 1))
+    axes.set_ylim(0, 1.1 * float(np.nanmax([miou, raw])) + 1)
+    axes.legend(edgecolor="none", fontsize=8)
+    return figure
 
 
-def _bars(axes: Axes, table: Table) -> None:
-    """CAM, pseudo-label and the last source, the best class on top."""
+def _bars(title: str, table: Table) -> Figure:
+    """CAM, pseudo-label and the last source, the best class on top; many classes go on in further columns."""
     wanted = [name for name in ("cam", "pseudo-label") if name in table.header]
     sources = [*wanted, table.header[-1]]
-    order = np.argsort(np.nan_to_num(table.numbers(sources[-1]), nan=-1.0), kind="stable")
-    places = np.arange(len(order))
+    order = np.argsort(np.nan_to_num(table.numbers(sources[-1]), nan=-1.0), kind="stable")[::-1]
+    columns = -(-len(order) // BARS)
+    parts = np.array_split(order, columns)
+    figure = Figure(figsize=(4.2 * columns, 1.2 + 0.32 * len(parts[0])), layout="constrained")
     height = 0.8 / len(sources)
-    for number, source in enumerate(sources):
-        values = 100 * table.numbers(source)[order]
-        axes.barh(places + (len(sources) / 2 - number - 0.5) * height, values, height, label=source)
-    axes.set(xlabel="IoU %", xlim=(0, 100), yticks=places, yticklabels=_at(table.texts("class"), order))
-    axes.legend(frameon=False, loc="lower right")
+    for axes, part in zip(figure.subplots(1, columns, squeeze=False)[0], parts, strict=True):
+        places = np.arange(len(part))
+        for number, source in enumerate(sources):
+            values = 100 * table.numbers(source)[part]
+            axes.barh(places + (number + 0.5 - len(sources) / 2) * height, values, height, label=source)
+        names = table.texts("class")
+        axes.set(xlabel="IoU %", xlim=(0, 100), yticks=places, yticklabels=[names[number] for number in part])
+        axes.set_ylim(len(parts[0]) - 0.5, -0.5)
+    figure.axes[-1].legend(frameon=False, loc="lower right")
+    figure.suptitle(title, fontsize=10)
+    return figure
 
 
-def _confusion(axes: Axes, table: Table) -> None:
+def _confusion(title: str, table: Table) -> Figure:
+    """Cells grow fewer pixels with more classes, down to what can be read; few classes have numbers in their cells."""
     actual = list(dict.fromkeys(table.texts("actual")))
     predicted = list(dict.fromkeys(table.texts("predicted")))
     shares = np.zeros((len(actual), len(predicted)))
     rows = zip(table.texts("actual"), table.texts("predicted"), table.numbers("share"), strict=True)
     for row, column, share in rows:
-        shares[actual.index(row), predicted.index(column)] = share
-    image = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100)
-    axes.figure.colorbar(image, ax=axes, label="% of the class", shrink=0.8)
-    axes.set_xticks(range(len(predicted)), predicted, rotation=90)
-    axes.set_yticks(range(len(actual)), actual)
-    axes.set(xlabel="predicted", ylabel="actual")
-
-
-def _at(names: Sequence[str], order: np.ndarray) -> list[str]:
-    return [names[number] for number in order]
+        shares[actual.index(row), predicted.index(column)] = 100 * share
+    numbered = len(actual) <= NUMBERED
+    side = 1.5 + max(2.5, (CELL_NUMBERED if numbered else CELL) * len(actual))
+    figure = Figure(figsize=(side + 0.7, side), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    figure.colorbar(image, ax=axes, label="% of the class", shrink=0.8, aspect=30)
+    axes.set_xticks(range(len(predicted)), predicted, rotation=90, fontsize=9 if numbered else 7)
+    axes.set_yticks(range(len(actual)), actual, fontsize=9 if numbered else 7)
+    axes.set(xlabel="predicted", ylabel="actual", title=title)
+    if numbered:
+        for row, column in np.argwhere(shares >= 0.5):
+            value = shares[row, column]
+            colour = "white" if value > 55 else "black"
+            axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=6, color=colour)
+    return figure

@@ -53,6 +53,14 @@ class CamStore(Store):
     format = FORMAT
     stage = "cams"
 
+    @property
+    def multiscale(self) -> bool:
+        """True if the maps are means over several scales. `IntegrityError` if the store does not say."""
+        try:
+            return len(str(self.attributes["scales"]).split()) > 1
+        except KeyError as error:
+            raise IntegrityError(self.path, "does not say at which scales it was made", self._remedy) from error
+
     def size(self, name: str) -> tuple[int, int]:
         """(H, W) of photo `name`."""
         try:

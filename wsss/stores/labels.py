@@ -13,6 +13,8 @@ PSEUDO_FORMAT = "wsss.pseudo"
 PREDICTIONS_FORMAT = "wsss.predictions"
 UPPER_BOUND = "upper_bound"
 """Attribute of a store of masks that were imported as labels."""
+NOT_VERSIONS = ("label", "confidence", "mixtures", "soft", "classes", "tag_logits")
+"""Arrays of a photo that are no earlier version of its label."""
 
 
 def put_labels(file: h5py.File, name: str, label: np.ndarray, confidence: np.ndarray, **others: np.ndarray) -> None:
@@ -32,6 +34,11 @@ def put_labels(file: h5py.File, name: str, label: np.ndarray, confidence: np.nda
             compression="gzip",
             compression_opts=4,
         )
+
+
+def put_tag_logits(file: h5py.File, name: str, logits: np.ndarray) -> None:
+    """Write ``/<id>/tag_logits`` (K,) float32 of a photo that has its labels already: a classifier's class scores."""
+    file[encode_id(name)].create_dataset("tag_logits", data=logits.astype(np.float32))
 
 
 def put_mixtures(file: h5py.File, name: str, rows: np.ndarray) -> None:
@@ -55,7 +62,7 @@ class LabelStore(Store):
 
     def versions(self, name: str) -> tuple[str, ...]:
         """Names of the earlier versions that photo `name` has beside its label."""
-        return tuple(field for field in self.group(name) if field not in ("label", "confidence"))
+        return tuple(field for field in self.group(name) if field not in NOT_VERSIONS)
 
     def confidence(self, name: str) -> np.ndarray:
         """(H, W) float32 in [0, 1]: how sure the label is."""
@@ -95,3 +102,7 @@ class PredictionStore(LabelStore):
 
     format = PREDICTIONS_FORMAT
     stage = "evaluate"
+
+    def tag_logits(self, name: str) -> np.ndarray:
+        """(K,) float32 of any sign: how strongly OSTE's classification branch sees each class in photo `name`."""
+        return np.asarray(self.array(name, "tag_logits"), np.float32)

@@ -181,6 +181,7 @@ def test_any_number_of_workers_gives_the_same_bytes(
         assert tree(tmp_path / "out0") == tree(tmp_path / "out2")
     store = CamStore(tmp_path / "out0")
     assert (store.attributes["stride"], store.attributes["raw"]) == (16, modules)
+    assert (store.attributes["scales"], store.attributes["flip"], store.multiscale) == ("0.5 1", True, True)
     for record in photos.records:
         image = torch.from_numpy(photos.image(record)).permute(2, 0, 1)[None].float()
         enhanced, raw = (maps[0] for maps in compute_cams(network, image, SETTINGS))

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
+from tests.helpers import CLASSES
+from tests.toy_distill import write_oste
 from wsss.core.errors import IntegrityError
-from wsss.inference.segment import AVERAGING_STRIDE, MIN_PEAK, Prediction, SegmentSettings, predict
+from wsss.inference.segment import AVERAGING_STRIDE, MIN_PEAK, Prediction, SegmentSettings, predict, predict_oste
 from wsss.models.backbones.registry import BackboneSettings, build_backbone
+from wsss.models.checkpoint import load_network
+from wsss.models.oste import Oste
 from wsss.models.student import Student
 from wsss.pseudo.crf import DSRG, dense_crf
 
@@ -115,3 +121,35 @@ def test_network_that_gives_nan_is_not_all_background(student: Student, settings
         broken.head.bias[1] = bad
     with pytest.raises(IntegrityError, match="student: gave NaN or Inf"):
         run(broken, settings)
+
+
+@pytest.fixture(scope="module")
+def oste(tmp_path_factory: pytest.TempPathFactory) -> Oste:
+    network, _ = load_network(write_oste(tmp_path_factory.mktemp("oste") / "oste.pt"), "oste", CLASSES)
+    assert isinstance(network, Oste)
+    return network
+
+
+@pytest.mark.parametrize("settings", [WITH, WITHOUT], ids=["crf", "plain"])
+def test_one_pass_of_oste_gives_its_prediction_and_its_class_scores(oste: Oste, settings: SegmentSettings) -> None:
+    made, tags = predict_oste(oste, IMAGES, settings, CPU)
+    expected = predict(oste.segment, "oste", IMAGES, settings, CPU)
+    for one, other in zip(made, expected, strict=True):
+        for field in ("single", "multiscale", "final", "confidence"):
+            assert np.array_equal(getattr(one, field), getattr(other, field)), field
+    with torch.no_grad():
+        maps = torch.cat([oste.maps(as_tensor(image)) for image in IMAGES])
+    np.testing.assert_allclose(tags, maps.mean((2, 3)).numpy(), rtol=1e-4, atol=1e-6)
+    assert (tags.shape, tags.dtype) == ((2, 3), np.float32)
+    assert tags.std() > 0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_class_scores_that_are_not_finite_are_refused(tmp_path: Path, bad: float) -> None:
+    broken, _ = load_network(write_oste(tmp_path / "oste.pt"), "oste", CLASSES)
+    assert isinstance(broken, Oste)
+    with torch.no_grad():
+        broken.head.weight[1] = bad
+    with pytest.raises(IntegrityError, match="oste: gave NaN or Inf as class scores") as caught:
+        predict_oste(broken, IMAGES, WITHOUT, CPU)
+    assert caught.value.fix == "train it again: dvc repro -f -s train"

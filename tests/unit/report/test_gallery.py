@@ -34,7 +34,7 @@ SHAPE = (24, 32)
 IMG, SCRIPT = "<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>"
 CLASSES = ("background", SCRIPT, 'cow" onmouseover="alert(3)')
 SETTINGS = GallerySettings(images=10, width=64, split="val")
-SOURCES = (Source(IMG, "val", "3", "yes", "fixed", "no", "no", 0.5, None, 1.0),)
+SOURCES = (Source(IMG, "val", "3", "yes", "fixed", "no", "no", "yes", 0.5, None, 0.25, 1.0),)
 
 
 @dataclass
@@ -170,6 +170,14 @@ def test_worst_first_then_photos_without_mask(run: Run, tmp_path: Path) -> None:
     assert val.median == pytest.approx(0.775)
     assert (val.judged, train.judged) == ("prediction", "pseudo-label")
     assert train.cards[0].score == pytest.approx(1 / 3)
+
+
+def test_score_table_has_boundary_iou_and_marks_what_has_collapsed(run: Run, tmp_path: Path) -> None:
+    build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out")
+    text = parse(tmp_path / "out").text
+    assert "Boundary IoU" in text
+    assert "25.0\u00a0%" in text
+    assert "collapsed" in text
 
 
 def test_page_shows_the_cards_in_this_order(run: Run, tmp_path: Path) -> None:
@@ -329,7 +337,7 @@ def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (tmp_path / "params.yaml").write_text(
         f"dataset: {{root: {tmp_path / 'data'}, max_megapixels: 1.0, other: 1}}\n{gallery}\n"
     )
-    (tmp_path / "sources.csv").write_text(",".join(SOURCE_COLUMNS) + "\nstudent,val,3,no,arg-max,no,no,.5,.5,1\n")
+    (tmp_path / "sources.csv").write_text(",".join(SOURCE_COLUMNS) + "\nstudent,val,3,no,arg-max,no,no,no,.5,.5,.4,1\n")
     for name in TABLES:
         (tmp_path / name).write_text("epoch,loss\n")
     paths = [f"--{name}={name}" for name in ("dataset", "cams", "pseudo", "predictions")]

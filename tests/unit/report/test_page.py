@@ -19,10 +19,10 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_read_sources(tmp_path: Path) -> None:
-    path = write(tmp_path, f'{HEADER}\n"a, b",val,2,yes,fixed 0.27,no,no,0.5,,1.0000\n')
+    path = write(tmp_path, f'{HEADER}\n"a, b",val,2,yes,fixed 0.27,no,no,,0.5,,0.25,1.0000\n')
     (row,) = read_sources(path)
     assert (row.source, row.split, row.images, row.tags_used) == ("a, b", "val", "2", "yes")
-    assert (row.miou, row.miou_labelled, row.coverage) == (0.5, None, 1.0)
+    assert (row.miou, row.miou_labelled, row.boundary_miou, row.coverage) == (0.5, None, 0.25, 1.0)
 
 
 def test_read_sources_without_rows(tmp_path: Path) -> None:
@@ -40,10 +40,10 @@ def test_read_sources_missing(tmp_path: Path) -> None:
         "",
         "source,miou\ncam,1\n",
         f"{HEADER}\ncam,val\n",
-        f"{HEADER}\ncam,val,2,yes,fixed,no,no,.5,.5,1,extra\n",
-        f"{HEADER}\ncam,val,2,yes,fixed,no,no,52.1,.5,1\n",
-        f"{HEADER}\ncam,val,2,yes,fixed,no,no,inf,.5,1\n",
-        f"{HEADER}\ncam,val,2,yes,fixed,no,no,high,.5,1\n",
+        f"{HEADER}\ncam,val,2,yes,fixed,no,no,no,.5,.5,.5,1,extra\n",
+        f"{HEADER}\ncam,val,2,yes,fixed,no,no,no,52.1,.5,.5,1\n",
+        f"{HEADER}\ncam,val,2,yes,fixed,no,no,no,inf,.5,.5,1\n",
+        f"{HEADER}\ncam,val,2,yes,fixed,no,no,no,high,.5,.5,1\n",
     ],
 )
 def test_read_sources_something_else(tmp_path: Path, text: str) -> None:

@@ -10,7 +10,14 @@ import pytest
 from wsss.core.errors import IntegrityError
 from wsss.core.stage import Stage
 from wsss.stores.cams import FORMAT, Cams, CamStore, put_cams
-from wsss.stores.labels import PSEUDO_FORMAT, PseudoStore, put_labels
+from wsss.stores.labels import (
+    PREDICTIONS_FORMAT,
+    PSEUDO_FORMAT,
+    PredictionStore,
+    PseudoStore,
+    put_labels,
+    put_tag_logits,
+)
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store
 
 
@@ -36,6 +43,7 @@ def cam_task(path: Path, shard: Shard, meta: StoreMeta) -> None:
 def label_task(path: Path, shard: Shard, meta: StoreMeta, label: np.ndarray, confidence: np.ndarray) -> None:
     with shard_writer(path, shard, meta) as file:
         put_labels(file, "a", label, confidence, single=label // 2)
+        put_tag_logits(file, "a", np.array([-1.5, 2.25]))
 
 
 @pytest.fixture
@@ -49,6 +57,8 @@ def test_cams_come_back(stage: Stage, tmp_path: Path) -> None:
     write_store(stage, tmp_path / "out", meta, plan_shards(list(GIVEN), 2), cam_task, ())
     store = CamStore(tmp_path / "out")
     assert store.attributes["stride"] == 16
+    with pytest.raises(IntegrityError, match="does not say at which scales it was made"):
+        _ = store.multiscale
     for name, given in GIVEN.items():
         found = store.read(name)
         np.testing.assert_allclose(found.scores, given.scores, atol=2**-11)
@@ -80,3 +90,13 @@ def test_labels_and_confidence_come_back(stage: Stage, tmp_path: Path) -> None:
     np.testing.assert_allclose(store.confidence("a"), np.clip(confidence, 0, 1), atol=0.5 / 255 + 1e-6)
     with pytest.raises(IntegrityError, match="damaged or missing"):
         store.label("a", "multiscale")
+
+
+def test_class_scores_of_a_photo_come_back_and_are_no_version_of_its_label(stage: Stage, tmp_path: Path) -> None:
+    label, confidence = np.zeros((9, 13), np.uint8), np.ones((9, 13))
+    meta = StoreMeta(PREDICTIONS_FORMAT, ("background", "a", "b"), stage.fingerprint, {})
+    write_store(stage, tmp_path / "out", meta, plan_shards(["a"], 1), label_task, (label, confidence))
+    store = PredictionStore(tmp_path / "out")
+    assert store.tag_logits("a").tolist() == [-1.5, 2.25]
+    assert store.tag_logits("a").dtype == np.float32
+    assert store.versions("a") == ("single",)

@@ -1,0 +1,105 @@
+"""A small run to be evaluated: four train photos, two of them with masks, four val photos, and every store and network.
+
+Random weights and labels; what is scored is wrong nearly everywhere, which is as good for counting as any other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from click.testing import CliRunner, Result
+from torch import nn
+
+import pipeline.evaluate
+from tests.helpers import CLASSES
+from tests.toy_distill import ToyStore, write_oste
+from tests.toy_oste import CRF, toy_photos
+from wsss.core.stage import Stage
+from wsss.data.datasets import Photos
+from wsss.data.images import save_mask_png
+from wsss.data.index import Index, write_index
+from wsss.evaluation.sources import EvaluateSettings
+from wsss.inference.cams import CamsSettings, dump_cams
+from wsss.models.backbones.registry import BackboneSettings
+from wsss.models.checkpoint import NetworkCard, build_network, save_network
+from wsss.models.student import Student
+from wsss.stores.labels import PSEUDO_FORMAT, put_labels
+from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store_index
+
+CAMS = CamsSettings(output_stride=16, scales=(0.5, 1.0), flip=True, batch=2, threads=1, shard_size=3)
+SETTINGS = EvaluateSettings(
+    split="val", cam_threshold=0.3, scales=(0.75, 1.0), flip=True, crf=CRF, batch=2, threads=1, shard_size=3
+)
+WITHOUT_CRF = SETTINGS.model_copy(update={"crf": CRF.model_copy(update={"enabled": False})})
+
+
+class Project:
+    """The run in the working folder. `masks`: for photos 2, 3 (train) and all of val but the last."""
+
+    def __init__(self, masks: bool = True, cams: CamsSettings = CAMS) -> None:
+        root = Path("photos")
+        records = []
+        for number, record in enumerate(toy_photos(root).records):
+            record = replace(record, split="train" if number < 4 else "val")
+            if masks and 2 <= number < 7:
+                mask = np.random.default_rng((number, 2)).choice(np.array([0, *record.tags, 255], np.uint8), (5, 8))
+                mask = np.kron(mask, np.ones((18, 12), np.uint8))[: record.height, : record.width]
+                save_mask_png(root / f"{number}-mask.png", mask)
+                record = replace(record, mask=f"{number}-mask.png")
+            records.append(record)
+        self.index = Index(CLASSES, tuple(records))
+        self.photos = Photos(root, 1.0, self.index.records)
+        write_index(Path("dataset"), self.index)
+        write_oste(Path("oste.pt"))
+        self.write_student()
+        self.write_pseudo()
+        Path("scratch-cams").mkdir()
+        dump_cams(
+            Stage("cams", "f" * 16, Path("scratch-cams")), self.index, self.photos, Path("oste.pt"), cams, Path("cams")
+        )
+
+    def write_student(self, change: Callable[[Student], None] = lambda student: None) -> None:
+        torch.manual_seed(3)
+        card = NetworkCard(
+            "student",
+            BackboneSettings(name="tiny", weights="random"),
+            {"channels": 32, "dropout": 0.1},
+            CLASSES,
+            "random",
+        )
+        network = build_network(card, load_weights=True)
+        assert isinstance(network, Student)
+        nn.init.normal_(network.head.weight, std=1.0)
+        with torch.no_grad():
+            change(network)
+        save_network(Path("student.pt"), network, card)
+
+    def write_pseudo(self, threshold: str = "gmm", crf: bool = True) -> None:
+        labels = ToyStore(self.photos)
+        meta = StoreMeta(PSEUDO_FORMAT, CLASSES, "f" * 16, {"crf": crf, "threshold": threshold})
+        shards: list[Shard] = plan_shards([record.id for record in self.index.records], 5)
+        folder = Path("pseudo")
+        folder.mkdir(exist_ok=True)
+        for shard in shards:
+            with shard_writer(folder / shard.name, shard, meta) as file:
+                for name in shard.ids:
+                    put_labels(file, name, labels.label(name), labels.confidence(name))
+        write_store_index(folder, meta, shards)
+
+
+def run_stage(settings: EvaluateSettings = SETTINGS) -> Result:
+    """The stage on the run in the working folder; `reports` and `predictions` are written beside it."""
+    sections: dict[str, Any] = {
+        "dataset": {"root": "photos", "max_megapixels": 1.0},
+        "evaluate": settings.model_dump(mode="json"),
+    }
+    Path("params.yaml").write_text(json.dumps(sections, indent=1))
+    names = ("dataset", "cams", "pseudo", "predictions", "reports")
+    files = [part for name in names for part in (f"--{name}", name)]
+    return CliRunner().invoke(pipeline.evaluate.main, [*files, "--oste", "oste.pt", "--student", "student.pt"])

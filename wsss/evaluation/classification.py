@@ -1,0 +1,43 @@
+"""How well the classifier ranks photos by class: average precision against the tags. No mask is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import average_precision_score
+
+from wsss.data.datasets import tag_vector
+from wsss.data.index import Record
+from wsss.evaluation.confusion import mean_known
+from wsss.stores.labels import PredictionStore
+
+
+@dataclass(frozen=True)
+class TagScores:
+    """Average precision of one split.
+
+    `photos`: (K,) int64, those tagged with each class; `precision`: (K,) average precision, NaN for a class that all
+    photos have or none; `mean`: over the others, NaN if there are none; `total`: photos of the split.
+    """
+
+    photos: np.ndarray
+    precision: np.ndarray
+    mean: float
+    total: int
+
+
+def score_tags(records: Sequence[Record], predictions: PredictionStore, foreground: int) -> TagScores:
+    """Score what OSTE's classification branch says of whole photos; all `records` must be in the store."""
+    tags = np.stack([tag_vector(record, foreground) for record in records]).astype(bool)
+    return tag_scores(tags, np.stack([predictions.tag_logits(record.id) for record in records]))
+
+
+def tag_scores(tags: np.ndarray, scores: np.ndarray) -> TagScores:
+    """Area under each class's precision–recall curve, without interpolation. `tags`: (N, K) bool; `scores`: (N, K)."""
+    photos = tags.sum(0)
+    precision = np.full(tags.shape[1], np.nan)
+    for number in np.flatnonzero((photos > 0) & (photos < len(tags))):
+        precision[number] = average_precision_score(tags[:, number], scores[:, number])
+    return TagScores(photos, precision, mean_known(precision), len(tags))

@@ -1,0 +1,114 @@
+"""Counting pixels of everything that was made, in one pass over the photos with masks, in worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wsss.core.executor import make_executor, run_tasks, stop_workers
+from wsss.core.log import Progress
+from wsss.data.datasets import MaskedImages
+from wsss.data.index import Record
+from wsss.evaluation.boundary import count_bands, outline_band
+from wsss.evaluation.confusion import count_pairs
+from wsss.evaluation.thresholds import count_scores, cut
+from wsss.pseudo.labels import foreground_scores, upsample
+from wsss.stores.cams import CamStore
+from wsss.stores.labels import PredictionStore, PseudoStore
+
+CHUNK = 32
+CAMS = ("raw cam", "cam")
+"""Sources that are scores and not labels: they are counted at all thresholds at once."""
+NETWORKS = ("oste", "student")
+"""Names of the networks that predict, the last one last."""
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What is scored: `cams` and `pseudo` hold all photos, `predictions` those of one split."""
+
+    cams: CamStore
+    pseudo: PseudoStore
+    predictions: PredictionStore
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Pixels of one source. `pairs`: (C, C + 1) int64 as in `Confusion`, or of CAMs (C, C, 100) by score;
+    `bands`: (3, C) int64 of `count_bands`, CAMs at the fixed threshold.
+    """
+
+    pairs: np.ndarray
+    bands: np.ndarray
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(self.pairs + other.pairs, self.bands + other.bands)
+
+
+def count_photos(
+    records: Sequence[Record], split: str, masks: MaskedImages, stores: Stores, threshold: int
+) -> dict[str, Counts]:
+    """Counts by source over `records`, which all have masks. `threshold`: number of the fixed one for CAMs."""
+    chunks = [records[start : start + CHUNK] for start in range(0, len(records), CHUNK)]
+    total: dict[str, Counts] = {}
+    executor = make_executor(in_process=len(chunks) == 1)
+    with Progress(f"score {split}", len(records), "photos") as progress:
+        for number, part in run_tasks(executor, count_chunk, ((chunk, masks, stores, threshold) for chunk in chunks)):
+            _add(total, part)
+            progress.advance(len(chunks[number]))
+    stop_workers(executor)
+    return total
+
+
+def count_chunk(records: Sequence[Record], masks: MaskedImages, stores: Stores, threshold: int) -> dict[str, Counts]:
+    """`count_photos` of some of them, in this process."""
+    total: dict[str, Counts] = {}
+    for record in records:
+        truth = masks.mask(record)
+        assert truth is not None
+        _add(total, count_photo(record, truth, masks.classes, stores, threshold))
+    return total
+
+
+def count_photo(record: Record, truth: np.ndarray, classes: int, stores: Stores, threshold: int) -> dict[str, Counts]:
+    """Counts by source of one photo with the mask `truth`, (H, W) uint8."""
+    counts: dict[str, Counts] = {}
+    band = outline_band(truth)
+    found = stores.cams.read(record.id)
+    for name, maps in zip(CAMS, (found.raw, found.scores), strict=True):
+        if maps is not None:
+            scores = foreground_scores(upsample(maps, (truth.shape[0], truth.shape[1])))
+            bands = count_bands(truth, band, cut(scores, found.classes, threshold), classes)
+            counts[name] = Counts(count_scores(truth, scores, found.classes, classes), bands)
+    labels = {"pseudo-label": stores.pseudo.label(record.id)}
+    if record.id in stores.predictions:
+        for name, version in predicted_sources(stores.predictions).items():
+            labels[name] = stores.predictions.label(record.id, version)
+    for name, label in labels.items():
+        # Pairs first: what is counted for the bands has been checked then.
+        pairs = count_pairs(truth, label, classes)
+        counts[name] = Counts(pairs, count_bands(truth, band, label, classes))
+    return counts
+
+
+def predicted_sources(predictions: PredictionStore) -> dict[str, str]:
+    """Row names of the networks' label maps and the arrays that hold them; the student's come last."""
+    sources: dict[str, str] = {}
+    for network, final, prefix in zip(NETWORKS, ("oste", "label"), ("oste_", ""), strict=True):
+        sources |= {network: f"{prefix}single", f"{network} ms+flip": f"{prefix}multiscale"}
+        if predictions.attributes["crf"]:
+            sources[f"{network} ms+flip+crf"] = final
+    return sources
+
+
+def final_sources(predictions: PredictionStore) -> dict[str, str]:
+    """`predicted_sources` of each network's last step alone."""
+    last = {name.split()[0]: (name, version) for name, version in predicted_sources(predictions).items()}
+    return dict(last.values())
+
+
+def _add(total: dict[str, Counts], part: dict[str, Counts]) -> None:
+    for name, counts in part.items():
+        total[name] = total[name] + counts if name in total else counts
