@@ -333,7 +333,8 @@ def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     for name in TABLES:
         (tmp_path / name).write_text("epoch,loss\n")
     paths = [f"--{name}={name}" for name in ("dataset", "cams", "pseudo", "predictions")]
-    result = CliRunner().invoke(main, [*paths, "--reports=.", "--out=reports/gallery"])
+    result = CliRunner().invoke(main, [*paths, "--reports=.", "--out=reports/gallery", "--overlays=reports/overlays"])
     assert result.exit_code == 0, result.output
     assert "gallery: 2 of 5 val photos, median IoU of a prediction 77.5" in result.output
     assert "student" in parse(tmp_path / "reports/gallery").text
+    assert len(list((tmp_path / "reports/overlays").iterdir())) == 5
