@@ -34,6 +34,15 @@ QUALITY, EFFORT = 82, 2
 """WebP quality and effort (0..6): one step more saves 2 % of the bytes and doubles the time."""
 
 
+def save_picture(folder: Path, name: str, picture: np.ndarray) -> str:
+    """Write (H, W, 3) uint8 as a picture of the page in `folder`; the file's path as the page names it."""
+    file = f"{PICTURES}/{name}.webp"
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="WEBP", quality=QUALITY, method=EFFORT)
+    (folder / file).write_bytes(buffer.getvalue())
+    return file
+
+
 @dataclass(frozen=True)
 class Results:
     """Everything the pipeline knows of a data set. Any photo may be missing from any of the stores."""
@@ -189,18 +198,11 @@ class Painter:
     ) -> Panel:
         kind = title.lower().replace(" ", "-")
         views = tuple(
-            View(name, self._save(f"{number:04}-{kind}{f'-{place}' if place else ''}", picture))
+            View(name, save_picture(self.folder, f"{number:04}-{kind}{f'-{place}' if place else ''}", picture))
             for place, (name, picture) in enumerate(pictures)
         )
         rows, columns = photo.shape[:2]
         return Panel(title, " · ".join(notes), views, columns, rows)
-
-    def _save(self, name: str, picture: np.ndarray) -> str:
-        file = f"{PICTURES}/{name}.webp"
-        buffer = io.BytesIO()
-        Image.fromarray(picture).save(buffer, format="WEBP", quality=QUALITY, method=EFFORT)
-        (self.folder / file).write_bytes(buffer.getvalue())
-        return file
 
     def _ious(self, label: np.ndarray | None, mask: np.ndarray | None) -> np.ndarray | None:
         return None if label is None or mask is None else class_ious(label, mask, len(self.results.index.classes))

@@ -1,7 +1,8 @@
-"""A few strips of pictures, of the same photos in every run: `dvc plots diff` lays pictures of one path side by side."""
+"""A few sheets of pictures, of the same photos in every run: `dvc plots diff` pairs pictures of one path."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from wsss.core.atomic import atomic_dir
 from wsss.core.interrupt import check_stop
 from wsss.data.images import voc_palette
 from wsss.data.index import Record
-from wsss.report.cards import Results
+from wsss.report.cards import OSTE, Results
 from wsss.report.ranking import evenly
 from wsss.report.render import fit, fit_label, heat_overlay, label_overlay
 
@@ -32,22 +33,42 @@ def draw_overlays(results: Results, split: str, out: Path) -> int:
     with atomic_dir(out) as folder:
         for number, place in enumerate(places, start=1):
             check_stop()
-            picture = Image.fromarray(strip(results, records[place]))
+            picture = Image.fromarray(sheet(results, records[place]))
             picture.save(folder / f"{number:02}.jpg", quality=QUALITY)
     return len(places)
 
 
-def strip(results: Results, record: Record) -> np.ndarray:
-    """Photo, CAM, pseudo-label, prediction and mask in a row, (h, 5·w + 4·GAP, 3) uint8; what is not there is blank."""
+def sheet(results: Results, record: Record) -> np.ndarray:
+    """Photo, CAM, mask; below them pseudo-label, OSTE's branch, student. What is not there is blank.
+
+    → (2·h + GAP, 3·w + 2·GAP, 3) uint8: two such pictures fit side by side on a screen.
+    """
     photo = fit(results.masked.photos.image(record), WIDTH)
-    palette = voc_palette()
-    tiles = [photo, np.full_like(photo, PAPER)]
-    if record.id in results.cams:
-        scores = results.cams.read(record.id).scores
-        tiles[1] = heat_overlay(photo, scores.max(axis=0)) if len(scores) else tiles[1]
-    labels = [results.label(store, record) for store in (results.pseudo, results.predictions)]
-    for label in (*labels, results.masked.mask(record)):
-        blank = np.full_like(photo, PAPER)
-        tiles.append(blank if label is None else label_overlay(photo, fit_label(label, photo.shape), palette))
-    gap = np.full((len(photo), GAP, 3), PAPER, np.uint8)
-    return np.concatenate([part for tile in tiles for part in (tile, gap)][:-1], axis=1)
+    blank, palette = np.full_like(photo, PAPER), voc_palette()
+
+    def overlay(label: np.ndarray | None) -> np.ndarray:
+        return blank if label is None else label_overlay(photo, fit_label(label, photo.shape), palette)
+
+    scores = results.cams.read(record.id).scores if record.id in results.cams else np.zeros((0, 1, 1))
+    predictions = results.predictions
+    branch = record.id in predictions and OSTE in predictions.versions(record.id)
+    rows = (
+        (
+            photo,
+            heat_overlay(photo, scores.max(axis=0)) if len(scores) else blank,
+            overlay(results.masked.mask(record)),
+        ),
+        (
+            overlay(results.label(results.pseudo, record)),
+            overlay(predictions.label(record.id, OSTE) if branch else None),
+            overlay(results.label(predictions, record)),
+        ),
+    )
+    return _joined([_joined(row, axis=1) for row in rows], axis=0)
+
+
+def _joined(tiles: Sequence[np.ndarray], axis: int) -> np.ndarray:
+    shape = list(tiles[0].shape)
+    shape[axis] = GAP
+    gap = np.full(shape, PAPER, np.uint8)
+    return np.concatenate([part for tile in tiles for part in (tile, gap)][:-1], axis=axis)
