@@ -39,8 +39,10 @@ def as_text(found: Comparison, count: int, page: Path) -> str:
     if found.classes:
         lines += ["", *_table(f"IoU % of {found.source}", found.classes)]
     for title, photos in found.extremes(count).items():
-        if found.judged:
-            lines += ["", *(_table(f"{title}, IoU %", photos) if photos else [f"{title}: none"])]
+        if not photos:
+            lines += ["", f"{title}: none"]
+        elif found.judged:
+            lines += ["", *_table(f"{title}, IoU %", photos)]
         else:
             lines += ["", f"{title}, % of pixels", *(f"{_percent(photo.changed)}  {photo.name}" for photo in photos)]
     if found.settings:

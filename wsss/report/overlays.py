@@ -52,12 +52,9 @@ def sheet(results: Results, record: Record) -> np.ndarray:
     scores = results.cams.read(record.id).scores if record.id in results.cams else np.zeros((0, 1, 1))
     predictions = results.predictions
     branch = record.id in predictions and OSTE in predictions.versions(record.id)
+    heat = heat_overlay(photo, scores.max(axis=0)) if len(scores) else blank
     rows = (
-        (
-            photo,
-            heat_overlay(photo, scores.max(axis=0)) if len(scores) else blank,
-            overlay(results.masked.mask(record)),
-        ),
+        (photo, heat, overlay(results.masked.mask(record))),
         (
             overlay(results.label(results.pseudo, record)),
             overlay(predictions.label(record.id, OSTE) if branch else None),
