@@ -12,8 +12,10 @@ from wsss.data.datasets import Location, MaskedImages
 from wsss.data.index import read_index
 from wsss.report.cards import Results
 from wsss.report.gallery import GallerySettings, build_gallery
-from wsss.report.page import percent, read_sources
+from wsss.report.overlays import draw_overlays
+from wsss.report.page import read_sources
 from wsss.report.plots import TABLES
+from wsss.report.templates import percent
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import PredictionStore, PseudoStore
 
@@ -32,7 +34,17 @@ class Params(Settings):
 @click.option("--predictions", type=click.Path(path_type=Path), default="artifacts/predictions")
 @click.option("--reports", type=click.Path(path_type=Path), default="reports")
 @click.option("--out", type=click.Path(path_type=Path), default="reports/gallery")
-def main(params: Path, dataset: Path, cams: Path, pseudo: Path, predictions: Path, reports: Path, out: Path) -> str:
+@click.option("--overlays", type=click.Path(path_type=Path), default="reports/overlays")
+def main(
+    params: Path,
+    dataset: Path,
+    cams: Path,
+    pseudo: Path,
+    predictions: Path,
+    reports: Path,
+    out: Path,
+    overlays: Path,
+) -> str:
     """Lay photos, CAMs, pseudo-labels, predictions and masks side by side on one page, worst first."""
     settings = load(params, Params)
     tables = [reports / name for name in ("sources.csv", *TABLES)]
@@ -44,7 +56,9 @@ def main(params: Path, dataset: Path, cams: Path, pseudo: Path, predictions: Pat
         for store in (results.cams, results.pseudo, results.predictions):
             store.expect_classes(index.classes)
         first, *_ = build_gallery(results, read_sources(reports / "sources.csv"), settings.gallery, out, tables=reports)
-    judged = f", median IoU of a {first.judged} {percent(first.median)}" if first.median is not None else ""
+        draw_overlays(results, settings.gallery.split, overlays)
+    of = f" of a {first.judged}" if first.measure == "IoU" else ""
+    judged = f", median {first.measure}{of} {percent(first.median)}" if first.median is not None else ""
     return f"gallery: {len(first.cards)} of {first.photos} {first.split} photos{judged} → {out}/index.html"
 
 

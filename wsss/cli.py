@@ -23,6 +23,7 @@ COMMANDS = {
     "masks": ("wsss.commands.masks", "Draw the masks of a COCO data set, for scoring."),
     "predict": ("wsss.commands.predict", "Segment photos with a trained network."),
     "inspect": ("wsss.commands.inspect", "Say what is in a file or folder that wsss has written."),
+    "compare": ("wsss.commands.compare", "Lay two runs side by side: scores, classes, photos, settings."),
     "export": ("wsss.commands.export", "Write a network as ONNX or TorchScript, labels as VOC, COCO or CVAT."),
     "verify": ("wsss.commands.verify", "Compare artifacts with what was recorded when they were made."),
 }

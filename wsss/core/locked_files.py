@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,23 +30,12 @@ class Output:
 
 def read_lock(path: Path) -> list[Output]:
     """All outputs in `dvc.lock`. Raises `IntegrityError` if the file cannot be understood."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    fix = f"restore {path} from git, or make it again: dvc repro"
-    try:
-        document = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-        stages = document["stages"].items()
-        outputs = [
+    with _understood(path):
+        return [
             Output(str(stage), path.parent / str(out["path"]), str(out["md5"]))
-            for stage, entry in stages
+            for stage, entry in _stages(path).items()
             for out in entry.get("outs", [])
         ]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(path, f"cannot be read ({error})", fix) from error
-    except (YAMLError, KeyError, TypeError, AttributeError, RecursionError, ValueError) as error:
-        raise IntegrityError(path, f"not a lock file of DVC ({type(error).__name__})", fix) from error
-    return outputs
 
 
 def damages(output: Output, cache: Path) -> Iterator[IntegrityError]:
@@ -77,6 +67,29 @@ def damages(output: Output, cache: Path) -> Iterator[IntegrityError]:
         yield IntegrityError(output.path / name, "is not in dvc.lock", f"delete it; or {again}")
 
 
+def cached_copies(output: Output, cache: Path) -> dict[Path, Path] | None:
+    """Each file of an output and the object of the `cache` that holds it, whether it is there or not.
+
+    None if the cache does not even hold the list of the folder's files. Raises `IntegrityError` for a damaged list.
+    """
+    if not output.md5.endswith(".dir"):
+        return {output.path: _object(cache, output.md5)}
+    listing = _cached_listing(output, cache)
+    if isinstance(listing, IntegrityError):
+        raise listing
+    return None if listing is None else {output.path / name: _object(cache, md5) for name, md5 in listing.items()}
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings by section that `dvc.lock` says the stages ran with. Errors as for `read_lock`."""
+    settings: dict[str, Any] = {}
+    with _understood(path):
+        for entry in _stages(path).values():
+            for sections in entry.get("params", {}).values():
+                settings |= sections
+    return settings
+
+
 def content_md5(path: Path) -> str:
     """The md5 that DVC gives a file, or a folder: that of the sorted list of its files' md5s, and `.dir`."""
     if not path.is_dir():
@@ -90,6 +103,26 @@ def file_md5(path: Path) -> str:
     """Hex digest of a file's bytes."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+@contextmanager
+def _understood(path: Path) -> Iterator[None]:
+    """Turn whatever a file that is none raises into a message."""
+    from ruamel.yaml.error import YAMLError
+
+    fix = f"restore {path} from git, or make it again: dvc repro"
+    try:
+        yield
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(path, f"cannot be read ({error})", fix) from error
+    except (YAMLError, KeyError, TypeError, AttributeError, RecursionError, ValueError) as error:
+        raise IntegrityError(path, f"not a lock file of DVC ({type(error).__name__})", fix) from error
+
+
+def _stages(path: Path) -> dict[str, Any]:
+    from ruamel.yaml import YAML
+
+    return dict(YAML(typ="safe").load(path.read_text(encoding="utf-8"))["stages"])
 
 
 def _cached_listing(output: Output, cache: Path) -> dict[str, str] | IntegrityError | None:

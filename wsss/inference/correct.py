@@ -111,7 +111,7 @@ def _put_corrected(
     settings: CorrectSettings,
 ) -> None:
     made = corrected_label(image, maps.scores, maps.classes, mixtures, settings.fixed, settings.gmm)
-    put_labels(file, record.id, made.label, made.confidence)
+    put_labels(file, record.id, made.label, made.confidence, fbe=made.before)
     put_mixtures(file, record.id, pack(mixtures, made.cuts, made.counts))
     if settings.soft:
         put_soft(file, record.id, maps.classes, made.soft)

@@ -20,7 +20,8 @@ class Corrected:
 
     `counts`: (P, 5) int64, pixels that rules (a)–(e) changed, by the class at stake: the label's own, or where that is
     none the strongest at the pixel. `cuts`: (P, 2) float64, scores up to which it is background and from which it is
-    the class. `soft`: (P, h, w) float32 in [0, 1], posteriors of the classes on the CAM grid.
+    the class. `soft`: (P, h, w) float32 in [0, 1], posteriors of the classes on the CAM grid. `before`: (H, W) uint8,
+    the label that was corrected.
     """
 
     label: np.ndarray
@@ -28,6 +29,7 @@ class Corrected:
     counts: np.ndarray
     cuts: np.ndarray
     soft: np.ndarray
+    before: np.ndarray
 
 
 def corrected_label(
@@ -48,8 +50,8 @@ def corrected_label(
         cams = np.where(lost[:, None, None], np.float32(0), cams)
     before = before or fixed_pseudo_label(image, cams, classes, fixed)
     if len(classes) == 0:
-        nothing = np.zeros(0)
-        return Corrected(before.label, before.confidence, nothing.reshape(0, 5), nothing.reshape(0, 2), cams)
+        rules, cuts = np.zeros((0, 5)), np.zeros((0, 2))
+        return Corrected(before.label, before.confidence, rules, cuts, cams, before.label)
     tables = np.array([posteriors(mixture, settings, *fixed_cuts(fixed)) for mixture in mixtures])  # (P, 2, 1024)
     grid = foreground_scores(cams)
     soft = look_up(tables[:, 1], grid)
@@ -76,6 +78,7 @@ def corrected_label(
         counts,
         np.array([thresholds(background, foreground, settings) for background, foreground in tables]),
         soft,
+        before.label,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,20 +14,33 @@ from wsss.core.errors import IntegrityError
 from wsss.data.datasets import MaskedImages
 from wsss.data.images import voc_palette
 from wsss.data.index import IGNORE, Index, Record
-from wsss.report.page import Card, Panel, Swatch, View, percent
-from wsss.report.ranking import class_ious, coverage, mean_iou, values_of
+from wsss.report.page import Card, Panel, Swatch, View
+from wsss.report.ranking import class_ious, coverage, disagreement, mean_iou, values_of
 from wsss.report.render import css_colour, fit, fit_label, heat_overlay, label_overlay
+from wsss.report.templates import percent
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import LabelStore, PredictionStore, PseudoStore
 
 PICTURES = "images"
 """Folder of the picture files, beside the page."""
 
+FBE, OSTE = "fbe", "oste"
+"""Versions beside a label: the one that Gaussian correction began with; that of OSTE's segmentation branch."""
+
 SHARPNESS = 2
 """Files have this many times the width on the page: phones show that many pixels, a click enlarges."""
 
 QUALITY, EFFORT = 82, 2
 """WebP quality and effort (0..6): one step more saves 2 % of the bytes and doubles the time."""
+
+
+def save_picture(folder: Path, name: str, picture: np.ndarray) -> str:
+    """Write (H, W, 3) uint8 as a picture of the page in `folder`; the file's path as the page names it."""
+    file = f"{PICTURES}/{name}.webp"
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="WEBP", quality=QUALITY, method=EFFORT)
+    (folder / file).write_bytes(buffer.getvalue())
+    return file
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,19 @@ class Results:
         mask = None if label is None else self.masked.mask(record)
         return None if label is None or mask is None else mean_iou(class_ious(label, mask, len(self.index.classes)))
 
+    def disagreement(self, record: Record) -> float | None:
+        """Share in [0, 1] of pixels in which the student and the pseudo-label differ: it needs no mask.
+
+        Unlabelled pixels are left out; without a pseudo-label, OSTE's branch is compared; None without either.
+        """
+        student = self.label(self.predictions, record)
+        if student is None:
+            return None
+        other = self.label(self.pseudo, record)
+        if other is None and OSTE in self.predictions.versions(record.id):
+            other = self.predictions.label(record.id, OSTE)
+        return None if other is None else disagreement(student, other)
+
     def has(self, record: Record) -> bool:
         """True if any store holds the photo."""
         return any(record.id in store for store in (self.cams, self.pseudo, self.predictions))
@@ -85,7 +111,9 @@ class Painter:
         mask = results.masked.mask(record)
         pseudo, prediction = (results.label(store, record) for store in (results.pseudo, results.predictions))
         ious = self._ious(prediction if judge is results.predictions else pseudo, mask)
-        labelled = [] if pseudo is None else [f"{percent(coverage(pseudo), 0)} labelled"]
+        covered, disputed = None if pseudo is None else coverage(pseudo), results.disagreement(record)
+        labelled = [] if covered is None else [f"{percent(covered, 0)} labelled"]
+        differs = [] if disputed is None else [f"differs {percent(disputed, 0)}"]
         panels = (
             self._panel(number, "Photo", photo, [("Photo", photo)]),
             self._panel(number, "CAM", photo, self._heat(photo, record)),
@@ -93,7 +121,7 @@ class Painter:
                 number,
                 "Pseudo-label",
                 photo,
-                self._overlay("Pseudo-label", photo, pseudo),
+                self._versions(photo, record, results.pseudo, pseudo, "corrected", FBE, FBE.upper()),
                 *self._iou(pseudo, mask),
                 *labelled,
             ),
@@ -101,10 +129,11 @@ class Painter:
                 number,
                 "Prediction",
                 photo,
-                self._predictions(photo, record, prediction),
+                self._versions(photo, record, results.predictions, prediction, "student", OSTE, OSTE.upper()),
                 *self._iou(prediction, mask),
+                *differs,
             ),
-            self._panel(number, "Ground truth", photo, self._overlay("Ground truth", photo, mask)),
+            self._panel(number, "Ground truth", photo, self._overlays(photo, {"Ground truth": mask})),
         )
         seen = set(record.tags).union(*(values_of(label) for label in (pseudo, prediction, mask) if label is not None))
         return Card(
@@ -112,6 +141,8 @@ class Painter:
             record.id,
             rank,
             None if ious is None else mean_iou(ious),
+            covered,
+            disputed,
             tuple(results.index.classes[tag] for tag in record.tags),
             panels,
             tuple(
@@ -136,18 +167,26 @@ class Painter:
         before = [] if cams.raw is None or not len(cams.raw) else [("raw", heat_overlay(photo, cams.raw.max(axis=0)))]
         return views + before
 
-    def _predictions(
-        self, photo: np.ndarray, record: Record, student: np.ndarray | None
+    def _versions(
+        self,
+        photo: np.ndarray,
+        record: Record,
+        store: LabelStore,
+        label: np.ndarray | None,
+        name: str,
+        earlier: str,
+        its_name: str,
     ) -> list[tuple[str, np.ndarray]]:
-        """The student's final label and, where it was kept, that of OSTE's segmentation branch."""
-        store = self.results.predictions
-        if student is None or "oste" not in store.versions(record.id):
-            return self._overlay("Prediction", photo, student)
-        teacher = store.label(record.id, "oste")
-        return self._overlay("student", photo, student) + self._overlay("OSTE", photo, teacher)
+        """The label of `store` and, where it was kept, its `earlier` version: what it was made from."""
+        kept = label is not None and earlier in store.versions(record.id)
+        return self._overlays(photo, {name: label, its_name: store.label(record.id, earlier) if kept else None})
 
-    def _overlay(self, name: str, photo: np.ndarray, label: np.ndarray | None) -> list[tuple[str, np.ndarray]]:
-        return [] if label is None else [(name, label_overlay(photo, fit_label(label, photo.shape), self.palette))]
+    def _overlays(self, photo: np.ndarray, labels: Mapping[str, np.ndarray | None]) -> list[tuple[str, np.ndarray]]:
+        return [
+            (name, label_overlay(photo, fit_label(label, photo.shape), self.palette))
+            for name, label in labels.items()
+            if label is not None
+        ]
 
     def _panel(
         self,
@@ -159,18 +198,11 @@ class Painter:
     ) -> Panel:
         kind = title.lower().replace(" ", "-")
         views = tuple(
-            View(name, self._save(f"{number:04}-{kind}{f'-{place}' if place else ''}", picture))
+            View(name, save_picture(self.folder, f"{number:04}-{kind}{f'-{place}' if place else ''}", picture))
             for place, (name, picture) in enumerate(pictures)
         )
         rows, columns = photo.shape[:2]
         return Panel(title, " · ".join(notes), views, columns, rows)
-
-    def _save(self, name: str, picture: np.ndarray) -> str:
-        file = f"{PICTURES}/{name}.webp"
-        buffer = io.BytesIO()
-        Image.fromarray(picture).save(buffer, format="WEBP", quality=QUALITY, method=EFFORT)
-        (self.folder / file).write_bytes(buffer.getvalue())
-        return file
 
     def _ious(self, label: np.ndarray | None, mask: np.ndarray | None) -> np.ndarray | None:
         return None if label is None or mask is None else class_ious(label, mask, len(self.results.index.classes))

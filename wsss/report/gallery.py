@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from operator import itemgetter
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
@@ -63,7 +62,8 @@ def build_gallery(
 def make_section(painter: Painter, split: str, images: int, drawn: int) -> Section:
     """Score all photos of a split, choose at most `images`, draw those. `drawn` cards stand before them.
 
-    A split is ranked by its predictions, or by its pseudo-labels where it has no predictions at all.
+    A split is ranked by its predictions, or by its pseudo-labels where it has no predictions at all; without a mask,
+    by how much its predictions and its pseudo-labels disagree.
     """
     results = painter.results
     records = results.index.split(split)
@@ -78,7 +78,15 @@ def make_section(painter: Painter, split: str, images: int, drawn: int) -> Secti
         return painter.card(number, record, rank, judge)
 
     scored = list(zip(_each(f"gallery: score {split}", records, score), records, strict=True))
-    ranked = sorted(((found, record.id, record) for found, record in scored if found is not None), key=itemgetter(0, 1))
+    measure, sign = "IoU", 1
+    if all(found is None for found, _ in scored):
+        disputed = _each(f"gallery: compare {split}", records, results.disagreement)
+        scored = list(zip(disputed, records, strict=True))
+        measure, sign = "disagreement" if any(found is not None for found in disputed) else "", -1
+    ranked = sorted(
+        ((found, record.id, record) for found, record in scored if found is not None),
+        key=lambda entry: (sign * entry[0], entry[1]),
+    )
     unranked = [record for found, record in scored if found is None and results.has(record)]
     ranks = worst_and_spread(len(ranked), images)
     places = evenly(len(unranked), images - len(ranks))
@@ -88,6 +96,7 @@ def make_section(painter: Painter, split: str, images: int, drawn: int) -> Secti
     scores = [found for found, *_ in ranked]
     return Section(
         split,
+        measure,
         "" if judge is None else "prediction" if judge is results.predictions else "pseudo-label",
         len(records),
         len(ranked),

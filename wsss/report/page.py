@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import base64
 import csv
-import hashlib
 import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from wsss.core.errors import IntegrityError, UserError
 from wsss.report.plots import Plot
+from wsss.report.templates import percent, render
 
 SOURCE_COLUMNS = (
     *("source", "split", "images", "tags_used", "threshold", "multiscale", "crf", "collapsed"),
     *("miou", "miou_labelled", "boundary_miou", "coverage"),
 )
 """Columns of `reports/sources.csv`; the last four are fractions in [0, 1] or empty."""
+
+ORDERS = (
+    ("score", "iou 1", "IoU, worst first"),
+    ("score", "iou -1", "IoU, best first"),
+    ("disagreement", "disagreement -1", "disagreement, most first"),
+    ("disagreement", "disagreement 1", "disagreement, least first"),
+    ("coverage", "coverage 1", "coverage, least first"),
+    ("coverage", "coverage -1", "coverage, most first"),
+)
+"""Orders a reader may choose: the field of a card, the script's name for the order, and ours."""
+BY_NAME = ("name 1", "name")
 
 
 @dataclass(frozen=True)
@@ -56,13 +64,16 @@ class Panel:
 class Card:
     """One photo: `rank` (1 = worst) and `score` where it has been judged, its panels, the classes in them.
 
-    `ignored`: whether any of its label maps has pixels of 255.
+    `coverage`: share of pixels that the pseudo-label labels; `disagreement`: see `Results.disagreement`; None where
+    there is nothing to measure. `ignored`: whether any of its label maps has pixels of 255.
     """
 
     number: int
     id: str
     rank: int | None
     score: float | None
+    coverage: float | None
+    disagreement: float | None
     tags: tuple[str, ...]
     panels: tuple[Panel, ...]
     swatches: tuple[Swatch, ...]
@@ -71,9 +82,13 @@ class Card:
 
 @dataclass(frozen=True)
 class Section:
-    """One split: `judged` names what was scored; of `photos`, `ranked` have a score, in `bins` by tenths."""
+    """One split: of `photos`, `ranked` have a `measure`, in `bins` by tenths, with this `median`.
+
+    `measure`: ``IoU`` of what `judged` names; or, where no photo has one, ``disagreement``; or nothing.
+    """
 
     split: str
+    measure: str
     judged: str
     photos: int
     ranked: int
@@ -88,20 +103,32 @@ class Section:
         filled = {panel.title for card in self.cards for panel in card.panels if panel.views}
         return tuple(panel.title for panel in (self.cards[0].panels if self.cards else ()) if panel.title in filled)
 
+    @property
+    def ends(self) -> tuple[str, str]:
+        """What the first and the last rank are."""
+        return ("worst", "best") if self.measure == "IoU" else ("most disputed", "least disputed")
+
     def describe(self) -> str:
         """What the section shows, and by which rule it was chosen and ordered."""
         if not self.cards:
             return f"{self.photos} photos, and nothing has been made of them yet."
         text = f"{self.photos} photos, {len(self.cards)} shown."
-        if not self.ranked:
-            return f"{text} No photo has both a mask and a label, so they are sorted by name and not ranked."
-        text += f" Ranked by the IoU of their {self.judged}, worst first; median {percent(self.median)}."
+        if self.measure != "IoU":
+            text += " No photo has both a mask and a label, so they are"
+        if not self.measure:
+            return f"{text} sorted by name and not ranked."
+        if self.measure == "IoU":
+            text += f" Ranked by the IoU of their {self.judged}, worst first; median {percent(self.median)}."
+        else:
+            what = "the share of labelled pixels in which prediction and pseudo-label differ"
+            text += f" ranked by disagreement ({what}), most first; median {percent(self.median)}."
         if self.shown_ranked < self.ranked:
             worst = (self.shown_ranked + 1) // 2
             spread = self.shown_ranked - worst
-            text += f" Shown are the {worst} worst"
+            first, last = self.ends
+            text += f" Shown are the {worst} {first}"
             others = self.ranked - worst
-            text += f", then {spread} spread evenly over the other {others}, the best included." if spread else "."
+            text += f", then {spread} spread evenly over the other {others}, the {last} included." if spread else "."
         rest = len(self.cards) - self.shown_ranked
         return f"{text} {rest} without a score follow, sorted by name." if rest else text
 
@@ -155,29 +182,28 @@ def page_html(
 
     `heat`: CSS colours of the CAM scores 0 to 1; `width`: widest that a picture is, in pixels.
     """
-    environment = Environment(
-        loader=PackageLoader("wsss.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+    filled = {title for section in sections for title in section.columns}
+    panels = next((section.cards[0].panels for section in sections if section.cards), ())
+    return render(
+        "gallery.html",
+        ("viewer.js", "gallery.js"),
+        sections=sections,
+        swatches=swatches,
+        sources=sources,
+        plots=plots,
+        heat=heat,
+        width=width,
+        orders=orders(sections),
+        titles=[(number, panel.title) for number, panel in enumerate(panels) if panel.title in filled],
     )
-    environment.filters.update(percent=percent, csp=_csp_hash)
-    values = {
-        "sections": sections,
-        "swatches": swatches,
-        "sources": sources,
-        "plots": plots,
-        "heat": heat,
-        "width": width,
-    }
-    return environment.get_template("gallery.html").render(values)
 
 
-def percent(value: float | None, digits: int = 1) -> str:
-    """``54.2 %`` with a space that does not break, or a dash."""
-    return "–" if value is None else f"{100 * value:.{digits}f}\u00a0%"
+def orders(sections: Sequence[Section]) -> list[tuple[str, str]]:
+    """Names and labels of the orders to choose from; the first is the one in which the page comes."""
+    cards = [card for section in sections for card in section.cards]
+    known = {name for name, *_ in ORDERS if any(getattr(card, name) is not None for card in cards)}
+    found = [(key, label) for name, key, label in ORDERS if name in known]
+    return [*found, BY_NAME] if known & {"score", "disagreement"} else [BY_NAME, *found]
 
 
 def _source(row: Sequence[str]) -> Source:
@@ -196,9 +222,3 @@ def _fraction(text: str) -> float | None:
     if not (math.isfinite(value) and 0.0 <= value <= 1.0):
         raise ValueError(f"found {text!r}, expected a fraction from 0 to 1, or nothing")
     return value
-
-
-def _csp_hash(script: str) -> str:
-    """The name by which a Content-Security-Policy allows this one script: an injected one would not run."""
-    digest = hashlib.sha256(script.encode("utf-8")).digest()
-    return f"sha256-{base64.b64encode(digest).decode('ascii')}"

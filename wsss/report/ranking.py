@@ -41,6 +41,15 @@ def coverage(label: np.ndarray) -> float:
     return float((label != IGNORE).mean())
 
 
+def disagreement(first: np.ndarray, second: np.ndarray) -> float | None:
+    """Share in [0, 1] of the pixels that both (H, W) uint8 labels have a label for (not 255) in which they differ.
+
+    None where there is no such pixel.
+    """
+    both = (first != IGNORE) & (second != IGNORE)
+    return float((first != second)[both].mean()) if both.any() else None
+
+
 def worst_and_spread(count: int, shown: int) -> list[int]:
     """Ranks to show of `count` (0 is the worst): half the worst, half spread over the rest, best included."""
     if count <= shown:

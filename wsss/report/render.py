@@ -17,6 +17,10 @@ COLOUR_ALPHA = 0.68
 BACKGROUND_LIGHT = 0.52
 """Share of the photo's grey that background and hatching keep: dark, because VOC has a grey class, too."""
 
+CHANGE_COLOURS = ((0, 0, 0), (74, 222, 128), (239, 68, 68), (190, 190, 200))
+"""Colours of `SAME` (not drawn), `BETTER`, `WORSE`, `OTHER`: green is also lighter than red."""
+CHANGE_ALPHA = 0.8
+
 HATCH_PERIOD, HATCH_LINE = 8, 3
 HATCH_COLOUR, HATCH_ALPHA = (236, 236, 242), 0.7
 EDGE_COLOUR = (255, 255, 255)
@@ -71,6 +75,16 @@ def label_overlay(photo: np.ndarray, label: np.ndarray, palette: np.ndarray) -> 
     picture[ignored & lines] = _blend(grey[ignored & lines], np.asarray(HATCH_COLOUR), HATCH_ALPHA)
     picture[edges(label)] = EDGE_COLOUR
     return picture
+
+
+def change_overlay(photo: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Lay a map of changes over a photo, which is dark where nothing changed.
+
+    `photo`: (H, W, 3) uint8; `found`: (H, W) uint8 as `changes` makes it → (H, W, 3) uint8.
+    """
+    dark = np.rint(_grey(photo) * BACKGROUND_LIGHT)
+    alpha = np.where(found == 0, 0.0, CHANGE_ALPHA)[..., None]
+    return _blend(dark, np.asarray(CHANGE_COLOURS)[found], alpha)
 
 
 def hatching(shape: tuple[int, ...]) -> np.ndarray:

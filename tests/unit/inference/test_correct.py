@@ -94,6 +94,16 @@ def test_labels_follow_the_hills(project: Project, scope: str) -> None:
     assert made.coverage > 0.6
 
 
+def test_the_label_that_was_corrected_is_kept(project: Project) -> None:
+    project.make("gmm", gmm=GMM.model_copy(update={"scope": "image"}))
+    project.make("fixed", method="fixed")
+    corrected, fixed = (PseudoStore(project.folder / name) for name in ("gmm", "fixed"))
+    assert "fbe" not in fixed.versions("photo 0")
+    for name in ("photo 0", "photo 1", "photo 2", "photo 3"):
+        assert (corrected.label(name, "fbe") == fixed.label(name)).all()
+    assert (corrected.label("photo 0", "fbe") != corrected.label("photo 0")).any()
+
+
 def test_soft_labels_are_posteriors_on_the_cam_grid(project: Project) -> None:
     project.make("pseudo")
     store = PseudoStore(project.folder / "pseudo")

@@ -105,6 +105,7 @@ class Run:
         cam: bool = True,
         raw: bool = False,
         oste: np.ndarray | None = None,
+        fbe: np.ndarray | None = None,
     ) -> None:
         number = len(self.records)
         root = self.folder / "data"
@@ -118,15 +119,16 @@ class Run:
         self.records.append(Record(name, split, f"{number}.png", mask_file, tags, *SHAPE, digest))
         if cam:
             scores = np.random.default_rng(number).random((len(tags), 3, 4), np.float32)
-            before = scores[..., ::-1] if raw else None
-            cams = Cams(scores, np.ones(len(tags), np.float32), np.asarray(tags, np.int64), SHAPE, before)
+            mirrored = scores[..., ::-1] if raw else None
+            cams = Cams(scores, np.ones(len(tags), np.float32), np.asarray(tags, np.int64), SHAPE, mirrored)
             self.cams[name] = lambda file: put_cams(file, name, cams)
         sure = np.ones(SHAPE, np.float32)
         if prediction is not None:
             others = {} if oste is None else {"oste": oste}
             self.predictions[name] = lambda file: put_labels(file, name, prediction, sure, **others)
         if pseudo is not None:
-            self.pseudo[name] = lambda file: put_labels(file, name, pseudo, sure)
+            before = {} if fbe is None else {"fbe": fbe}
+            self.pseudo[name] = lambda file: put_labels(file, name, pseudo, sure, **before)
 
     @property
     def index(self) -> Index:
@@ -218,12 +220,14 @@ def test_several_tags_give_a_cam_each(run: Run, tmp_path: Path) -> None:
 def test_what_was_there_before_enhancement_and_distillation_is_a_view_of_its_own(tmp_path: Path) -> None:
     made = Run(tmp_path)
     made.raw = True
-    made.add("a", mask=half(1, 0), prediction=half(1, 0), oste=half(2, 0), raw=True)
+    truth = half(1, 0)
+    made.add("a", mask=truth, prediction=truth, oste=half(2, 0), pseudo=truth, fbe=half(1, 255), raw=True)
     val, *_ = build_gallery(made.write(), SOURCES, SETTINGS, tmp_path / "out")
-    _, cam, _, prediction, _ = val.cards[0].panels
+    _, cam, pseudo, prediction, _ = val.cards[0].panels
     assert [view.name for view in cam.views] == [CLASSES[1], "raw"]
+    assert [view.name for view in pseudo.views] == ["corrected", "FBE"]
     assert [view.name for view in prediction.views] == ["student", "OSTE"]
-    for panel in (cam, prediction):
+    for panel in (cam, pseudo, prediction):
         first, second = ((tmp_path / "out" / view.file).read_bytes() for view in panel.views)
         assert first != second
 
@@ -298,6 +302,51 @@ def test_no_mask_at_all(tmp_path: Path) -> None:
     assert "nothing was scored" in parse(tmp_path / "out").text
 
 
+def test_without_masks_ranked_by_disagreement(tmp_path: Path) -> None:
+    made = Run(tmp_path)
+    made.add("a-agrees", prediction=half(1, 0), pseudo=half(1, 255))
+    made.add("b-half", prediction=half(1, 0), pseudo=half(2, 0))
+    made.add("c-most", prediction=half(1, 0), pseudo=half(0, 1))
+    made.add("d-with OSTE", prediction=half(1, 0), oste=half(1, 0, 24))
+    made.add("e-nothing to compare", prediction=half(1, 0), pseudo=half(255, 255))
+    (val,) = build_gallery(made.write(), (), SETTINGS, tmp_path / "out")
+    found = {card.id: (card.rank, card.disagreement) for card in val.cards}
+    assert list(found.items()) == [
+        ("c-most", (1, 1.0)),
+        ("b-half", (2, 0.5)),
+        ("d-with OSTE", (3, 0.25)),
+        ("a-agrees", (4, 0.0)),
+        ("e-nothing to compare", (None, None)),
+    ]
+    assert (val.measure, val.ranked, val.median) == ("disagreement", 4, 0.375)
+    page = parse(tmp_path / "out")
+    assert val.describe() in page.text
+    assert "ranked by disagreement (the share of labelled pixels in which prediction and pseudo-label" in page.text
+    assert page.all("option")[0]["value"] == "disagreement -1"
+
+
+def test_tools_know_what_there_is(run: Run, tmp_path: Path) -> None:
+    build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out")
+    page = parse(tmp_path / "out")
+    assert [option["value"] for option in page.all("option")] == [
+        *("iou 1", "iou -1", "disagreement -1", "disagreement 1", "coverage 1", "coverage -1", "name 1")
+    ]
+    assert [button["data-panel"] for button in page.all("button") if "data-panel" in button] == list("01234")
+    bad, _, good = page.all("article")[:3]
+    assert (bad["data-iou"], bad["data-coverage"], bad["data-disagreement"]) == ("0.333333", "1.000000", "0.500000")
+    assert (good["data-iou"], good["data-coverage"], good["data-disagreement"]) == ("1.000000", "0.500000", "0.000000")
+    train = page.all("article")[-1]
+    assert (train["data-classes"], train["data-disagreement"]) == ("0 1 2", "")
+
+
+def test_panels_keep_their_number_where_a_column_is_left_out(run: Run, tmp_path: Path) -> None:
+    run.predictions.clear()
+    build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out")
+    page = parse(tmp_path / "out")
+    assert {figure["class"] for figure in page.all("figure")} == {"p0", "p1", "p2", "p4"}
+    assert [button["data-panel"] for button in page.all("button") if "data-panel" in button] == list("0124")
+
+
 def test_nothing_made_yet(tmp_path: Path) -> None:
     made = Run(tmp_path)
     made.add("a", cam=False)
@@ -341,7 +390,8 @@ def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     for name in TABLES:
         (tmp_path / name).write_text("epoch,loss\n")
     paths = [f"--{name}={name}" for name in ("dataset", "cams", "pseudo", "predictions")]
-    result = CliRunner().invoke(main, [*paths, "--reports=.", "--out=reports/gallery"])
+    result = CliRunner().invoke(main, [*paths, "--reports=.", "--out=reports/gallery", "--overlays=reports/overlays"])
     assert result.exit_code == 0, result.output
     assert "gallery: 2 of 5 val photos, median IoU of a prediction 77.5" in result.output
     assert "student" in parse(tmp_path / "reports/gallery").text
+    assert len(list((tmp_path / "reports/overlays").iterdir())) == 5

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from wsss.core.errors import IntegrityError, UserError
-from wsss.report.page import SOURCE_COLUMNS, percent, read_sources
+from wsss.report.page import SOURCE_COLUMNS, read_sources
+from wsss.report.templates import percent
 
 HEADER = ",".join(SOURCE_COLUMNS)
 

@@ -8,6 +8,7 @@ import pytest
 from wsss.report.ranking import (
     class_ious,
     coverage,
+    disagreement,
     evenly,
     histogram,
     mean_iou,
@@ -41,6 +42,18 @@ def test_permuting_classes_permutes_ious() -> None:
     label, mask = np.random.default_rng(0).integers(0, 4, (2, 12, 12), np.uint8)
     order = np.array([2, 0, 3, 1], np.uint8)
     np.testing.assert_array_equal(class_ious(order[label], order[mask], 4)[order], class_ious(label, mask, 4))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_disagreement_matches_brute_force(seed: int) -> None:
+    first, second = np.random.default_rng(seed).choice(np.array([0, 1, 255], np.uint8), (2, 4, 3))
+    pairs = [(a, b) for a, b in zip(first.flat, second.flat, strict=True) if a != 255 and b != 255]
+    expected = sum(a != b for a, b in pairs) / len(pairs) if pairs else None
+    assert disagreement(first, second) == disagreement(second, first) == pytest.approx(expected)
+
+
+def test_disagreement_without_a_pixel_that_both_label() -> None:
+    assert disagreement(np.array([[0, 255]], np.uint8), np.array([[255, 1]], np.uint8)) is None
 
 
 def test_mean_iou_perfect() -> None:

@@ -1,0 +1,236 @@
+"""Two runs on the same photos: what became better, what became worse, and by which settings they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wsss.core.errors import UserError, did_you_mean
+from wsss.core.interrupt import check_stop
+from wsss.core.log import Progress
+from wsss.data.datasets import MaskedImages, Photos
+from wsss.data.index import Record
+from wsss.evaluation.confusion import Confusion
+from wsss.evaluation.sources import predicted_sources
+from wsss.report.changes import changed
+from wsss.report.ranking import class_ious, mean_iou
+from wsss.report.sides import Side
+from wsss.stores.labels import LabelStore
+
+MEGAPIXELS = 1000.0
+"""Photos were checked against the user's limit when they were indexed."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: the value of each run in [0, 1], None where it has none."""
+
+    name: str
+    a: float | None
+    b: float | None
+
+    @property
+    def delta(self) -> float | None:
+        """B − A; None if one of them is missing."""
+        return None if self.a is None or self.b is None else self.b - self.a
+
+
+@dataclass(frozen=True)
+class Score(Row):
+    """mIoU of one source over the photos of one split that each run had; their numbers by run."""
+
+    split: str
+    photos: tuple[int | None, int | None]
+
+
+@dataclass(frozen=True)
+class Photo(Row):
+    """A photo's mean IoU in each run, and the share of its pixels whose label differs."""
+
+    record: Record
+    changed: float
+
+
+@dataclass(frozen=True)
+class Maps:
+    """One kind of label maps in one run: `field` of `store`, which the table of scores calls `source`."""
+
+    source: str
+    store: LabelStore
+    field: str
+
+    def label(self, record: Record) -> np.ndarray:
+        """(H, W) uint8."""
+        return self.store.label(record.id, self.field)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Run A against run B.
+
+    `photos`: those in both, of the splits `splits`; `classes`: IoU over all of them together, empty without masks;
+    `scores`: every source of the runs' own tables; `settings`: key and its value in each run, as text.
+    """
+
+    names: tuple[str, str]
+    class_names: tuple[str, ...]
+    maps: tuple[Maps, Maps]
+    splits: tuple[str, ...]
+    photos: tuple[Photo, ...]
+    classes: tuple[Row, ...]
+    scores: tuple[Score, ...]
+    settings: tuple[tuple[str, str, str], ...]
+    masked: MaskedImages
+
+    @property
+    def judged(self) -> int:
+        """Number of photos with a mask."""
+        return sum(photo.delta is not None for photo in self.photos)
+
+    @property
+    def source(self) -> str:
+        """What was compared."""
+        a, b = (maps.source for maps in self.maps)
+        return a if a == b else f"{a} against {b}"
+
+    def extremes(self, count: int) -> dict[str, list[Photo]]:
+        """At most `count` photos under each heading: most improved and most worsened, or without masks most changed."""
+        if not self.judged:
+            moved = sorted((p for p in self.photos if p.changed), key=lambda p: (-p.changed, p.name))
+            return {"most changed": moved[:count]}
+        known = sorted((p for p in self.photos if p.delta), key=lambda p: (p.delta, p.name))
+        return {
+            "most improved": [p for p in reversed(known) if (p.delta or 0) > 0][:count],
+            "most worsened": [p for p in known if (p.delta or 0) < 0][:count],
+        }
+
+
+def compare(
+    a: Side, b: Side, source: str | None = None, split: str | None = None, data: Path | None = None
+) -> Comparison:
+    """Compare the label maps that `source` names, or the final predictions, of the photos that are in both runs.
+
+    `split`: one of theirs; by default those that both have predicted. `data`: where the photos lie, if not where the
+    settings say. Raises `UserError` for other classes, no photo in common, or an unknown source.
+    """
+    _same_classes(a, b)
+    maps = tuple(_maps(side, source) for side in (a, b))
+    records = _common(a, b, (maps[0], maps[1]), split)
+    masked = MaskedImages(Photos(_root(a, b, data), MEGAPIXELS, records), len(b.index.classes))
+    confusions = [Confusion(masked.classes) for _ in maps]
+    photos: list[Photo] = []
+    with Progress("compare", len(records), "photos") as progress:
+        for record in records:
+            check_stop()
+            first, second = (each.label(record) for each in maps)
+            mask = masked.mask(record)
+            ious: list[float | None] = [None, None]
+            if mask is not None:
+                for confusion, label in zip(confusions, (first, second), strict=True):
+                    confusion.update(mask, label)
+                ious = [mean_iou(class_ious(label, mask, masked.classes)) for label in (first, second)]
+            photos.append(Photo(record.id, ious[0], ious[1], record, changed(first, second)))
+            progress.advance()
+    by_class = [[None if np.isnan(iou) else float(iou) for iou in each.scores().iou] for each in confusions]
+    rows = [Row(name, *pair) for name, *pair in zip(b.index.classes, *by_class, strict=True) if pair != [None, None]]
+    return Comparison(
+        (a.name, b.name),
+        b.index.classes,
+        (maps[0], maps[1]),
+        tuple(sorted({record.split for record in records})),
+        tuple(photos),
+        tuple(sorted(rows, key=lambda row: (row.delta is None, -(row.delta or 0)))),
+        tuple(_scores(a, b)),
+        tuple(differing_settings(a.settings, b.settings)),
+        masked,
+    )
+
+
+def differing_settings(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Dotted keys whose values differ, with both values as text; a dash where one has none."""
+    flat = [_flat(settings) for settings in (a, b)]
+    keys = sorted(flat[0].keys() | flat[1].keys())
+    return [
+        (key, *(str(values.get(key, "–")) for values in flat))  # type: ignore[misc]
+        for key in keys
+        if key not in flat[0] or key not in flat[1] or flat[0][key] != flat[1][key]
+    ]
+
+
+def sources(side: Side) -> dict[str, tuple[LabelStore, str]]:
+    """Label maps that a run keeps, by the names of the score table; the student's final one comes last."""
+    found: dict[str, tuple[LabelStore, str]] = {"pseudo-label": (side.pseudo, "label")}
+    if side.predictions.ids:
+        kept = ("label", *side.predictions.versions(side.predictions.ids[0]))
+        named = predicted_sources(side.predictions)
+        found |= {name: (side.predictions, field) for name, field in named.items() if field in kept}
+    return found
+
+
+def _maps(side: Side, source: str | None) -> Maps:
+    known = sources(side)
+    name = list(known)[-1] if source is None else source
+    if name not in known:
+        what = f"{side.name} keeps no label maps of {name!r}{did_you_mean(name, known)}"
+        raise UserError("--source", what, f"choose one of: {', '.join(known)}")
+    return Maps(name, *known[name])
+
+
+def _same_classes(a: Side, b: Side) -> None:
+    first, second = a.index.classes, b.index.classes
+    if first != second:
+        missing, extra = sorted(set(first) - set(second)), sorted(set(second) - set(first))
+        how = f"only in {a.name}: {missing}, only in {b.name}: {extra}" if missing or extra else "in another order"
+        raise UserError(f"{a.name}, {b.name}", f"their classes differ ({how})", "compare runs on one list of classes")
+
+
+def _common(a: Side, b: Side, maps: tuple[Maps, Maps], split: str | None) -> list[Record]:
+    """Records of photos in both runs, the same files, with label maps in both; with a mask where either knows one."""
+    others = {record.id: record for record in a.index.records}
+    same = [record for record in b.index.records if record.id in others and others[record.id].sha256 == record.sha256]
+    splits = {split} if split else _predicted(a, b, same)
+    chosen = [r for r in same if r.split in splits and all(r.id in each.store for each in maps)]
+    if not chosen:
+        where = f"{a.name}, {b.name}"
+        if not same:
+            raise UserError(where, "not one photo is in both", "compare runs on one data set")
+        here = sorted({r.split for r in same if all(r.id in each.store for each in maps)})
+        what = f"not one photo of split {' or '.join(sorted(splits))} has a label map of {maps[0].source!r} in both"
+        raise UserError(where, what, f"choose --split {' or '.join(here)}" if here else "choose another --source")
+    return chosen
+
+
+def _predicted(a: Side, b: Side, records: Sequence[Record]) -> set[str]:
+    predicted = {r.split for r in records if r.id in a.predictions and r.id in b.predictions}
+    return predicted or {r.split for r in records}
+
+
+def _root(a: Side, b: Side, data: Path | None) -> Path:
+    known = [data] if data else [side.root for side in (b, a) if side.root]
+    found = next((root for root in known if root.is_dir()), None)
+    if found is None:
+        tried = ", ".join(str(root) for root in known) or "the settings name no folder"
+        raise UserError("photos", f"their folder is not here ({tried})", "name it: --data FOLDER")
+    return found
+
+
+def _scores(a: Side, b: Side) -> list[Score]:
+    found = []
+    for key in dict.fromkeys([*b.scores, *a.scores]):
+        (first, photos_a), (second, photos_b) = (side.scores.get(key, (None, None)) for side in (a, b))
+        source, split = key
+        found.append(Score(source, first, second, split, (photos_a, photos_b)))
+    return found
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(values, dict):
+        return {prefix: values}
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return found

@@ -1,0 +1,167 @@
+"""The two runs that are compared: a folder, or a revision of this repository whose files lie in DVC's cache."""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wsss.core.errors import IntegrityError, UserError, did_you_mean
+from wsss.core.locked_files import cached_copies, read_lock, read_settings
+from wsss.data.index import Index, read_index
+from wsss.stores.labels import PredictionStore, PseudoStore
+
+LOCK, SCORES = "dvc.lock", "reports/sources.csv"
+DATASET, PSEUDO, PREDICTIONS = "artifacts/dataset", "artifacts/pseudo", "artifacts/predictions"
+SCORE_COLUMNS = ("source", "split", "images", "miou")
+
+
+@dataclass(frozen=True)
+class Side:
+    """A finished run: what it is called, its photos, label maps and scores.
+
+    `settings`: by section, those it ran with; `root`: where they say the photos lie; `scores`: mIoU in [0, 1] or None,
+    and the number of photos, by source and split.
+    """
+
+    name: str
+    index: Index
+    pseudo: PseudoStore
+    predictions: PredictionStore
+    scores: Mapping[tuple[str, str], tuple[float | None, int]]
+    settings: Mapping[str, Any]
+    root: Path | None
+
+
+@contextmanager
+def open_sides(*names: str) -> Iterator[list[Side]]:
+    """Open runs by folder, or else by revision: a branch, tag, commit or experiment."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(_open_side(name)) for name in names]
+
+
+@contextmanager
+def _open_side(name: str) -> Iterator[Side]:
+    folder = Path(name)
+    if not folder.is_dir():
+        with tempfile.TemporaryDirectory(prefix="wsss-compare-") as temporary:
+            base = link_revision(name, Path(temporary))
+            yield read_side(name, Path(temporary), base)
+        return
+    if not (folder / "artifacts").is_dir() or not (folder / "reports").is_dir():
+        what = "has no artifacts/ and reports/, so it is not the folder of a finished run"
+        raise UserError(folder, what, "give the folder of a checkout after dvc repro, or a revision")
+    yield read_side(name, folder, folder)
+
+
+def read_side(name: str, folder: Path, base: Path) -> Side:
+    """Read the run in `folder`; the paths of its settings are relative to `base`."""
+    index = read_index(folder / DATASET)
+    stores = PseudoStore(folder / PSEUDO), PredictionStore(folder / PREDICTIONS)
+    for store in stores:
+        store.expect_classes(index.classes)
+    settings = _settings(folder)
+    root = settings.get("dataset", {}).get("root")
+    return Side(name, index, *stores, read_scores(folder / SCORES), settings, None if root is None else base / root)
+
+
+def link_revision(name: str, folder: Path) -> Path:
+    """Lay out in `folder` what a comparison reads of revision `name`, as links into DVC's cache; the project's folder.
+
+    Raises `UserError` for a revision that is unknown, that never ran to its end, or whose files are not in the cache.
+    """
+    from dvc.exceptions import NotDvcRepoError
+    from dvc.repo import Repo
+    from dvc.scm import NoSCM, RevError, resolve_rev
+
+    try:
+        repo = Repo()
+    except NotDvcRepoError as error:
+        what = "no such folder, and no revision either: this is not in a DVC repository"
+        raise UserError(name, what, "correct the folder, or change to the repository") from error
+    with repo:
+        if isinstance(repo.scm, NoSCM):
+            what = "no such folder, and no revision either: this repository is without git"
+            raise UserError(name, what, "correct the folder, or run: git init, git commit")
+        try:
+            commit = resolve_rev(repo.scm, name)
+        except RevError as error:
+            what = f"neither a folder nor a branch, tag, commit or experiment{did_you_mean(name, _revisions(repo))}"
+            raise UserError(name, what, "see git branch, git tag, git log, dvc exp list") from error
+        lock = Path(repo.root_dir).relative_to(repo.scm.root_dir) / LOCK
+        try:
+            text = repo.scm.get_fs(commit).cat_file(lock.as_posix())
+        except FileNotFoundError as error:
+            what = f"has no {LOCK}: the pipeline had not run when it was committed"
+            raise UserError(name, what, f"run it there and commit {LOCK}: {_again(name)}") from error
+        (folder / LOCK).write_bytes(text)
+        _link(name, folder, Path(repo.cache.local.path))
+        return Path(repo.root_dir)
+
+
+def read_scores(path: Path) -> dict[tuple[str, str], tuple[float | None, int]]:
+    """mIoU (None where there is none) and number of photos by (source, split).
+
+    Of `sources.csv` only the columns are read that every version has had: runs of two versions can be compared.
+    """
+    fix = "run the stage that writes it: dvc repro evaluate"
+    try:
+        with path.open(encoding="utf-8", newline="") as handle:
+            rows = csv.DictReader(handle)
+            missing = set(SCORE_COLUMNS) - set(rows.fieldnames or ())
+            if missing:
+                raise ValueError(f"no column {', '.join(sorted(missing))}")
+            return {(row["source"], row["split"]): (_score(row["miou"]), int(row["images"])) for row in rows}
+    except FileNotFoundError as error:
+        raise UserError(path, "no such file", fix) from error
+    except (ValueError, TypeError, csv.Error) as error:
+        raise IntegrityError(path, f"is not the table of scores ({error})", fix) from error
+
+
+def _link(name: str, folder: Path, cache: Path) -> None:
+    outputs = {output.path: output for output in read_lock(folder / LOCK)}
+    for wanted in (DATASET, PSEUDO, PREDICTIONS, SCORES):
+        if folder / wanted not in outputs:
+            what = f"its {LOCK} has no {wanted}: the pipeline had not run to its end"
+            raise UserError(name, what, f"run it there and commit {LOCK}: {_again(name)}")
+        copies = cached_copies(outputs[folder / wanted], cache)
+        if copies is None or not all(copy.is_file() for copy in copies.values()):
+            what = f"{wanted} of this revision is not in DVC's cache ({cache})"
+            raise UserError(name, what, f"fetch it: dvc pull; or make it again: {_again(name)}")
+        for path, copy in copies.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(copy)
+
+
+def _again(name: str) -> str:
+    return f"git checkout {name} (an experiment: dvc exp apply {name}), dvc repro"
+
+
+def _revisions(repo: Any) -> list[str]:
+    from dvc.repo.experiments.utils import exp_refs
+
+    return [*repo.scm.list_branches(), *repo.scm.list_tags(), *(str(ref.name) for ref in exp_refs(repo.scm))]
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """What the stages ran with; without dvc.lock, what params.yaml says now."""
+    if (folder / LOCK).is_file():
+        return read_settings(folder / LOCK)
+    path = folder / "params.yaml"
+    if not path.is_file():
+        return {}
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return dict(YAML(typ="safe").load(path.read_text(encoding="utf-8")))
+    except (YAMLError, TypeError, ValueError) as error:
+        raise UserError(path, f"not a file of settings ({type(error).__name__})", "mend or delete it") from error
+
+
+def _score(text: str) -> float | None:
+    return None if text in ("", "nan") else float(text)
