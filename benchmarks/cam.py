@@ -81,7 +81,7 @@ def _measure(index: Index, photos: Photos, folder: Path, name: str, modules: boo
     def reference() -> None:
         one_at_a_time(plain, photos, folder / "peers")
 
-    seconds, reference_seconds = alternate(ours, reference, warm_up=False)
+    seconds, reference_seconds = alternate(ours, reference, repeats=3, warm_up=False)
     correlation = _correlation(folder, photos)
     cam = Result(
         "cam",

@@ -15,7 +15,7 @@ from wsss.core.log import Progress
 from wsss.data.datasets import MaskedImages, Photos
 from wsss.data.index import Record
 from wsss.evaluation.confusion import Confusion
-from wsss.evaluation.sources import predicted_sources
+from wsss.evaluation.counting import predicted_sources
 from wsss.report.changes import changed
 from wsss.report.ranking import class_ious, mean_iou
 from wsss.report.sides import Side
