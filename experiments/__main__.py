@@ -8,7 +8,7 @@ import click
 
 from experiments.table import run
 
-TABLES = ("modules", "distillation")
+TABLES = ("modules", "tilings", "levels", "alpha", "distillation")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

@@ -63,13 +63,8 @@ def main(params: Path, dataset: Path, cams: Path, split: str) -> str:
     """Print the table of all ways to make pseudo-labels of the CAMs."""
     settings, index = load(params, Params), read_index(dataset)
     set_threads(1)
-    records = [record for record in index.split(split) if record.mask is not None]
-    masks, store = MaskedImages(settings.dataset.photos(records), len(index.classes)), CamStore(cams)
-    photos = []
-    for record in records:
-        found, truth = store.read(record.id), masks.mask(record)
-        assert truth is not None
-        photos.append(Photo(masks.photos.image(record), found.scores, found.classes, truth))
+    store = CamStore(cams)
+    photos = read_photos(settings.dataset, index, store, split)
     shared = shared_scores(store, index.split("train"), len(index.classes))
     rows = fixed_rows(photos, index, settings.correct)
     for crf in (False, True):
@@ -79,6 +74,22 @@ def main(params: Path, dataset: Path, cams: Path, split: str) -> str:
             chosen = with_crf(settings.correct.gmm.model_copy(update={"scope": scope}), crf)
             scored = mixture_scores(photos, index, fixed, chosen, before, shared)
             rows.append((f"mixture, {scope}", "yes" if crf else "no", scored))
+    return table_of(rows)
+
+
+def read_photos(location: Location, index: Index, store: CamStore, split: str) -> list[Photo]:
+    """All photos of `split` that have a mask."""
+    records = [record for record in index.split(split) if record.mask is not None]
+    masks, photos = MaskedImages(location.photos(records), len(index.classes)), []
+    for record in records:
+        found, truth = store.read(record.id), masks.mask(record)
+        assert truth is not None
+        photos.append(Photo(masks.photos.image(record), found.scores, found.classes, truth))
+    return photos
+
+
+def table_of(rows: Sequence[tuple[str, str, Scores]]) -> str:
+    """The rows (labels, with or without CRF, scores) as Markdown."""
     lines = [HEADING, ("---", "---", *("--:" for _ in HEADING[2:])), *(_line(*row) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
