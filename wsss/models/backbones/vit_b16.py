@@ -50,8 +50,8 @@ class PatchEmbedding(nn.Module):
         As a product with the two interpolation matrices, because CUDA's bicubic backward is not deterministic.
         """
         rows, columns = (bicubic(side, self.pos_embed) for side in grid)
-        learnt = self.pos_embed[0, 1:].unflatten(0, (GRID, -1))  # (14, 14, C)
-        taller = (rows @ learnt.flatten(1)).unflatten(1, (GRID, -1))  # (h, 14, C)
+        learnt = self.pos_embed[0, 1:].reshape(GRID, GRID, -1)  # (14, 14, C)
+        taller = (rows @ learnt.flatten(1)).reshape(-1, GRID, learnt.shape[-1])  # (h, 14, C)
         return torch.cat([self.pos_embed[:, :1], (columns @ taller).flatten(0, 1)[None]], 1)
 
 
