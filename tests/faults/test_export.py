@@ -24,6 +24,9 @@ from wsss.export import network as exporting
 from wsss.export.parity import largest_difference, refuse_difference
 from wsss.export.portable import Portable
 from wsss.inference.networks import open_checkpoint
+from wsss.models.backbones import registry
+from wsss.models.backbones.tiny import Tiny
+from wsss.models.backbones.vit_b16 import DeiTB16, ViTB16
 from wsss.segmenter import Segmenter
 
 SIZES = [(64, 64), (65, 97), (50, 33), (1, 1), (7, 200), (96, 31)]
@@ -78,6 +81,63 @@ def test_onnx_gives_torchs_logits_for_any_batch_and_size(student: Path, onnx_fil
             with torch.inference_mode():
                 expected = torch_network.run(images)
             torch.testing.assert_close(onnx_network.run(images), expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.fixture
+def small_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`vit_b16` and `deit_b16` of four blocks and one head."""
+    small: dict[str, type[ViTB16]] = {"vit_b16": ViTB16, "deit_b16": DeiTB16}
+    for name, cls in small.items():
+        monkeypatch.setitem(
+            registry.BUILDERS, name, lambda settings, cls=cls: cls(settings.output_stride, depth=4, channels=64)
+        )
+
+
+@pytest.mark.usefixtures("small_transformers")
+@pytest.mark.parametrize(("backbone", "stride", "form"), [("vit_b16", 16, "onnx"), ("deit_b16", 8, "ts")])
+def test_transformer_is_exported_for_any_size(tmp_path: Path, backbone: str, stride: int, form: str) -> None:
+    """Also the grid it was trained on (224 at stride 16), less than a patch, and more than the example.
+
+    Not a single pixel, whose tokens hardly vary: their normalisation makes 1e-3 of torch's own rounding.
+    """
+    student, out = write_student(tmp_path / "student.pt", backbone=backbone, stride=stride), tmp_path / f"o.{form}"
+    if form == "onnx":
+        pytest.importorskip("onnxscript", reason="needs wsss[onnx]")
+        made, found = exporting.export_onnx(student, out), Segmenter.load(out).network.run
+    else:
+        made = exporting.export_torchscript(student, out)
+        with exporting._quiet():
+            found = torch.jit.load(str(out))  # type: ignore[no-untyped-call]
+    assert made.difference <= 1e-4
+    network, _ = open_checkpoint(student)
+    for count, size in [(1, (64, 64)), (2, (65, 97)), (1, (9, 200)), (3, (7, 5)), (1, (224, 224)), (1, (241, 375))]:
+        images = torch.stack([torch.from_numpy(photo(*size, n)).permute(2, 0, 1).float() for n in range(count)])
+        with torch.inference_mode():
+            expected, logits = network(images), found(images)
+        torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
+        assert (logits.argmax(1) == expected.argmax(1)).float().mean() >= 0.999
+
+
+class Moody(Tiny):
+    """A backbone whose path depends on what it sees."""
+
+    def features(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return super().features(x if x.mean() > 0 else -x)
+
+
+def test_network_that_onnx_cannot_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxscript", reason="needs wsss[onnx]")
+    monkeypatch.setitem(registry.BUILDERS, "tiny", lambda settings: Moody(settings.output_stride))
+    out = tmp_path / "o.onnx"
+    code, _, text = run(write_student(tmp_path / "student.pt"), out)
+    assert code == 2
+    first, second = text.splitlines()
+    assert first.startswith(
+        f"error: {out}: not written: torch cannot express tiny in ONNX for photos of any size (Could not guard on data"
+    )
+    assert "\x1b" not in text
+    assert second == "fix: write TorchScript instead: --torchscript"
+    assert not out.exists()
 
 
 def test_onnx_labels_of_real_photos_are_torchs(student: Path, onnx_file: Path, shared_data: Path) -> None:

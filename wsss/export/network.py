@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,23 +85,27 @@ def export_torchscript(model: Path, out: Path, photos: Sequence[np.ndarray] = ()
 
 
 def _program(portable: Portable, backbone: str, out: Path) -> Any:
-    dim = torch.export.Dim
-    shapes = {"images": {0: dim("batch"), 2: dim("height"), 3: dim("width")}}
     try:
         with _quiet():
             return torch.onnx.export(
                 portable,
                 (_example(),),
                 dynamo=True,
-                dynamic_shapes=shapes,
+                dynamic_shapes={"images": {0: "batch", 2: "height", 3: "width"}},
                 input_names=["images"],
                 output_names=["logits"],
                 verbose=False,
             )
     except Exception as error:  # torch.export has no common type for what it cannot express
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        what = f"not written: torch cannot express {backbone} in ONNX for photos of any size ({reason[:100]})"
-        raise UserError(out, what, "export a network with a convolutional backbone") from error
+        what = f"not written: torch cannot express {backbone} in ONNX for photos of any size ({_reason(error)})"
+        raise UserError(out, what, "write TorchScript instead: --torchscript") from error
+
+
+def _reason(error: BaseException) -> str:
+    """What began it, in one line: the exporter wraps that in advice for its own developers."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:160]
 
 
 def _reference(network: Student | Oste) -> Network:
@@ -143,13 +148,12 @@ def _need(*packages: str) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter speaks of its own insides: what it lacks of torchvision, what torch will rename."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    """The exporter speaks of its own insides: what it lacks of torchvision, what torch will rename, whole graphs."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         try:
             yield
         finally:
-            logger.setLevel(level)
+            logging.disable(disabled)

@@ -38,9 +38,10 @@ class PatchEmbedding(nn.Module):
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
-        patches = self.proj(F.pad(x, (0, -x.shape[3] % self.stride, 0, -x.shape[2] % self.stride)))
-        grid = (patches.shape[2], patches.shape[3])
-        tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), patches.flatten(2).mT], 1)
+        height, width = x.shape[2:]
+        grid = ((height + self.stride - 1) // self.stride, (width + self.stride - 1) // self.stride)
+        patches = self.proj(F.pad(x, (0, grid[1] * self.stride - width, 0, grid[0] * self.stride - height)))
+        tokens = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), patches.flatten(2).mT], 1)
         return tokens + self.positions(grid), grid
 
     def positions(self, grid: tuple[int, int]) -> Tensor:
@@ -48,19 +49,30 @@ class PatchEmbedding(nn.Module):
 
         As a product with the two interpolation matrices, because CUDA's bicubic backward is not deterministic.
         """
-        if grid == (GRID, GRID):
-            return self.pos_embed
-        rows, columns = (self._interpolation(side) for side in grid)
-        learnt = self.pos_embed[0, 1:].reshape(GRID, GRID, -1)
-        resampled = torch.einsum("hi,ijc,wj->hwc", rows, learnt, columns)
-        return torch.cat([self.pos_embed[:, :1], resampled.flatten(0, 1)[None]], 1)
+        rows, columns = (bicubic(side, self.pos_embed) for side in grid)
+        learnt = self.pos_embed[0, 1:].reshape(GRID, -1)  # (14, 14·C)
+        taller = (rows @ learnt).reshape(grid[0], GRID, -1)  # (h, 14, C)
+        return torch.cat([self.pos_embed[:, :1], (columns @ taller).flatten(0, 1)[None]], 1)
 
-    def _interpolation(self, side: int) -> Tensor:
-        """`(side, 14)`, rows of sum 1."""
-        identity = torch.eye(GRID, dtype=self.pos_embed.dtype, device=self.pos_embed.device)
-        # Antialiased: the positions of a grid finer than the new one are averaged and not picked.
-        size = (side, GRID)
-        return F.interpolate(identity[None, None], size, mode="bicubic", align_corners=False, antialias=True)[0, 0]
+
+def bicubic(side: int, like: Tensor) -> Tensor:
+    """`(side, 14)`, rows of sum 1, dtype and device of `like`: `F.interpolate` with ``bicubic`` and ``antialias`` along
+    one axis, from 14 cells to `side`. The identity for 14.
+
+    Written out, and the step read off a tensor, so that an exported graph holds it for any size of photo: ONNX's own
+    resize has no antialiasing along one axis, and a traced number would be a constant.
+    """
+    count = torch.arange(1, side + 1, dtype=like.dtype, device=like.device)
+    step = GRID / count[-1]  # trained cells to a new one
+    centres = (count - 0.5) * step
+    trained = torch.arange(GRID, dtype=like.dtype, device=like.device) + 0.5
+    # Antialiased: the positions of a grid finer than the new one are averaged and not picked.
+    x = (centres[:, None] - trained).abs() / step.clamp(min=1)
+    # Keys's kernel with a = −1/2.
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    weights = torch.where(x < 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
+    return weights / weights.sum(1, keepdim=True)
 
 
 class Attention(nn.Module):
