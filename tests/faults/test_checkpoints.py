@@ -128,7 +128,7 @@ def test_44_foreign_checkpoint(tmp_path: Path, content: object, found: str) -> N
     torch.save(content, tmp_path / "foreign.pt")
     assert refusal(tmp_path / "foreign.pt") == (
         f"error: {tmp_path / 'foreign.pt'}: {found}, expected 'wsss.network' version 1\n"
-        "fix: make it again: delete it and run dvc repro"
+        "fix: give a file that wsss has written; if this is one, delete it and run dvc repro"
     )
 
 
@@ -139,7 +139,9 @@ def test_44_file_that_is_no_checkpoint(tmp_path: Path, data: bytes) -> None:
 
 
 def test_44_missing_file(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "x.pt").endswith("x.pt: no such file\nfix: run the stage that writes it: dvc repro")
+    assert refusal(tmp_path / "x.pt").endswith(
+        "x.pt: no such file\nfix: correct the path, or run the stage that writes it: dvc repro"
+    )
 
 
 @pytest.mark.parametrize(

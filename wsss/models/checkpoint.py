@@ -102,9 +102,9 @@ def load_network(
 
 def read_checkpoint(path: Path, file_format: str, version: int) -> dict[str, Any]:
     """Load a checkpoint without running any code it holds, and check that it is ours."""
-    fix = "make it again: delete it and run dvc repro"
+    fix = "give a file that wsss has written; if this is one, delete it and run dvc repro"
     if not path.is_file():
-        raise UserError(path, "no such file", "run the stage that writes it: dvc repro")
+        raise UserError(path, "no such file", "correct the path, or run the stage that writes it: dvc repro")
     try:
         # torch itself does not look at the checksums that it has written.
         with zipfile.ZipFile(path) as archive:
