@@ -131,7 +131,8 @@ def test_network_that_onnx_cannot_hold(tmp_path: Path, monkeypatch: pytest.Monke
     out = tmp_path / "o.onnx"
     code, _, text = run(write_student(tmp_path / "student.pt"), out)
     assert code == 2
-    first, second = text.splitlines()
+    begun, first, second = text.splitlines()
+    assert begun == f"export: making {out} and comparing it with torch may take a minute"
     assert first.startswith(
         f"error: {out}: not written: torch cannot express tiny in ONNX for photos of any size (Could not guard on data"
     )

@@ -26,7 +26,7 @@ DONE = ".wsss-download"
 @click.option("--sha256", "digests", multiple=True, help="checksum to accept for an archive that has no known one")
 @click.option("--keep-archives", is_flag=True, help="do not delete archives after unpacking")
 def main(name: str, folder: Path, mirror: str | None, digests: tuple[str, ...], keep_archives: bool) -> str:
-    """Download the data set NAME into FOLDER, compare its checksums, and unpack it.
+    """Download a public data set into FOLDER, compare its checksums, and unpack it.
 
     A download that was cut goes on where it stopped when the command is run again.
     """

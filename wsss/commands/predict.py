@@ -43,7 +43,12 @@ class Outcome:
 @click.option(
     "--tile", type=click.IntRange(min=128), default=TILE, help="side of the tiles that large photos are cut into"
 )
-@click.option("--max-megapixels", type=click.FloatRange(min=0, min_open=True), default=MAX_MEGAPIXELS)
+@click.option(
+    "--max-megapixels",
+    type=click.FloatRange(min=0, min_open=True),
+    default=MAX_MEGAPIXELS,
+    help="photos of more are refused",
+)
 @click.option("--force", is_flag=True, help="replace predictions of another model or other settings")
 @json_option
 def main(

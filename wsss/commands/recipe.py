@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from wsss.core.command import CONTEXT, people_command
+from wsss.core.command import CONTEXT, json_option, json_text, people_command
 from wsss.core.errors import UserError
 from wsss.core.recipes import dataset_section, put_in_place, read_recipe, recipe_header, recipe_names, with_dataset
 
@@ -17,13 +17,16 @@ def main() -> None:
 
 
 @people_command
-def list_recipes() -> str:
+@json_option
+def list_recipes(as_json: bool) -> str:
     """Every recipe with what it is, what it costs and what came out."""
-    names = recipe_names()
-    width = max(map(len, names), default=0)
+    headers = {name: recipe_header(read_recipe(name)) for name in recipe_names()}
+    if as_json:
+        return json_text([{"name": name, "about": " ".join(header)} for name, header in headers.items()])
+    width = max(map(len, headers), default=0)
     lines = []
-    for name in names:
-        first, *rest = recipe_header(read_recipe(name)) or ["(no description)"]
+    for name, header in headers.items():
+        first, *rest = header or ["(no description)"]
         lines += [f"{name:<{width}}  {first}", *(f"{'':<{width}}  {line}" for line in rest)]
     return "\n".join([*lines, "", "next: wsss recipe use NAME"])
 
@@ -33,7 +36,10 @@ def list_recipes() -> str:
 @click.option("--params", type=click.Path(path_type=Path), default="params.yaml", help="file to write")
 @click.option("--keep-dataset", is_flag=True, help="keep the section `dataset` of the present file")
 def use(name: str, params: Path, keep_dataset: bool) -> str:
-    """Put recipes/NAME.yaml in place as params.yaml; a file that differs is kept as params.yaml.bak."""
+    """Put recipes/NAME.yaml in place as params.yaml.
+
+    A file that is there and differs is kept as params.yaml.bak.
+    """
     text = read_recipe(name)
     if keep_dataset:
         try:

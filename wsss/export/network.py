@@ -17,6 +17,7 @@ import torch
 
 from wsss.core.atomic import atomic_file, sha256_file
 from wsss.core.errors import EnvError, UserError
+from wsss.core.log import say
 from wsss.export.parity import largest_difference, refuse_difference
 from wsss.export.portable import Portable
 from wsss.inference.networks import NORMALISATION, ONNX_FORMAT, ONNX_VERSION, onnx_session, open_checkpoint
@@ -43,6 +44,7 @@ def export_onnx(model: Path, out: Path, photos: Sequence[np.ndarray] = ()) -> Ex
     _need("onnx", "onnxscript", "onnxruntime")
     network, card = open_checkpoint(model)
     portable = Portable(network)
+    say(f"export: making {out} and comparing it with torch may take a minute")
     program = _program(portable, card.backbone.name, out)
     content = _card(network, card, model)
     program.model.metadata_props["wsss"] = json.dumps(content, ensure_ascii=False)

@@ -48,7 +48,7 @@ def _files(source: Path) -> list[Path]:
     photos = sorted(path for path in files if path.suffix.lower() in PHOTO_SUFFIXES)
     if not photos:
         what = f"no photos in this folder ({len(files)} other files)"
-        raise UserError(source, what, f"expected files ending in {', '.join(sorted(PHOTO_SUFFIXES))}")
+        raise UserError(source, what, f"give a folder with files ending in {', '.join(sorted(PHOTO_SUFFIXES))}")
     return photos
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,14 @@ def test_list_names_each_recipe_with_its_header() -> None:
         first = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
         assert any(line.split()[0] == path.stem and line.endswith(first) for line in result.stdout.splitlines() if line)
     assert result.stdout.endswith("\nnext: wsss recipe use NAME\n")
+
+
+def test_list_as_json() -> None:
+    found = json.loads(recipe("list", "--json").stdout)
+    assert [each["name"] for each in found] == sorted(path.stem for path in (REPO / "recipes").glob("*.yaml"))
+    for each in found:
+        text = (REPO / "recipes" / f"{each['name']}.yaml").read_text(encoding="utf-8")
+        assert text.startswith(f"# {each['about'].split()[0]}")
 
 
 def test_use_puts_the_file_in_place() -> None:
