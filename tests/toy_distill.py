@@ -64,7 +64,13 @@ SETTINGS = DistillSettings.model_validate(
         },
         "ema": {
             "momentum": 0.6,
-            "relabel": {"enabled": True, "tau_bg": 0.5, "tau_fg": 0.5},
+            "relabel": {
+                "enabled": True,
+                "tau_bg": 0.5,
+                "tau_fg": 0.5,
+                "fill": False,
+                "crf": toy_oste.CRF.model_copy(update={"enabled": False}).model_dump(),
+            },
             "strong": {"jitter": 0.5, "blur": 1.0, "cutout": 0.3},
         },
         "augment": {"crop": 64, "scale": (0.7, 1.5), "flip": True, "jitter": 0.2},

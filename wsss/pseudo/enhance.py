@@ -10,6 +10,7 @@ import torch
 
 from wsss.data.index import IGNORE
 from wsss.pseudo.fixed import FixedSettings, fixed_pseudo_label
+from wsss.pseudo.pool import as_photos
 
 
 class Enhancer:
@@ -24,7 +25,7 @@ class Enhancer:
 
     def start(self, images: torch.Tensor, cams: torch.Tensor, tags: torch.Tensor) -> list[Future[np.ndarray]]:
         """Begin with `images` (N, 3, H, W) float 0..255, M̂ `cams` (N, K, h, w), `tags` (N, K) in {0, 1}."""
-        photos = images.detach().round().byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        photos = as_photos(images)
         maps, present = cams.detach().float().cpu().numpy(), tags.cpu().numpy() > 0
         return [
             self.pool.submit(_label, photo, maps_of[there], np.flatnonzero(there) + 1, self.settings)

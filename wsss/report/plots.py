@@ -27,17 +27,9 @@ BARS = 30
 NUMBERED, CELL_NUMBERED, CELL = 24, 0.24, 0.15
 """A confusion matrix of so many classes has numbers in its cells, of so many inches; more classes make them smaller."""
 PARTS = {"background": "tab:blue", "uncertain": "tab:green", "foreground": "tab:orange"}
-NOT_CURVES = (
-    "epoch",
-    "lr",
-    "grad_norm",
-    "loss",
-    "labelled",
-    "unlabelled_crops",
-    "to_background",
-    "to_class",
-    "to_unsure",
-)
+SHARES = ("labelled", "unlabelled_crops", "to_background", "to_class", "to_unsure", "filled")
+"""Columns of a history that are shares of pixels or crops: what happened to the labels."""
+NOT_LOSSES = ("epoch", "lr", "grad_norm", "loss", *SHARES)
 
 
 @dataclass(frozen=True)
@@ -107,15 +99,23 @@ def _single(title: str) -> tuple[Figure, Axes]:
 
 
 def _curves(title: str, table: Table) -> Figure:
-    figure, axes = _single(title)
+    """Losses by epoch; below them, where there are any, the shares of labels that changed or are missing."""
+    losses = [name for name in table.header if name not in NOT_LOSSES]
+    shares = [name for name in table.header if name in SHARES]
+    panels = [losses, shares] if shares else [losses]
+    figure = Figure(figsize=(5.4, 3.0 if len(panels) == 1 else 4.6), layout="constrained")
     epochs = table.numbers("epoch")
-    for name in table.header:
-        if name not in NOT_CURVES:
+    rows = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
+    for axes, names in zip(rows, panels, strict=True):
+        for name in names:
             axes.plot(epochs, table.numbers(name), marker=".", label=name)
-    axes.set(xlabel="epoch")
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))  # one of the losses can be negative
-    axes.locator_params(axis="x", integer=True)
-    axes.legend(frameon=False)
+        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))  # one of the losses can be negative
+        axes.locator_params(axis="x", integer=True)
+        axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    rows[0].set_title(title)
+    rows[-1].set(xlabel="epoch")
+    if shares:
+        rows[-1].set(ylabel="share of labels")
     return figure
 
 

@@ -12,7 +12,7 @@ from wsss.core.errors import IntegrityError, UserError, did_you_mean
 from wsss.core.stage import STORE_INDEX
 from wsss.data.ids import decode_id, encode_id
 from wsss.stores.cams import CamStore
-from wsss.stores.hdf5 import DAMAGE, open_checked
+from wsss.stores.hdf5 import DAMAGE, check_seal, open_checked
 from wsss.stores.labels import PredictionStore, PseudoStore
 from wsss.stores.shards import VERSION, Store
 
@@ -75,6 +75,7 @@ def known_id(path: Path, ids: tuple[str, ...], name: str) -> str:
 def _format(path: Path) -> str:
     if not h5py.is_hdf5(path):
         raise IntegrityError(path, "not an HDF5 file, or damaged", "make it again, or copy it again")
+    check_seal(path, "make it again, or copy it again")
     try:
         with h5py.File(path, "r", locking=False) as file:
             found = str(file.attrs.get("format"))

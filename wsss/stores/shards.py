@@ -22,7 +22,7 @@ from wsss.core.executor import make_executor, run_tasks, stop_workers
 from wsss.core.log import Progress, warn
 from wsss.core.stage import STORE_INDEX, Stage
 from wsss.data.ids import encode_id
-from wsss.stores.hdf5 import open_checked, read_array
+from wsss.stores.hdf5 import open_checked, read_array, sealed
 
 VERSION = 1
 
@@ -74,7 +74,7 @@ def shard_writer(path: Path, shard: Shard, meta: StoreMeta) -> Iterator[h5py.Fil
             yield file
             file.flush()
             image = file.id.get_file_image()
-        temporary.write_bytes(image)
+        temporary.write_bytes(sealed(image))
 
 
 def verify_shard(path: Path, shard: Shard, meta: StoreMeta) -> None:

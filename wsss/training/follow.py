@@ -10,11 +10,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from wsss.core.device import workers
 from wsss.data.datasets import Batch
 from wsss.losses.distillation import cam_distance, confident_kl, correspondence, feature_distance, present_only
 from wsss.losses.energy import dense_energy
 from wsss.losses.segmentation import balanced_cross_entropy
 from wsss.losses.term import Term
+from wsss.pseudo.pool import CrfPool
 from wsss.training.lessons import LessonSettings
 from wsss.training.pupils import PupilOutput, Pupils
 from wsss.training.relabel import relabel
@@ -67,7 +69,8 @@ class FollowTeacher(FollowLabels):
             f"{prefix}{name}": weight for prefix in self.prefixes for name, weight in settings.parts().items()
         }
         if average is not None and settings.ema.relabel.enabled:
-            self.monitors = ("to_background", "to_class", "to_unsure")
+            self.monitors = ("to_background", "to_class", "to_unsure", "filled")
+        self.crf = CrfPool(settings.ema.relabel.crf, workers()) if settings.ema.relabel.crf.enabled else None
 
     def terms(self, network: nn.Module, batch: Batch) -> dict[str, Term]:
         settings, images = self.settings, batch["image"]
@@ -134,7 +137,10 @@ class FollowTeacher(FollowLabels):
         """`batch` with its labels corrected by a teacher's `logits` (N, K+1, h, w), and the share of pixels changed."""
         scores = present_only(logits, batch["tags"]).float()
         whole = F.interpolate(scores, batch["label"].shape[-2:], mode="bilinear", align_corners=False)
-        corrected = relabel(batch["label"], batch["confidence"], whole.softmax(1), self.settings.ema.relabel)
+        posteriors = whole.softmax(1)
+        if self.crf is not None:
+            posteriors = self.crf.posteriors(self.crf.start(batch["image"], posteriors, batch["tags"]), logits.device)
+        corrected = relabel(batch["label"], batch["confidence"], posteriors, self.settings.ema.relabel)
         pixels = torch.tensor(float(corrected.labels.numel()), device=logits.device)
         changes = {name: Term(getattr(corrected, name).sum().float(), pixels) for name in self.monitors}
         return batch | {"label": corrected.labels, "confidence": corrected.confidence}, changes

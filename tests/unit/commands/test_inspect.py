@@ -143,7 +143,7 @@ def test_index(tmp_path: Path) -> None:
         ("a.txt", 2, "neither a store, a shard (.h5), a checkpoint (.pt), an exported network (.onnx) nor an index"),
         ("a.h5", 4, "not an HDF5 file, or damaged"),
         ("a.pt", 4, "not a checkpoint, or truncated"),
-        ("foreign.h5", 4, "found format 'None', expected one of wsss.cams, wsss.pseudo, wsss.predictions"),
+        ("foreign.h5", 4, "cut short, or not written by wsss"),
     ],
 )
 def test_other_things(tmp_path: Path, name: str, code: int, what: str) -> None:
@@ -165,7 +165,7 @@ def test_flipped_bits_are_never_a_bug_of_ours(cams: Path, tmp_path: Path, seed: 
     (tmp_path / "flipped.h5").write_bytes(bytes(data))
     for arguments in ((), ("a",)):
         code, _, text = inspect(tmp_path / "flipped.h5", *arguments)
-        assert code in (0, 2, 4), text
+        assert code == 4, text
 
 
 def test_half_blocks_keep_the_picture() -> None:

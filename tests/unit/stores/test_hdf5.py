@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from wsss.core.errors import IntegrityError, UserError
-from wsss.stores.hdf5 import open_checked, read_array
+from wsss.stores.hdf5 import check_seal, open_checked, read_array, sealed
 
 SECRET = np.arange(4)
 
@@ -29,6 +29,7 @@ def write(path: Path, fill: Callable[[h5py.Group, h5py.File], None], **attribute
         group = file.create_group("photo")
         group["good"] = SECRET
         fill(group, file)
+    path.write_bytes(sealed(path.read_bytes()))
 
 
 def check(path: Path) -> None:
@@ -179,5 +180,37 @@ def test_file_that_is_no_hdf5_or_missing(path: Path) -> None:
         check(path)
     for data in (b"", b"\x89HDF\r\n\x1a\n", b"<html>" * 1000):
         path.write_bytes(data)
+        with pytest.raises(IntegrityError, match="cut short, or not written by wsss"):
+            check(path)
+        path.write_bytes(sealed(data))
         with pytest.raises(IntegrityError, match="not a readable HDF5 file"):
             check(path)
+
+
+@pytest.mark.parametrize("place", ["first", "middle", "last of HDF5", "in the line", "in the sum", "line feed"])
+def test_any_flipped_bit_is_found_before_hdf5_reads_it(path: Path, place: str) -> None:
+    write(path, nothing)
+    whole = path.read_bytes()
+    offset = {"first": 0, "middle": len(whole) // 2, "last of HDF5": -78, "in the line": -70, "in the sum": -9}
+    data = bytearray(whole)
+    data[offset.get(place, -1)] ^= 4
+    path.write_bytes(bytes(data))
+    with pytest.raises(IntegrityError, match=r"checksum"):
+        check(path)
+
+
+@pytest.mark.parametrize("size", [0, 1, 76, 77, 78, 1000, -1])
+def test_cut_file_is_refused(path: Path, size: int) -> None:
+    write(path, nothing)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(IntegrityError, match="cut short"):
+        check(path)
+
+
+def test_file_longer_than_a_block_is_summed_whole(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).bytes((2 << 20) + 5)
+    (tmp_path / "long").write_bytes(sealed(data))
+    check_seal(tmp_path / "long", "")
+    (tmp_path / "long").write_bytes(sealed(data)[:-100] + b"x" + sealed(data)[-99:])
+    with pytest.raises(IntegrityError, match="its checksum differs"):
+        check_seal(tmp_path / "long", "")

@@ -15,6 +15,7 @@ import pytest
 from tests.helpers import CLASSES, IDS, computed, toy_label, tree, write_toy_store
 from wsss.core.errors import EnvError, IntegrityError, UserError
 from wsss.core.stage import Stage
+from wsss.stores.hdf5 import sealed
 from wsss.stores.labels import PSEUDO_FORMAT, PredictionStore, PseudoStore, put_labels
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer
 
@@ -124,6 +125,7 @@ def other_photos(path: Path) -> None:
 def other_settings(path: Path) -> None:
     with h5py.File(path, "a") as file:
         file.attrs["params_hash"] = "0" * 16
+    path.write_bytes(sealed(path.read_bytes()))
 
 
 @pytest.mark.parametrize("damage", [flip_middle, truncate, empty, other_photos, other_settings])

@@ -92,7 +92,7 @@ def test_history_holds_every_loss_and_stage_two_begins_when_it_should(tmp_path: 
     for teacher in TEACHERS:
         history, task = train_student(tmp_path / teacher, altered(teacher=teacher))
         assert task is not None
-        own = {"frozen": [], "ema": ["to_background", "to_class", "to_unsure"], "mutual": []}[teacher]
+        own = {"frozen": [], "ema": ["to_background", "to_class", "to_unsure", "filled"], "mutual": []}[teacher]
         second = [f"second_{name}" for name in LOSSES] if teacher == "mutual" else []
         assert list(history[0]) == ["epoch", "lr", "loss", *LOSSES, *second, *own, "grad_norm"]
         for row in history:
@@ -352,6 +352,16 @@ def test_relabelled_pixels_are_counted_and_used(tmp_path: Path) -> None:
     without, _ = train_student(tmp_path / "without", altered(teacher="ema", ema__relabel__enabled=False))
     assert "to_class" not in without[0]
     assert without[1]["seg_foreground"] != history[1]["seg_foreground"]
+
+
+def test_labels_that_a_crf_corrected_are_used(tmp_path: Path) -> None:
+    plain, _ = train_student(tmp_path, altered(teacher="ema"))
+    smooth, _ = train_student(tmp_path / "crf", altered(teacher="ema", ema__relabel__crf__enabled=True))
+    assert smooth[0] == plain[0]  # nothing is relabelled in stage 1
+    assert smooth[1]["seg_foreground"] != plain[1]["seg_foreground"]
+    assert all(row["filled"] == 0 for row in smooth)
+    filled, _ = train_student(tmp_path / "fill", altered(teacher="ema", ema__relabel__fill=True))
+    assert all(0 < row["filled"] < 1 for row in filled[1:])
 
 
 @pytest.mark.parametrize(
