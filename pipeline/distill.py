@@ -13,8 +13,9 @@ from wsss.core.stage import open_stage, stage_command
 from wsss.core.tables import history_csv
 from wsss.data.datasets import Location
 from wsss.data.index import read_index
-from wsss.training.distill import DistillSettings, distill, open_labels
+from wsss.training.distill import distill, open_labels
 from wsss.training.schedule import ComputeSettings
+from wsss.training.students import DistillSettings, Material
 
 
 class Params(Settings):
@@ -31,8 +32,9 @@ class Params(Settings):
 @click.option("--pseudo", type=click.Path(path_type=Path), default="artifacts/pseudo")
 @click.option("--oste", type=click.Path(path_type=Path), default="artifacts/oste.pt")
 @click.option("--out", type=click.Path(path_type=Path), default="artifacts/student.pt")
+@click.option("--relabelled", type=click.Path(path_type=Path), default="artifacts/relabelled")
 @click.option("--history", type=click.Path(path_type=Path), default="reports/distill.csv")
-def main(params: Path, dataset: Path, pseudo: Path, oste: Path, out: Path, history: Path) -> str:
+def main(params: Path, dataset: Path, pseudo: Path, oste: Path, out: Path, relabelled: Path, history: Path) -> str:
     """Train the student on the pseudo-labels of the train split, with OSTE as its teacher."""
     settings = load(params, Params)
     inputs = [dataset, settings.distill.store(pseudo), oste]
@@ -42,7 +44,8 @@ def main(params: Path, dataset: Path, pseudo: Path, oste: Path, out: Path, histo
         labels = open_labels(pseudo, settings.distill)
         labels.expect_classes(index.classes)
         photos = settings.dataset.photos(index.split("train"))
-        rows = distill(stage, index, photos, labels, oste, settings.seed, settings.distill, out, labels.upper_bound)
+        material = Material(index, photos, labels, oste, settings.seed)
+        rows = distill(stage, material, settings.distill, out, relabelled, labels.upper_bound)
         write_text(history, history_csv(rows))
     losses = f"loss {rows[0]['loss']:.3f} → {rows[-1]['loss']:.3f}"
     bound = ", UPPER BOUND: trained on masks" if labels.upper_bound else ""

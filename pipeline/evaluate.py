@@ -16,7 +16,7 @@ from wsss.evaluation.sources import EvaluateSettings, evaluate
 from wsss.evaluation.tables import write_tables
 from wsss.inference.segment import Networks, predict_photos
 from wsss.stores.cams import CamStore
-from wsss.stores.labels import PredictionStore, PseudoStore
+from wsss.stores.labels import PredictionStore, PseudoStore, RelabelledStore
 
 FIXES = {
     "oste": "lower train.optim.lr or raise train.optim.epochs, then: dvc repro",
@@ -37,25 +37,34 @@ class Params(Settings):
 @click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
 @click.option("--cams", type=click.Path(path_type=Path), default="artifacts/cams")
 @click.option("--pseudo", type=click.Path(path_type=Path), default="artifacts/pseudo")
+@click.option("--relabelled", type=click.Path(path_type=Path), default="artifacts/relabelled")
 @click.option("--oste", type=click.Path(path_type=Path), default="artifacts/oste.pt")
 @click.option("--student", type=click.Path(path_type=Path), default="artifacts/student.pt")
 @click.option("--predictions", type=click.Path(path_type=Path), default="artifacts/predictions")
 @click.option("--reports", type=click.Path(path_type=Path), default="reports")
 def main(
-    params: Path, dataset: Path, cams: Path, pseudo: Path, oste: Path, student: Path, predictions: Path, reports: Path
+    params: Path,
+    dataset: Path,
+    cams: Path,
+    pseudo: Path,
+    relabelled: Path,
+    oste: Path,
+    student: Path,
+    predictions: Path,
+    reports: Path,
 ) -> str:
     """Predict the evaluation split; score CAMs, pseudo-labels and predictions against the masks there are."""
     settings = load(params, Params)
-    inputs = [dataset, cams, pseudo, oste, student]
+    inputs = [dataset, cams, pseudo, relabelled, oste, student]
     with open_stage("evaluate", settings.model_dump(exclude={"dataset"}), inputs) as stage:
         index = read_index(dataset)
-        maps, labels = CamStore(cams), PseudoStore(pseudo)
-        for store in (maps, labels):
+        maps, labels, corrected = CamStore(cams), PseudoStore(pseudo), RelabelledStore(relabelled)
+        for store in (maps, labels, corrected):
             store.expect_classes(index.classes)
         photos = settings.dataset.photos(index.split(settings.evaluate.split))
         predict_photos(stage, index, photos, Networks(student, oste), settings.evaluate, predictions)
         masks = MaskedImages(settings.dataset.photos(index.records), len(index.classes))
-        stores = Stores(maps, labels, PredictionStore(predictions))
+        stores = Stores(maps, labels, corrected, PredictionStore(predictions))
         result = evaluate(index, masks, stores, settings.evaluate)
         table = write_tables(reports, index, result, settings.evaluate.split)
     for source, spread in result.spreads.items():

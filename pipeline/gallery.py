@@ -17,7 +17,7 @@ from wsss.report.page import read_sources
 from wsss.report.plots import TABLES
 from wsss.report.templates import percent
 from wsss.stores.cams import CamStore
-from wsss.stores.labels import PredictionStore, PseudoStore
+from wsss.stores.labels import PredictionStore, PseudoStore, RelabelledStore
 
 
 class Params(Settings):
@@ -31,6 +31,7 @@ class Params(Settings):
 @click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
 @click.option("--cams", type=click.Path(path_type=Path), default="artifacts/cams")
 @click.option("--pseudo", type=click.Path(path_type=Path), default="artifacts/pseudo")
+@click.option("--relabelled", type=click.Path(path_type=Path), default="artifacts/relabelled")
 @click.option("--predictions", type=click.Path(path_type=Path), default="artifacts/predictions")
 @click.option("--reports", type=click.Path(path_type=Path), default="reports")
 @click.option("--out", type=click.Path(path_type=Path), default="reports/gallery")
@@ -40,6 +41,7 @@ def main(
     dataset: Path,
     cams: Path,
     pseudo: Path,
+    relabelled: Path,
     predictions: Path,
     reports: Path,
     out: Path,
@@ -48,12 +50,13 @@ def main(
     """Lay photos, CAMs, pseudo-labels, predictions and masks side by side on one page, worst first."""
     settings = load(params, Params)
     tables = [reports / name for name in ("sources.csv", *TABLES)]
-    inputs = [dataset, cams, pseudo, predictions, *tables]
+    inputs = [dataset, cams, pseudo, relabelled, predictions, *tables]
     with open_stage("gallery", settings.model_dump(exclude={"dataset"}), inputs):
         index = read_index(dataset)
         masked = MaskedImages(settings.dataset.photos(index.records), len(index.classes))
-        results = Results(index, masked, CamStore(cams), PseudoStore(pseudo), PredictionStore(predictions))
-        for store in (results.cams, results.pseudo, results.predictions):
+        labels, corrected = PseudoStore(pseudo), RelabelledStore(relabelled)
+        results = Results(index, masked, CamStore(cams), labels, corrected, PredictionStore(predictions))
+        for store in (results.cams, labels, corrected, results.predictions):
             store.expect_classes(index.classes)
         first, *_ = build_gallery(results, read_sources(reports / "sources.csv"), settings.gallery, out, tables=reports)
         draw_overlays(results, settings.gallery.split, overlays)

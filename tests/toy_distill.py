@@ -21,10 +21,11 @@ from wsss.data.index import Index
 from wsss.losses.term import Term
 from wsss.models.backbones.registry import BackboneSettings
 from wsss.models.checkpoint import NetworkCard, build_network, save_network
-from wsss.training import distill
-from wsss.training.distill import DistillSettings
+from wsss.training import students
+from wsss.training.distill import distill
 from wsss.training.follow import FollowTeacher
 from wsss.training.loop import History
+from wsss.training.students import DistillSettings, Material
 
 STEPS = 8
 """Two an epoch; with `BOUNDARY` of them stage 2 begins."""
@@ -68,10 +69,20 @@ SETTINGS = DistillSettings.model_validate(
                 "enabled": True,
                 "tau_bg": 0.5,
                 "tau_fg": 0.5,
+                "overrule": True,
                 "fill": False,
                 "crf": toy_oste.CRF.model_copy(update={"enabled": False}).model_dump(),
             },
             "strong": {"jitter": 0.5, "blur": 1.0, "cutout": 0.3},
+        },
+        "first": {
+            "restart": True,
+            "scales": (1.0,),
+            "flip": True,
+            "rules": {"tau_bg": 0.5, "tau_fg": 0.5, "overrule": True, "fill": True, "crf": toy_oste.CRF.model_dump()},
+            "batch": 3,
+            "threads": 1,
+            "shard_size": 3,
         },
         "augment": {"crop": 64, "scale": (0.7, 1.5), "flip": True, "jitter": 0.2},
         "optim": {
@@ -177,8 +188,9 @@ def train_student(
 
     def make(*arguments: Any) -> ToyLessons:
         made.append(ToyLessons(*arguments))
-        made[0].stop_after = stop_after
-        return made[0]
+        made[-1].stop_after = stop_after
+        made[-1].steps = made[-2].steps if len(made) > 1 else 0  # of two students in turn
+        return made[-1]
 
     (folder / "scratch").mkdir(parents=True, exist_ok=True)
     photos = toy_oste.toy_photos(folder / "photos")
@@ -187,10 +199,11 @@ def train_student(
         write_oste(oste)
     stage = Stage("distill", "f" * 16, folder / "scratch")
     index = Index(CLASSES, tuple(photos.records))
-    before, distill.FollowTeacher = distill.FollowTeacher, make  # type: ignore[assignment, misc]
+    before, students.FollowTeacher = students.FollowTeacher, make  # type: ignore[assignment, misc]
     try:
         with catch_signals():
-            history = distill.distill(stage, index, photos, ToyStore(photos), oste, 0, settings, folder / "student.pt")
+            material = Material(index, photos, ToyStore(photos), oste, 0)
+            history = distill(stage, material, settings, folder / "student.pt", folder / "relabelled")
     finally:
-        distill.FollowTeacher = before  # type: ignore[misc]
+        students.FollowTeacher = before  # type: ignore[misc]
     return history, made[0] if made else None

@@ -6,7 +6,7 @@ Random weights and labels; what is scored is wrong nearly everywhere, which is a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ class Project:
         write_oste(Path("oste.pt"))
         self.write_student()
         self.write_pseudo()
+        self.write_relabelled(())
         Path("scratch-cams").mkdir()
         dump_cams(
             Stage("cams", "f" * 16, Path("scratch-cams")), self.index, self.photos, Path("oste.pt"), cams, Path("cams")
@@ -92,6 +93,18 @@ class Project:
                     put_labels(file, name, labels.label(name), labels.confidence(name))
         write_store_index(folder, meta, shards)
 
+    def write_relabelled(self, names: Sequence[str]) -> None:
+        """All background, for the photos `names`."""
+        meta = StoreMeta(PSEUDO_FORMAT, CLASSES, "f" * 16, {"crf": True, "multiscale": False})
+        folder, sizes = Path("relabelled"), {r.id: (r.height, r.width) for r in self.index.records}
+        folder.mkdir(exist_ok=True)
+        shards = plan_shards(names, 5)
+        for shard in shards:
+            with shard_writer(folder / shard.name, shard, meta) as file:
+                for name in shard.ids:
+                    put_labels(file, name, np.zeros(sizes[name], np.uint8), np.ones(sizes[name], np.float32))
+        write_store_index(folder, meta, shards)
+
 
 def run_stage(settings: EvaluateSettings = SETTINGS) -> Result:
     """The stage on the run in the working folder; `reports` and `predictions` are written beside it."""
@@ -100,6 +113,6 @@ def run_stage(settings: EvaluateSettings = SETTINGS) -> Result:
         "evaluate": settings.model_dump(mode="json"),
     }
     Path("params.yaml").write_text(json.dumps(sections, indent=1))
-    names = ("dataset", "cams", "pseudo", "predictions", "reports")
+    names = ("dataset", "cams", "pseudo", "relabelled", "predictions", "reports")
     files = [part for name in names for part in (f"--{name}", name)]
     return CliRunner().invoke(pipeline.evaluate.main, [*files, "--oste", "oste.pt", "--student", "student.pt"])

@@ -15,7 +15,7 @@ from wsss.losses.term import Term
 from wsss.models.backbones.base import freeze_batch_norm
 from wsss.models.backbones.registry import BackboneSettings
 from wsss.models.checkpoint import NetworkCard, build_network
-from wsss.training.distill import FollowLabels
+from wsss.training.follow import FollowLabels
 from wsss.training.loop import fit
 from wsss.training.schedule import OptimSettings
 

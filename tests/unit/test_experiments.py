@@ -12,8 +12,8 @@ from ruamel.yaml import YAML
 from experiments.__main__ import TABLES
 from experiments.table import Row, Table, result_file
 from wsss.core.params import Settings
-from wsss.training.distill import DistillSettings
 from wsss.training.oste import TrainSettings
+from wsss.training.students import DistillSettings
 
 SECTIONS: dict[str, type[Settings]] = {"train": TrainSettings, "distill": DistillSettings}
 RECIPE = Path(__file__).parents[2] / "recipes" / "msrc.yaml"

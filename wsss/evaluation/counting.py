@@ -16,7 +16,7 @@ from wsss.evaluation.confusion import count_pairs
 from wsss.evaluation.thresholds import count_scores, cut
 from wsss.pseudo.labels import foreground_scores, upsample
 from wsss.stores.cams import CamStore
-from wsss.stores.labels import PredictionStore, PseudoStore
+from wsss.stores.labels import PredictionStore, PseudoStore, RelabelledStore
 
 CHUNK = 32
 CAMS = ("raw cam", "cam")
@@ -27,10 +27,13 @@ NETWORKS = ("oste", "student")
 
 @dataclass(frozen=True)
 class Stores:
-    """What is scored: `cams` and `pseudo` hold all photos, `predictions` those of one split."""
+    """What is scored: `cams` and `pseudo` hold all photos, `relabelled` none or those that the student learnt from,
+    `predictions` those of one split.
+    """
 
     cams: CamStore
     pseudo: PseudoStore
+    relabelled: RelabelledStore
     predictions: PredictionStore
 
 
@@ -83,6 +86,8 @@ def count_photo(record: Record, truth: np.ndarray, classes: int, stores: Stores,
             bands = count_bands(truth, band, cut(scores, found.classes, threshold), classes)
             counts[name] = Counts(count_scores(truth, scores, found.classes, classes), bands)
     labels = {"pseudo-label": stores.pseudo.label(record.id)}
+    if record.id in stores.relabelled:
+        labels["relabelled"] = stores.relabelled.label(record.id)
     if record.id in stores.predictions:
         for name, version in predicted_sources(stores.predictions).items():
             labels[name] = stores.predictions.label(record.id, version)

@@ -139,6 +139,9 @@ def how_made(source: str, threshold: str, stores: Stores, settings: EvaluateSett
     if source == "pseudo-label":
         labels = stores.pseudo.attributes
         return Made(True, str(labels.get("threshold", "fixed")), stores.cams.multiscale, bool(labels["crf"]))
+    if source == "relabelled":
+        labels = stores.relabelled.attributes
+        return Made(True, "arg-max", bool(labels["multiscale"]), bool(labels["crf"]))
     return Made(False, "arg-max", "ms" in source and len(settings.scales) > 1, "crf" in source)
 
 

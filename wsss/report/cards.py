@@ -19,7 +19,7 @@ from wsss.report.ranking import class_ious, coverage, disagreement, mean_iou, va
 from wsss.report.render import css_colour, fit, fit_label, heat_overlay, label_overlay
 from wsss.report.templates import percent
 from wsss.stores.cams import CamStore
-from wsss.stores.labels import LabelStore, PredictionStore, PseudoStore
+from wsss.stores.labels import LabelStore, PredictionStore, PseudoStore, RelabelledStore
 
 PICTURES = "images"
 """Folder of the picture files, beside the page."""
@@ -51,6 +51,7 @@ class Results:
     masked: MaskedImages
     cams: CamStore
     pseudo: PseudoStore
+    relabelled: RelabelledStore
     predictions: PredictionStore
 
     def label(self, store: LabelStore, record: Record) -> np.ndarray | None:
@@ -121,7 +122,7 @@ class Painter:
                 number,
                 "Pseudo-label",
                 photo,
-                self._versions(photo, record, results.pseudo, pseudo, "corrected", FBE, FBE.upper()),
+                self._pseudo_labels(photo, record, pseudo),
                 *self._iou(pseudo, mask),
                 *labelled,
             ),
@@ -166,6 +167,14 @@ class Painter:
         views = alone if len(alone) < 2 else [("all", heat_overlay(photo, cams.scores.max(axis=0))), *alone]
         before = [] if cams.raw is None or not len(cams.raw) else [("raw", heat_overlay(photo, cams.raw.max(axis=0)))]
         return views + before
+
+    def _pseudo_labels(
+        self, photo: np.ndarray, record: Record, label: np.ndarray | None
+    ) -> list[tuple[str, np.ndarray]]:
+        """The label of `correct`, what it was before a correction, and what a first student made of it."""
+        results = self.results
+        views = self._versions(photo, record, results.pseudo, label, "corrected", FBE, FBE.upper())
+        return views + self._overlays(photo, {"relabelled": results.label(results.relabelled, record)})
 
     def _versions(
         self,

@@ -97,6 +97,12 @@ class PseudoStore(LabelStore):
         return bool(self.attributes.get(UPPER_BOUND, False))
 
 
+class RelabelledStore(PseudoStore):
+    """The store of pseudo-labels that a first student has corrected; empty where there is none."""
+
+    stage = "distill"
+
+
 class PredictionStore(LabelStore):
     """The store that the `evaluate` stage writes."""
 

@@ -103,9 +103,10 @@ def write_store(
 ) -> None:
     """Run `task` for every shard that is not finished yet, then publish all of them as the store `out`."""
     folder = stage.scratch / "store"
+    folder.mkdir(parents=True, exist_ok=True)  # there may be nothing to put into it
     todo = [shard for shard in shards if not _finished(folder / shard.name, shard, meta)]
     done = sum(len(shard.ids) for shard in shards) - sum(len(shard.ids) for shard in todo)
-    executor = make_executor(in_process or len(todo) == 1)
+    executor = make_executor(in_process or len(todo) < 2)
     jobs = ((folder / shard.name, shard, meta, *arguments) for shard in todo)
     with Progress(stage.name, done + sum(len(shard.ids) for shard in todo), "photos", done) as progress:
         for number, _ in run_tasks(executor, task, jobs):

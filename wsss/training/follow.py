@@ -19,7 +19,7 @@ from wsss.losses.term import Term
 from wsss.pseudo.pool import CrfPool
 from wsss.training.lessons import LessonSettings
 from wsss.training.pupils import PupilOutput, Pupils
-from wsss.training.relabel import relabel
+from wsss.training.relabel import CHANGES, relabel
 from wsss.training.teacher import Lesson, MovingAverage, OsteTeacher
 
 POINTS = 2
@@ -69,7 +69,7 @@ class FollowTeacher(FollowLabels):
             f"{prefix}{name}": weight for prefix in self.prefixes for name, weight in settings.parts().items()
         }
         if average is not None and settings.ema.relabel.enabled:
-            self.monitors = ("to_background", "to_class", "to_unsure", "filled")
+            self.monitors = CHANGES
         self.crf = CrfPool(settings.ema.relabel.crf, workers()) if settings.ema.relabel.crf.enabled else None
 
     def terms(self, network: nn.Module, batch: Batch) -> dict[str, Term]:

@@ -67,8 +67,9 @@ class AverageSettings(Settings):
 class LessonSettings(Settings):
     """Everything that a student can learn from."""
 
-    teacher: Literal["frozen", "ema", "mutual"] = Field(
-        description="whose predictions stage 2 teaches: OSTE's, the student's moving average's, a second student's"
+    teacher: Literal["frozen", "ema", "mutual", "first"] = Field(
+        description="whose predictions stage 2 teaches: OSTE's, the student's moving average's, a second student's; "
+        "or those of the student that stage 1 has trained to its end, as corrected labels of whole photos"
     )
     confidence_weights: bool = Field(description="weigh each pixel by the confidence of its pseudo-label")
     seg: Part = Field(description="cross-entropy on the pseudo-labels, in all epochs")
@@ -88,6 +89,11 @@ class LessonSettings(Settings):
         return self.stage2.enabled and self.teacher == "mutual" and self.stage2.kl.enabled
 
     @property
+    def in_turn(self) -> bool:
+        """True if a first student relabels the photos for a second one."""
+        return self.stage2.enabled and self.teacher == "first"
+
+    @property
     def labels_alone(self) -> bool:
         """True if nothing but the pseudo-labels teaches."""
         return not self.averages and self.parts().keys() <= {"seg_background", "seg_foreground"}
@@ -104,5 +110,7 @@ class LessonSettings(Settings):
         if stage1.enabled and (epoch is None or stage1.keep or epoch < stage1.epochs):
             parts |= {"feature_fine": stage1.feature, "feature_coarse": stage1.feature, "corr": stage1.correspondence}
         if stage2.enabled and (epoch is None or epoch >= stage1.epochs):
-            parts |= {"kl": stage2.kl, "cam": stage2.cam, "energy": stage2.energy}
+            # What a first student predicts is in the labels already.
+            parts |= {} if self.in_turn else {"kl": stage2.kl}
+            parts |= {"cam": stage2.cam, "energy": stage2.energy}
         return {name: part.weight for name, part in parts.items() if part.enabled}

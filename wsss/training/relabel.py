@@ -11,15 +11,24 @@ from wsss.core.params import Settings
 from wsss.data.index import IGNORE
 from wsss.pseudo.crf import CrfSettings
 
+CHANGES = ("to_background", "to_class", "to_unsure", "filled")
+"""What the rules (a), (b), (c) and (e) do to a pixel."""
 
-class RelabelSettings(Settings):
+
+class RuleSettings(Settings):
     """How sure a posterior has to be to overrule a pseudo-label."""
 
-    enabled: bool = Field(description="correct the pseudo-labels with the teacher's predictions")
     tau_bg: float = Field(ge=0.5, lt=1, description="background posterior above which a class becomes background")
     tau_fg: float = Field(ge=0.5, lt=1, description="posterior above which background becomes that class")
+    overrule: bool = Field(description="rules (a)–(c): change labels that are there")
     fill: bool = Field(description="rule (e): where there is no label, take what the posterior is sure of")
-    crf: CrfSettings = Field(description="rule (d): dense CRF on the predictions, so that borders follow the crop")
+    crf: CrfSettings = Field(description="rule (d): dense CRF on the predictions, so that borders follow the photo")
+
+
+class RelabelSettings(RuleSettings):
+    """The same in every training step."""
+
+    enabled: bool = Field(description="correct the pseudo-labels with the teacher's predictions")
 
 
 class Relabelled(NamedTuple):
@@ -34,23 +43,26 @@ class Relabelled(NamedTuple):
 
 
 def relabel(
-    labels: torch.Tensor, confidence: torch.Tensor, posteriors: torch.Tensor, settings: RelabelSettings
+    labels: torch.Tensor, confidence: torch.Tensor, posteriors: torch.Tensor, settings: RuleSettings
 ) -> Relabelled:
     """The rules of the label correction, with posteriors of any origin.
 
     `labels`: (N, H, W) uint8, 0..K and 255; `confidence`: (N, H, W) float in [0, 1]; `posteriors`: (N, K+1, H, W) in
     [0, 1], 0 for classes that are not in the photo. (a) a class where background is surer than `tau_bg` becomes
     background; (b) background where a class is surer than `tau_fg` becomes that class; (c) any other label that is not
-    the most probable one becomes 255; (e) with `fill`, 255 becomes background or a class if that is as sure as (a) or
-    (b) want it, else it stays. A new label's confidence is its posterior. Rule (d) is `CrfPool`'s.
+    the most probable one becomes 255; none of these without `overrule`. (e) with `fill`, 255 becomes background or a
+    class if that is as sure as (a) or (b) want it, else it stays. A new label's confidence is its posterior. Rule (d)
+    is the dense CRF, before all this.
     """
     background = posteriors[:, 0]
     strongest, winner = posteriors[:, 1:].max(1)
     unknown, is_background = labels == IGNORE, labels == 0
     is_class = ~(unknown | is_background)
     sure_background, sure_class = background > settings.tau_bg, strongest > settings.tau_fg
-    to_background, to_class = is_class & sure_background, is_background & sure_class
-    to_unsure = (is_background | is_class) & (posteriors.argmax(1) != labels) & ~to_background & ~to_class
+    to_background = is_class & sure_background & settings.overrule
+    to_class = is_background & sure_class & settings.overrule
+    other = (is_background | is_class) & (posteriors.argmax(1) != labels)
+    to_unsure = other & ~to_background & ~to_class & settings.overrule
     filled = unknown & (sure_background | sure_class) & settings.fill
     now_background = to_background | (filled & sure_background)
     now_class = to_class | (filled & sure_class)

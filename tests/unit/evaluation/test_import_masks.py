@@ -23,7 +23,8 @@ from wsss.evaluation import import_masks
 from wsss.models.checkpoint import load_network
 from wsss.stores.labels import PSEUDO_FORMAT, PseudoStore, put_labels
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store_index
-from wsss.training.distill import DistillSettings, open_labels
+from wsss.training.distill import open_labels
+from wsss.training.students import DistillSettings
 
 ALONE = altered(stage1__enabled=False, stage2__enabled=False, optim__epochs=1)
 

@@ -153,6 +153,19 @@ def test_rows_say_how_they_were_made() -> None:
     assert {made["val", f"{network} ms+flip+crf"][-1] for network in ("oste", "student")} <= {"yes", "no"}
 
 
+def test_labels_that_a_first_student_corrected_are_scored_where_they_are() -> None:
+    project = Project()
+    project.write_relabelled([record.id for record in project.index.split("train")])
+    assert run_stage().exit_code == 0
+    (row,) = [row for row in read("sources.csv") if row["source"] == "relabelled"]
+    assert (row["split"], row["tags_used"], row["threshold"]) == ("train", "yes", "arg-max")
+    assert (row["multiscale"], row["crf"], row["coverage"]) == ("no", "yes", "1.0000")
+    truth = np.concatenate([mask.ravel() for _, mask in scored(project, "train")])
+    present = len(np.unique(truth[truth != 255]))
+    background = (truth == 0).sum() / (truth != 255).sum()
+    assert number(row["miou"]) == pytest.approx(background / present, abs=6e-5)  # all is called background
+
+
 def test_one_scale_is_not_called_multi_scale() -> None:
     project = Project(cams=CAMS.model_copy(update={"scales": (1.0,)}))
     project.write_pseudo(threshold="fixed", crf=False)

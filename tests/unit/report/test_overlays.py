@@ -15,7 +15,7 @@ from wsss.report.cards import Results
 from wsss.report.overlays import GAP, PHOTOS, draw_overlays, sheet
 from wsss.report.render import label_overlay
 from wsss.stores.cams import FORMAT, CamStore
-from wsss.stores.labels import PredictionStore, PseudoStore
+from wsss.stores.labels import PSEUDO_FORMAT, PredictionStore, PseudoStore, RelabelledStore
 from wsss.stores.shards import StoreMeta, write_store_index
 
 
@@ -24,11 +24,14 @@ def results(folder: Path, toys: list[Toy]) -> Results:
     index = read_index(folder / "artifacts/dataset")
     (folder / "artifacts/cams").mkdir()
     write_store_index(folder / "artifacts/cams", StoreMeta(FORMAT, index.classes, "0" * 16, {"raw": False}), [])
+    (folder / "artifacts/relabelled").mkdir()
+    write_store_index(folder / "artifacts/relabelled", StoreMeta(PSEUDO_FORMAT, index.classes, "0" * 16, {}), [])
     return Results(
         index,
         MaskedImages(Photos(folder / "data", 1.0, index.records), len(index.classes)),
         CamStore(folder / "artifacts/cams"),
         PseudoStore(folder / "artifacts/pseudo"),
+        RelabelledStore(folder / "artifacts/relabelled"),
         PredictionStore(folder / "artifacts/predictions"),
     )
 

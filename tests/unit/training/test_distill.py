@@ -19,9 +19,9 @@ from wsss.data.datasets import Batch, PseudoImages
 from wsss.data.index import Index
 from wsss.models.checkpoint import NetworkCard, load_network, save_network
 from wsss.models.student import Student
-from wsss.training.distill import DistillSettings, make_student, make_task
 from wsss.training.follow import FollowLabels, FollowTeacher
 from wsss.training.loop import fit
+from wsss.training.students import DistillSettings, make_student, make_task
 from wsss.training.teacher import OsteTeacher
 from wsss.training.views import TaughtImages
 

@@ -8,8 +8,9 @@ import torch
 from wsss.pseudo.crf import DSRG
 from wsss.training.relabel import RelabelSettings, relabel
 
-SETTINGS = RelabelSettings(enabled=True, tau_bg=0.7, tau_fg=0.8, fill=False, crf=DSRG)
+SETTINGS = RelabelSettings(enabled=True, tau_bg=0.7, tau_fg=0.8, overrule=True, fill=False, crf=DSRG)
 FILLING = SETTINGS.model_copy(update={"fill": True})
+FILLING_ALONE = FILLING.model_copy(update={"overrule": False})
 RULES = ("to_background", "to_class", "to_unsure", "filled")
 
 
@@ -21,14 +22,16 @@ def case(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return labels, confidence, posteriors
 
 
-def by_pixel(label: int, sure: float, p: list[float], fill: bool) -> tuple[int, float, str]:
+def by_pixel(label: int, sure: float, p: list[float], settings: RelabelSettings) -> tuple[int, float, str]:
     """(label, confidence, rule)."""
     best = max(range(1, len(p)), key=lambda k: p[k])
     if label == 255:
-        if fill and p[0] > SETTINGS.tau_bg:
+        if settings.fill and p[0] > SETTINGS.tau_bg:
             return 0, p[0], "filled"
-        if fill and p[best] > SETTINGS.tau_fg:
+        if settings.fill and p[best] > SETTINGS.tau_fg:
             return best, p[best], "filled"
+        return label, sure, ""
+    if not settings.overrule:
         return label, sure, ""
     if label > 0 and p[0] > SETTINGS.tau_bg:
         return 0, p[0], "to_background"
@@ -39,7 +42,7 @@ def by_pixel(label: int, sure: float, p: list[float], fill: bool) -> tuple[int, 
     return label, sure, ""
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, FILLING], ids=["keep", "fill"])
+@pytest.mark.parametrize("settings", [SETTINGS, FILLING, FILLING_ALONE], ids=["keep", "fill", "fill alone"])
 @pytest.mark.parametrize("seed", range(3))
 def test_equals_the_rules_pixel_by_pixel(seed: int, settings: RelabelSettings) -> None:
     labels, confidence, posteriors = case(seed)
@@ -50,13 +53,16 @@ def test_equals_the_rules_pixel_by_pixel(seed: int, settings: RelabelSettings) -
     rules = set()
     for n, y, x in torch.ones_like(labels).nonzero().tolist():
         given = (int(labels[n, y, x]), float(confidence[n, y, x]), posteriors[n, :, y, x].tolist())
-        label, sure, rule = by_pixel(*given, settings.fill)
+        label, sure, rule = by_pixel(*given, settings)
         assert int(found.labels[n, y, x]) == label
         assert float(found.confidence[n, y, x]) == pytest.approx(sure)
         for name in RULES:
             assert bool(getattr(found, name)[n, y, x]) is (name == rule)
         rules.add(rule)
-    assert rules == {"", *(RULES if settings.fill else RULES[:3])}  # or the case could not tell
+    assert rules == {
+        "",
+        *RULES[0 if settings.overrule else 3 : 4 if settings.fill else 3],
+    }  # or the case could not tell
 
 
 def test_posteriors_that_agree_change_nothing() -> None:
