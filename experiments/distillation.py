@@ -8,12 +8,16 @@ from __future__ import annotations
 from experiments.table import Column, Row, Table
 
 
-def _with(stage1: bool, stage2: bool, teacher: str = "frozen", labels: str = "pseudo") -> tuple[str, ...]:
+def _with(
+    stage1: bool, stage2: bool, teacher: str = "frozen", labels: str = "pseudo", begins: int = 2
+) -> tuple[str, ...]:
+    """`begins`: epochs before stage 2."""
     return (
         f"distill.stage1.enabled={str(stage1).lower()}",
         f"distill.stage2.enabled={str(stage2).lower()}",
         f"distill.teacher={teacher}",
         f"distill.labels={labels}",
+        f"distill.stage1.epochs={begins}",
     )
 
 
@@ -26,6 +30,7 @@ TABLE = Table(
         Row("both", _with(True, True)),
         Row("both, ema teacher", _with(True, True, "ema")),
         Row("both, mutual", _with(True, True, "mutual")),
+        Row("both, two students in turn", _with(True, True, "first", begins=3)),
         Row("labels only, from masks (upper bound)", _with(False, False, labels="artifacts/masks_as_labels")),
     ),
     columns=(
