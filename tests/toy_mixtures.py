@@ -13,6 +13,7 @@ CRF = WITH_CRF.model_copy(update={"enabled": False})
 FIXED = FixedSettings(gamma=4.0, alpha=0.5, crf=CRF)
 GMM = GmmSettings(
     scope="image",
+    posterior="own",
     max_components=2,
     prior_cells=50.0,
     min_scores=50,

@@ -34,8 +34,13 @@ class GmmSettings(Settings):
     """How mixtures are fitted, and how sure a posterior has to be."""
 
     scope: Literal["image", "class", "hybrid", "dataset"] = Field(
-        description="image: a mixture per map; class: per class; hybrid: per map, with `prior_cells` scores of its "
-        "class added; dataset: the components of all maps, weights per map"
+        description="image: a mixture per map; class: per class; dataset: the components of all maps, weights per map; "
+        "hybrid: the components of all maps, their means moved to those of the map as far as its scores outweigh "
+        "`prior_cells`"
+    )
+    posterior: Literal["pooled", "own"] = Field(
+        description="pooled: one variance for all components and even odds, so that the cut lies in the middle of the "
+        "means; own: each component's own variance and weight"
     )
     max_components: int = Field(ge=1, le=MAX_COMPONENTS, description="1 … this many, chosen by BIC")
     prior_cells: float = Field(ge=0, description="of hybrid and dataset: weight of what is shared, in CAM cells")
@@ -105,15 +110,22 @@ def fit_maps(
 def posteriors(mixture: Mixture, settings: GmmSettings, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
     """Background's and the class's posterior (1024,) at `SCORES`: never rising, never falling.
 
-    Foreground is the last component, background the first. Unequal variances make their posteriors cross again far out,
-    so above the last mean it is foreground and below the first it is background. A guarded map has the fixed
-    thresholds: background needs a score below `low`, a class one above `high`. A map without signal has neither.
+    Foreground is the last component, background the first. With their own variances posteriors cross again far out, so
+    above the last mean it is foreground and below the first it is background. A guarded map has the fixed thresholds:
+    background needs a score below `low`, a class one above `high`. A map without signal has neither.
     """
     if mixture.guard in LOST:
         return np.zeros(TABLE), np.zeros(TABLE)
     if mixture.guard:
         places = [0.0, low, max(high, low + 1e-6), 1.0]
         foreground = np.interp(SCORES, places, [0.0, 1 - settings.tau_bg, settings.tau_fg, 1.0])
+        return 1.0 - foreground, foreground
+    if settings.posterior == "pooled":
+        # The linear discriminant: two Gaussians of one variance, log odds that are a straight line.
+        variance = np.average(mixture.deviations**2, weights=mixture.weights)
+        first_mean, last_mean = mixture.means[[0, -1]]
+        odds = (last_mean - first_mean) / variance * (SCORES - (first_mean + last_mean) / 2)
+        foreground = 1.0 / (1.0 + np.exp(-odds))
         return 1.0 - foreground, foreground
     weights, means, deviations = (part[:, None] for part in (mixture.weights, mixture.means, mixture.deviations))
     exponents = np.log(np.maximum(weights, 1e-12) / deviations) - 0.5 * ((SCORES - means) / deviations) ** 2
@@ -150,16 +162,13 @@ def _fit(counts: np.ndarray, classes: np.ndarray, settings: GmmSettings, shared:
         present = np.unique(classes)
         best, place = _best(shared.by_class[present], settings), np.searchsorted(present, classes).tolist()
         return [_judge(_row(best, place[row]), shared.by_class[classes[row]].sum(), settings) for row in rows]
-    if settings.scope == "hybrid":
-        of_class = shared.by_class[classes]
-        total = np.maximum(of_class.sum(1, keepdims=True), 1.0)
-        added = counts + settings.prior_cells * of_class / total
-        best = _best(added, settings)
-        return [_judge(_row(best, row), added[row].sum(), settings) for row in rows]
     everything = shared.by_class.sum(0, keepdims=True)
     one = _row(_best(everything, settings), 0)
     if not len(one[0]):
         return [_judge(one, everything.sum(), settings) for _ in rows]
+    if settings.scope == "hybrid":
+        best = _best(counts, settings)
+        return [_moved(one, everything.sum(), _row(best, row), counts[row].sum(), settings) for row in rows]
     mixture = em.Mixtures(*(np.array([part]) for part in (len(one[0]), *one, 0.0, 0)))
     weights = em.fit_weights(counts, mixture, settings.prior_cells)
     return [_judge((weights[row], *one[1:]), everything.sum(), settings) for row in rows]
@@ -176,6 +185,20 @@ def _row(fits: list[em.Mixtures], row: int) -> Components:
     best = min(fits, key=lambda fit: float(fit.bic[row]))
     used = int(best.components[row])
     return best.weights[row, :used], best.means[row, :used], best.deviations[row, :used]
+
+
+def _moved(all_maps: Components, all_cells: float, own: Components, cells: float, settings: GmmSettings) -> Mixture:
+    """The mixture of all maps, its first and last mean moved to those of a map: by n / (n + prior) for n scores.
+
+    A map whose own scores are no mixture has that of all maps as it is.
+    """
+    weights, means, deviations = all_maps
+    if not _judge(own, cells, settings).guard:
+        share = cells / (cells + settings.prior_cells)
+        first, last = share * own[1][[0, -1]] + (1 - share) * means[[0, -1]]
+        stretch = (last - first) / max(means[-1] - means[0], 1e-9)
+        means = first + (means - means[0]) * stretch
+    return _judge((weights, means, deviations), all_cells, settings)
 
 
 def _judge(components: Components, cells: float, settings: GmmSettings) -> Mixture:

@@ -130,12 +130,40 @@ def test_class_scope_is_the_mixture_of_all_the_class_scores() -> None:
     assert one(maps[0], with_(scope="class"), shared_of(*maps), number=2).guard == "few_scores"
 
 
-@pytest.mark.parametrize(("cells", "like"), [(0.0, "image"), (1e7, "class")])
-def test_hybrid_lies_between_the_map_and_its_class(cells: float, like: str) -> None:
+@pytest.mark.parametrize("cells", [0.0, 50.0, 1e9])
+def test_hybrid_moves_the_means_of_all_maps_to_the_map(cells: float) -> None:
+    maps = [hills(number, share=0.1 + 0.2 * number) for number in range(4)]
+    shared = shared_of(*maps)
+    found = one(maps[0], with_(scope="hybrid", prior_cells=cells), shared)
+    alone = one(maps[0], with_(scope="image"))
+    everything = one(maps[0], with_(scope="class"), shared)  # there is one class: its mixture is that of all maps
+    scores = count_scores(maps[0][None]).sum()
+    share = scores / (scores + cells)
+    np.testing.assert_allclose(found.means, share * alone.means + (1 - share) * everything.means, atol=1e-9)
+    assert np.array_equal(found.deviations, everything.deviations)
+    assert np.array_equal(found.weights, everything.weights)
+
+
+def test_hybrid_of_a_map_that_is_no_mixture_is_that_of_all_maps() -> None:
     maps = [hills(number) for number in range(4)]
-    found = one(maps[0], with_(scope="hybrid", prior_cells=cells), shared_of(*maps))
-    expected = one(maps[0], with_(scope=like), shared_of(*maps))
-    np.testing.assert_allclose(found.means, expected.means, atol=1e-3)
+    settings = with_(scope="hybrid", min_separation=3.0)
+    flat = np.random.default_rng(0).random((14, 20)).astype(np.float32)
+    assert one(flat, with_(min_separation=3.0)).guard
+    found = one(flat, settings, shared_of(*maps))
+    assert not found.guard
+    assert np.array_equal(found.means, one(maps[0], with_(scope="class"), shared_of(*maps)).means)
+
+
+def test_three_components_move_together() -> None:
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(mean, 0.03, (14, 20)) for mean in (0.15, 0.5, 0.85)]
+    many = np.concatenate(parts, 1).clip(0, 1).astype(np.float32)
+    many[0, :2] = 0.0, 1.0
+    found = one(hills(0), with_(scope="hybrid", max_components=3, prior_cells=100.0), shared_of(many))
+    assert len(found.means) == 3
+    everything = one(many, with_(max_components=3)).means
+    places = (everything[1] - everything[0]) / (everything[2] - everything[0])
+    assert (found.means[1] - found.means[0]) / (found.means[2] - found.means[0]) == pytest.approx(places, abs=1e-3)
 
 
 def test_dataset_scope_shares_the_components_and_a_larger_object_has_the_lower_threshold() -> None:
@@ -166,6 +194,25 @@ def test_posteriors_are_monotone_and_within_bounds(seed: int) -> None:
     assert (background + foreground <= 1 + 1e-9).all()
     assert (foreground[found.means[-1] <= SCORES] == 1).all()
     assert (background[found.means[0] >= SCORES] == 1).all()
+
+
+@pytest.mark.parametrize("weights", [[0.5, 0.5], [0.9, 0.1]])
+def test_pooled_posterior_is_that_of_two_gaussians_of_one_variance_and_even_odds(weights: list[float]) -> None:
+    found = mixture(weights, [0.2, 0.7], [0.05, 0.2])
+    variance = weights[0] * 0.05**2 + weights[1] * 0.2**2
+    densities = np.exp(-0.5 * (SCORES - np.array([[0.2], [0.7]])) ** 2 / variance)
+    background, foreground = posteriors(found, with_(posterior="pooled"), LOW, HIGH)
+    np.testing.assert_allclose(foreground, densities[1] / densities.sum(0), atol=1e-12)
+    np.testing.assert_allclose(background, densities[0] / densities.sum(0), atol=1e-12)
+    assert foreground[SCORES > 0.45].min() > 0.5 > foreground[SCORES < 0.45].max()
+
+
+def test_pooled_posterior_knows_guards_too() -> None:
+    guarded = mixture([1.0], [0.3], [0.1], "one_component")
+    for own, pooled in zip(
+        posteriors(guarded, GMM, LOW, HIGH), posteriors(guarded, with_(posterior="pooled"), LOW, HIGH), strict=True
+    ):
+        assert np.array_equal(own, pooled)
 
 
 def test_unequal_variances_would_cross_again_and_are_mended() -> None:
