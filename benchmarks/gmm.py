@@ -25,9 +25,10 @@ PHOTOS, SECONDS = 356, 10.0
 CRF = DSRG.model_copy(update={"enabled": False})
 FIXED = FixedSettings(gamma=4.0, alpha=0.5, crf=CRF)
 SETTINGS = GmmSettings(
-    scope="dataset",
+    scope="hybrid",
+    posterior="pooled",
     max_components=2,
-    prior_cells=50.0,
+    prior_cells=250.0,
     min_scores=100,
     min_separation=2.0,
     min_weight=0.005,
