@@ -36,6 +36,7 @@ SETTINGS = GmmSettings(
     tau_bg=0.9,
     lead=0.1,
     fill=True,
+    agree=True,
     crf=CRF,
 )
 

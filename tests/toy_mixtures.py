@@ -23,6 +23,7 @@ GMM = GmmSettings(
     tau_bg=0.9,
     lead=0.1,
     fill=True,
+    agree=False,
     crf=CRF,
 )
 

@@ -101,18 +101,22 @@ def corrected(
 ) -> Relabelled:
     """The photo's label after the rules, as a batch of one. `scores`: (K+1, H, W) probabilities of all classes.
 
-    Classes without a tag get none, the others share what is left; then the dense CRF, if it is on.
+    Classes without a tag get none, the others share what is left; then the dense CRF, if it is on. A label that has
+    changed is as sure as the network was of it: the CRF is always sure.
     """
     there = np.append(True, tag_vector(record, len(scores) - 1) > 0)
     limited = torch.where(torch.from_numpy(there)[:, None, None], scores, 0.0)
-    posteriors = limited / limited.sum(0).clamp_min(1e-6)
+    shares = posteriors = limited / limited.sum(0).clamp_min(1e-6)
     if rules.crf.enabled and there.sum() > 1:
         posteriors = torch.zeros_like(scores)
-        posteriors[there] = torch.from_numpy(dense_crf(image, (limited / limited.sum(0))[there].numpy(), rules.crf))
+        posteriors[there] = torch.from_numpy(dense_crf(image, shares[there].numpy(), rules.crf))
     label, confidence = (
         torch.from_numpy(values)[None] for values in (labels.label(record.id), labels.confidence(record.id))
     )
-    return relabel(label, confidence, posteriors[None], rules)
+    found = relabel(label, confidence, posteriors[None], rules)
+    known = (found.labels != label) & (found.labels != IGNORE)
+    own = shares[None].gather(1, found.labels.masked_fill(~known, 0).long()[:, None])[:, 0]
+    return found._replace(confidence=torch.where(known, own, found.confidence))
 
 
 def change_shares(store: PseudoStore, photos: Photos) -> dict[str, float]:

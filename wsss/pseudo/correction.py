@@ -43,7 +43,8 @@ def corrected_label(
 ) -> Corrected:
     """`image`: (H, W, 3) uint8; `cams`: (P, h, w) float32 of the present `classes` (P,), with a mixture each.
 
-    `before` is what `fixed` makes of the photo, for a caller who has it already.
+    `before` is what `fixed` makes of the photo, for a caller who has it already. With `agree`, nothing is sure where
+    the dense CRF moved the label, as in Eq (13).
     """
     lost = np.array([mixture.guard in LOST for mixture in mixtures], bool)
     if lost.any():
@@ -64,7 +65,7 @@ def corrected_label(
         if settings.crf.enabled:
             smooth = dense_crf(image, found, settings.crf)
             moved = smooth.argmax(0) != found.argmax(0)
-            found = smooth
+            found = np.where(moved, np.float32(0), smooth) if settings.agree else smooth
         sure[np.concatenate([[True], ~lost])] = found
     if lost.any():
         # A class without signal is in the photo and its place is unknown: nothing may be called background.

@@ -52,6 +52,9 @@ class GmmSettings(Settings):
     lead: float = Field(ge=0, lt=1, description="how far the posterior of a class has to be ahead of the next class")
     fill: bool = Field(description="rule (e): where the thresholds left 255, take what the posterior is sure of")
     crf: CrfSettings = Field(description="rule (d): dense CRF on the posteriors")
+    agree: bool = Field(
+        description="be unsure where the dense CRF moved the label: fewer labels, and more of them right"
+    )
     backend: Literal["batched", "sklearn"] = Field(default="batched", description="sklearn: the slow reference")
     tolerance: float = Field(default=1e-4, gt=0, description="of the mean log-likelihood; each map stops at its own")
     max_iterations: int = Field(default=500, ge=1)

@@ -48,7 +48,7 @@ def test_rules_act_on_the_probabilities_of_the_tags(tmp_path: Path, rules: RuleS
         image = photos.image(record)
         scores = (2 * torch.randn(len(CLASSES), *image.shape[:2], generator=generator)).softmax(0)
         there = [0, *sorted(record.tags)]
-        limited = scores[there].numpy() / scores[there].sum(0).numpy()
+        limited = own = scores[there].numpy() / scores[there].sum(0).numpy()
         if rules.crf.enabled and len(there) > 1:
             limited = dense_crf(image, limited, rules.crf)
         posteriors = np.zeros(scores.shape, np.float32)
@@ -60,6 +60,13 @@ def test_rules_act_on_the_probabilities_of_the_tags(tmp_path: Path, rules: RuleS
             assert new[y, x] == expected
             seen.add((min(int(old[y, x]), 1) if old[y, x] != IGNORE else 2, expected))
         assert set(np.unique(new)) <= {*there, IGNORE}
+        sure, before = found.confidence[0].numpy(), store.confidence(record.id)
+        for y, x in np.ndindex(old.shape):
+            if new[y, x] == old[y, x]:
+                assert sure[y, x] == before[y, x]
+            else:
+                share = 0.0 if new[y, x] == IGNORE else own[there.index(new[y, x]), y, x]
+                assert sure[y, x] == pytest.approx(share, abs=1e-6)
     assert {(0, IGNORE), (1, 0), (2, 0), (2, IGNORE)} <= seen  # or the case could not tell
 
 

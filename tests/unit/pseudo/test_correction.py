@@ -228,3 +228,25 @@ def test_what_is_given_stays_as_it_is() -> None:
     before = maps.copy()
     photo(maps)
     assert np.array_equal(maps, before, equal_nan=True)
+
+
+def test_with_agree_nothing_is_sure_where_the_crf_moved_the_label() -> None:
+    image = np.full((56, 80, 3), 200, np.uint8)
+    image[:, :24] = 40
+    cams, classes = hills(0)[None], np.array([3])
+    cams[0, 6:8, 12:14] = 0.55  # a speck that the photo knows nothing of
+    mixtures = fit_maps([(cams, classes)], GMM, None)[0]
+    pooled = {"posterior": "pooled", "tau_fg": 0.5, "tau_bg": 0.5}
+    plain, smooth = (settings.model_copy(update=pooled) for settings in (GMM, CRF_GMM))
+    agreeing = smooth.model_copy(update={"agree": True})
+    without, free, strict = (
+        corrected_label(image, cams, classes, mixtures, CRF_FIXED, settings) for settings in (plain, smooth, agreeing)
+    )
+    apart = (without.label != free.label) & (without.label != 255) & (free.label != 255)
+    assert apart.any()  # or the case could not tell
+    assert (strict.label[apart] == 255).all()
+    assert not strict.confidence[apart].any()
+    same = strict.label != 255
+    assert same.any()
+    assert np.array_equal(strict.label[same], free.label[same])
+    assert np.array_equal(strict.counts[:, 3], free.counts[:, 3])  # what the CRF moved is counted alike
