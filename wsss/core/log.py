@@ -66,10 +66,10 @@ class Progress:
         begin, before = self._first or (now, self._done)
         known = now - begin >= SETTLED_SECONDS and self._done > before
         rate = (self._done - before) / (now - begin) if known else 0.0
-        speed = f"{rate:.2g}/s, eta {clock((self.total - self._done) / rate)}" if known else "eta unknown"
+        speed = f", {rate:.2g}/s, eta {clock((self.total - self._done) / rate)}" if known else ""
         percent = 100 * self._done // self.total if self.total else 100
         note = f", {self._note}" if self._note else ""
-        return f"{self.label}: {self._done}/{self.total} {self.unit} ({percent} %), {speed}{note}"
+        return f"{self.label}: {self._done}/{self.total} {self.unit} ({percent} %){speed}{note}"
 
 
 def _live_bar(unit: str) -> RichProgress | None:
