@@ -21,14 +21,12 @@ from wsss.core.device import device
 from wsss.core.errors import EnvError, UserError, did_you_mean
 from wsss.data.images import MAX_MEGAPIXELS, load_image, rgb_array, save_mask_png, voc_palette
 from wsss.inference.networks import Segmenting, open_network
-from wsss.inference.tiles import View, label_photo
+from wsss.inference.tiles import label_photo
+from wsss.inference.view import TILE, View, checked_scales
 from wsss.pseudo.crf import CrfSettings
 from wsss.report.render import fit, fit_label, label_overlay
 
 Photo = str | Path | Image.Image | np.ndarray
-
-TILE = 1024
-"""Default side of the tiles of large photos."""
 
 DEFAULT_CRF = CrfSettings(
     enabled=True,
@@ -142,15 +140,6 @@ def describe(photo: Photo) -> str:
     if isinstance(photo, (str, Path)):
         return str(photo)
     return str(getattr(photo, "filename", "")) or "photo"
-
-
-def checked_scales(scales: Sequence[float]) -> tuple[float, ...]:
-    """Raises `UserError` unless there is a scale and all are in (0, 8]."""
-    if not scales or not all(0 < scale <= 8 for scale in scales):
-        raise UserError(
-            "scales", f"found {list(scales)}, expected numbers above 0 and up to 8", "give e.g. 0.75,1,1.25"
-        )
-    return tuple(float(scale) for scale in scales)
 
 
 def out_of_memory(photo: Photo) -> EnvError:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from textwrap import dedent
 
+import click
 import pytest
+from click.testing import CliRunner
 from pydantic import Field
 
+from pipeline import index
+from wsss.commands import check
 from wsss.core.errors import ErrorList, UserError
 from wsss.core.params import SECTIONS, Settings, load
 from wsss.data.transforms import AugmentSettings
@@ -31,6 +35,7 @@ pretrain:
     precision: 32-true
 """
 OPTIM_KEYS = "batch, epochs, head_lr_factor, lr, momentum, power, precision, warmup_steps, weight_decay"
+WRITE_ONE = "wsss recipe use NAME{0} (see wsss recipe list), or for your own photos: wsss init FOLDER{0}"
 
 
 class Pretrain(Settings):
@@ -240,15 +245,26 @@ def test_all_errors_come_at_once(file: Path) -> None:
 def test_file_without_settings(file: Path, text: str, found: str) -> None:
     assert refusal(file, text) == (
         f"error: params.yaml: no settings (found {found}, expected sections {', '.join(SECTIONS)})\n"
-        "fix: copy one of recipes/*.yaml to params.yaml"
+        f"fix: {WRITE_ONE.format(' --params params.yaml')}"
     )
 
 
-def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(UserError) as caught:
-        load(tmp_path / "params.yaml", Params)
-    path = tmp_path / "params.yaml"
-    assert str(caught.value) == f"error: {path}: no such file\nfix: copy one of recipes/*.yaml to {path}"
+def test_missing_file_names_the_commands_that_write_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path, option in ((Path("params.yaml"), ""), (tmp_path / "mine.yaml", f" --params {tmp_path}/mine.yaml")):
+        with pytest.raises(UserError) as caught:
+            load(path, Params)
+        assert str(caught.value) == f"error: {path}: no such file\nfix: {WRITE_ONE.format(option)}"
+
+
+@pytest.mark.parametrize("command", [check.main, index.main], ids=["wsss check", "stage index"])
+def test_commands_and_stages_say_it_alike(
+    command: click.Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(command, [])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"error: params.yaml: no such file\nfix: {WRITE_ONE.format('')}\n"
 
 
 @pytest.mark.parametrize("data", [b"seed: 0\nname: \xff\xfe\n", b"seed: \x00\n", b"\xff\xd8\xff\xe0 JFIF"])
@@ -257,8 +273,12 @@ def test_bytes_that_are_no_text_are_refused(file: Path, data: bytes) -> None:
 
 
 def test_folder_in_place_of_the_file(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError) as caught:
         load(tmp_path, Params)
+    assert str(caught.value) == (
+        f"error: {tmp_path}: a folder, expected a file of settings\n"
+        f"fix: for the photos in it, write one first: wsss init {tmp_path}"
+    )
 
 
 def test_sections_of_other_stages_are_not_looked_at(file: Path) -> None:

@@ -119,10 +119,14 @@ def pipeline() -> Iterator[Line]:
         yield Line(OK, "dvc", version)
     if shutil.which("git") is None:
         yield Line(WARN, "git", "not on the path: `dvc exp` needs it", "install git")
-    if Path("dvc.yaml").is_file() and Path("params.yaml").is_file():
-        yield Line(OK, "checkout", str(Path.cwd()))
+    if not Path("dvc.yaml").is_file():
+        yield Line(WARN, "checkout", "no dvc.yaml here", "change to the folder of the repository")
+    elif not Path("params.yaml").is_file():
+        from wsss.core.params import how_to_write
+
+        yield Line(WARN, "checkout", f"{Path.cwd()}, without params.yaml", how_to_write(Path("params.yaml")))
     else:
-        yield Line(WARN, "checkout", "no dvc.yaml and params.yaml here", "change to the folder of the repository")
+        yield Line(OK, "checkout", str(Path.cwd()))
 
 
 def folders() -> Iterator[Line]:

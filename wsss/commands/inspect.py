@@ -6,38 +6,14 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
-import h5py
-import numpy as np
-from PIL import Image
 
 from wsss.core.atomic import atomic_file
 from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import UserError
-from wsss.core.stage import STORE_INDEX
-from wsss.data.images import voc_palette
-from wsss.data.index import read_index
-from wsss.report.render import heat_overlay
-from wsss.report.summary import (
-    REMEDY,
-    SHARES,
-    index_summary,
-    network_summary,
-    photo_size,
-    photo_summary,
-    record_summary,
-    store_summary,
-)
-from wsss.report.terminal import ansi, half_blocks
-from wsss.stores.hdf5 import read_array
-from wsss.stores.opened import OneShard, known_id, open_store
-from wsss.stores.shards import Store
 
 MOST_COLUMNS = 100
-GAP = 4
-"""Pixels between the maps of a photo's classes."""
 
 
 @people_command
@@ -53,10 +29,14 @@ def main(path: Path, name: str | None, out: Path | None, as_json: bool) -> str:
     """
     if out is not None and name is None:
         raise UserError("-o", "needs the ID of a photo", f"wsss inspect {path} ID -o {out}")
+    from wsss.report.inspection import lines, look
+
     summary, picture = look(path, name)
     if out is not None:
         if picture is None:
             raise UserError(path, "has no picture of a photo", "leave -o away")
+        from PIL import Image
+
         with atomic_file(out) as temporary:
             Image.fromarray(picture).save(temporary, format="PNG")
     if as_json:
@@ -65,71 +45,6 @@ def main(path: Path, name: str | None, out: Path | None, as_json: bool) -> str:
     # Without colours the blocks would show nothing.
     if picture is None or out is not None or not (sys.stdout.isatty() or "FORCE_COLOR" in os.environ):
         return text
+    from wsss.report.terminal import ansi, half_blocks
+
     return f"{text}\n\n{ansi(half_blocks(picture, min(MOST_COLUMNS, shutil.get_terminal_size().columns)))}"
-
-
-def look(path: Path, name: str | None) -> tuple[dict[str, Any], np.ndarray | None]:
-    """The summary of `path` or of its photo `name`, and the photo's picture (H, W, 3) uint8 where there is one."""
-    if (path / STORE_INDEX).is_file() or path.suffix == ".h5":
-        source = OneShard(path) if path.suffix == ".h5" else open_store(path)
-        if name is None:
-            return store_summary(source), None
-        return _photo(source, known_id(path, source.ids, name))
-    if (path / "index.csv").is_file():
-        index = read_index(path)
-        if name is None:
-            return index_summary(index), None
-        found = known_id(path, tuple(record.id for record in index.records), name)
-        return record_summary(next(record for record in index.records if record.id == found), index), None
-    if not path.exists():
-        raise UserError(path, "no such file or folder", "correct the path, or run the stage that writes it")
-    if path.suffix not in (".pt", ".onnx"):
-        what = "neither a store, a shard (.h5), a checkpoint (.pt), an exported network (.onnx) nor an index"
-        raise UserError(path, what, "give one of these, e.g. artifacts/pseudo")
-    if name is not None:
-        raise UserError(path, "a network holds no photos", "leave the ID away")
-    return _network(path), None
-
-
-def lines(summary: dict[str, Any], indent: str = "", shares: bool = False) -> list[str]:
-    """A summary as text: a line a value, nested values indented, shares in per cent."""
-    text = []
-    for key, value in summary.items():
-        if isinstance(value, dict):
-            text += [f"{indent}{key}:", *lines(value, indent + "  ", key == SHARES)]
-        elif isinstance(value, (list, tuple)):
-            text.append(f"{indent}{key}: {', '.join(str(item) for item in value) or 'none'}")
-        elif shares:
-            text.append(f"{indent}{key}: {100 * value:.2f} %")
-        else:
-            text.append(f"{indent}{key}: {value}")
-    return text
-
-
-def _photo(source: Store | OneShard, name: str) -> tuple[dict[str, Any], np.ndarray | None]:
-    group = source.group(name)
-    summary = photo_summary(name, group, source.classes)
-    if "label" in group:
-        return summary, voc_palette()[read_array(group, "label", REMEDY)]
-    return summary, _heat(group) if "scores" in group else None
-
-
-def _heat(group: h5py.Group) -> np.ndarray | None:
-    """The maps of all present classes side by side, each of the photo's size, on black; None without any."""
-    scores = read_array(group, "scores", REMEDY).astype(np.float32)
-    if not len(scores):
-        return None
-    height, width = photo_size(group)
-    black = np.zeros((height, width, 3), np.uint8)
-    gap = np.full((height, GAP, 3), 255, np.uint8)
-    parts = [part for each in scores for part in (gap, heat_overlay(black, each))]
-    return np.concatenate(parts[1:], axis=1)
-
-
-def _network(path: Path) -> dict[str, Any]:
-    from wsss.inference.networks import onnx_card, onnx_session
-    from wsss.models.checkpoint import FORMAT, VERSION, read_checkpoint
-
-    if path.suffix == ".onnx":
-        return {"what": "exported network", **onnx_card(path, onnx_session(path)), "bytes": path.stat().st_size}
-    return network_summary(path, read_checkpoint(path, FORMAT, VERSION))

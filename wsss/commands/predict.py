@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,7 +20,10 @@ from wsss.core.log import Progress
 from wsss.data.codec import read_file
 from wsss.data.images import MAX_MEGAPIXELS, decode_image
 from wsss.inference.collect import FoundPhoto, find_photos
-from wsss.segmenter import DEFAULT_CRF, TILE, Segmenter, checked_scales
+from wsss.inference.view import TILE, checked_scales
+
+if TYPE_CHECKING:
+    from wsss.segmenter import Segmenter
 
 
 @dataclass
@@ -73,6 +77,8 @@ def main(
     """
     view = parse_scales(scales)
     found = find_photos(photos)
+    from wsss.segmenter import DEFAULT_CRF, Segmenter  # loads torch: wrong arguments are told without waiting for it
+
     segmenter = Segmenter.load(model, tile)
     settings = {
         "model": segmenter.fingerprint,

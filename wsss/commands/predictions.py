@@ -9,13 +9,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wsss.core.atomic import atomic_file, write_text
 from wsss.core.errors import IntegrityError, UserError
 from wsss.core.tables import csv_text
 from wsss.data.ids import file_name
-from wsss.segmenter import Segmentation
+
+if TYPE_CHECKING:
+    from wsss.segmenter import Segmentation
 
 FORMAT, VERSION = "wsss.predict", 1
 SETTINGS, TABLE = "settings.json", "predictions.csv"

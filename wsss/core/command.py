@@ -7,6 +7,7 @@ import json
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 import click
@@ -61,5 +62,5 @@ def people_command(main: Callable[..., str]) -> click.Command:
 
 
 def json_text(value: Any) -> str:
-    """What `--json` prints."""
-    return json.dumps(value, ensure_ascii=False, indent=1)
+    """What `--json` prints; dataclasses become objects."""
+    return json.dumps(value, ensure_ascii=False, indent=1, default=asdict)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 PLAIN_SECONDS = 30.0
 
+SETTLED_SECONDS = 5.0
+"""No rate is told of less than this: what two workers finish at nearly the same time would count as very fast."""
+
 
 class Progress:
     """Progress of `total` units of work.
@@ -22,9 +25,10 @@ class Progress:
 
     def __init__(self, label: str, total: int, unit: str = "", done: int = 0) -> None:
         self.label, self.total, self.unit = label, total, unit
-        self._done, self._started_at = done, done
+        self._done = done
+        self._first: tuple[float, int] | None = None
         self._note = ""
-        self._start = self._last_line = time.monotonic()
+        self._last_line = time.monotonic()
         self._bar = _live_bar(unit)
         if self._bar is not None:
             self._task = self._bar.add_task(label, total=total, completed=done, note="")
@@ -48,18 +52,24 @@ class Progress:
             self._bar.update(self._task, completed=self._done, note=self._note)
             return
         now = time.monotonic()
+        if steps and self._first is None:
+            self._first = now, self._done
         if now - self._last_line >= PLAIN_SECONDS:
             self._last_line = now
-            say(self.line(now - self._start))
+            say(self.line(now))
 
-    def line(self, elapsed: float) -> str:
-        """The plain form: ``cams: 128/591 images (22 %), 3.1/s, eta 2:29``."""
-        fresh = self._done - self._started_at
-        rate = fresh / elapsed if elapsed > 0 else 0.0
-        eta = clock((self.total - self._done) / rate) if rate > 0 else "unknown"
+    def line(self, now: float) -> str:
+        """The plain form: ``cams: 128/591 images (22 %), 3.1/s, eta 2:29``.
+
+        The rate is that since the first unit was done, which alone waits for workers to start and code to compile.
+        """
+        begin, before = self._first or (now, self._done)
+        known = now - begin >= SETTLED_SECONDS and self._done > before
+        rate = (self._done - before) / (now - begin) if known else 0.0
+        speed = f", {rate:.2g}/s, eta {clock((self.total - self._done) / rate)}" if known else ""
         percent = 100 * self._done // self.total if self.total else 100
         note = f", {self._note}" if self._note else ""
-        return f"{self.label}: {self._done}/{self.total} {self.unit} ({percent} %), {rate:.2g}/s, eta {eta}{note}"
+        return f"{self.label}: {self._done}/{self.total} {self.unit} ({percent} %){speed}{note}"
 
 
 def _live_bar(unit: str) -> RichProgress | None:

@@ -81,14 +81,22 @@ def load(path: Path, model: type[T]) -> T:
     return settings
 
 
+def how_to_write(path: Path) -> str:
+    """The fix where there are no settings at `path`: the commands that write them."""
+    option = "" if path == Path("params.yaml") else f" --params {path}"
+    return f"wsss recipe use NAME{option} (see wsss recipe list), or for your own photos: wsss init FOLDER{option}"
+
+
 def _read_yaml(path: Path) -> CommentedMap:
-    fix_empty = f"copy one of recipes/*.yaml to {path}"
     try:
         document = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UserError(path, "no such file", fix_empty) from error
+        raise UserError(path, "no such file", how_to_write(path)) from error
+    except IsADirectoryError as error:
+        what = "a folder, expected a file of settings"
+        raise UserError(path, what, f"for the photos in it, write one first: wsss init {path}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(path, f"cannot be read ({error})", fix_empty) from error
+        raise UserError(path, f"cannot be read ({error})", how_to_write(path)) from error
     except DuplicateKeyError as error:
         line = error.problem_mark.line + 1
         key = str(error.problem).split('"')[1] if '"' in str(error.problem) else "?"
@@ -102,7 +110,8 @@ def _read_yaml(path: Path) -> CommentedMap:
         raise UserError(path, f"not valid YAML: {str(error).splitlines()[0]}", "mend the file") from error
     if not isinstance(document, CommentedMap) or not document:
         found = "an empty file" if not document else "a list" if isinstance(document, list) else "a single value"
-        raise UserError(path, f"no settings (found {found}, expected sections {', '.join(SECTIONS)})", fix_empty)
+        what = f"no settings (found {found}, expected sections {', '.join(SECTIONS)})"
+        raise UserError(path, what, how_to_write(path))
     return document
 
 

@@ -20,7 +20,8 @@ def guess_dataset(folder: Path, tags: Path | None) -> DatasetSettings:
     """Settings for the data set in `folder`; `tags` as the user gave it. Raises `UserError` if it cannot be guessed."""
     if not folder.is_dir():
         raise UserError(folder, "no such folder", "give the folder of the photos")
-    root = folder.absolute()
+    # Links stay as they are written, except where a `..` behind one would mean another folder.
+    root = folder.resolve() if ".." in folder.parts else folder.absolute()
     inner = [root, root / "VOCdevkit" / "VOC2012", root / "VOC2012"]
     voc = next((place for place in inner if (place / "JPEGImages").is_dir() and (place / "ImageSets").is_dir()), None)
     given = None if tags is None else _below(tags, voc or root)

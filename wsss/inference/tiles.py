@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -18,35 +17,8 @@ from torch.nn import functional as F
 from wsss.core.interrupt import check_stop
 from wsss.inference.multiscale import to_batch
 from wsss.inference.segment import AVERAGING_STRIDE, Network, probabilities, refine
+from wsss.inference.view import ALIGNMENT, OVERLAP, View
 from wsss.pseudo.crf import CrfSettings
-
-ALIGNMENT = 32
-"""Tiles begin at multiples of the coarsest stride, so that a network's grid lies on the same pixels in each of them."""
-
-OVERLAP = 4
-"""Neighbouring tiles share a quarter of a side. The outer quarter of that has no weight: there the network sees an edge
-that the photo does not have."""
-
-UNTILED = 4
-"""A photo is cut if its largest view has more pixels than this many tiles."""
-
-
-@dataclass(frozen=True)
-class View:
-    """How a photo is looked at: averaged over `scales` and, with `flip`, mirror images; `tile`: side of the tiles in
-    pixels of the largest view.
-    """
-
-    scales: tuple[float, ...]
-    flip: bool
-    tile: int
-
-    def side(self, height: int, width: int) -> int | None:
-        """Side of a tile in pixels of the photo, a multiple of 128; None if the photo is not cut."""
-        largest = max(self.scales)
-        if height * width * largest**2 <= UNTILED * self.tile**2:
-            return None
-        return max(1, round(self.tile / largest) // (OVERLAP * ALIGNMENT)) * OVERLAP * ALIGNMENT
 
 
 def label_photo(

@@ -59,7 +59,7 @@ class Table:
 
 
 def draw_plots(reports: Path, out: Path) -> tuple[Plot, ...]:
-    """Draw all tables of `reports` that have rows into PNG files in `out`. Same tables, same bytes."""
+    """Draw all tables of `reports` that hold numbers into PNG files in `out`. Same tables, same bytes."""
     tables = {name: read_table(reports / name) for name in TABLES}
     drawings: list[tuple[str, str, Callable[[str, Table], Figure]]] = [
         ("Classifier: loss", "pretrain.csv", _curves),
@@ -73,7 +73,7 @@ def draw_plots(reports: Path, out: Path) -> tuple[Plot, ...]:
     plots = []
     with mpl.rc_context(STYLE):
         for title, name, draw in drawings:
-            if tables[name].rows:
+            if tables[name].rows and len(tables[name].header) > 1:  # without masks, classes stand alone
                 file = f"plot_{Path(name).stem}.png"
                 draw(title, tables[name]).savefig(out / file, dpi=DPI, metadata={"Software": ""})
                 plots.append(Plot(title, file))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 
 from wsss.core.atomic import sha256_file
 from wsss.core.errors import IntegrityError
-from wsss.data.index import BACKGROUND, IGNORE, Index, Record
+from wsss.data.index import IGNORE, Index, Record
 from wsss.models.checkpoint import FORMAT, VERSION
 from wsss.stores.cams import FORMAT as CAMS_FORMAT
 from wsss.stores.hdf5 import read_array
@@ -29,23 +30,91 @@ SHARES = "share of pixels"
 """Key of the one part whose values are shares in [0, 1] of classes."""
 
 
+@dataclass(frozen=True)
+class Extent:
+    """Smallest and largest of the finite numbers, None without any; `finite`: all of them are."""
+
+    min: float | None
+    max: float | None
+    finite: bool
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Extent:
+        """Of an array of any shape and type of number."""
+        finite = np.isfinite(values)
+        found = values if finite.all() else values[finite]
+        low, high = (found.min().item(), found.max().item()) if found.size else (None, None)
+        return cls(low, high, bool(finite.all()))
+
+    def __or__(self, other: Extent) -> Extent:
+        ends = [end for each in (self, other) for end in (each.min, each.max) if end is not None]
+        return Extent(min(ends, default=None), max(ends, default=None), self.finite and other.finite)
+
+    def __str__(self) -> str:
+        text = "empty" if self.min is None else f"{self.min:.4g} … {self.max:.4g}"
+        return text + ("" if self.finite else ", NOT FINITE")
+
+
+@dataclass(frozen=True)
+class Values:
+    """Type, smallest and largest shape, and range of an array in one photo or in several."""
+
+    dtype: str
+    smallest: tuple[int, ...]
+    largest: tuple[int, ...]
+    range: Extent
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Values:
+        """Of one array."""
+        return cls(str(values.dtype), values.shape, values.shape, Extent.of(values))
+
+    def __or__(self, other: Values) -> Values:
+        smallest, largest = min(self.smallest, other.smallest), max(self.largest, other.largest)
+        return Values(self.dtype, smallest, largest, self.range | other.range)
+
+    def __str__(self) -> str:
+        several = f" … {self.largest}" if self.largest != self.smallest else ""
+        return f"{self.dtype} {self.smallest}{several}, {self.range}"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """(height, width) of the photo with the fewest and of that with the most pixels."""
+
+    smallest: tuple[int, int]
+    largest: tuple[int, int]
+
+    @classmethod
+    def of(cls, sizes: Iterable[tuple[int, int]]) -> Sizes | None:
+        """Of several photos; None without any."""
+        ordered = sorted(sizes, key=lambda size: (size[0] * size[1], size))
+        return cls(ordered[0], ordered[-1]) if ordered else None
+
+    def __str__(self) -> str:
+        first, last = (f"{height} × {width}" for height, width in (self.smallest, self.largest))
+        return f"{first} (height × width)" if first == last else f"{first} … {last} (height × width)"
+
+
 def store_summary(source: Store | OneShard) -> dict[str, Any]:
     """A store of CAMs or labels, or one shard of it. Reads the arrays of at most `SAMPLE` photos."""
     ids = source.ids
     chosen = [ids[number] for number in np.linspace(0, len(ids) - 1, min(SAMPLE, len(ids))).astype(int)]
     attributes = {k: v for k, v in source.attributes.items() if k not in ("format", "version", "params_hash", "shards")}
-    arrays: dict[str, _Range] = {}
-    pixels, sizes = np.zeros(256, np.int64), []
+    arrays: dict[str, Values] = {}
+    pixels = np.zeros(256, np.int64)
+    sizes: list[tuple[int, int]] = []
     maps: Counter[str] = Counter()
     cams = source.format == CAMS_FORMAT
     for name in chosen:
         group = source.group(name)
         for field in group:
             values = read_array(group, field, REMEDY)
-            arrays.setdefault(field, _Range(values.dtype)).add(values)
+            found = Values.of(values)
+            arrays[field] = arrays[field] | found if field in arrays else found
             if field == "label":
                 pixels += np.bincount(values.ravel(), minlength=256)
-                sizes.append(values.shape)
+                sizes.append((values.shape[0], values.shape[1]))
             if cams and field == "classes":
                 maps.update(_names(source.classes, values))
         if cams:
@@ -59,8 +128,8 @@ def store_summary(source: Store | OneShard) -> dict[str, Any]:
         "settings": attributes,
         "photos": len(ids),
         "photos looked at": len(chosen),
-        "sizes": _sizes(sizes),
-        "arrays": {field: found.text() for field, found in sorted(arrays.items())},
+        "sizes": Sizes.of(sizes),
+        "arrays": dict(sorted(arrays.items())),
         "ids": list(ids[:5]),
     }
     if cams:
@@ -75,10 +144,10 @@ def photo_summary(name: str, group: h5py.Group, classes: Sequence[str]) -> dict[
     """One photo of a store."""
     summary: dict[str, Any] = {"id": name, "arrays": {}}
     if "scores" in group:
-        summary["size"] = _sizes([photo_size(group)])
+        summary["height"], summary["width"] = photo_size(group)
     for field in group:
         values = read_array(group, field, REMEDY)
-        summary["arrays"][field] = f"{values.dtype} {values.shape}, {_extent(values)}"
+        summary["arrays"][field] = Values.of(values)
         if field == "classes":
             summary["classes"] = _names(classes, values)
         if field == "label":
@@ -110,7 +179,7 @@ def index_summary(index: Index) -> dict[str, Any]:
         "photos of each class": {
             name: sum(number in r.tags for r in records) for number, name in enumerate(index.classes) if number
         },
-        "sizes": _sizes([(r.height, r.width) for r in records]),
+        "sizes": Sizes.of((r.height, r.width) for r in records),
         "ids": [r.id for r in records[:5]],
     }
 
@@ -123,7 +192,7 @@ def record_summary(record: Record, index: Index) -> dict[str, Any]:
 def network_summary(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     """The content of a checkpoint as `read_checkpoint` gives it."""
     state: dict[str, torch.Tensor] = content["state"]
-    values = torch.cat([tensor.flatten().float() for tensor in state.values()]) if state else torch.zeros(1)
+    values = torch.cat([tensor.flatten().float() for tensor in state.values()]) if state else torch.zeros(0)
     return {
         "what": "network",
         "format": FORMAT,
@@ -135,46 +204,11 @@ def network_summary(path: Path, content: dict[str, Any]) -> dict[str, Any]:
         "weights": content["weights"],
         "tensors": len(state),
         "numbers": sum(tensor.numel() for tensor in state.values()),
-        "range": f"{values.min():.4g} … {values.max():.4g}" + ("" if values.isfinite().all() else ", NOT FINITE"),
+        "range": Extent.of(values.numpy()),
         "bytes": path.stat().st_size,
         "sha256": sha256_file(path),
     }
 
 
-class _Range:
-    """Type, shapes and extent of one array over many photos."""
-
-    def __init__(self, dtype: np.dtype[Any]) -> None:
-        self.dtype, self.shapes = dtype, set[tuple[int, ...]]()
-        self.low, self.high, self.finite = np.inf, -np.inf, True
-
-    def add(self, values: np.ndarray) -> None:
-        self.shapes.add(values.shape)
-        if values.size:
-            self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
-            self.finite = self.finite and bool(np.isfinite(values).all())
-
-    def text(self) -> str:
-        shapes = sorted(self.shapes)
-        shown = " ".join(str(shape) for shape in shapes[:1]) + (f" … {shapes[-1]}" if len(shapes) > 1 else "")
-        extent = f"{self.low:.4g} … {self.high:.4g}" if self.low <= self.high else "empty"
-        return f"{self.dtype} {shown}, {extent}" + ("" if self.finite else ", NOT FINITE")
-
-
-def _extent(values: np.ndarray) -> str:
-    return f"{float(values.min()):.4g} … {float(values.max()):.4g}" if values.size else "empty"
-
-
-def _sizes(sizes: Sequence[tuple[int, ...]]) -> str:
-    """Height × width of the smallest and the largest photo."""
-    if not sizes:
-        return "none"
-    ordered = sorted(sizes, key=lambda size: (size[0] * size[1], size))
-    first, last = ("{} × {}".format(*size[:2]) for size in (ordered[0], ordered[-1]))
-    return f"{first} (height × width)" if first == last else f"{first} … {last} (height × width)"
-
-
 def _names(classes: Sequence[str], numbers: Sequence[int] | np.ndarray) -> list[str]:
-    return [classes[int(n)] if int(n) < len(classes) else f"class {int(n)}" for n in numbers] or [
-        f"({BACKGROUND} only)"
-    ]
+    return [classes[int(n)] if int(n) < len(classes) else f"class {int(n)}" for n in numbers]

@@ -36,6 +36,18 @@ def test_help_loads_nothing_heavy_and_is_quick() -> None:
         assert line.split()[0] in process.stdout
 
 
+def test_help_of_every_command_comes_before_torch() -> None:
+    code = f"""
+import sys
+from wsss.cli import main
+for command in {[*cli.COMMANDS]!r} + ["recipe use", "recipe list"]:
+    main([*command.split(), "--help"], standalone_mode=False)
+    heavy = [name for name in ("torch", "numba", "h5py", "scipy", "onnxruntime", "dvc") if name in sys.modules]
+    assert not heavy, f"wsss {{command}} --help loads {{heavy}}"
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=REPO, check=True, capture_output=True, text=True)
+
+
 def test_import_of_the_package_is_light_and_exports_the_segmenter_lazily() -> None:
     code = (
         "import sys, wsss; assert 'torch' not in sys.modules; from wsss import Segmenter; print(Segmenter.__module__)"

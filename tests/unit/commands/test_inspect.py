@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
 
@@ -17,6 +20,7 @@ from wsss import cli
 from wsss.core.stage import Stage
 from wsss.data.images import voc_palette
 from wsss.data.index import Index, Record, write_index
+from wsss.report.summary import Extent, Values
 from wsss.report.terminal import ansi, half_blocks
 from wsss.stores.cams import FORMAT, Cams, put_cams
 from wsss.stores.shards import StoreMeta, plan_shards, shard_writer, write_store_index
@@ -104,9 +108,22 @@ def test_unknown_id(pseudo: Path) -> None:
 def test_cams(cams: Path, tmp_path: Path) -> None:
     found = json.loads(inspect(cams, "--json")[1])
     assert found["maps of each class"] == {"Kuh": 1, "cat": 0, "dog": 1}
-    assert found["sizes"] == "20 × 30 … 48 × 64 (height × width)"
+    assert found["sizes"] == {"smallest": [20, 30], "largest": [48, 64]}  # height, width
     assert found["settings"] == {"stride": 16, "raw": False}
-    assert found["arrays"]["scores"] == "float16 (0, 3, 4) … (2, 3, 4), 0 … 1"
+    scores = {"dtype": "float16", "smallest": [0, 3, 4], "largest": [2, 3, 4]}
+    assert found["arrays"]["scores"] == scores | {"range": {"min": 0.0, "max": 1.0, "finite": True}}
+    assert found["arrays"]["classes"]["range"] == {"min": 1, "max": 3, "finite": True}
+    text = inspect(cams)[1].splitlines()
+    assert "sizes: 20 × 30 … 48 × 64 (height × width)" in text
+    assert "  scores: float16 (0, 3, 4) … (2, 3, 4), 0 … 1" in text
+    one = json.loads(inspect(cams, "a", "--json")[1])
+    assert (one["height"], one["width"], one["classes"]) == (48, 64, ["Kuh", "dog"])
+    one = json.loads(inspect(cams, "b", "--json")[1])
+    assert one["classes"] == []
+    assert one["arrays"]["scores"]["range"] == {"min": None, "max": None, "finite": True}
+    text = inspect(cams, "b")[1].splitlines()
+    assert "classes: none" in text
+    assert "  scores: float16 (0, 3, 4), empty" in text
     assert inspect(cams, "a", "-o", tmp_path / "a.png")[0] == 0
     with Image.open(tmp_path / "a.png") as image:
         assert image.size == (2 * 64 + 4, 48)
@@ -120,6 +137,9 @@ def test_networks(tmp_path: Path) -> None:
         assert (found["kind"], found["classes"], found["weights"]) == (kind, list(CLASSES), "random")
         assert found["backbone"]["name"] == "tiny"
         assert found["bytes"] == (tmp_path / "n.pt").stat().st_size
+        state = torch.load(tmp_path / "n.pt", weights_only=True)["state"].values()
+        ends = [float(end) for tensor in state for end in (tensor.min(), tensor.max())]
+        assert found["range"] == {"min": min(ends), "max": max(ends), "finite": True}
     assert "  dropout: 0.3" in inspect(tmp_path / "n.pt")[1].splitlines()
     assert inspect(tmp_path / "n.pt", "a")[0] == 2
 
@@ -133,7 +153,19 @@ def test_index(tmp_path: Path) -> None:
     assert found["photos"] == {"train": 2, "val": 1}
     assert found["photos of each class"] == {"Kuh": 2, "cat": 0, "dog": 1}
     assert found["photos without tags"] == 1
+    assert found["sizes"] == {"smallest": [8, 9], "largest": [8, 11]}
     assert json.loads(inspect(tmp_path, "2", "--json")[1])["tags"] == ["Kuh", "dog"]
+    assert json.loads(inspect(tmp_path, "0", "--json")[1])["tags"] == []
+    assert {"tags: none", "mask: none", "width: 9"} <= set(inspect(tmp_path, "0")[1].splitlines())
+
+
+def test_extent_of_several_arrays_is_that_of_all_their_finite_numbers() -> None:
+    parts = [np.array(part, np.float32) for part in ([2, np.nan], [], [[-1.5], [7]], [np.inf])]
+    found = functools.reduce(operator.or_, map(Values.of, parts))
+    assert found.range == Extent(-1.5, 7.0, False)
+    assert str(found) == "float32 (0,) … (2, 1), -1.5 … 7, NOT FINITE"
+    assert Extent.of(np.array([np.nan])) == Extent(None, None, False)
+    assert type(Extent.of(np.array([3], np.uint8)).min) is int  # JSON writes 3 and not 3.0
 
 
 @pytest.mark.parametrize(

@@ -16,32 +16,58 @@ def test_clock(seconds: float, text: str) -> None:
     assert clock(seconds) == text
 
 
-def test_plain_line() -> None:
+class Clock:
+    """`time.monotonic` that a test moves on."""
+
+    now = 1000.0
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    moved = Clock()
+    monkeypatch.setattr(log.time, "monotonic", lambda: moved.now)
+    return moved
+
+
+def test_plain_line(time: Clock) -> None:
     progress = Progress("cams", 591, "images")
-    progress.advance(128, "x.jpg")
-    assert progress.line(41.0) == "cams: 128/591 images (21 %), 3.1/s, eta 2:28, x.jpg"
+    progress.advance(1)
+    time.now += 40
+    progress.advance(124, "x.jpg")
+    assert progress.line(time.now) == "cams: 125/591 images (21 %), 3.1/s, eta 2:30, x.jpg"
 
 
-def test_resumed_work_counts_only_what_is_new_in_its_rate() -> None:
-    progress = Progress("cams", 100, "images", done=80)
-    progress.advance(10)
-    assert progress.line(5.0) == "cams: 90/100 images (90 %), 2/s, eta 0:05"
+def test_rate_leaves_out_the_start_and_what_was_there_already(time: Clock) -> None:
+    progress = Progress("train", 100, "steps", done=80)
+    time.now += 116  # the first step compiles
+    progress.advance()
+    assert progress.line(time.now) == "train: 81/100 steps (81 %)"
+    for _ in range(9):
+        time.now += 2
+        progress.advance()
+    assert progress.line(time.now) == "train: 90/100 steps (90 %), 0.5/s, eta 0:20"
+
+
+def test_shards_that_two_workers_finish_together_are_no_rate(time: Clock) -> None:
+    progress = Progress("cams", 128, "photos")
+    for seconds, expected in ((30, ""), (0.5, ""), (29.5, ", 2.1/s, eta 0:15")):
+        time.now += seconds
+        progress.advance(32)
+        assert progress.line(time.now).split(")")[1] == expected
 
 
 @pytest.mark.parametrize(("total", "elapsed"), [(0, 0.0), (0, 1.0), (5, 0.0), (5, 1.0)])
-def test_line_divides_by_nothing_that_may_be_zero(total: int, elapsed: float) -> None:
+def test_line_divides_by_nothing_that_may_be_zero(total: int, elapsed: float, time: Clock) -> None:
     percent = 100 if total == 0 else 0
-    assert Progress("x", total).line(elapsed) == f"x: 0/{total}  ({percent} %), 0/s, eta unknown"
+    progress = Progress("x", total)
+    progress.advance(0, "a.jpg")
+    assert progress.line(time.now + elapsed) == f"x: 0/{total}  ({percent} %), a.jpg"
 
 
-def test_log_file_gets_one_line_in_thirty_seconds(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    now = 0.0
-    monkeypatch.setattr(log.time, "monotonic", lambda: now)
+def test_log_file_gets_one_line_in_thirty_seconds(time: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("train", 100, "steps") as progress:
         for _ in range(100):
-            now += 1.0
+            time.now += 1.0
             progress.advance(note="loss 1")
     out, err = capsys.readouterr()
     assert out == ""

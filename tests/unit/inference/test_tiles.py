@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from tests.toy_networks import photo
 from wsss.inference.segment import SegmentSettings, predict
-from wsss.inference.tiles import View, blend_weights, label_photo, sample, scores
+from wsss.inference.tiles import blend_weights, label_photo, sample, scores
+from wsss.inference.view import View
 from wsss.segmenter import DEFAULT_CRF
 
 CPU = torch.device("cpu")

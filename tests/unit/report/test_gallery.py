@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from pipeline.gallery import main
+from tests.toy_evaluation import Project, run_stage
 from wsss.core.atomic import sha256_file
 from wsss.core.errors import IntegrityError, UserError
 from wsss.data.datasets import MaskedImages, Photos
@@ -409,3 +411,24 @@ def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "gallery: 2 of 5 val photos, median IoU of a prediction 77.5" in result.output
     assert "student" in parse(tmp_path / "reports/gallery").text
     assert len(list((tmp_path / "reports/overlays").iterdir())) == 5
+
+
+def test_stage_after_an_evaluation_without_any_mask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"WSSS_WORKERS": "0", "WSSS_DEVICE": "cpu", "WSSS_SCRATCH": str(tmp_path / "scratch")}.items():
+        monkeypatch.setenv(name, value)
+    Project(masks=False)
+    evaluated = run_stage()
+    assert evaluated.exit_code == 0, evaluated.stderr
+    for name in ("pretrain.csv", "train.csv", "distill.csv"):
+        (tmp_path / "reports" / name).write_text("epoch,loss,cls\n1,0.5,0.5\n2,0.25,0.25\n")
+    (tmp_path / "reports" / "mixture_histograms.csv").write_text("class,score,share,background,uncertain,foreground\n")
+    sections = json.loads(Path("params.yaml").read_text()) | {"gallery": {"images": 4, "width": 64, "split": "val"}}
+    Path("params.yaml").write_text(json.dumps(sections, indent=1))
+    paths = [f"--{name}={name}" for name in ("dataset", "cams", "pseudo", "predictions")]
+    result = CliRunner().invoke(main, paths)
+    assert result.exit_code == 0, result.output
+    assert re.search(r"gallery: 4 of 4 val photos, median disagreement \d", result.output)
+    plots = {path.name for path in Path("reports/gallery").glob("plot_*.png")}
+    assert plots == {"plot_pretrain.png", "plot_train.png", "plot_distill.png"}
+    assert "Ground truth" not in parse(Path("reports/gallery")).text

@@ -147,9 +147,9 @@ def test_same_tables_give_the_same_bytes(reports: Path) -> None:
     assert one == two
 
 
-def test_tables_without_rows_are_left_out(reports: Path) -> None:
+def test_tables_without_numbers_are_left_out(reports: Path) -> None:
     (reports / "thresholds.csv").write_text("threshold,miou,raw_miou,chosen\n")
-    (reports / "per_class.csv").write_text("class\n")
+    (reports / "per_class.csv").write_text("class\nbackground\ncow\n")
     (reports / "mixture_histograms.csv").write_text("class,score,share\n")
     (reports / "out").mkdir()
     files = {plot.file for plot in draw_plots(reports, reports / "out")}

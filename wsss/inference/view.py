@@ -1,0 +1,48 @@
+"""How a photo is looked at, and in which tiles. Plain numbers: a command's help knows its defaults without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wsss.core.errors import UserError
+
+TILE = 1024
+"""Default side of the tiles of large photos."""
+
+ALIGNMENT = 32
+"""Tiles begin at multiples of the coarsest stride, so that a network's grid lies on the same pixels in each of them."""
+
+OVERLAP = 4
+"""Neighbouring tiles share a quarter of a side. The outer quarter of that has no weight: there the network sees an edge
+that the photo does not have."""
+
+UNTILED = 4
+"""A photo is cut if its largest view has more pixels than this many tiles."""
+
+
+@dataclass(frozen=True)
+class View:
+    """How a photo is looked at: averaged over `scales` and, with `flip`, mirror images; `tile`: side of the tiles in
+    pixels of the largest view.
+    """
+
+    scales: tuple[float, ...]
+    flip: bool
+    tile: int
+
+    def side(self, height: int, width: int) -> int | None:
+        """Side of a tile in pixels of the photo, a multiple of 128; None if the photo is not cut."""
+        largest = max(self.scales)
+        if height * width * largest**2 <= UNTILED * self.tile**2:
+            return None
+        return max(1, round(self.tile / largest) // (OVERLAP * ALIGNMENT)) * OVERLAP * ALIGNMENT
+
+
+def checked_scales(scales: Sequence[float]) -> tuple[float, ...]:
+    """Raises `UserError` unless there is a scale and all are in (0, 8]."""
+    if not scales or not all(0 < scale <= 8 for scale in scales):
+        raise UserError(
+            "scales", f"found {list(scales)}, expected numbers above 0 and up to 8", "give e.g. 0.75,1,1.25"
+        )
+    return tuple(float(scale) for scale in scales)
