@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TypeVar
 
@@ -70,10 +71,11 @@ def main(params: Path, dataset: Path, cams: Path, split: str) -> str:
     for crf in (False, True):
         fixed = with_crf(settings.correct.fixed, crf)
         before = [fixed_pseudo_label(photo.image, photo.cams, photo.classes, fixed) for photo in _watched("Y", photos)]
-        for scope in SCOPES:
-            chosen = with_crf(settings.correct.gmm.model_copy(update={"scope": scope}), crf)
+        for scope, strict in product(SCOPES, (True, False) if crf else (False,)):
+            changes = {"scope": scope, "agree": strict}
+            chosen = with_crf(settings.correct.gmm.model_copy(update=changes), crf)
             scored = mixture_scores(photos, index, fixed, chosen, before, shared)
-            rows.append((f"mixture, {scope}", "yes" if crf else "no", scored))
+            rows.append((f"mixture, {scope}{', agree' if strict else ''}", "yes" if crf else "no", scored))
     return table_of(rows)
 
 
