@@ -40,6 +40,8 @@ def make_project(folder: Path, **changes: object) -> Path:
     params["compute"]["threads"] = 1
     params["cams"].update({"scales": [1.0, 1.5], "shard_size": 5})
     params["correct"]["shard_size"] = 7
+    params["distill"]["stage1"]["epochs"] = 1
+    params["distill"]["first"]["shard_size"] = 5
     params["evaluate"].update({"scales": [1.0], "shard_size": 3})
     for key, value in changes.items():
         section, name = key.split("__")
@@ -117,7 +119,9 @@ def test_another_folder_without_workers_gives_the_same_bytes(finished: Path, tmp
         ("train", "*/*/training.pt", signal.SIGKILL),
         ("train", "*/*/training.pt", signal.SIGTERM),
         ("cams", "*/*/store/0*.h5", signal.SIGKILL),
-        ("distill", "*/*/training.pt", signal.SIGUSR1),
+        ("distill", "*/*/first/training.pt", signal.SIGUSR1),
+        ("distill", "*/*/labels/store/0*.h5", signal.SIGKILL),
+        ("distill", "*/*/second/training.pt", signal.SIGKILL),
     ],
 )
 def test_a_killed_stage_continues_and_ends_with_the_same_bytes(
