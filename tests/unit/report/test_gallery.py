@@ -425,7 +425,7 @@ def test_stage_after_an_evaluation_without_any_mask(tmp_path: Path, monkeypatch:
     (tmp_path / "reports" / "mixture_histograms.csv").write_text("class,score,share,background,uncertain,foreground\n")
     sections = json.loads(Path("params.yaml").read_text()) | {"gallery": {"images": 4, "width": 64, "split": "val"}}
     Path("params.yaml").write_text(json.dumps(sections, indent=1))
-    paths = [f"--{name}={name}" for name in ("dataset", "cams", "pseudo", "predictions")]
+    paths = [f"--{name}={name}" for name in ("dataset", "cams", "pseudo", "relabelled", "predictions")]
     result = CliRunner().invoke(main, paths)
     assert result.exit_code == 0, result.output
     assert re.search(r"gallery: 4 of 4 val photos, median disagreement \d", result.output)
