@@ -178,6 +178,16 @@ def test_frozen_batch_norm_keeps_its_statistics_in_training() -> None:
     assert all((p.grad is None) == (p.ndim == 1) for p in backbone.parameters())
 
 
+@pytest.mark.parametrize("size", [(96, 96), (65, 83)])
+def test_narrowest_network_trains_in_channels_last(size: tuple[int, int]) -> None:
+    """Float32, as trainings run: a strided 1×1 convolution of 8 channels ended the process in its backward pass."""
+    backbone = ResNet38d(width=0.125).train()
+    for _ in range(3):
+        images = (torch.rand(2, 3, *size) * 255).contiguous(memory_format=torch.channels_last)
+        backbone(images)[-1].square().mean().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in backbone.parameters())
+
+
 @pytest.mark.parametrize("width", [0.0, -1.0, 1.5])
 def test_impossible_width(width: float) -> None:
     with pytest.raises(ValueError, match="expected 0 < width ≤ 1"):

@@ -36,9 +36,9 @@ STAGES = {
 """The strides are those of the ImageNet network; the papers' network has output stride 8."""
 
 
-def _conv(in_channels: int, channels: int, kernel: int, *, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
+def _conv(in_channels: int, channels: int, kernel: int, *, dilation: int = 1) -> nn.Conv2d:
     """A convolution that no BatchNorm follows, as `ConvNorm` pads and starts its own."""
-    conv = nn.Conv2d(in_channels, channels, kernel, stride, dilation * (kernel // 2), dilation, bias=False)
+    conv = nn.Conv2d(in_channels, channels, kernel, 1, dilation * (kernel // 2), dilation, bias=False)
     nn.init.normal_(conv.weight, std=math.sqrt(2 / (kernel**2 * channels)))
     return conv
 
@@ -74,7 +74,8 @@ class PreActivationBlock(nn.Module):
             self.branch2a = ConvNorm(in_channels, inner, 3, stride=stride, dilation=first)
             self.branch2b1 = _conv(inner, middle, 3, dilation=rest)
         identity = stride == 1 and in_channels == channels[-1]
-        self.branch1 = None if identity else _conv(in_channels, channels[-1], 1, stride=stride)
+        self.branch1 = None if identity else _conv(in_channels, channels[-1], 1)
+        self.stride = stride
         self.dropout = nn.Dropout2d(dropout)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,7 +83,11 @@ class PreActivationBlock(nn.Module):
         y = self.branch2b1(self.dropout(F.relu(self.branch2a(active), inplace=True)))
         if self.branch2b2 is not None:
             y = self.branch2b2(self.dropout(F.relu(y, inplace=True)))
-        return y + (x if self.branch1 is None else self.branch1(active)), active
+        if self.branch1 is None:
+            return y + x, active
+        # What a 1×1 convolution with this stride reads. With the stride in the convolution, the backward pass of oneDNN
+        # ends the process for 8 channels (width 1/8).
+        return y + self.branch1(active[..., :: self.stride, :: self.stride]), active
 
 
 class ResNet38d(Backbone):
