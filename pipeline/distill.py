@@ -44,8 +44,8 @@ def main(params: Path, dataset: Path, pseudo: Path, oste: Path, out: Path, relab
         labels = open_labels(pseudo, settings.distill)
         labels.expect_classes(index.classes)
         photos = settings.dataset.photos(index.split("train"))
-        material = Material(index, photos, labels, oste, settings.seed)
-        rows = distill(stage, material, settings.distill, out, relabelled, labels.upper_bound)
+        material = Material(index, photos, labels, oste, settings.seed, labels.upper_bound)
+        rows = distill(stage, material, settings.distill, out, relabelled)
         write_text(history, history_csv(rows))
     losses = f"loss {rows[0]['loss']:.3f} → {rows[-1]['loss']:.3f}"
     bound = ", UPPER BOUND: trained on masks" if labels.upper_bound else ""

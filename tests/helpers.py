@@ -11,7 +11,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -174,3 +174,27 @@ class DeadlyPhoto(ToyLabels):
 
     def __getitem__(self, key: tuple[int, int]) -> Batch:
         return die(0) if key[1] == 5 else super().__getitem__(key)
+
+
+def run_two_processes(script: str, cwd: Path, *arguments: str, **environment: str) -> None:
+    """The Python `script` with its rank, "0" or "1", and `arguments`, as two processes of one training on the CPU."""
+    world = {
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+        "TORCHELASTIC_RUN_ID": "toy",
+        "GROUP_RANK": "0",
+        "WSSS_WORKERS": "0",
+        "WSSS_DEVICE": "cpu",
+    }
+    with ExitStack() as stack:
+        runs = [
+            stack.enter_context(
+                running("-c", script, rank, *arguments, cwd=cwd, **world, **environment, RANK=rank, LOCAL_RANK=rank)
+            )
+            for rank in "01"
+        ]
+        for run in runs:
+            _, errors = run.communicate(timeout=120)
+            assert run.returncode == 0, errors

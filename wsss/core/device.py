@@ -34,6 +34,11 @@ def device() -> torch.device:
     return chosen
 
 
+def leads() -> bool:
+    """True in the first of the processes of one training (`torchrun`, SLURM): it writes for all of them."""
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
+
+
 def workers() -> int:
     """Number of worker processes: `WSSS_WORKERS`, by default the machine's cores, at most 8."""
     return _number("WSSS_WORKERS", min(8, len(os.sched_getaffinity(0))))

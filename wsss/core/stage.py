@@ -24,7 +24,7 @@ import torch
 
 from wsss.core.atomic import explained_os_errors, sha256_file
 from wsss.core.command import CONTEXT, debug_option, guarded
-from wsss.core.device import scratch_root
+from wsss.core.device import leads, scratch_root
 from wsss.core.errors import UserError
 from wsss.core.executor import die_with_dvc, end_children
 from wsss.core.interrupt import catch_signals
@@ -57,11 +57,10 @@ def open_stage(name: str, settings: Mapping[str, Any], inputs: Sequence[Path]) -
     scratch = scratch_root() / name / fingerprint
     with explained_os_errors(scratch):
         scratch.mkdir(parents=True, exist_ok=True)
-    # Of the processes of one training (`torchrun`), the first holds the lock for all.
-    leads = os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
-    with locked(scratch.with_suffix(".lock")) if leads else nullcontext(), catch_signals():
+    # The first process holds the lock for all.
+    with locked(scratch.with_suffix(".lock")) if leads() else nullcontext(), catch_signals():
         yield Stage(name, fingerprint, scratch)
-        if leads:
+        if leads():
             shutil.rmtree(scratch, ignore_errors=True)
 
 

@@ -141,7 +141,12 @@ def how_made(source: str, threshold: str, stores: Stores, settings: EvaluateSett
         return Made(True, str(labels.get("threshold", "fixed")), stores.cams.multiscale, bool(labels["crf"]))
     if source == "relabelled":
         labels = stores.relabelled.attributes
-        return Made(True, "arg-max", bool(labels["multiscale"]), bool(labels["crf"]))
+        return Made(
+            True,
+            "oracle: masks" if stores.relabelled.upper_bound else "arg-max",
+            bool(labels["multiscale"]),
+            bool(labels["crf"]),
+        )
     return Made(False, "arg-max", "ms" in source and len(settings.scales) > 1, "crf" in source)
 
 

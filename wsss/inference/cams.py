@@ -7,15 +7,14 @@ from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from wsss.core.device import device, set_threads
 from wsss.core.interrupt import check_stop
-from wsss.core.params import Settings
 from wsss.core.stage import Stage
 from wsss.data.datasets import Photos
 from wsss.data.index import Index, Record
-from wsss.inference.multiscale import size_batches, to_batch
+from wsss.inference.multiscale import WholePhotoSettings, size_batches, to_batch
 from wsss.models.cam import divide_by_peak, peaks
 from wsss.models.checkpoint import load_network
 from wsss.models.oste import Oste
@@ -23,18 +22,13 @@ from wsss.stores.cams import FORMAT, Cams, put_cams
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store
 
 
-class CamsSettings(Settings):
-    """Section `cams` of params.yaml."""
+class CamsSettings(WholePhotoSettings):
+    """Section `cams` of params.yaml; `scales` are S of Eq (2)."""
 
     output_stride: Literal[8, 16, 32] = Field(description="grid of the maps; may be finer than the training's")
-    scales: tuple[PositiveFloat, ...] = Field(min_length=1, description="S of Eq (2), relative to the photo")
-    flip: bool = Field(description="average with the mirrored photo")
-    batch: int = Field(ge=1, description="photos of one size that go through the network together")
-    threads: int = Field(ge=1, description="CPU threads of each worker")
     precision: Literal["32-true", "bf16-mixed"] = Field(
         default="32-true", description="bf16 is faster on processors that have it, and changes bits"
     )
-    shard_size: int = Field(ge=1, description="photos in one HDF5 file: the most that a killed run loses per worker")
 
 
 def dump_cams(stage: Stage, index: Index, photos: Photos, network: Path, settings: CamsSettings, out: Path) -> None:

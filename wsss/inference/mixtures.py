@@ -23,7 +23,7 @@ COLUMNS = (
     *RULES,
     "guard",
 )
-HISTOGRAM_COLUMNS = ("class", "score", "share", "background", "uncertain", "foreground")
+HISTOGRAM_COLUMNS = ("class", "score", "share", "background", "uncertain", "foreground", "below", "above")
 PLOT_BINS = 64
 """Bins of the histograms that are drawn, of the 256 that are fitted."""
 WIDTH = 2 + 3 * MAX_COMPONENTS + 2 + len(RULES)
@@ -77,28 +77,32 @@ def mixtures_csv(labels: PseudoStore, records: Iterable[Record], names: Sequence
 def histograms_csv(cams: CamStore, labels: PseudoStore, records: Sequence[Record], names: Sequence[str]) -> str:
     """Per class and bin of scores: the share of the scores, and the density of the maps' components, also as shares.
 
-    The components are the mean over the class's maps that have an unguarded mixture, weighted by their scores.
+    The components are the mean over the class's maps that have an unguarded mixture, weighted by their scores; so are,
+    the same in all rows of a class, the scores `below` which it is background and `above` which it is the class.
     """
     counts = np.zeros((len(names), em.BINS))
     densities = np.zeros((len(names), 3, em.BINS))
-    fitted = np.zeros(len(names))
+    fitted, cuts = np.zeros(len(names)), np.zeros((len(names), 2))
     for record in records:
         check_stop()
         found = cams.read(record.id)
         histograms = count_scores(found.scores)
         counts[found.classes] += histograms
         for number, row, histogram in zip(found.classes, labels.mixtures(record.id), histograms, strict=True):
-            mixture, *_ = unpack(row)
+            mixture, limits, _ = unpack(row)
             if not mixture.guard:
+                cuts[number] += histogram.sum() * limits
                 densities[number] += histogram.sum() * component_densities(mixture)
                 fitted[number] += histogram.sum()
     lines = []
     for number in np.flatnonzero(counts.sum(1)).tolist():
         share = _coarse(counts[number]) / counts[number].sum()
         parts = _coarse(densities[number]) / max(fitted[number], 1.0)
+        means = cuts[number] / fitted[number] if fitted[number] else np.full(2, np.nan)
+        chosen = ["" if np.isnan(mean) else f"{mean:.3f}" for mean in means]
         for place in range(PLOT_BINS):
-            values = (share[place], *parts[:, place])
-            lines.append((names[number], f"{(place + 0.5) / PLOT_BINS:.4f}", *(f"{value:.5f}" for value in values)))
+            values = (f"{value:.5f}" for value in (share[place], *parts[:, place]))
+            lines.append((names[number], f"{(place + 0.5) / PLOT_BINS:.4f}", *values, *chosen))
     return csv_text(HISTOGRAM_COLUMNS, lines)
 
 

@@ -7,11 +7,23 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from pydantic import Field, PositiveFloat
 from torch.nn import functional as F
 
+from wsss.core.params import Settings
 from wsss.data.index import Record
 
 T = TypeVar("T")
+
+
+class WholePhotoSettings(Settings):
+    """How a network is run on whole photos."""
+
+    scales: tuple[PositiveFloat, ...] = Field(min_length=1, description="relative to the photo")
+    flip: bool = Field(description="the mean of each photo and its mirror image")
+    batch: int = Field(ge=1, description="photos of one size that go through the network together")
+    threads: int = Field(ge=1, description="CPU threads of each worker")
+    shard_size: int = Field(ge=1, description="photos in one HDF5 file: the most that a killed run loses per worker")
 
 
 def size_batches(records: Sequence[Record], batch: int) -> Iterator[list[Record]]:

@@ -6,21 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveFloat
 from torch.nn import functional as F
 
 from wsss.core.device import device, set_threads
 from wsss.core.interrupt import check_stop
-from wsss.core.params import Settings
 from wsss.core.stage import Stage
 from wsss.data.datasets import LabelSource, Photos, tag_vector
 from wsss.data.index import IGNORE, Index, Record
-from wsss.inference.multiscale import size_batches, to_batch
+from wsss.inference.multiscale import WholePhotoSettings, size_batches, to_batch
 from wsss.inference.segment import probabilities
 from wsss.models.checkpoint import load_network
 from wsss.models.student import Student
 from wsss.pseudo.crf import dense_crf
-from wsss.stores.labels import PSEUDO_FORMAT, PseudoStore, put_labels
+from wsss.stores.labels import PSEUDO_FORMAT, UPPER_BOUND, PseudoStore, put_labels
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store
 from wsss.training.relabel import CHANGES, Relabelled, RuleSettings, relabel
 
@@ -28,15 +26,10 @@ BEFORE = "before"
 """Version of a label: what it was."""
 
 
-class PhotoLabelSettings(Settings):
+class PhotoLabelSettings(WholePhotoSettings):
     """How whole photos are labelled by a student."""
 
-    scales: tuple[PositiveFloat, ...] = Field(min_length=1)
-    flip: bool
     rules: RuleSettings
-    batch: int = Field(ge=1, description="photos of one size that go through the network together")
-    threads: int = Field(ge=1, description="CPU threads of each worker")
-    shard_size: int = Field(ge=1, description="photos in one HDF5 file: the most that a killed run loses per worker")
 
 
 def relabel_photos(
@@ -47,12 +40,14 @@ def relabel_photos(
     student: Path,
     settings: PhotoLabelSettings,
     out: Path,
+    upper_bound: bool = False,
 ) -> None:
     """Write the corrected `labels` of all `photos`, and as version `before` what they were, as the store `out`.
 
-    `student`: a network file.
+    `student`: a network file. `upper_bound`: the labels are masks, and the store is to say so.
     """
     attributes = {"crf": settings.rules.crf.enabled, "multiscale": len(settings.scales) > 1}
+    attributes |= {UPPER_BOUND: True} if upper_bound else {}
     meta = StoreMeta(PSEUDO_FORMAT, index.classes, stage.fingerprint, attributes)
     shards = plan_shards([record.id for record in photos.records], settings.shard_size)
     arguments = (index, photos, labels, student, settings)

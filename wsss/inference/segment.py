@@ -8,17 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveFloat
 from torch.nn import functional as F
 
 from wsss.core.device import device, set_threads
 from wsss.core.errors import IntegrityError
 from wsss.core.interrupt import check_stop
-from wsss.core.params import Settings
 from wsss.core.stage import Stage
 from wsss.data.datasets import Photos
 from wsss.data.index import Index
-from wsss.inference.multiscale import over_scales, size_batches, to_batch
+from wsss.inference.multiscale import WholePhotoSettings, over_scales, size_batches, to_batch
 from wsss.models.checkpoint import load_network
 from wsss.models.oste import Oste
 from wsss.models.student import Student
@@ -34,15 +32,10 @@ MIN_PEAK = 0.05
 """Classes whose probability stays below this everywhere cannot win a pixel in the CRF, and are left out of it."""
 
 
-class SegmentSettings(Settings):
+class SegmentSettings(WholePhotoSettings):
     """How the segmentation networks are run on whole photos."""
 
-    scales: tuple[PositiveFloat, ...] = Field(min_length=1)
-    flip: bool
     crf: CrfSettings
-    batch: int = Field(ge=1, description="photos of one size that go through the network together")
-    threads: int = Field(ge=1, description="CPU threads of each worker")
-    shard_size: int = Field(ge=1, description="photos in one HDF5 file: the most that a killed run loses per worker")
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,28 +12,22 @@ from wsss.pseudo.crf import CrfSettings, dense_crf
 
 
 class CrfPool:
-    """`start` returns at once, so that the network's next work runs beside the CRF; `posteriors` waits."""
+    """Threads that stay from step to step."""
 
     def __init__(self, settings: CrfSettings, threads: int) -> None:
         self.settings = settings
         self.pool = ThreadPoolExecutor(max(1, threads), thread_name_prefix="crf")
 
-    def start(self, images: torch.Tensor, scores: torch.Tensor, tags: torch.Tensor) -> list[Future[np.ndarray]]:
-        """Begin with `images` (N, 3, H, W) float 0..255, `scores` (N, K+1, H, W) in [0, 1], `tags` (N, K) in {0, 1}.
+    def posteriors(self, images: torch.Tensor, scores: torch.Tensor, tags: torch.Tensor) -> torch.Tensor:
+        """`images` (N, 3, H, W) float 0..255, `scores` (N, K+1, H, W) in [0, 1], `tags` (N, K) in {0, 1}
+        → (N, K+1, H, W) float32 on the device of `scores`, 0 for classes that are not in the photo.
 
         A CRF's time grows with its classes: it gets background and those of the tags.
         """
-        photos = as_photos(images)
         maps, present = scores.detach().float().cpu().numpy(), tags.cpu().numpy() > 0
-        return [
-            self.pool.submit(_smooth, photo, maps_of, np.flatnonzero(np.append(True, there)), self.settings)
-            for photo, maps_of, there in zip(photos, maps, present, strict=True)
-        ]
-
-    @staticmethod
-    def posteriors(started: Sequence[Future[np.ndarray]], device: torch.device) -> torch.Tensor:
-        """(N, K+1, H, W) float32, 0 for classes that are not in the photo."""
-        return torch.from_numpy(np.stack([future.result() for future in started])).to(device)
+        there = [np.flatnonzero(np.append(True, row)) for row in present]
+        smooth = self.pool.map(partial(_smooth, settings=self.settings), as_photos(images), maps, there)
+        return torch.from_numpy(np.stack(list(smooth))).to(scores.device)
 
 
 def as_photos(images: torch.Tensor) -> np.ndarray:

@@ -120,7 +120,7 @@ def _curves(title: str, table: Table) -> Figure:
 
 
 def _mixtures(title: str, table: Table) -> Figure:
-    """A panel for each class: its scores, the components, and where the last component takes over from the first."""
+    """A panel for each class: its scores, the components, and the thresholds of the labels, means over its maps."""
     of_class = np.array(table.texts("class"))
     names = list(dict.fromkeys(of_class.tolist()))
     columns = min(4, len(names))
@@ -128,16 +128,16 @@ def _mixtures(title: str, table: Table) -> Figure:
     figure = Figure(figsize=(2.6 * columns, 0.4 + 1.7 * rows), layout="constrained")
     figure.suptitle(title, fontsize=10)
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
-    values = {name: table.numbers(name) for name in ("score", "share", "background", "uncertain", "foreground")}
+    values = {name: table.numbers(name) for name in ("score", "share", *PARTS, "below", "above")}
     for panel, name in zip(panels, names, strict=False):
         here = {column: value[of_class == name] for column, value in values.items()}
         panel.bar(here["score"], here["share"], width=here["score"][1] - here["score"][0], color="#cfcfcf")
         parts = [part for part in ("background", "uncertain", "foreground") if here[part].any()]
         for part in parts:
             panel.plot(here["score"], here[part], color=PARTS[part], label=part)
-        takes_over = here["foreground"] > here["background"]
-        if takes_over.any():
-            panel.axvline(here["score"][np.argmax(takes_over)], color="black", linewidth=0.8, linestyle=":")
+        for cut in (here["below"][0], here["above"][0]):
+            if np.isfinite(cut):
+                panel.axvline(cut, color="black", linewidth=0.8, linestyle=":")
         panel.set(title=name, yticks=[], xlim=(0, 1), ylim=(0, 1.1 * float(here["share"].max())))
     for panel in panels[len(names) :]:
         panel.set_axis_off()

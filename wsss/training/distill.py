@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from wsss.core.device import leads
 from wsss.core.errors import UserError
 from wsss.core.stage import Stage
 from wsss.data.index import IGNORE
@@ -17,15 +18,12 @@ from wsss.training.loop import History
 from wsss.training.students import PSEUDO, DistillSettings, Material, make_student, teach
 
 
-def distill(
-    stage: Stage, given: Material, settings: DistillSettings, out: Path, relabelled: Path, upper_bound: bool = False
-) -> History:
+def distill(stage: Stage, given: Material, settings: DistillSettings, out: Path, relabelled: Path) -> History:
     """Train the student on the labels of `given.photos` and write it to `out`. Returns the history.
 
     `given.oste` is the network file of the teacher, which the student may also start from. Of two students that learn
     together the first is written, of two in turn the second; the labels that the first of these has corrected become
-    the store `relabelled`, which is empty otherwise. `upper_bound`: the labels are masks, and the network's file is to
-    say so.
+    the store `relabelled`, which is empty otherwise.
     """
     check_lessons(settings)
     ids = [record.id for record in given.photos.records]
@@ -36,15 +34,16 @@ def distill(
             "lower correct.fixed.alpha, or train the classifier longer (pretrain.optim.epochs)",
         )
     shape = {"channels": settings.channels, "dropout": settings.dropout}
-    weights = weights_source(settings.backbone) + ("; UPPER BOUND: trained on masks" if upper_bound else "")
+    weights = weights_source(settings.backbone) + ("; UPPER BOUND: trained on masks" if given.upper_bound else "")
     card = NetworkCard("student", settings.backbone, shape, given.index.classes, weights)
     student = make_student(card, given.oste, given.index, given.seed, settings)
     if settings.in_turn:
         history = teach_in_turn(stage, student, card, given, settings, relabelled)
     else:
-        none = replace(given.photos, records=())
-        relabel_photos(stage, given.index, none, given.labels, out, settings.first, relabelled)
         history = teach(student, card, given, settings, stage.scratch, stage.name)
+        if leads():
+            none = replace(given.photos, records=())
+            relabel_photos(stage, given.index, none, given.labels, out, settings.first, relabelled)
     save_network(out, student, card)
     return history
 

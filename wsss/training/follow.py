@@ -139,7 +139,7 @@ class FollowTeacher(FollowLabels):
         whole = F.interpolate(scores, batch["label"].shape[-2:], mode="bilinear", align_corners=False)
         posteriors = whole.softmax(1)
         if self.crf is not None:
-            posteriors = self.crf.posteriors(self.crf.start(batch["image"], posteriors, batch["tags"]), logits.device)
+            posteriors = self.crf.posteriors(batch["image"], posteriors, batch["tags"])
         corrected = relabel(batch["label"], batch["confidence"], posteriors, self.settings.ema.relabel)
         pixels = torch.tensor(float(corrected.labels.numel()), device=logits.device)
         changes = {name: Term(getattr(corrected, name).sum().float(), pixels) for name in self.monitors}

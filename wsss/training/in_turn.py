@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wsss.core.atomic import replace_dir, write_text
+from wsss.core.device import leads
 from wsss.core.log import say
 from wsss.core.stage import Stage
 from wsss.inference.relabel import change_shares, relabel_photos
@@ -23,9 +24,8 @@ def teach_in_turn(
 ) -> History:
     """Train a first student, let it correct the labels, and train `student` with them. Returns one history of both.
 
-    The corrected labels become the store `out`.
-
-    What is finished lies in the stage's scratch folder: the first student, the corrected labels, shard by shard.
+    The corrected labels become the store `out`. What is finished lies in the stage's scratch folder: the first student,
+    and the corrected labels, shard by shard.
     """
     first, second = in_turn(settings)
     file, rows, relabelled = (stage.scratch / name for name in ("first.pt", "first.json", "relabelled"))
@@ -36,11 +36,12 @@ def teach_in_turn(
     before: History = json.loads(rows.read_text(encoding="utf-8"))
     fabric = make_fabric(settings.optim.precision)
     fabric.launch()
-    # Of several processes one labels, and all others wait.
-    if fabric.is_global_zero and not relabelled.exists():
+    if leads() and not relabelled.exists():
         inner = replace(stage, scratch=stage.scratch / "labels")
-        relabel_photos(inner, given.index, given.photos, given.labels, file, settings.first, relabelled)
-    fabric.barrier()
+        relabel_photos(
+            inner, given.index, given.photos, given.labels, file, settings.first, relabelled, given.upper_bound
+        )
+    fabric.barrier()  # all others wait for the labels
     labels = RelabelledStore(relabelled)
     shares = change_shares(labels, given.photos)
     say(f"{stage.name}: shares of pixels changed by the first student: {_listed(shares)}")
@@ -51,7 +52,7 @@ def teach_in_turn(
     anew = replace(given, labels=labels, seed=given.seed + 1)
     after = teach(start, card, anew, second, stage.scratch / "second", stage.name)
     student.load_state_dict(start.state_dict())
-    if fabric.is_global_zero:
+    if leads():
         replace_dir(relabelled, out)
     return joined(before, after, shares)
 

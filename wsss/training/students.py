@@ -61,13 +61,17 @@ class DistillSettings(LessonSettings):
 
 @dataclass(frozen=True)
 class Material:
-    """What every training of a student needs: the data set, its photos and their labels, OSTE's file, the seed."""
+    """What every training of a student needs: the data set, its photos and their labels, OSTE's file, the seed.
+
+    `upper_bound`: the labels are masks, and whatever comes of them is to say so.
+    """
 
     index: Index
     photos: Photos
     labels: LabelSource
     oste: Path
     seed: int
+    upper_bound: bool = False
 
 
 def teach(

@@ -24,7 +24,7 @@ from wsss.data.index import Index, Record, write_index
 from wsss.inference import correct
 from wsss.inference.correct import CorrectSettings, make_pseudo_labels
 from wsss.inference.mixtures import pack, shared_scores, unpack
-from wsss.pseudo.gmm import Mixture, fit_maps
+from wsss.pseudo.gmm import Mixture, count_scores, fit_maps
 from wsss.stores.cams import FORMAT, Cams, CamStore, put_cams
 from wsss.stores.labels import PseudoStore
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store
@@ -222,6 +222,13 @@ def test_stage_writes_its_tables_and_counts_guards(project: Project, monkeypatch
         assert sum(float(row["share"]) for row in rows) == pytest.approx(1, abs=1e-3)
         fitted = sum(float(row[part]) for row in rows for part in ("background", "uncertain", "foreground"))
         assert fitted == pytest.approx(1, abs=0.02)
+        cells = {record.id: count_scores(maps_of(record.id)) for record in project.index.records}
+        of_class = [row for row in mixtures if row["class"] == name and not row["guard"]]
+        tags = {key: [CLASSES[tag] for tag in value] for key, value in TAGS.items()}
+        weights = [cells[row["id"]][tags[row["id"]].index(name)].sum() for row in of_class]
+        for column, source in (("below", "background_below"), ("above", "class_above")):
+            expected = np.average([float(row[source]) for row in of_class], weights=weights)
+            assert [float(row[column]) for row in rows] == pytest.approx([expected] * len(rows), abs=1e-3)
 
 
 def test_fixed_thresholds_leave_the_tables_empty(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

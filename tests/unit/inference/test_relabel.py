@@ -70,9 +70,8 @@ def test_rules_act_on_the_probabilities_of_the_tags(tmp_path: Path, rules: RuleS
     assert {(0, IGNORE), (1, 0), (2, 0), (2, IGNORE)} <= seen  # or the case could not tell
 
 
-@pytest.fixture
-def made(tmp_path: Path) -> RelabelledStore:
-    photos = toy_photos(tmp_path / "photos")
+def a_student() -> tuple[Student, NetworkCard]:
+    """The same one at every call."""
     torch.manual_seed(1)
     card = NetworkCard(
         "student", BackboneSettings(name="tiny", weights="random"), {"channels": 32, "dropout": 0.1}, CLASSES, "random"
@@ -80,6 +79,13 @@ def made(tmp_path: Path) -> RelabelledStore:
     network = build_network(card, load_weights=True)
     assert isinstance(network, Student)
     nn.init.normal_(network.head.weight, std=1.0)
+    return network, card
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> RelabelledStore:
+    photos = toy_photos(tmp_path / "photos")
+    network, card = a_student()
     save_network(tmp_path / "student.pt", network, card)
     (tmp_path / "scratch").mkdir()
     stage = Stage("distill", "f" * 16, tmp_path / "scratch")
@@ -91,13 +97,7 @@ def made(tmp_path: Path) -> RelabelledStore:
 def test_store_holds_what_the_network_says_of_whole_photos(made: RelabelledStore, tmp_path: Path) -> None:
     photos = toy_photos(tmp_path / "photos")
     store = ToyStore(photos)
-    torch.manual_seed(1)
-    card = NetworkCard(
-        "student", BackboneSettings(name="tiny", weights="random"), {"channels": 32, "dropout": 0.1}, CLASSES, "random"
-    )
-    network = build_network(card, load_weights=True)
-    assert isinstance(network, Student)
-    nn.init.normal_(network.head.weight, std=1.0)
+    network, _ = a_student()
     network.eval()
     assert made.ids == tuple(sorted(record.id for record in photos.records))
     counts = {"to_background": 0, "to_class": 0, "to_unsure": 0, "filled": 0}

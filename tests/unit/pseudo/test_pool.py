@@ -26,7 +26,7 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
 def test_each_crop_is_smoothed_alone_among_its_classes(threads: int) -> None:
     images, scores = batch()
     pool = CrfPool(CRF, threads)
-    found = pool.posteriors(pool.start(images, scores, TAGS), images.device)
+    found = pool.posteriors(images, scores, TAGS)
     assert found.dtype == torch.float32
     for number, there in enumerate(([0, 1, 3], [0], [0, 2])):
         if len(there) == 1:
@@ -41,7 +41,7 @@ def test_crop_of_nan_is_left_for_the_loop_to_report() -> None:
     images, scores = batch()
     scores[0, 1, 3, 3] = float("nan")
     pool = CrfPool(CRF, 1)
-    found = pool.posteriors(pool.start(images, scores, TAGS), images.device)
+    found = pool.posteriors(images, scores, TAGS)
     assert found[0].isnan().sum() == 1
     assert not found[1:].isnan().any()
 
@@ -50,4 +50,4 @@ def test_an_error_reaches_the_caller() -> None:
     images, scores = batch()
     pool = CrfPool(CRF, 1)
     with pytest.raises(WsssError, match="expected uint8"):
-        pool.posteriors(pool.start(images[:, :, :-1], scores, TAGS), images.device)
+        pool.posteriors(images[:, :, :-1], scores, TAGS)

@@ -16,8 +16,9 @@ from wsss.report.plots import TABLES, draw_plots, read_table
 CSV = {
     "pretrain.csv": "epoch,lr,loss,cls,grad_norm\n1,0.01,0.5,0.5,1\n2,0.005,0.25,0.25,1\n",
     "train.csv": "epoch,lr,loss,cls,mae,labelled,unlabelled_crops,grad_norm\n1,0.01,0.9,0.5,0.4,0.1,0.7,1\n",
-    "mixture_histograms.csv": "class,score,share,background,uncertain,foreground\n"
-    "cow,0.2500,0.7,0.6,0,0.1\ncow,0.7500,0.3,0.1,0,0.3\nsheep,0.2500,0.5,0,0,0\nsheep,0.7500,0.5,0,0,0\n",
+    "mixture_histograms.csv": "class,score,share,background,uncertain,foreground,below,above\n"
+    "cow,0.2500,0.7,0.6,0,0.1,0.2,0.5\ncow,0.7500,0.3,0.1,0,0.3,0.2,0.5\n"
+    "sheep,0.2500,0.5,0,0,0,,\nsheep,0.7500,0.5,0,0,0,,\n",
     "distill.csv": "epoch,lr,loss,seg_background,seg_foreground,grad_norm\n1,0.01,2,1,1,1\n",
     "per_class.csv": "class,cam,pseudo-label,student\nbackground,0.5,0.6,0.7\ncow,0.1,0.2,\n",
     "thresholds.csv": "threshold,miou,raw_miou,chosen\n0.00,0.1,0.1,\n0.27,0.4,0.5,fixed\n0.50,0.6,0.3,oracle\n",
@@ -84,7 +85,7 @@ def test_mixtures_have_a_panel_for_each_class(reports: Path, figures: dict[str, 
     assert [bar.get_height() for bar in cow.patches] == [0.7, 0.3]
     curves = {str(line.get_label()): list(line.get_ydata()) for line in cow.lines[:2]}
     assert curves == {"background": [0.6, 0.1], "foreground": [0.1, 0.3]}
-    assert list(cow.lines[2].get_xdata()) == [0.75, 0.75]  # where foreground takes over
+    assert [list(line.get_xdata()) for line in cow.lines[2:]] == [[0.2, 0.2], [0.5, 0.5]]  # the labels' thresholds
     assert not sheep.lines  # every map of the class was guarded
 
 

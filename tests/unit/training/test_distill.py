@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 import torch
 
 from tests import toy_oste
-from tests.helpers import CLASSES, free_port, running
+from tests.helpers import CLASSES, run_two_processes
 from tests.toy_distill import BOUNDARY, SETTINGS, STEPS, ToyStore, altered, train_student, write_oste
 from wsss.core.errors import IntegrityError, InterruptedStage, UserError
 from wsss.core.tables import history_csv
@@ -403,25 +402,7 @@ torch.save([task.network.state_dict(), history], Path(sys.argv[1]) / "result.pt"
 @pytest.mark.slow
 @pytest.mark.parametrize("teacher", TEACHERS)
 def test_two_processes_equal_one(tmp_path: Path, teacher: str) -> None:
-    common = {"WSSS_WORKERS": "0", "WSSS_DEVICE": "cpu"}
-    world = {
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(free_port()),
-        "TORCHELASTIC_RUN_ID": "toy",
-        "GROUP_RANK": "0",
-    }
-    with ExitStack() as stack:
-        runs = [
-            stack.enter_context(
-                running("-c", SCRIPT, rank, teacher, cwd=tmp_path, **common, **world, RANK=rank, LOCAL_RANK=rank)
-            )
-            for rank in "01"
-        ]
-        for run in runs:
-            _, errors = run.communicate(timeout=120)
-            assert run.returncode == 0, errors
+    run_two_processes(SCRIPT, tmp_path, teacher)
     history, whole = train_student(tmp_path / "one", altered(teacher=teacher, dropout=0.0, optim__lr=0.0005))
     assert whole is not None
     # Two students answer each other's rounding, and a label near a threshold may fall either way.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests import toy_oste
-from tests.helpers import CLASSES, free_port, running, tree
+from tests.helpers import CLASSES, run_two_processes, tree
 from tests.toy_distill import BOUNDARY, STEPS, ToyStore, altered, train_student, write_oste
 from wsss.core.errors import InterruptedStage, UserError
 from wsss.core.stage import Stage
@@ -20,10 +20,11 @@ from wsss.inference.relabel import change_shares, relabel_photos
 from wsss.models.checkpoint import load_network
 from wsss.stores.labels import RelabelledStore
 from wsss.training import students
+from wsss.training.distill import distill
 from wsss.training.follow import FollowTeacher
 from wsss.training.loop import History
 from wsss.training.relabel import CHANGES
-from wsss.training.students import DistillSettings
+from wsss.training.students import DistillSettings, Material
 
 FIRST = altered(teacher="first")
 LOSSES = ["seg_background", "seg_foreground", "feature_fine", "feature_coarse", "corr", "cam", "energy"]
@@ -125,42 +126,41 @@ import torch
 from tests.toy_distill import altered, train_student
 
 if __name__ == "__main__":
-    settings = altered(teacher="first", dropout=0.0, optim__lr=0.0005)
+    settings = altered(teacher=sys.argv[2], dropout=0.0, optim__lr=0.0005)
     history, task = train_student(Path("shared"), settings)
     torch.save([dict(task.network.state_dict()), history], f"{sys.argv[1]}.pt")
 """
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one(tmp_path: Path) -> None:
-    """One of them relabels the photos, the other waits."""
+@pytest.mark.parametrize("teacher", ["first", "frozen"])
+def test_two_processes_with_one_scratch_folder_equal_one(tmp_path: Path, teacher: str) -> None:
+    """One of them writes the store of relabelled photos, full or empty; the other waits."""
     shared = tmp_path / "shared"
     toy_oste.toy_photos(shared / "photos")
     write_oste(shared / "oste.pt")
-    common = {"WSSS_WORKERS": "0", "WSSS_DEVICE": "cpu"}
-    world = {
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(free_port()),
-        "TORCHELASTIC_RUN_ID": "toy",
-        "GROUP_RANK": "0",
-    }
-    with ExitStack() as stack:
-        runs = [
-            stack.enter_context(
-                running("-c", SCRIPT, rank, cwd=tmp_path, **common, **world, RANK=rank, LOCAL_RANK=rank)
-            )
-            for rank in "01"
-        ]
-        for run in runs:
-            _, errors = run.communicate(timeout=120)
-            assert run.returncode == 0, errors
-    history, whole = train_student(tmp_path / "one", altered(FIRST, dropout=0.0, optim__lr=0.0005))
+    run_two_processes(SCRIPT, tmp_path, teacher)
+    history, whole = train_student(tmp_path / "one", altered(teacher=teacher, dropout=0.0, optim__lr=0.0005))
     assert whole is not None
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in "01")
     for name, tensor in whole.network.state_dict().items():
         assert torch.equal(first[0][name], second[0][name]), name
         assert (first[0][name] - tensor).abs().max() <= 1e-5, name
+    assert tree(shared / "relabelled").keys() == tree(tmp_path / "one" / "relabelled").keys()
     for ours, theirs in zip(first[1], history, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-5)
+
+
+def test_labels_that_come_of_masks_say_so(tmp_path: Path) -> None:
+    photos = toy_oste.toy_photos(tmp_path / "photos")
+    write_oste(tmp_path / "oste.pt")
+    stage = Stage("distill", "f" * 16, tmp_path / "scratch")
+    index = Index(CLASSES, tuple(photos.records))
+    for upper_bound in (False, True):
+        material = Material(index, photos, ToyStore(photos), tmp_path / "oste.pt", 0, upper_bound)
+        folder = tmp_path / str(upper_bound)
+        scratch = replace(stage, scratch=folder / "scratch")
+        distill(scratch, material, FIRST, folder / "student.pt", folder / "relabelled")
+        assert RelabelledStore(folder / "relabelled").upper_bound is upper_bound
+        _, card = load_network(folder / "student.pt", "student", CLASSES)
+        assert ("UPPER BOUND" in card.weights) is upper_bound

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.helpers import BadPhoto, DeadlyPhoto, free_port, running
+from tests.helpers import BadPhoto, DeadlyPhoto, run_two_processes
 from tests.toy_training import IDS_OF_LABELS, OPTIM, ToyTask, train_toy
 from wsss.core.errors import EnvError, InterruptedStage, UserError
 from wsss.core.tables import history_csv
@@ -143,32 +142,14 @@ task = ToyTask(dropout=0.0)
 task.network.unused = torch.nn.Linear(2, 2)  # as the ImageNet head of a backbone is to a student
 with open_stage("distill", {}, []) as stage:
     history = train_toy(task, stage.scratch, OPTIM.model_copy(update={"epochs": 7, "lr": 0.0005}))
-torch.save([task.network.state_dict(), history], sys.argv[1])
+torch.save([task.network.state_dict(), history], sys.argv[1] + ".pt")
 """
 
 
 @pytest.mark.slow
 def test_two_processes_equal_one_with_unevenly_spread_labels(tmp_path: Path) -> None:
     """21 steps; the pixels that are labelled lie unevenly on the two processes, some crops have none at all."""
-    common = {"WSSS_WORKERS": "0", "WSSS_DEVICE": "cpu", "WSSS_SCRATCH": str(tmp_path / "scratch")}
-    world = {
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(free_port()),
-        "TORCHELASTIC_RUN_ID": "toy",
-        "GROUP_RANK": "0",
-    }
-    with ExitStack() as stack:
-        runs = [
-            stack.enter_context(
-                running("-c", SCRIPT, f"{rank}.pt", cwd=tmp_path, **common, **world, RANK=rank, LOCAL_RANK=rank)
-            )
-            for rank in "01"
-        ]
-        for run in runs:
-            _, errors = run.communicate(timeout=120)
-            assert run.returncode == 0, errors
+    run_two_processes(SCRIPT, tmp_path, WSSS_SCRATCH=str(tmp_path / "scratch"))
     whole = ToyTask(dropout=0.0)
     whole.network.unused = torch.nn.Linear(2, 2)
     # At a higher rate the kinks of ReLU amplify the rounding of a sum in another order.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tests.helpers import CLASSES, free_port, running
+from tests.helpers import CLASSES, run_two_processes
 from tests.toy_oste import (
     SETTINGS,
     SHARED,
@@ -576,25 +575,7 @@ def test_two_processes_equal_one_with_unevenly_spread_labels(tmp_path: Path, lab
     assert len(shares) == 18
     assert (shares.amax(1) > 2 * shares.amin(1)).any()
     assert any((count == 0).any() for count in known)
-    common = {"WSSS_WORKERS": "0", "WSSS_DEVICE": "cpu", "WSSS_SCRATCH": str(tmp_path / "shared")}
-    world = {
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(free_port()),
-        "TORCHELASTIC_RUN_ID": "toy",
-        "GROUP_RANK": "0",
-    }
-    with ExitStack() as stack:
-        runs = [
-            stack.enter_context(
-                running("-c", SCRIPT, rank, cwd=tmp_path, **common, **world, RANK=rank, LOCAL_RANK=rank)
-            )
-            for rank in "01"
-        ]
-        for run in runs:
-            _, errors = run.communicate(timeout=120)
-            assert run.returncode == 0, errors
+    run_two_processes(SCRIPT, tmp_path, WSSS_SCRATCH=str(tmp_path / "shared"))
     assert (tmp_path / "0.pt").read_bytes() == (tmp_path / "1.pt").read_bytes()
     shared, _ = load_network(tmp_path / "0.pt", "oste", CLASSES)
     for name, tensor in task.network.state_dict().items():
