@@ -9,12 +9,14 @@ from experiments.table import Column, Row, Table
 
 
 def _with(
-    stage1: bool, stage2: bool, teacher: str = "frozen", labels: str = "pseudo", begins: int = 2
+    stage1: bool, stage2: bool, teacher: str = "frozen", labels: str = "pseudo", begins: int = 2, oste: bool = True
 ) -> tuple[str, ...]:
-    """`begins`: epochs before stage 2."""
+    """`begins`: epochs before stage 2. `oste`: its CAMs, and edges, teach beside the predictions."""
     return (
         f"distill.stage1.enabled={str(stage1).lower()}",
         f"distill.stage2.enabled={str(stage2).lower()}",
+        f"distill.stage2.cam.enabled={str(oste).lower()}",
+        f"distill.stage2.energy.enabled={str(oste).lower()}",
         f"distill.teacher={teacher}",
         f"distill.labels={labels}",
         f"distill.stage1.epochs={begins}",
@@ -30,7 +32,8 @@ TABLE = Table(
         Row("both", _with(True, True)),
         Row("both, ema teacher", _with(True, True, "ema")),
         Row("both, mutual", _with(True, True, "mutual")),
-        Row("both, two students in turn", _with(True, True, "first", begins=3)),
+        Row("both, two students in turn", _with(True, True, "first", begins=4)),
+        Row("two students in turn, of labels only", _with(False, True, "first", begins=4, oste=False)),
         Row("labels only, from masks (upper bound)", _with(False, False, labels="artifacts/masks_as_labels")),
     ),
     columns=(

@@ -43,6 +43,7 @@ SETTINGS = DistillSettings.model_validate(
         "frozen_levels": 0,
         "confidence_weights": True,
         "seg": {"enabled": True, "weight": 1.0},
+        "tags": {"enabled": True, "weight": 0.6, "threshold": 0.1},
         "stage1": {
             "enabled": True,
             "epochs": 1,

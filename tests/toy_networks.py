@@ -16,11 +16,14 @@ from wsss.models.checkpoint import NetworkCard, build_network, save_network
 from wsss.models.student import Student
 
 
-def write_student(path: Path, seed: int = 0, backbone: str = "tiny", stride: int = 16) -> Path:
-    """A student that finds every class somewhere."""
+def write_student(
+    path: Path, seed: int = 0, backbone: str = "tiny", stride: int = 16, tag_threshold: float | None = None
+) -> Path:
+    """A student that finds every class somewhere, unless a `tag_threshold` rules it out."""
     torch.manual_seed(seed)
     settings = BackboneSettings(name=backbone, output_stride=stride, weights="random")  # type: ignore[arg-type]
-    card = NetworkCard("student", settings, {"channels": 32, "dropout": 0.1}, CLASSES, "random")
+    shape = {"channels": 32, "dropout": 0.1, "tag_threshold": tag_threshold}
+    card = NetworkCard("student", settings, shape, CLASSES, "random")
     network = build_network(card, load_weights=False)
     assert isinstance(network, Student)
     nn.init.normal_(network.head.weight, std=1.0)

@@ -82,7 +82,10 @@ def relabel_shard(
             images = [photos.image(record) for record in batch]
             with torch.inference_mode():
                 views = to_batch(images, where)
-                coarse = probabilities(network, "student", views, settings.scales, settings.flip)
+                # Of all classes: the photo's tags are known here, and need not be guessed.
+                coarse = probabilities(
+                    lambda x: network.look(x).logits, "student", views, settings.scales, settings.flip
+                )
                 size = (views.shape[-2], views.shape[-1])
                 scores = F.interpolate(coarse, size, mode="bilinear", align_corners=False).cpu()
             for record, image, score in zip(batch, images, scores, strict=True):

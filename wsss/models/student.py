@@ -15,25 +15,38 @@ BASE_RATES = (6, 12, 18)
 BASE_STRIDE = 16
 FINE_STRIDE = 8
 FINE_CHANNELS = 32
+IMPROBABLE = -1e4
+"""Logit of a class that the photo's tags rule out. Finite, because infinities interpolate to NaN."""
 
 
 class StudentOutput(NamedTuple):
     """`logits` (N, K+1, ⌈H/8⌉, ⌈W/8⌉), and the backbone's maps they were made from: `fine` (N, c, h, w) at stride ≥ 8,
-    `coarse` (N, C, h', w') of the last stage.
+    `coarse` (N, C, h', w') of the last stage. `tags` (N, K): class logits of whole photos, if the student learns them.
     """
 
     logits: torch.Tensor
     fine: torch.Tensor
     coarse: torch.Tensor
+    tags: torch.Tensor | None
 
 
 class Student(nn.Module):
     """Atrous spatial pyramid pooling (DeepLab v3) on the last convolutional level, joined with the level of stride 8.
 
     Normalisation in the head is by groups and not by batch: a batch of 8 crops on 2 processes is the batch of 8 on one.
+
+    With a `tag_threshold` it tells the photo's tags as well, from the mean of the last level, and leaves out of the
+    masks what is less probable than that: a few pixels look like many classes, a whole photo seldom does.
     """
 
-    def __init__(self, backbone: Backbone, classes: int, channels: int = 128, dropout: float = 0.1) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        classes: int,
+        channels: int = 128,
+        dropout: float = 0.1,
+        tag_threshold: float | None = None,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.coarse, self.fine = pyramid_levels(backbone.levels)
@@ -51,20 +64,27 @@ class Student(nn.Module):
         self.lateral = _conv(fine.channels, FINE_CHANNELS, 1)
         self.refine = _separable(channels + FINE_CHANNELS, channels, 1)
         self.head = nn.Conv2d(channels, classes, 1)
+        self.tag_threshold = tag_threshold
+        self.tags = None if tag_threshold is None else nn.Linear(backbone.levels[-1].channels, classes - 1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """(N, 3, H, W) float 0..255 → logits (N, K+1, ⌈H/8⌉, ⌈W/8⌉)."""
-        return self.look(images).logits
+        """(N, 3, H, W) float 0..255 → logits (N, K+1, ⌈H/8⌉, ⌈W/8⌉), `IMPROBABLE` for classes that are ruled out."""
+        seen = self.look(images)
+        if seen.tags is None or self.tag_threshold is None:
+            return seen.logits
+        probable = F.pad(seen.tags.sigmoid() >= self.tag_threshold, (1, 0), value=True)
+        return seen.logits.masked_fill(~probable[:, :, None, None], IMPROBABLE)
 
     def look(self, images: torch.Tensor) -> StudentOutput:
-        """(N, 3, H, W) float 0..255 → logits and the maps that a teacher's can be compared with."""
+        """(N, 3, H, W) float 0..255 → logits of all classes and the maps that a teacher's can be compared with."""
         features = self.backbone(images)
         coarse, fine = features[self.coarse], features[self.fine]
+        tags = None if self.tags is None else self.tags(features[-1].mean((2, 3)))
         context = self.context(coarse.mean((2, 3), keepdim=True)).expand(-1, -1, *coarse.shape[2:])
         pyramid = self.project(torch.cat([*(branch(coarse) for branch in self.branches), context], 1))
         lateral = self.lateral(fine)
         raised = F.interpolate(pyramid, lateral.shape[2:], mode="bilinear", align_corners=False)
-        return StudentOutput(self.head(self.refine(torch.cat([raised, lateral], 1))), fine, coarse)
+        return StudentOutput(self.head(self.refine(torch.cat([raised, lateral], 1))), fine, coarse, tags)
 
 
 def pyramid_levels(levels: tuple[Level, ...]) -> tuple[int, int]:

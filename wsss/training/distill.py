@@ -33,7 +33,8 @@ def distill(stage: Stage, given: Material, settings: DistillSettings, out: Path,
             f"not one pixel of {len(ids)} photos is labelled, so there is nothing to learn",
             "lower correct.fixed.alpha, or train the classifier longer (pretrain.optim.epochs)",
         )
-    shape = {"channels": settings.channels, "dropout": settings.dropout}
+    threshold = settings.tags.threshold if settings.tags.enabled else None
+    shape = {"channels": settings.channels, "dropout": settings.dropout, "tag_threshold": threshold}
     weights = weights_source(settings.backbone) + ("; UPPER BOUND: trained on masks" if given.upper_bound else "")
     card = NetworkCard("student", settings.backbone, shape, given.index.classes, weights)
     student = make_student(card, given.oste, given.index, given.seed, settings)
@@ -64,7 +65,7 @@ def check_lessons(settings: DistillSettings) -> None:
             "set it to about half of distill.optim.epochs",
         )
     for epoch in (0, min(begins, epochs - 1)):
-        if not any(settings.parts(epoch).values()):
+        if not any(weight for name, weight in settings.parts(epoch).items() if name != "tags"):
             raise UserError(
                 "distill",
                 f"no loss acts in epoch {epoch + 1}: every one is switched off or has weight 0",

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from wsss.core.device import workers
 from wsss.data.datasets import Batch
+from wsss.losses.classification import multilabel_soft_margin
 from wsss.losses.distillation import cam_distance, confident_kl, correspondence, feature_distance, present_only
 from wsss.losses.energy import dense_energy
 from wsss.losses.segmentation import balanced_cross_entropy
@@ -51,7 +52,7 @@ class FollowTeacher(FollowLabels):
 
     Features and CAMs are always OSTE's; predictions are those of OSTE's segmentation branch, of the student's moving
     average, or of the other student. A teacher's predictions are limited to the photo's tags, which the student never
-    sees.
+    sees; it may learn to tell them.
     """
 
     def __init__(
@@ -116,6 +117,8 @@ class FollowTeacher(FollowLabels):
         found: dict[str, Term] = {}
         if "seg_background" in acting:
             found |= self.segmentation(output.logits, batch["label"], batch["confidence"])
+        if output.tags is not None:
+            found["tags"] = multilabel_soft_margin(output.tags, tags)
         if lesson is not None and output.fine is not None and output.coarse is not None:
             found["feature_fine"] = feature_distance(output.fine, lesson.fine, inside)
             found["feature_coarse"] = feature_distance(output.coarse, lesson.coarse, inside)

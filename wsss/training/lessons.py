@@ -37,6 +37,12 @@ class EnergyPart(EnergySettings):
     weight: NonNegativeFloat
 
 
+class TagsPart(Part):
+    """L_tags: which classes are in the photo."""
+
+    threshold: float = Field(gt=0, lt=1, description="classes less probable than this are left out of the masks")
+
+
 class FeatureStage(Settings):
     """Stage 1: OSTE's features."""
 
@@ -73,6 +79,7 @@ class LessonSettings(Settings):
     )
     confidence_weights: bool = Field(description="weigh each pixel by the confidence of its pseudo-label")
     seg: Part = Field(description="cross-entropy on the pseudo-labels, in all epochs")
+    tags: TagsPart = Field(description="learn the photo's tags as well, in all epochs, and mask the probable alone")
     stage1: FeatureStage
     stage2: PredictionStage
     ema: AverageSettings
@@ -106,7 +113,11 @@ class LessonSettings(Settings):
     def parts(self, epoch: int | None = None) -> dict[str, float]:
         """Weights of the losses that act in `epoch`, counted from 0; of all that ever act if it is None."""
         stage1, stage2 = self.stage1, self.stage2
-        parts: dict[str, Part | EnergyPart] = {"seg_background": self.seg, "seg_foreground": self.seg}
+        parts: dict[str, Part | EnergyPart] = {
+            "seg_background": self.seg,
+            "seg_foreground": self.seg,
+            "tags": self.tags,
+        }
         if stage1.enabled and (epoch is None or stage1.keep or epoch < stage1.epochs):
             parts |= {"feature_fine": stage1.feature, "feature_coarse": stage1.feature, "corr": stage1.correspondence}
         if stage2.enabled and (epoch is None or epoch >= stage1.epochs):

@@ -11,9 +11,12 @@ from wsss.models.student import Student
 
 
 class PupilOutput(NamedTuple):
-    """`logits` (N, K+1, h, w); where asked for, features projected to the teacher's channels, `fine` and `coarse`."""
+    """`logits` (N, K+1, h, w); `tags` (N, K), if the student learns them; where asked for, features projected to the
+    teacher's channels, `fine` and `coarse`.
+    """
 
     logits: torch.Tensor
+    tags: torch.Tensor | None
     fine: torch.Tensor | None
     coarse: torch.Tensor | None
 
@@ -39,10 +42,10 @@ class Pupil(nn.Module):
         seen = self.student.look(images)
         if not features:
             # What is returned and enters no loss, several processes would wait for.
-            return PupilOutput(seen.logits, None, None)
+            return PupilOutput(seen.logits, seen.tags, None, None)
         assert self.fine is not None
         assert self.coarse is not None
-        return PupilOutput(seen.logits, self.fine(seen.fine), self.coarse(seen.coarse))
+        return PupilOutput(seen.logits, seen.tags, self.fine(seen.fine), self.coarse(seen.coarse))
 
 
 class Pupils(nn.Module):

@@ -80,10 +80,10 @@ class MovingAverage:
                 mine.copy_(theirs)
 
     def predict(self, images: torch.Tensor) -> torch.Tensor:
-        """(N, 3, H, W) float 0..255 → logits (N, K+1, h, w) without gradient."""
+        """(N, 3, H, W) float 0..255 → logits (N, K+1, h, w) of all classes, without gradient."""
         network = self.network.to(images.device)
         with torch.inference_mode(), _autocast(images, self.precision):
-            logits = network(images)
+            logits = network.look(images).logits
         return usable(logits)
 
     def state_dict(self) -> dict[str, Any]:

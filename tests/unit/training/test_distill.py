@@ -25,9 +25,9 @@ from wsss.training.teacher import OsteTeacher
 from wsss.training.views import TaughtImages
 
 TEACHERS = ("frozen", "ema", "mutual")
-LOSSES = ["seg_background", "seg_foreground", "feature_fine", "feature_coarse", "corr", "kl", "cam", "energy"]
+LOSSES = ["seg_background", "seg_foreground", "tags", "feature_fine", "feature_coarse", "corr", "kl", "cam", "energy"]
 NO_FEATURES = {"stage1__enabled": False}
-LABELS_ALONE = {"stage1__enabled": False, "stage2__enabled": False}
+LABELS_ALONE = {"tags__enabled": False, "stage1__enabled": False, "stage2__enabled": False}
 
 
 def finish(folder: Path, settings: DistillSettings = SETTINGS) -> tuple[bytes, str]:
@@ -43,7 +43,8 @@ def task_of(folder: Path, settings: DistillSettings = SETTINGS) -> tuple[FollowT
     if not oste.exists():
         write_oste(oste)
     index = Index(CLASSES, tuple(photos.records))
-    shape = {"channels": settings.channels, "dropout": settings.dropout}
+    threshold = settings.tags.threshold if settings.tags.enabled else None
+    shape = {"channels": settings.channels, "dropout": settings.dropout, "tag_threshold": threshold}
     card = NetworkCard("student", settings.backbone, shape, index.classes, "random")
     student = make_student(card, oste, index, 0, settings)
     task = make_task(student, card, oste, index, 0, len(photos.records), settings)
@@ -124,6 +125,7 @@ def test_boundary_at_zero_lets_both_act_from_the_start(tmp_path: Path) -> None:
 
 SWITCHES = {
     "seg__enabled": ["seg_background", "seg_foreground"],
+    "tags__enabled": ["tags"],
     "stage1__enabled": ["feature_fine", "feature_coarse", "corr"],
     "stage1__feature__enabled": ["feature_fine", "feature_coarse"],
     "stage1__correspondence__enabled": ["corr"],
@@ -154,7 +156,7 @@ def test_learns_without_any_one_part_in_both_stages(tmp_path: Path, switch: str,
 
 def test_every_part_has_its_own_weight(tmp_path: Path) -> None:
     task, _ = task_of(tmp_path)
-    assert task.weights == dict(zip(LOSSES, [1.0, 1.0, 0.5, 0.5, 0.3, 0.7, 0.4, 0.2], strict=True))
+    assert task.weights == dict(zip(LOSSES, [1.0, 1.0, 0.6, 0.5, 0.5, 0.3, 0.7, 0.4, 0.2], strict=True))
 
 
 @pytest.mark.parametrize("init", ["pretrained", "oste"])
@@ -166,7 +168,9 @@ def test_all_off_is_the_training_on_labels_alone_to_the_bit(tmp_path: Path, init
     assert taught is None
     photos = toy_oste.toy_photos(tmp_path / "photos")
     index = Index(CLASSES, tuple(photos.records))
-    card = NetworkCard("student", settings.backbone, {"channels": 32, "dropout": 0.3}, CLASSES, "random")
+    card = NetworkCard(
+        "student", settings.backbone, {"channels": 32, "dropout": 0.3, "tag_threshold": None}, CLASSES, "random"
+    )
     student = make_student(card, tmp_path / "oste.pt", index, 0, settings)
     dataset = PseudoImages(photos, ToyStore(photos), 0, settings.augment)
     ids = [record.id for record in photos.records]
@@ -367,6 +371,7 @@ def test_labels_that_a_crf_corrected_are_used(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"stage1__epochs": 4}, r"distill\.stage1\.epochs: found 4 of 4 epochs, so that stage 2 never begins"),
+        # Tags alone teach no masks.
         ({"seg__enabled": False, "stage1__enabled": False}, r"distill: no loss acts in epoch 1"),
         (
             {"seg__enabled": False, "stage1__keep": False, "stage2__enabled": False},

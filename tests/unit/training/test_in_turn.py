@@ -27,7 +27,7 @@ from wsss.training.relabel import CHANGES
 from wsss.training.students import DistillSettings, Material
 
 FIRST = altered(teacher="first")
-LOSSES = ["seg_background", "seg_foreground", "feature_fine", "feature_coarse", "corr", "cam", "energy"]
+LOSSES = ["seg_background", "seg_foreground", "tags", "feature_fine", "feature_coarse", "corr", "cam", "energy"]
 
 
 def finish(folder: Path, settings: DistillSettings = FIRST) -> tuple[bytes, str, Any]:

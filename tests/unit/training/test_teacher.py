@@ -14,7 +14,7 @@ from wsss.training.teacher import MovingAverage, momentum_at
 
 def student(seed: int = 0) -> Student:
     torch.manual_seed(seed)
-    return Student(build_backbone(BackboneSettings(name="tiny", weights="random")), 4, 32, 0.5)
+    return Student(build_backbone(BackboneSettings(name="tiny", weights="random")), 4, 32, 0.5, 0.999)
 
 
 def shake(network: Student) -> dict[str, torch.Tensor]:
@@ -97,6 +97,8 @@ def test_average_is_no_part_of_the_student() -> None:
     images = 255 * torch.rand(2, 3, 32, 32)
     first, second = average.predict(images), average.predict(images)
     assert torch.equal(first, second)  # no dropout
+    assert torch.equal(first, average.network.look(images).logits)  # of all classes: the photo's tags are given
+    assert not torch.equal(first, average.network(images))
     assert not first.requires_grad
     assert not first.is_inference()
     (first * torch.ones_like(first, requires_grad=True)).sum().backward()  # autograd may keep it
