@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # DVC runs `python -m pipeline.…`: the environment's python has to be the first on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup repro test check bench clean
+.PHONY: help setup repro test check bench tables clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ check: $(READY) ## ruff and mypy
 
 bench: $(READY) ## measure the ratios of benchmarks/
 	python -m benchmarks
+
+tables: $(READY) ## write the tables of docs/experiments.md anew, from experiments/results
+	python -m experiments.pages
 
 clean: ## delete the environment and unfinished work
 	rm -rf $(VENV) .scratch

@@ -6,7 +6,8 @@ import importlib
 
 import click
 
-from experiments.table import run
+from experiments.table import RESULTS, run
+from wsss.core.errors import UserError
 
 TABLES = ("modules", "tilings", "levels", "alpha", "distillation")
 
@@ -15,9 +16,13 @@ TABLES = ("modules", "tilings", "levels", "alpha", "distillation")
 @click.argument("table", type=click.Choice(TABLES))
 @click.option("-S", "overrides", multiple=True, metavar="KEY=VALUE", help="a setting of all rows, as for `dvc exp run`")
 @click.option("--seed", "seeds", type=int, multiple=True, default=(0,), help="one or several; means and deviations")
-def main(table: str, overrides: tuple[str, ...], seeds: tuple[int, ...]) -> None:
-    """Compute every row of TABLE that has no result in experiments/results yet."""
-    run(importlib.import_module(f"experiments.{table}").TABLE, seeds, overrides)
+@click.option("--name", help="of the results' folder, where the table's own has results of other settings")
+def main(table: str, overrides: tuple[str, ...], seeds: tuple[int, ...], name: str | None) -> None:
+    """Compute every row of TABLE that has no result yet. `make tables` puts them into docs/experiments.md."""
+    try:
+        run(importlib.import_module(f"experiments.{table}").TABLE, RESULTS / (name or table), seeds, overrides)
+    except UserError as error:
+        raise click.ClickException(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
-"""Every row of every table of experiments: settings that exist and are valid, and a file of its own."""
+"""Tables of experiments: rows that are valid, results that are continued and never mixed, a page that shows them."""
 
 import copy
 import importlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
+from experiments import pages
 from experiments.__main__ import TABLES
-from experiments.table import Row, Table, result_file
+from experiments.table import Column, Row, Table, markdown, result_file, run
+from wsss.core.errors import UserError
 from wsss.core.params import Settings
 from wsss.training.oste import TrainSettings
 from wsss.training.students import DistillSettings
@@ -50,5 +53,84 @@ def test_a_row_sets_what_params_has_to_a_valid_value(name: str, row: Row) -> Non
 def test_rows_do_not_share_a_file_and_differ(name: str) -> None:
     found = table(name)
     assert found.name == name
-    assert len({result_file(found, row, 0) for row in found.rows}) == len(found.rows)
+    assert len({result_file(Path(), row, 0) for row in found.rows}) == len(found.rows)
     assert len({row.overrides for row in found.rows}) == len(found.rows)
+
+
+TOY = Table(
+    "alpha",
+    rows=(Row("low", ("train.enhance.alpha=0.5",)), Row("low-seed", ("train.enhance.alpha=0.7",), paper=1.5)),
+    columns=(Column("val", "oste", "val"), Column("labelled", "oste", "val", "miou_labelled")),
+    paper="paper",
+)
+
+
+@pytest.fixture
+def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """A folder with the recipe and a `dvc` that scores .01 more in every run. Returns what it was asked for."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copyfile(RECIPE, "params.yaml")
+    Path("reports").mkdir()
+    asked: list[list[str]] = []
+
+    def dvc(command: list[str], check: bool) -> None:
+        assert check
+        asked.append(command)
+        score = f"oste,val,{0.5 + len(asked) / 100},{0.25}"
+        Path("reports/sources.csv").write_text(f"source,split,miou,miou_labelled\noste,train,1,1\n{score}\n")
+
+    monkeypatch.setattr("experiments.table.subprocess.run", dvc)
+    return asked
+
+
+def test_rows_are_computed_once_and_seeds_averaged(ran: list[list[str]], tmp_path: Path) -> None:
+    common = ("dataset.root=/some/where/photos", "cams.scales=[1.0]")
+    run(TOY, tmp_path / "toy", (0,), common)
+    run(TOY, tmp_path / "toy", (0, 1), common)
+    options = ["-S", "seed=1", "-S", common[0], "-S", common[1], "-S", "train.enhance.alpha=0.5"]
+    assert ran[2] == ["dvc", "exp", "run", "evaluate", *options]
+    assert len(ran) == 4
+    # low: .51 and .53; low-seed, whose files begin with the other's name: .52 and .54
+    assert markdown(TOY, tmp_path / "toy").splitlines() == [
+        "|  | val | labelled | paper |",
+        "| --- | --: | --: | --: |",
+        "| low (2 seeds) | 52.00 ± 1.41 | 25.00 ± 0.00 |  |",
+        "| low-seed (2 seeds) | 53.00 ± 1.41 | 25.00 ± 0.00 | 1.50 |",
+    ]
+
+
+def test_rows_of_other_settings_are_not_mixed(ran: list[list[str]], tmp_path: Path) -> None:
+    folder = tmp_path / "toy"
+    run(TOY, folder, (0,), ("dataset.root=/some/where/photos", "cams.scales=[1.0]"))
+    # What rows, seeds and the place of the data leave in params.yaml makes no difference.
+    text = Path("params.yaml").read_text().replace("alpha: 0.5", "alpha: 0.7").replace("seed: 0", "seed: 3")
+    Path("params.yaml").write_text(text.replace("root: data/msrc_v2", "root: /else/photos"))
+    with pytest.raises(UserError, match=r"other settings .then: dataset.root=.absolute.path.of.photos"):
+        run(TOY, folder, (1,), ("cams.scales=[2.0]",))
+    changed = RECIPE.read_text().replace("iterations: 10", "iterations: 9")
+    Path("params.yaml").write_text(changed)
+    with pytest.raises(UserError, match="a name of their own: --name"):
+        run(TOY, folder, (1,), ("cams.scales=[1.0]",))
+    assert len(ran) == 2
+
+
+def test_the_page_shows_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers in docs/experiments.md are those in experiments/results: `make tables`."""
+    monkeypatch.chdir(RECIPE.parents[1])
+    text = pages.PAGE.read_text(encoding="utf-8")
+    assert len(pages.BLOCK.findall(text)) >= 1
+    assert pages.filled(text) == text
+    shown = {found["name"] for found in pages.BLOCK.finditer(text)}
+    assert shown == {folder.name for folder in pages.RESULTS.iterdir()}
+
+
+def test_a_table_without_results_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"nothing: no results"):
+        pages.filled("<!-- table nothing -->\n<!-- end -->\n")
+
+
+def test_results_hold_no_place_of_a_machine() -> None:
+    for file in (RECIPE.parents[1] / "experiments/results").rglob("settings.json"):
+        for setting in json.loads(file.read_text())["settings"]:
+            assert "=/" not in setting or setting.startswith("dataset.root=/absolute/path/of/")

@@ -1,0 +1,65 @@
+"""`make tables`: the tables of docs/experiments.md, from the results that are kept in experiments/results.
+
+Between ``<!-- table NAME -->`` and ``<!-- end -->`` stands what `python -m experiments` has found.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from pathlib import Path
+
+import click
+
+from experiments.table import RESULTS, Table, markdown
+from wsss.core.atomic import write_text
+from wsss.core.errors import UserError
+
+PAGE = Path("docs/experiments.md")
+BLOCK = re.compile(r"(?P<begin><!-- table (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--page", type=click.Path(path_type=Path), default=PAGE, show_default=True)
+def main(page: Path) -> None:
+    """Write every table of PAGE anew."""
+    text = page.read_text(encoding="utf-8")
+    try:
+        write_text(page, filled(text))
+    except UserError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"tables: {', '.join(found['name'] for found in BLOCK.finditer(text)) or 'none'} → {page}")
+
+
+def filled(text: str) -> str:
+    """`text` with what is kept of each table it names."""
+    return BLOCK.sub(lambda found: f"{found['begin']}{block(RESULTS / found['name'])}{found['end']}", text)
+
+
+def block(folder: Path) -> str:
+    """The command of the results in `folder`, and their table."""
+    if not (folder / "settings.json").is_file():
+        raise UserError(folder, "no results", "compute them: python -m experiments TABLE; or correct the table's name")
+    kept = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    table = importlib.import_module(f"experiments.{kept['table']}").TABLE
+    assert isinstance(table, Table)
+    return f"\n```console\n$ {command(table, folder, kept['settings'])}\n```\n\n{markdown(table, folder)}\n"
+
+
+def command(table: Table, folder: Path, settings: list[str]) -> str:
+    """What has computed the results."""
+    quoted = [f"'{setting}'" if "[" in setting else setting for setting in settings]
+    name = [] if folder.name == table.name else [f"--name {folder.name}"]
+    words, lines = [*name, *(f"-S {setting}" for setting in quoted)], [f"python -m experiments {table.name}"]
+    for word in words:
+        if len(lines[-1]) + len(word) > 130:
+            lines[-1] += " \\"
+            lines.append("    " + word)
+        else:
+            lines[-1] += f" {word}"
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
