@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-from PIL import Image
 
+from experiments.sheet import below, beside, save
 from wsss.core.errors import UserError
 from wsss.core.params import Settings, load
 from wsss.core.stage import stage_command
@@ -22,7 +22,7 @@ from wsss.models.oste import Oste
 from wsss.report.render import fit, fit_label, heat_overlay, label_overlay
 from wsss.stores.labels import PseudoStore
 
-WIDTH, GAP = 240, 6
+WIDTH = 240
 
 
 class Params(Settings):
@@ -53,15 +53,8 @@ def main(params: Path, ids: tuple[str, ...], dataset: Path, network: Path, pseud
         small, label = fit(image, WIDTH), labels.label(name)
         overlays = [heat_overlay(small, heat) for heat in stages_of(oste, image, records[name], settings.cams)]
         overlays.append(label_overlay(small, fit_label(label, small.shape), voc_palette()))
-        rows.append(_beside([small, *overlays]))
-    height = sum(len(row) + GAP for row in rows)
-    sheet = np.full((height, max(row.shape[1] for row in rows), 3), 255, np.uint8)
-    top = 0
-    for row in rows:
-        sheet[top : top + len(row), : row.shape[1]] = row
-        top += len(row) + GAP
-    out.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(sheet).save(out)
+        rows.append(beside([small, *overlays]))
+    save(below(rows), out)
     return f"figure: {len(rows)} photos (photo · raw CAM · + expansion · + fusion · pseudo-label) → {out}"
 
 
@@ -74,12 +67,6 @@ def stages_of(oste: Oste, image: np.ndarray, record: Record, settings: CamsSetti
     merged = found.multiscale if found.merged is None else found.multiscale + found.merged
     present = [tag - 1 for tag in record.tags]
     return [divide_by_peak(maps[0, present]).amax(0).numpy() for maps in (found.multiscale, merged, found.enhanced)]
-
-
-def _beside(pictures: list[np.ndarray]) -> np.ndarray:
-    height = len(pictures[0])
-    gap = np.full((height, GAP, 3), 255, np.uint8)
-    return np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], 1)
 
 
 if __name__ == "__main__":
