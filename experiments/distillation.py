@@ -7,16 +7,26 @@ from __future__ import annotations
 
 from experiments.table import Column, Row, Table
 
+SWITCHES = {
+    "tags": "distill.tags.enabled",
+    "stage 1": "distill.stage1.enabled",
+    "kl": "distill.stage2.kl.enabled",
+    "cam": "distill.stage2.cam.enabled",
+    "energy": "distill.stage2.energy.enabled",
+}
+STAGE2 = ("kl", "cam", "energy")
+MASKS = "artifacts/masks_as_labels"
+
 
 def _with(
-    stage1: bool, stage2: bool, teacher: str = "frozen", labels: str = "pseudo", begins: int = 2, oste: bool = True
+    *parts: str, teacher: str = "frozen", labels: str = "pseudo", begins: int = 2, energy: float = 0.1
 ) -> tuple[str, ...]:
-    """`begins`: epochs before stage 2. `oste`: its CAMs, and edges, teach beside the predictions."""
+    """`parts` beside the labels; `begins`: epochs before stage 2; `energy`: its weight."""
+    stage2 = teacher == "first" or any(part in parts for part in STAGE2)
     return (
-        f"distill.stage1.enabled={str(stage1).lower()}",
+        *(f"{switch}={str(name in parts).lower()}" for name, switch in SWITCHES.items()),
         f"distill.stage2.enabled={str(stage2).lower()}",
-        f"distill.stage2.cam.enabled={str(oste).lower()}",
-        f"distill.stage2.energy.enabled={str(oste).lower()}",
+        f"distill.stage2.energy.weight={energy}",
         f"distill.teacher={teacher}",
         f"distill.labels={labels}",
         f"distill.stage1.epochs={begins}",
@@ -26,15 +36,19 @@ def _with(
 TABLE = Table(
     "distillation",
     rows=(
-        Row("labels only", _with(False, False)),
-        Row("+ stage 1", _with(True, False)),
-        Row("+ stage 2", _with(False, True)),
-        Row("both", _with(True, True)),
-        Row("both, ema teacher", _with(True, True, "ema")),
-        Row("both, mutual", _with(True, True, "mutual")),
-        Row("both, two students in turn", _with(True, True, "first", begins=4)),
-        Row("two students in turn, of labels only", _with(False, True, "first", begins=4, oste=False)),
-        Row("labels only, from masks (upper bound)", _with(False, False, labels="artifacts/masks_as_labels")),
+        Row("labels only", _with()),
+        Row("+ stage 1", _with("stage 1")),
+        Row("+ stage 2", _with(*STAGE2)),
+        Row("both", _with("stage 1", *STAGE2)),
+        Row("both, ema teacher", _with("stage 1", *STAGE2, teacher="ema")),
+        Row("both, mutual", _with("stage 1", *STAGE2, teacher="mutual")),
+        Row("both, two students in turn", _with("stage 1", *STAGE2, teacher="first", begins=4)),
+        Row("two students in turn, of labels only", _with(teacher="first", begins=4)),
+        Row("labels and tags", _with("tags")),
+        Row("labels and tags, + stage 1", _with("tags", "stage 1")),
+        Row("labels and tags, + stage 1, + energy", _with("tags", "stage 1", "energy", energy=1.0)),
+        Row("labels only, from masks (upper bound)", _with(labels=MASKS)),
+        Row("labels and tags, from masks (upper bound)", _with("tags", labels=MASKS)),
     ),
     columns=(
         Column("pseudo-label, train", "pseudo-label", "train"),
