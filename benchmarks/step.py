@@ -54,6 +54,7 @@ SETTINGS = TrainSettings(
         weight_decay=1e-4,
         power=0.9,
         warmup_steps=0,
+        clip_norm=0.0,
         precision="32-true",
     ),
 )
@@ -79,7 +80,7 @@ def run() -> list[Result]:
     values: dict[str, float] = {}
 
     def ours() -> None:
-        values.update(update(fabric, task, wrapped, optimizer, batch))
+        values.update(update(fabric, task, wrapped, optimizer, batch, 0.0))
 
     def reference() -> None:
         for view in (images, *(split_tiles(images, n) for n in SETTINGS.expansion.tilings)):

@@ -95,6 +95,7 @@ SETTINGS = DistillSettings.model_validate(
             "weight_decay": 1e-3,
             "power": 0.9,
             "warmup_steps": 2,
+            "clip_norm": 0.0,
             "precision": "32-true",
         },
     }

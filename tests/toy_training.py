@@ -59,6 +59,7 @@ OPTIM = OptimSettings(
     weight_decay=1e-3,
     power=0.9,
     warmup_steps=2,
+    clip_norm=0.0,
     precision="32-true",
 )
 """Nine steps, three an epoch."""

@@ -32,9 +32,10 @@ pretrain:
     weight_decay: 1.0e-4
     power: 0.9
     warmup_steps: 10
+    clip_norm: 0
     precision: 32-true
 """
-OPTIM_KEYS = "batch, epochs, head_lr_factor, lr, momentum, power, precision, warmup_steps, weight_decay"
+OPTIM_KEYS = "batch, clip_norm, epochs, head_lr_factor, lr, momentum, power, precision, warmup_steps, weight_decay"
 WRITE_ONE = "wsss recipe use NAME{0} (see wsss recipe list), or for your own photos: wsss init FOLDER{0}"
 
 

@@ -120,7 +120,7 @@ def fit(
             # Dropout's numbers are keyed by the step: a resumed run draws what an undisturbed one would have drawn.
             torch.manual_seed(hash((seed, at.step, fabric.global_rank)) % 2**63)
             with _enough_memory(label, batch["image"].shape):
-                values = update(fabric, task, wrapped, optimizer, batch)
+                values = update(fabric, task, wrapped, optimizer, batch, settings.clip_norm)
             if not all(math.isfinite(value) for name, value in values.items() if name in checked):
                 raise _not_finite(label, plan, at.step, settings.lr * rate, values, ids)
             at.step += 1
@@ -161,8 +161,10 @@ def _enough_memory(label: str, shape: Sequence[int]) -> Iterator[None]:
         ) from error
 
 
-def update(fabric: Fabric, task: Task, network: Any, optimizer: Any, batch: Batch) -> dict[str, float]:
-    """One update; returns the values of the loss, its terms, and the norm of the gradient."""
+def update(
+    fabric: Fabric, task: Task, network: Any, optimizer: Any, batch: Batch, clip_norm: float
+) -> dict[str, float]:
+    """One update; returns the values of the loss, its terms, and the norm that the gradient had."""
     batch = {name: tensor.to(fabric.device, non_blocking=True) for name, tensor in batch.items()}
     batch["image"] = batch["image"].float()
     terms = task.terms(network, batch)
@@ -183,6 +185,8 @@ def update(fabric: Fabric, task: Task, network: Any, optimizer: Any, batch: Batc
     optimizer.zero_grad()
     fabric.backward(loss)
     norm = torch.nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
+    if clip_norm:
+        fabric.clip_gradients(network, optimizer, max_norm=clip_norm, error_if_nonfinite=False)
     optimizer.step()
     values = torch.stack([loss.detach(), *(share.detach() for share in shares)])
     if fabric.world_size > 1:

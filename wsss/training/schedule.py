@@ -26,6 +26,7 @@ class OptimSettings(Settings):
     weight_decay: float = Field(ge=0)
     power: float = Field(ge=0, description="exponent of the decay; 0 keeps the rate constant")
     warmup_steps: int = Field(ge=0, description="steps over which the rate rises from 0")
+    clip_norm: float = Field(ge=0, description="longer gradients are shortened to this norm; 0: none is")
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
 
 

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.data import default_collate
 
-from tests.helpers import BadPhoto, DeadlyPhoto, run_two_processes
+from tests.helpers import BadPhoto, DeadlyPhoto, ToyLabels, run_two_processes
 from tests.toy_training import IDS_OF_LABELS, OPTIM, ToyTask, train_toy
 from wsss.core.errors import EnvError, InterruptedStage, UserError
 from wsss.core.tables import history_csv
 from wsss.data.sampling import Plan
 from wsss.models.checkpoint import save_network
-from wsss.training.loop import make_optimizer
+from wsss.training.loop import make_fabric, make_optimizer, update
 from wsss.training.resume import FILE
 
 
@@ -178,3 +179,23 @@ class _World:
 
     def launch(self) -> None:
         return None
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 2.0])
+def test_a_long_gradient_is_shortened_and_keeps_its_direction(share: float) -> None:
+    """Against the step without: what is longer than `clip_norm` becomes that long, what is shorter stays."""
+    optim = OPTIM.model_copy(update={"weight_decay": 0.0})
+    batch = default_collate([ToyLabels()[0, number] for number in range(4)])
+
+    def step(clip_norm: float) -> tuple[float, torch.Tensor]:
+        task, fabric = ToyTask(dropout=0.0), make_fabric("32-true")
+        before = torch.nn.utils.parameters_to_vector(task.network.parameters()).clone()
+        wrapped, optimizer = fabric.setup(task.network, make_optimizer(task.network, optim))
+        values = update(fabric, task, wrapped, optimizer, dict(batch), clip_norm)
+        return values["grad_norm"], torch.nn.utils.parameters_to_vector(task.network.parameters()).detach() - before
+
+    norm, plain = step(0.0)
+    assert plain.abs().max() > 0
+    known, clipped = step(share * norm)
+    assert known == pytest.approx(norm)  # the history tells how long it was
+    torch.testing.assert_close(clipped, plain * min(1.0, share or 1.0), rtol=2e-3, atol=1e-7)

@@ -68,7 +68,7 @@ def one_step(settings: TrainSettings, items: Batch, network: Oste | None = None)
     task = LearnEverything(network, settings)
     fabric = make_fabric("32-true")
     wrapped, optimizer = fabric.setup(network, make_optimizer(network, settings.optim))
-    return update(fabric, task, wrapped, optimizer, items), network
+    return update(fabric, task, wrapped, optimizer, items, 0.0), network
 
 
 @torch.no_grad()
