@@ -165,7 +165,7 @@ def test_every_way_to_write_a_thousandth(file: Path, text: str) -> None:
             "precision: 32-true",
             "precision: 16",
             """\
-            error: params.yaml:14: pretrain.optim.precision: found 16, expected '32-true', 'bf16-mixed' or '16-mixed'
+            error: params.yaml:15: pretrain.optim.precision: found 16, expected '32-true', 'bf16-mixed' or '16-mixed'
             fix: change pretrain.optim.precision""",
         ),
         (
@@ -221,7 +221,7 @@ def test_all_errors_come_at_once(file: Path) -> None:
         changed("flip: true", "flip: no").replace("lr: 1e-3", "lr: 0").replace("batch: 8", "bach: 8") + "colour: red\n"
     )
     assert refusal(file, text) == dedent("""\
-        error: params.yaml:15: colour: unknown section
+        error: params.yaml:16: colour: unknown section
         fix: remove or rename it
         error: params.yaml:4: pretrain.flip: found 'no', expected a valid boolean
         fix: change pretrain.flip

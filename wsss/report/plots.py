@@ -182,7 +182,8 @@ def _bars(title: str, table: Table) -> Figure:
         names = table.texts("class")
         axes.set(xlabel="IoU %", xlim=(0, 100), yticks=places, yticklabels=[names[number] for number in part])
         axes.set_ylim(len(parts[0]) - 0.5, -0.5)
-    figure.axes[-1].legend(frameon=False, loc="lower right")
+    known = figure.axes[-1].get_legend_handles_labels()
+    figure.legend(*known, frameon=False, fontsize=8, loc="outside lower center", ncols=len(sources))
     figure.suptitle(title, fontsize=10)
     return figure
 
