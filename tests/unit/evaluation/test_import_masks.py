@@ -164,6 +164,7 @@ def test_stage_trains_with_its_teacher() -> None:
     assert header.split(",")[3:] == [
         "seg_background",
         "seg_foreground",
+        "tags",
         "feature_fine",
         "feature_coarse",
         "corr",
