@@ -9,7 +9,7 @@ import click
 from experiments.table import RESULTS, run
 from wsss.core.errors import UserError
 
-TABLES = ("modules", "tilings", "levels", "alpha", "distillation")
+TABLES = ("chain", "modules", "tilings", "levels", "alpha", "crops", "backbones", "distillation", "students")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

@@ -16,9 +16,14 @@ from experiments.table import Column, Row, Table, markdown, result_file, run
 from wsss.core.errors import UserError
 from wsss.core.params import Settings
 from wsss.training.oste import TrainSettings
+from wsss.training.pretrain import PretrainSettings
 from wsss.training.students import DistillSettings
 
-SECTIONS: dict[str, type[Settings]] = {"train": TrainSettings, "distill": DistillSettings}
+SECTIONS: dict[str, type[Settings]] = {
+    "pretrain": PretrainSettings,
+    "train": TrainSettings,
+    "distill": DistillSettings,
+}
 RECIPE = Path(__file__).parents[2] / "recipes" / "msrc.yaml"
 
 

@@ -1,0 +1,20 @@
+"""The whole chain as params.yaml has it, hand-over by hand-over: give it several seeds to see what a score is worth."""
+
+from __future__ import annotations
+
+from experiments.table import Column, Row, Table
+
+TABLE = Table(
+    "chain",
+    rows=(Row("recipe", ()),),
+    columns=(
+        Column("CAM, fixed threshold, train", "cam", "train"),
+        Column("pseudo-label, train", "pseudo-label", "train"),
+        Column("labelled pixels alone", "pseudo-label", "train", "miou_labelled"),
+        Column("coverage", "pseudo-label", "train", "coverage"),
+        Column("OSTE's branch, val", "oste", "val"),
+        Column("student, val", "student", "val"),
+        Column("student, ms + flip, val", "student ms+flip", "val"),
+        Column("student, ms + flip + CRF, val", "student ms+flip+crf", "val"),
+    ),
+)
