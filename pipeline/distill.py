@@ -33,8 +33,11 @@ class Params(Settings):
 @click.option("--oste", type=click.Path(path_type=Path), default="artifacts/oste.pt")
 @click.option("--out", type=click.Path(path_type=Path), default="artifacts/student.pt")
 @click.option("--relabelled", type=click.Path(path_type=Path), default="artifacts/relabelled")
+@click.option("--epochs", type=click.Path(path_type=Path), default="artifacts/epochs")
 @click.option("--history", type=click.Path(path_type=Path), default="reports/distill.csv")
-def main(params: Path, dataset: Path, pseudo: Path, oste: Path, out: Path, relabelled: Path, history: Path) -> str:
+def main(
+    params: Path, dataset: Path, pseudo: Path, oste: Path, out: Path, relabelled: Path, epochs: Path, history: Path
+) -> str:
     """Train the student on the pseudo-labels of the train split, with OSTE as its teacher."""
     settings = load(params, Params)
     inputs = [dataset, settings.distill.store(pseudo), oste]
@@ -45,7 +48,7 @@ def main(params: Path, dataset: Path, pseudo: Path, oste: Path, out: Path, relab
         labels.expect_classes(index.classes)
         photos = settings.dataset.photos(index.split("train"))
         material = Material(index, photos, labels, oste, settings.seed, labels.upper_bound)
-        rows = distill(stage, material, settings.distill, out, relabelled)
+        rows = distill(stage, material, settings.distill, out, relabelled, epochs)
         write_text(history, history_csv(rows))
     losses = f"loss {rows[0]['loss']:.3f} → {rows[-1]['loss']:.3f}"
     bound = ", UPPER BOUND: trained on masks" if labels.upper_bound else ""

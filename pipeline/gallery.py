@@ -33,6 +33,7 @@ class Params(Settings):
 @click.option("--pseudo", type=click.Path(path_type=Path), default="artifacts/pseudo")
 @click.option("--relabelled", type=click.Path(path_type=Path), default="artifacts/relabelled")
 @click.option("--predictions", type=click.Path(path_type=Path), default="artifacts/predictions")
+@click.option("--epochs", type=click.Path(path_type=Path), default="artifacts/epochs")
 @click.option("--reports", type=click.Path(path_type=Path), default="reports")
 @click.option("--out", type=click.Path(path_type=Path), default="reports/gallery")
 @click.option("--overlays", type=click.Path(path_type=Path), default="reports/overlays")
@@ -43,6 +44,7 @@ def main(
     pseudo: Path,
     relabelled: Path,
     predictions: Path,
+    epochs: Path,
     reports: Path,
     out: Path,
     overlays: Path,
@@ -50,7 +52,7 @@ def main(
     """Lay photos, CAMs, pseudo-labels, predictions and masks side by side on one page, worst first."""
     settings = load(params, Params)
     tables = [reports / name for name in ("sources.csv", *TABLES)]
-    inputs = [dataset, cams, pseudo, relabelled, predictions, *tables]
+    inputs = [dataset, cams, pseudo, relabelled, predictions, epochs, *tables]
     with open_stage("gallery", settings.model_dump(exclude={"dataset"}), inputs):
         index = read_index(dataset)
         masked = MaskedImages(settings.dataset.photos(index.records), len(index.classes))
@@ -58,7 +60,8 @@ def main(
         results = Results(index, masked, CamStore(cams), labels, corrected, PredictionStore(predictions))
         for store in (results.cams, labels, corrected, results.predictions):
             store.expect_classes(index.classes)
-        first, *_ = build_gallery(results, read_sources(reports / "sources.csv"), settings.gallery, out, tables=reports)
+        sources = read_sources(reports / "sources.csv")
+        first, *_ = build_gallery(results, sources, settings.gallery, out, tables=reports, epochs=epochs)
         draw_overlays(results, settings.gallery.split, overlays)
     of = f" of a {first.judged}" if first.measure == "IoU" else ""
     judged = f", median {first.measure}{of} {percent(first.median)}" if first.median is not None else ""

@@ -205,7 +205,8 @@ def train_student(
     try:
         with catch_signals():
             material = Material(index, photos, ToyStore(photos), oste, 0)
-            history = distill(stage, material, settings, folder / "student.pt", folder / "relabelled")
+            outs = (folder / "student.pt", folder / "relabelled", folder / "epochs")
+            history = distill(stage, material, settings, *outs)
     finally:
         students.FollowTeacher = before  # type: ignore[misc]
     return history, made[0] if made else None

@@ -19,6 +19,7 @@ from wsss.report.page import Card, Section, Source, page_html
 from wsss.report.plots import draw_plots
 from wsss.report.ranking import evenly, histogram, worst_and_spread
 from wsss.report.render import HEAT_STOPS, css_colour
+from wsss.report.strips import draw_strips
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -33,12 +34,18 @@ class GallerySettings(Settings):
 
 
 def build_gallery(
-    results: Results, sources: Sequence[Source], settings: GallerySettings, out: Path, tables: Path | None = None
+    results: Results,
+    sources: Sequence[Source],
+    settings: GallerySettings,
+    out: Path,
+    tables: Path | None = None,
+    epochs: Path | None = None,
 ) -> tuple[Section, ...]:
     """Write the folder `out`, `index.html` and its pictures, whole or not at all; return what the page shows.
 
-    `tables` is the folder of the CSV files that are drawn as plots; without it there are none. Splits after
-    the first one appear if any store holds a photo of theirs. Same inputs, same bytes.
+    `tables` is the folder of the CSV files that are drawn as plots, `epochs` that of the student's masks after each
+    epoch; without them there are none. Splits after the first one appear if any store holds a photo of theirs. Same
+    inputs, same bytes.
     """
     index = results.index
     index.split(settings.split)  # its error names the splits there are
@@ -54,7 +61,9 @@ def build_gallery(
         legend = [painter.swatch(number) for number in range(len(index.classes))]
         rows = sorted(sources, key=lambda row: row.split != settings.split)
         plots = draw_plots(tables, folder) if tables else ()
-        html = page_html(sections, legend, rows, plots, [css_colour(stop) for stop in HEAT_STOPS], settings.width)
+        strips = draw_strips(painter, epochs) if epochs else ()
+        heat = [css_colour(stop) for stop in HEAT_STOPS]
+        html = page_html(sections, legend, rows, plots, strips, heat, settings.width)
         (folder / "index.html").write_bytes(html.encode("utf-8"))
     return tuple(sections)
 

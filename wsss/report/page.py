@@ -81,6 +81,16 @@ class Card:
 
 
 @dataclass(frozen=True)
+class Strip:
+    """What the student made of photo `id` while it learnt; size of each tile in pixels."""
+
+    id: str
+    tiles: tuple[View, ...]
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class Section:
     """One split: of `photos`, `ranked` have a `measure`, in `bins` by tenths, with this `median`.
 
@@ -175,6 +185,7 @@ def page_html(
     swatches: Sequence[Swatch],
     sources: Sequence[Source],
     plots: Sequence[Plot],
+    strips: Sequence[Strip],
     heat: Sequence[str],
     width: int,
 ) -> str:
@@ -191,6 +202,7 @@ def page_html(
         swatches=swatches,
         sources=sources,
         plots=plots,
+        strips=strips,
         heat=heat,
         width=width,
         orders=orders(sections),

@@ -13,17 +13,21 @@ from wsss.inference.relabel import relabel_photos
 from wsss.models.backbones.registry import weights_source
 from wsss.models.checkpoint import NetworkCard, save_network
 from wsss.stores.labels import PseudoStore
+from wsss.stores.snapshots import publish
 from wsss.training.in_turn import teach_in_turn
 from wsss.training.loop import History
+from wsss.training.snapshots import Snapshots
 from wsss.training.students import PSEUDO, DistillSettings, Material, make_student, teach
 
 
-def distill(stage: Stage, given: Material, settings: DistillSettings, out: Path, relabelled: Path) -> History:
+def distill(
+    stage: Stage, given: Material, settings: DistillSettings, out: Path, relabelled: Path, epochs: Path
+) -> History:
     """Train the student on the labels of `given.photos` and write it to `out`. Returns the history.
 
     `given.oste` is the network file of the teacher, which the student may also start from. Of two students that learn
     together the first is written, of two in turn the second; the labels that the first of these has corrected become
-    the store `relabelled`, which is empty otherwise.
+    the store `relabelled`, which is empty otherwise. `epochs` becomes the folder of its `Snapshots`.
     """
     check_lessons(settings)
     ids = [record.id for record in given.photos.records]
@@ -38,13 +42,17 @@ def distill(stage: Stage, given: Material, settings: DistillSettings, out: Path,
     weights = weights_source(settings.backbone) + ("; UPPER BOUND: trained on masks" if given.upper_bound else "")
     card = NetworkCard("student", settings.backbone, shape, given.index.classes, weights)
     student = make_student(card, given.oste, given.index, given.seed, settings)
+    snapshots = stage.scratch / "epochs"
     if settings.in_turn:
-        history = teach_in_turn(stage, student, card, given, settings, relabelled)
+        history = teach_in_turn(stage, student, card, given, settings, relabelled, snapshots)
     else:
-        history = teach(student, card, given, settings, stage.scratch, stage.name)
+        watch = Snapshots(student, given.photos, snapshots)
+        history = teach(student, card, given, settings, stage.scratch, stage.name, watch)
         if leads():
             none = replace(given.photos, records=())
             relabel_photos(stage, given.index, none, given.labels, out, settings.first, relabelled)
+    if leads():
+        publish(snapshots, epochs)
     save_network(out, student, card)
     return history
 

@@ -16,21 +16,29 @@ from wsss.models.checkpoint import NetworkCard, load_network, save_network
 from wsss.models.student import Student
 from wsss.stores.labels import RelabelledStore
 from wsss.training.loop import History, make_fabric
+from wsss.training.snapshots import Snapshots
 from wsss.training.students import DistillSettings, Material, make_student, teach
 
 
 def teach_in_turn(
-    stage: Stage, student: Student, card: NetworkCard, given: Material, settings: DistillSettings, out: Path
+    stage: Stage,
+    student: Student,
+    card: NetworkCard,
+    given: Material,
+    settings: DistillSettings,
+    out: Path,
+    snapshots: Path,
 ) -> History:
     """Train a first student, let it correct the labels, and train `student` with them. Returns one history of both.
 
-    The corrected labels become the store `out`. What is finished lies in the stage's scratch folder: the first student,
-    and the corrected labels, shard by shard.
+    The corrected labels become the store `out`; `snapshots` is the folder for those of both students. What is finished
+    lies in the stage's scratch folder: the first student, and the corrected labels, shard by shard.
     """
     first, second = in_turn(settings)
     file, rows, relabelled = (stage.scratch / name for name in ("first.pt", "first.json", "relabelled"))
     if not rows.exists():
-        history = teach(student, card, given, first, stage.scratch / "first", stage.name)
+        watch = Snapshots(student, given.photos, snapshots)
+        history = teach(student, card, given, first, stage.scratch / "first", stage.name, watch)
         save_network(file, student, card)
         write_text(rows, json.dumps(history))
     before: History = json.loads(rows.read_text(encoding="utf-8"))
@@ -50,7 +58,8 @@ def teach_in_turn(
         start.load_state_dict(load_network(file, "student", given.index.classes)[0].state_dict())
     # Other crops than the first student's: their generators are keyed by the seed.
     anew = replace(given, labels=labels, seed=given.seed + 1)
-    after = teach(start, card, anew, second, stage.scratch / "second", stage.name)
+    watch = Snapshots(start, given.photos, snapshots, len(before))
+    after = teach(start, card, anew, second, stage.scratch / "second", stage.name, watch)
     student.load_state_dict(start.state_dict())
     if leads():
         replace_dir(relabelled, out)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -68,12 +68,20 @@ def make_fabric(precision: str) -> Fabric:
 
 
 def fit(
-    task: Task, dataset: Any, ids: list[str], seed: int, settings: OptimSettings, scratch: Path, label: str
+    task: Task,
+    dataset: Any,
+    ids: list[str],
+    seed: int,
+    settings: OptimSettings,
+    scratch: Path,
+    label: str,
+    each_epoch: Callable[[int], None] | None = None,
 ) -> History:
     """Train `task.network` in place and return its history, one row an epoch. Continues from a checkpoint in `scratch`.
 
-    `dataset` gives samples by (epoch, number); `ids` name the photos in messages. Raises `InterruptedStage` after a
-    signal (checkpoint written), `UserError` at the first loss that is not finite (last checkpoint kept).
+    `dataset` gives samples by (epoch, number); `ids` name the photos in messages. After each epoch one process calls
+    `each_epoch` with its number, counted from 1; after a resumption possibly once more. Raises `InterruptedStage` after
+    a signal (checkpoint written), `UserError` at the first loss that is not finite (last checkpoint kept).
     """
     fabric = make_fabric(settings.precision)
     fabric.launch()
@@ -132,6 +140,8 @@ def fit(
                 means = {name: total / plan.steps_per_epoch for name, total in at.sums.items()}
                 at.history.append({"epoch": at.step // plan.steps_per_epoch, "lr": settings.lr * rate, **means})
                 at.sums = {}
+                if each_epoch and fabric.is_global_zero:
+                    each_epoch(at.step // plan.steps_per_epoch)
             progress.advance(note=f"loss {values['loss']:.3f}")
             if _any_process(fabric, stop_requested()):
                 save()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -75,19 +76,25 @@ class Material:
 
 
 def teach(
-    student: Student, card: NetworkCard, given: Material, settings: DistillSettings, scratch: Path, label: str
+    student: Student,
+    card: NetworkCard,
+    given: Material,
+    settings: DistillSettings,
+    scratch: Path,
+    label: str,
+    each_epoch: Callable[[int], None],
 ) -> History:
-    """Train `student` in place, with checkpoints in `scratch`; `label` names the progress."""
+    """Train `student` in place, with checkpoints in `scratch`; `label` names the progress; `each_epoch`: see `fit`."""
     photos, ids = given.photos, [record.id for record in given.photos.records]
     if settings.labels_alone:
         alone = PseudoImages(photos, given.labels, given.seed, settings.augment)
         task = FollowLabels(student, settings.confidence_weights, settings.seg.weight)
-        return fit(task, alone, ids, given.seed, settings.optim, scratch, label)
+        return fit(task, alone, ids, given.seed, settings.optim, scratch, label, each_epoch)
     begins = settings.stage1.epochs
     strong = settings.ema.strong if settings.averages else None
     crops = TaughtImages(photos, given.labels, given.index.foreground, given.seed, settings.augment, strong, begins)
     taught = make_task(student, card, given.oste, given.index, given.seed, len(ids), settings)
-    return fit(taught, crops, ids, given.seed, settings.optim, scratch, label)
+    return fit(taught, crops, ids, given.seed, settings.optim, scratch, label, each_epoch)
 
 
 def make_student(card: NetworkCard, oste: Path, index: Index, seed: int, settings: DistillSettings) -> Student:

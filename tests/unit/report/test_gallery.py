@@ -38,6 +38,7 @@ from wsss.stores.labels import (
     put_labels,
 )
 from wsss.stores.shards import Shard, StoreMeta, shard_writer, write_store_index
+from wsss.stores.snapshots import snapshot_file
 
 SHAPE = (24, 32)
 IMG, SCRIPT = "<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>"
@@ -395,6 +396,21 @@ def test_unknown_split(run: Run, tmp_path: Path) -> None:
         build_gallery(run.write(), SOURCES, GallerySettings(images=1, width=64, split="test"), tmp_path / "out")
 
 
+def test_strips_show_the_student_epoch_by_epoch(run: Run, tmp_path: Path) -> None:
+    results, epochs = run.write(), tmp_path / "epochs"
+    (record,) = results.index.split("train")
+    for epoch in range(1, 26):
+        save_mask_png(snapshot_file(epochs, epoch, record), half(1 if epoch < 20 else 2, 0))
+    build_gallery(results, SOURCES, SETTINGS, tmp_path / "out", epochs=epochs)
+    pictures = [(each["alt"], each.get("src") or "") for each in parse(tmp_path / "out").all("img")]
+    strip = [(alt, file) for alt, file in pictures if "strip" in file]
+    names = ["Photo", "Pseudo-label", *(f"Epoch {epoch}" for epoch in (1, 4, 6, 9, 12, 14, 17, 20, 22, 25))]
+    assert [alt for alt, _ in strip] == [f"{name} of t-train" for name in names]
+    drawn = [(tmp_path / "out" / file).read_bytes() for _, file in strip]
+    # The pseudo-label is class 2, as in the epochs from 20 on.
+    assert [drawn.index(each) for each in drawn] == [0, 1, *[2] * 7, 1, 1, 1]
+
+
 def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run.write()
     monkeypatch.chdir(tmp_path)
@@ -405,7 +421,8 @@ def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (tmp_path / "sources.csv").write_text(",".join(SOURCE_COLUMNS) + "\nstudent,val,3,no,arg-max,no,no,no,.5,.5,.4,1\n")
     for name in TABLES:
         (tmp_path / name).write_text("epoch,loss\n")
-    paths = [f"--{name}={name}" for name in ("dataset", "cams", "pseudo", "relabelled", "predictions")]
+    (tmp_path / "epochs").mkdir()
+    paths = [f"--{name}={name}" for name in ("dataset", "cams", "pseudo", "relabelled", "predictions", "epochs")]
     result = CliRunner().invoke(main, [*paths, "--reports=.", "--out=reports/gallery", "--overlays=reports/overlays"])
     assert result.exit_code == 0, result.output
     assert "gallery: 2 of 5 val photos, median IoU of a prediction 77.5" in result.output
@@ -423,9 +440,10 @@ def test_stage_after_an_evaluation_without_any_mask(tmp_path: Path, monkeypatch:
     for name in ("pretrain.csv", "train.csv", "distill.csv"):
         (tmp_path / "reports" / name).write_text("epoch,loss,cls\n1,0.5,0.5\n2,0.25,0.25\n")
     (tmp_path / "reports" / "mixture_histograms.csv").write_text("class,score,share,background,uncertain,foreground\n")
+    Path("epochs").mkdir()
     sections = json.loads(Path("params.yaml").read_text()) | {"gallery": {"images": 4, "width": 64, "split": "val"}}
     Path("params.yaml").write_text(json.dumps(sections, indent=1))
-    paths = [f"--{name}={name}" for name in ("dataset", "cams", "pseudo", "relabelled", "predictions")]
+    paths = [f"--{name}={name}" for name in ("dataset", "cams", "pseudo", "relabelled", "predictions", "epochs")]
     result = CliRunner().invoke(main, paths)
     assert result.exit_code == 0, result.output
     assert re.search(r"gallery: 4 of 4 val photos, median disagreement \d", result.output)

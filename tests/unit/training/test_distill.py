@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests import toy_oste
-from tests.helpers import CLASSES, run_two_processes
+from tests.helpers import CLASSES, run_two_processes, tree
 from tests.toy_distill import BOUNDARY, SETTINGS, STEPS, ToyStore, altered, train_student, write_oste
 from wsss.core.errors import IntegrityError, InterruptedStage, UserError
 from wsss.core.tables import history_csv
@@ -30,10 +30,10 @@ NO_FEATURES = {"stage1__enabled": False}
 LABELS_ALONE = {"tags__enabled": False, "stage1__enabled": False, "stage2__enabled": False}
 
 
-def finish(folder: Path, settings: DistillSettings = SETTINGS) -> tuple[bytes, str]:
-    """(bytes of the student's file, history as CSV)."""
+def finish(folder: Path, settings: DistillSettings = SETTINGS) -> tuple[bytes, str, Any]:
+    """(bytes of the student's file, history as CSV, bytes of the masks by epoch)."""
     history, _ = train_student(folder, settings)
-    return (folder / "student.pt").read_bytes(), history_csv(history)
+    return (folder / "student.pt").read_bytes(), history_csv(history), tree(folder / "epochs")
 
 
 def task_of(folder: Path, settings: DistillSettings = SETTINGS) -> tuple[FollowTeacher, Batch]:
@@ -395,6 +395,7 @@ def test_teacher_of_other_classes_is_refused(tmp_path: Path) -> None:
 SCRIPT = """
 import sys, torch
 from pathlib import Path
+from tests.helpers import tree
 from tests.toy_distill import altered, train_student
 from wsss.core.device import set_threads
 set_threads(1)

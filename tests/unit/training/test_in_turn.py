@@ -30,10 +30,15 @@ FIRST = altered(teacher="first")
 LOSSES = ["seg_background", "seg_foreground", "tags", "feature_fine", "feature_coarse", "corr", "cam", "energy"]
 
 
-def finish(folder: Path, settings: DistillSettings = FIRST) -> tuple[bytes, str, Any]:
-    """(bytes of the student's file, history as CSV, bytes of the relabelled store)."""
+def finish(folder: Path, settings: DistillSettings = FIRST) -> tuple[bytes, str, Any, Any]:
+    """(bytes of the student's file, history as CSV, bytes of the relabelled store, bytes of the masks by epoch)."""
     history, _ = train_student(folder, settings)
-    return (folder / "student.pt").read_bytes(), history_csv(history), tree(folder / "relabelled")
+    return (
+        (folder / "student.pt").read_bytes(),
+        history_csv(history),
+        tree(folder / "relabelled"),
+        tree(folder / "epochs"),
+    )
 
 
 @pytest.mark.parametrize("restart", [True, False])
@@ -160,7 +165,7 @@ def test_labels_that_come_of_masks_say_so(tmp_path: Path) -> None:
         material = Material(index, photos, ToyStore(photos), tmp_path / "oste.pt", 0, upper_bound)
         folder = tmp_path / str(upper_bound)
         scratch = replace(stage, scratch=folder / "scratch")
-        distill(scratch, material, FIRST, folder / "student.pt", folder / "relabelled")
+        distill(scratch, material, FIRST, folder / "student.pt", folder / "relabelled", folder / "epochs")
         assert RelabelledStore(folder / "relabelled").upper_bound is upper_bound
         _, card = load_network(folder / "student.pt", "student", CLASSES)
         assert ("UPPER BOUND" in card.weights) is upper_bound
