@@ -6,9 +6,9 @@ from experiments.table import Column, Row, Table
 
 ROWS = (
     ("efficientnet_lite2", "oste"),
+    ("efficientnet_lite0", "pretrained"),
     ("efficientnet_lite2", "pretrained"),
     ("efficientnet_lite1", "pretrained"),
-    ("efficientnet_lite0", "pretrained"),
 )
 
 TABLE = Table(
