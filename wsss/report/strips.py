@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from wsss.core.interrupt import check_stop
-from wsss.data.images import load_mask
 from wsss.data.index import Record
 from wsss.report.cards import Painter, save_picture
 from wsss.report.page import Strip, View
 from wsss.report.render import fit, fit_label, label_overlay
-from wsss.stores.snapshots import epochs_of, shown, snapshot_file
+from wsss.stores.snapshots import epochs_of, read_snapshot, shown
 
 EPOCHS = 10
 """Most epochs in a strip."""
@@ -46,8 +45,6 @@ def _strip(painter: Painter, row: int, record: Record, epochs: Path, chosen: lis
     tiles.append(tile("Photo", None))
     if (pseudo := results.label(results.pseudo, record)) is not None:
         tiles.append(tile("Pseudo-label", pseudo))
-    size, classes = (record.height, record.width), len(results.index.classes)
     for epoch in chosen:
-        mask = load_mask(snapshot_file(epochs, epoch, record), size, classes)
-        tiles.append(tile(f"Epoch {epoch}", mask))
+        tiles.append(tile(f"Epoch {epoch}", read_snapshot(epochs, epoch, record, len(results.index.classes))))
     return Strip(record.id, tuple(tiles), photo.shape[1], photo.shape[0])

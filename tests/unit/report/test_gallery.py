@@ -411,6 +411,23 @@ def test_strips_show_the_student_epoch_by_epoch(run: Run, tmp_path: Path) -> Non
     assert [drawn.index(each) for each in drawn] == [0, 1, *[2] * 7, 1, 1, 1]
 
 
+@pytest.mark.parametrize("damage", [None, b"cut off", half(9, 0)])
+def test_a_damaged_mask_of_an_epoch_says_how_to_make_it_again(
+    run: Run, tmp_path: Path, damage: bytes | np.ndarray | None
+) -> None:
+    results = run.write()
+    (record,) = results.index.split("train")
+    file = snapshot_file(tmp_path / "epochs", 1, record)
+    file.parent.mkdir(parents=True)
+    if isinstance(damage, np.ndarray):
+        save_mask_png(file, damage)
+    elif damage:
+        file.write_bytes(damage)
+    with pytest.raises(IntegrityError, match="dvc repro -f -s distill") as caught:
+        build_gallery(results, SOURCES, SETTINGS, tmp_path / "out", epochs=tmp_path / "epochs")
+    assert caught.value.where == str(file)
+
+
 def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run.write()
     monkeypatch.chdir(tmp_path)
