@@ -51,7 +51,9 @@ def command(table: Table, folder: Path, settings: list[str]) -> str:
     """What has computed the results."""
     quoted = [f"'{setting}'" if "[" in setting else setting for setting in settings]
     name = [] if folder.name == table.name else [f"--name {folder.name}"]
-    words, lines = [*name, *(f"-S {setting}" for setting in quoted)], [f"python -m experiments {table.name}"]
+    seeds = sorted({file.stem.rpartition("-seed")[2] for file in folder.glob("*-seed*.csv")}, key=int)
+    drawn = [] if seeds == ["0"] else [f"--seed {seed}" for seed in seeds]
+    words, lines = [*name, *(f"-S {setting}" for setting in quoted), *drawn], [f"python -m experiments {table.name}"]
     for word in words:
         if len(lines[-1]) + len(word) > 130:
             lines[-1] += " \\"

@@ -129,6 +129,14 @@ def test_the_page_shows_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown == {folder.name for folder in pages.RESULTS.iterdir()}
 
 
+def test_the_command_of_a_table_names_its_seeds(tmp_path: Path) -> None:
+    for seed, shown in ((0, ""), (2, " --seed 0 --seed 2"), (10, " --seed 0 --seed 2 --seed 10")):
+        result_file(tmp_path, TOY.rows[0], seed).touch()
+        assert pages.command(TOY, tmp_path, ["a=[1]"]) == (
+            f"python -m experiments alpha --name {tmp_path.name} -S 'a=[1]'{shown}"
+        )
+
+
 def test_a_table_without_results_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"nothing: no results"):
