@@ -14,6 +14,7 @@ help: ## show this list
 setup: $(READY) ## make the environment in .venv
 
 $(READY): pyproject.toml constraints.txt
+	@echo "making the environment in $(VENV): some minutes without output"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@

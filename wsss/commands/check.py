@@ -49,7 +49,7 @@ def main(params: Path, as_json: bool) -> str:
     if problems:
         click.echo(text)
         sys.exit(UserError.exit_code)
-    return text if as_json else f"{text}; next: dvc repro"
+    return text if as_json else f"{text}; next: dvc repro gallery"
 
 
 def look(settings: Params) -> tuple[Survey | None, list[WsssError]]:

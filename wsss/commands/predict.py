@@ -74,6 +74,8 @@ def main(
     Writes masks/ID.png (indexed, VOC palette), predictions.csv (area of each class, mean confidence) and, with
     --overlays, overlays/ID.jpg. Run again, it does what is missing. Photos that cannot be read are listed at the end;
     the exit code is 2 then.
+
+    By itself it is fastest; with --scales 0.75,1,1.25 --flip --crf outlines follow the photo.
     """
     view = parse_scales(scales)
     found = find_photos(photos)

@@ -59,7 +59,7 @@ def load(path: Path, model: type[T]) -> T:
             _line(document, [key]),
             key,
             f"unknown section{did_you_mean(str(key), SECTIONS)}",
-            "remove or rename it",
+            f"known sections are {', '.join(SECTIONS)}",
         )
         for key in document
         if key not in SECTIONS and key not in wanted

@@ -74,7 +74,7 @@ def _below(tags: Path, root: Path) -> str:
             except ValueError:
                 what = f"lies outside {root}: DVC watches the data set's folder only, and would miss its changes"
                 raise UserError(tags, what, f"move it into {root}") from None
-    raise UserError(tags, "no such file", "correct --tags")
+    raise UserError(tags, f"no such file, here or in {root}", "correct --tags")
 
 
 def _first(root: Path, names: Iterable[str]) -> str | None:

@@ -82,9 +82,11 @@ class Card:
 
 @dataclass(frozen=True)
 class Strip:
-    """What the student made of photo `id` while it learnt; size of each tile in pixels."""
+    """What the student made of photo `id` while it learnt, and the classes in it; size of each tile in pixels."""
 
     id: str
+    tags: tuple[str, ...]
+    swatches: tuple[Swatch, ...]
     tiles: tuple[View, ...]
     width: int
     height: int
@@ -203,6 +205,7 @@ def page_html(
         sources=sources,
         plots=plots,
         strips=strips,
+        relabelled=any(tile.name == "Relabelled" for strip in strips for tile in strip.tiles),
         heat=heat,
         width=width,
         orders=orders(sections),

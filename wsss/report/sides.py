@@ -97,7 +97,7 @@ def link_revision(name: str, folder: Path) -> Path:
             text = repo.scm.get_fs(commit).cat_file(lock.as_posix())
         except FileNotFoundError as error:
             what = f"has no {LOCK}: the pipeline had not run when it was committed"
-            raise UserError(name, what, f"run it there and commit {LOCK}: {_again(name)}") from error
+            raise UserError(name, what, f"commit what has run: {_again(name)}") from error
         (folder / LOCK).write_bytes(text)
         _link(name, folder, Path(repo.cache.local.path))
         return Path(repo.root_dir)
@@ -127,7 +127,7 @@ def _link(name: str, folder: Path, cache: Path) -> None:
     for wanted in (DATASET, PSEUDO, PREDICTIONS, SCORES):
         if folder / wanted not in outputs:
             what = f"its {LOCK} has no {wanted}: the pipeline had not run to its end"
-            raise UserError(name, what, f"run it there and commit {LOCK}: {_again(name)}")
+            raise UserError(name, what, f"run it to its end and commit it: {_again(name)}")
         copies = cached_copies(outputs[folder / wanted], cache)
         if copies is None or not all(copy.is_file() for copy in copies.values()):
             what = f"{wanted} of this revision is not in DVC's cache ({cache})"
@@ -138,7 +138,7 @@ def _link(name: str, folder: Path, cache: Path) -> None:
 
 
 def _again(name: str) -> str:
-    return f"git checkout {name} (an experiment: dvc exp apply {name}), dvc repro"
+    return f"git checkout {name} (an experiment: dvc exp apply {name}), dvc repro, git add dvc.lock, git commit"
 
 
 def _revisions(repo: Any) -> list[str]:

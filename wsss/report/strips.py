@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
+from wsss.core.errors import IntegrityError, UserError
 from wsss.core.interrupt import check_stop
-from wsss.data.index import Record
+from wsss.data.images import load_mask
+from wsss.data.index import IGNORE, Record
 from wsss.report.cards import Painter, save_picture
 from wsss.report.page import Strip, View
+from wsss.report.ranking import values_of
 from wsss.report.render import fit, fit_label, label_overlay
-from wsss.stores.snapshots import epochs_of, read_snapshot, shown
+from wsss.stores.snapshots import epochs_of, shown, snapshot_file
 
 EPOCHS = 10
 """Most epochs in a strip."""
@@ -19,7 +22,7 @@ WIDTH = 240
 
 
 def draw_strips(painter: Painter, epochs: Path) -> tuple[Strip, ...]:
-    """Draw the photos that were followed: photo, pseudo-label, then the mask after each epoch of the folder `epochs`.
+    """Draw the photos that were followed: photo, its labels, then the mask after each epoch of the folder `epochs`.
 
     Of more than `EPOCHS` the strip shows some spread evenly, the first and the last included.
     """
@@ -35,16 +38,30 @@ def draw_strips(painter: Painter, epochs: Path) -> tuple[Strip, ...]:
 
 def _strip(painter: Painter, row: int, record: Record, epochs: Path, chosen: list[int]) -> Strip:
     results = painter.results
+    names = results.index.classes
     photo = fit(results.masked.photos.image(record), WIDTH)
+    labels = {
+        "Pseudo-label": results.label(results.pseudo, record),
+        "Relabelled": results.label(results.relabelled, record),
+    }
+    labels |= {f"Epoch {epoch}": _read(epochs, epoch, record, len(names)) for epoch in chosen}
+    there = {name: label for name, label in labels.items() if label is not None}
+    pictures = {"Photo": photo}
+    for name, label in there.items():
+        pictures[name] = label_overlay(photo, fit_label(label, photo.shape), painter.palette)
+    tiles = [
+        View(name, save_picture(painter.folder, f"strip{row}-{number}", picture))
+        for number, (name, picture) in enumerate(pictures.items())
+    ]
+    seen = set(record.tags).union(*map(values_of, there.values())) - {IGNORE}
+    swatches = tuple(painter.swatch(number) for number in sorted(seen))
+    return Strip(record.id, tuple(names[tag] for tag in record.tags), swatches, tuple(tiles), *photo.shape[1::-1])
 
-    def tile(name: str, label: np.ndarray | None) -> View:
-        picture = photo if label is None else label_overlay(photo, fit_label(label, photo.shape), painter.palette)
-        return View(name, save_picture(painter.folder, f"strip{row}-{len(tiles)}", picture))
 
-    tiles: list[View] = []
-    tiles.append(tile("Photo", None))
-    if (pseudo := results.label(results.pseudo, record)) is not None:
-        tiles.append(tile("Pseudo-label", pseudo))
-    for epoch in chosen:
-        tiles.append(tile(f"Epoch {epoch}", read_snapshot(epochs, epoch, record, len(results.index.classes))))
-    return Strip(record.id, tuple(tiles), photo.shape[1], photo.shape[0])
+def _read(folder: Path, epoch: int, record: Record, classes: int) -> np.ndarray:
+    """(H, W) uint8 mask of one photo after one epoch. Raises `IntegrityError` if it is missing or does not fit."""
+    path = snapshot_file(folder, epoch, record)
+    try:
+        return load_mask(path, (record.height, record.width), classes)
+    except UserError as error:
+        raise IntegrityError(path, error.what, "make it again: dvc repro -f -s distill") from error

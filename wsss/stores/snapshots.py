@@ -6,12 +6,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from wsss.core.atomic import atomic_dir
-from wsss.core.errors import IntegrityError, UserError
 from wsss.data.ids import file_name
-from wsss.data.images import load_mask
 from wsss.data.index import Record
 
 PHOTOS = 4
@@ -26,15 +22,6 @@ def shown(records: Sequence[Record]) -> list[Record]:
 def snapshot_file(folder: Path, epoch: int, record: Record) -> Path:
     """Where the mask of one photo after one epoch, counted from 1, lies."""
     return folder / f"{epoch:04}" / file_name(record.id, ".png")
-
-
-def read_snapshot(folder: Path, epoch: int, record: Record, classes: int) -> np.ndarray:
-    """(H, W) uint8 mask of one photo after one epoch. Raises `IntegrityError` if it is missing or does not fit."""
-    path = snapshot_file(folder, epoch, record)
-    try:
-        return load_mask(path, (record.height, record.width), classes)
-    except UserError as error:
-        raise IntegrityError(path, error.what, "make it again: dvc repro -f -s distill") from error
 
 
 def epochs_of(folder: Path) -> list[int]:

@@ -43,7 +43,7 @@ sheep          12    4      6
 -----------------------------
 all photos     18    6     12
 
-check: 24 sound photos in {herd.root}; 0 errors, 0 warnings; next: dvc repro
+check: 24 sound photos in {herd.root}; 0 errors, 0 warnings; next: dvc repro gallery
 """
     )
 

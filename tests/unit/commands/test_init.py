@@ -51,7 +51,7 @@ def test_folder_and_table(photos: RawData) -> None:
     }
     assert "class       train" in result.stdout
     assert result.stdout.endswith(
-        "init: nothing to correct; next: wsss check params.yaml (what would limit the result), then dvc repro\n"
+        "init: nothing to correct; next: wsss check params.yaml (what would limit the result), then dvc repro gallery\n"
     )
     load(PARAMS, TrainParams)  # all other settings are those of a whole recipe
 
@@ -138,7 +138,7 @@ def test_an_existing_file_is_never_overwritten_unasked(photos: RawData) -> None:
     ("arguments", "what"),
     [
         (["nowhere"], "error: nowhere: no such folder\nfix: give the folder of the photos\n"),
-        (["raw", "--tags", "tag.csv"], "error: tag.csv: no such file\nfix: correct --tags\n"),
+        (["raw", "--tags", "tag.csv"], "error: tag.csv: no such file, here or in "),
         (
             ["raw", "--recipe", "mrsc"],
             "error: recipe: unknown recipe 'mrsc' (did you mean 'msrc'?)\nfix: choose one of ",
