@@ -7,10 +7,18 @@ from pathlib import Path
 import click
 
 from wsss.commands.check import Params, look
+from wsss.core.atomic import write_text
 from wsss.core.command import people_command
 from wsss.core.errors import UserError
 from wsss.core.params import load
-from wsss.core.recipes import put_in_place, read_recipe, same_as_recipe, with_dataset
+from wsss.core.recipes import (
+    put_in_place,
+    read_recipe,
+    same_as_recipe,
+    times_longer,
+    with_dataset,
+    with_longer_trainings,
+)
 from wsss.formats.guess import dataset_yaml, guess_dataset
 
 
@@ -21,7 +29,10 @@ from wsss.formats.guess import dataset_yaml, guess_dataset
 @click.option("--params", type=click.Path(path_type=Path), default="params.yaml", help="file to write")
 @click.option("--force", is_flag=True, help="replace an existing file; the old one is kept beside it")
 def main(folder: Path, tags: Path | None, recipe: str, params: Path, force: bool) -> str:
-    """Write params.yaml for the photos in FOLDER: layout, tags, masks and class names are looked for there."""
+    """Write params.yaml for the photos in FOLDER: layout, tags, masks and class names are looked for there.
+
+    For few photos the recipe's epochs are multiplied, up to ten times: steps are what a network learns by.
+    """
     text = read_recipe(recipe)
     dataset = guess_dataset(folder, tags)
     if params.exists() and not force:
@@ -41,6 +52,10 @@ def main(folder: Path, tags: Path | None, recipe: str, params: Path, force: bool
         from wsss.formats.health import health_table
 
         click.echo(f"{health_table(survey)}\n")
+        photos = sum(record.split == "train" for record in survey.index.records)
+        if (times := times_longer(photos)) > 1:
+            write_text(params, with_longer_trainings(text, times))
+            click.echo(f"{photos} training photos are few: all trainings have {times} times the recipe's epochs\n")
     if problems:
         some = f"{len(problems)} problem{'' if len(problems) == 1 else 's'} to correct"
         return f"init: {some}; next: wsss check {params}"

@@ -8,6 +8,10 @@ from pathlib import Path
 from wsss.core.atomic import write_bytes, write_text
 from wsss.core.errors import EnvError, UserError, did_you_mean
 
+ENOUGH = 350
+"""Training photos from which on a recipe's epochs are steps enough."""
+MOST_LONGER = 10
+_EPOCHS = re.compile(r"^([^#\n]*?\b(?:warmup_)?epochs: )(\d+)", re.MULTILINE)
 _DATASET = re.compile(r"^dataset:[^\n]*\n(?:(?:[ \t][^\n]*)?\n)*", re.MULTILINE)
 
 
@@ -63,6 +67,16 @@ def with_dataset(text: str, section: str, where: Path) -> str:
     old = dataset_section(text, where)
     blank = old[len(old.rstrip()) :]
     return text.replace(old, section.rstrip() + (blank or "\n"), 1)
+
+
+def times_longer(photos: int) -> int:
+    """By what a recipe's epochs are to be multiplied for so few training `photos`: 1 from about `ENOUGH` on."""
+    return min(MOST_LONGER, max(1, round(ENOUGH / max(photos, 1))))
+
+
+def with_longer_trainings(text: str, times: int) -> str:
+    """`text` with all numbers of epochs multiplied; every other character stays as it is."""
+    return _EPOCHS.sub(lambda found: f"{found[1]}{times * int(found[2])}", text)
 
 
 def put_in_place(path: Path, text: str) -> Path | None:

@@ -13,7 +13,7 @@ from pipeline.train import Params as TrainParams
 from tests.conftest import RawData
 from wsss.commands.init import main
 from wsss.core.params import load
-from wsss.core.recipes import read_recipe
+from wsss.core.recipes import read_recipe, recipe_names, times_longer, with_longer_trainings
 from wsss.formats.guess import dataset_yaml, guess_dataset
 from wsss.formats.settings import DatasetSettings
 
@@ -53,6 +53,7 @@ def test_folder_and_table(photos: RawData) -> None:
     assert result.stdout.endswith(
         "init: nothing to correct; next: wsss check params.yaml (what would limit the result), then dvc repro gallery\n"
     )
+    assert "training photos are few: all trainings have 10 times the recipe's epochs\n" in result.stdout
     load(PARAMS, TrainParams)  # all other settings are those of a whole recipe
 
 
@@ -74,11 +75,45 @@ def test_a_folder_beside_the_checkout_is_written_without_dots(
 
 def test_other_lines_are_those_of_the_recipe(photos: RawData) -> None:
     init("raw", "--recipe", "demo")
-    ours, theirs = (text.splitlines() for text in (PARAMS.read_text(encoding="utf-8"), read_recipe("demo")))
+    recipe = with_longer_trainings(read_recipe("demo"), 10)  # the most: six photos are very few
+    ours, theirs = (text.splitlines() for text in (PARAMS.read_text(encoding="utf-8"), recipe))
     new = [line for line in ours if line not in theirs]
     assert new[0] == "# Settings for raw, made by `wsss init` from recipes/demo.yaml."
     assert {line.split(":")[0].strip() for line in new[2:]} <= set(DatasetSettings.model_fields)
     assert ours[-60:] == theirs[-60:]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_longer_trainings_change_epochs_alone(name: str) -> None:
+    def leaves(node: object, way: str = "") -> dict[str, object]:
+        if not isinstance(node, dict):
+            return {way: node}
+        return {place: leaf for key, each in node.items() for place, leaf in leaves(each, f"{way}.{key}").items()}
+
+    text = read_recipe(name)
+    before, after = (leaves(YAML(typ="safe").load(each)) for each in (text, with_longer_trainings(text, 7)))
+    sections = ("pretrain.optim.epochs", "train.optim.epochs", "distill.optim.epochs")
+    epochs = {*sections, "train.warmup_epochs", "distill.stage1.epochs"}
+    assert {place.removeprefix(".") for place in before if before[place] != after[place]} <= epochs
+    for place in sections:
+        assert after[f".{place}"] == 7 * int(str(before[f".{place}"]))
+
+
+@pytest.mark.parametrize(("photos", "times"), [(0, 10), (6, 10), (48, 7), (100, 4), (234, 1), (350, 1), (9000, 1)])
+def test_few_photos_are_seen_more_often(photos: int, times: int) -> None:
+    assert times_longer(photos) == times
+
+
+def test_enough_photos_leave_the_epochs_as_they_are(raw_data: RawData) -> None:
+    photo = raw_data.photo("p0.jpg")
+    rows = []
+    for number in range(240):
+        (raw_data.root / f"p{number}.jpg").write_bytes(photo.read_bytes())
+        rows.append(f"p{number}.jpg,cow,{'val' if number < 4 else 'train'}\n")
+    raw_data.write("tags.csv", "filename,tags,split\n" + "".join(rows))
+    result = init("raw")
+    assert "are few" not in result.stdout
+    assert "epochs: 8, batch" in PARAMS.read_text(encoding="utf-8")
 
 
 def test_problems_are_counted_and_left_to_check(photos: RawData) -> None:
