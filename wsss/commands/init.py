@@ -17,7 +17,7 @@ from wsss.core.recipes import (
     same_as_recipe,
     times_longer,
     with_dataset,
-    with_longer_trainings,
+    with_longer_distillation,
 )
 from wsss.formats.guess import dataset_yaml, guess_dataset
 
@@ -31,7 +31,7 @@ from wsss.formats.guess import dataset_yaml, guess_dataset
 def main(folder: Path, tags: Path | None, recipe: str, params: Path, force: bool) -> str:
     """Write params.yaml for the photos in FOLDER: layout, tags, masks and class names are looked for there.
 
-    For few photos the recipe's epochs are multiplied, up to ten times: steps are what a network learns by.
+    For few photos the student's epochs are multiplied, up to ten times: steps are what a network learns by.
     """
     text = read_recipe(recipe)
     dataset = guess_dataset(folder, tags)
@@ -54,8 +54,8 @@ def main(folder: Path, tags: Path | None, recipe: str, params: Path, force: bool
         click.echo(f"{health_table(survey)}\n")
         photos = sum(record.split == "train" for record in survey.index.records)
         if (times := times_longer(photos)) > 1:
-            write_text(params, with_longer_trainings(text, times))
-            click.echo(f"{photos} training photos are few: all trainings have {times} times the recipe's epochs\n")
+            write_text(params, with_longer_distillation(text, times))
+            click.echo(f"{photos} training photos are few: the student has {times} times the recipe's epochs\n")
     if problems:
         some = f"{len(problems)} problem{'' if len(problems) == 1 else 's'} to correct"
         return f"init: {some}; next: wsss check {params}"

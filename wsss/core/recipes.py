@@ -11,7 +11,8 @@ from wsss.core.errors import EnvError, UserError, did_you_mean
 ENOUGH = 350
 """Training photos from which on a recipe's epochs are steps enough."""
 MOST_LONGER = 10
-_EPOCHS = re.compile(r"^([^#\n]*?\b(?:warmup_)?epochs: )(\d+)", re.MULTILINE)
+_EPOCHS = re.compile(r"^([^#\n]*?\bepochs: )(\d+)", re.MULTILINE)
+_DISTILL = re.compile(r"^distill:[^\n]*\n(?:(?:[ \t][^\n]*)?\n)*", re.MULTILINE)
 _DATASET = re.compile(r"^dataset:[^\n]*\n(?:(?:[ \t][^\n]*)?\n)*", re.MULTILINE)
 
 
@@ -70,13 +71,20 @@ def with_dataset(text: str, section: str, where: Path) -> str:
 
 
 def times_longer(photos: int) -> int:
-    """By what a recipe's epochs are to be multiplied for so few training `photos`: 1 from about `ENOUGH` on."""
+    """By what the student's epochs are to be multiplied for so few training `photos`: 1 from about `ENOUGH` on."""
     return min(MOST_LONGER, max(1, round(ENOUGH / max(photos, 1))))
 
 
-def with_longer_trainings(text: str, times: int) -> str:
-    """`text` with all numbers of epochs multiplied; every other character stays as it is."""
-    return _EPOCHS.sub(lambda found: f"{found[1]}{times * int(found[2])}", text)
+def with_longer_distillation(text: str, times: int) -> str:
+    """`text` with the epochs of section `distill` multiplied; every other character stays as it is.
+
+    Not those of the classifier and of OSTE: on few photos they soon know all tags by heart, and their maps shrink.
+    """
+
+    def longer(section: re.Match[str]) -> str:
+        return _EPOCHS.sub(lambda found: f"{found[1]}{times * int(found[2])}", section[0])
+
+    return _DISTILL.sub(longer, text)
 
 
 def put_in_place(path: Path, text: str) -> Path | None:
