@@ -31,7 +31,7 @@ from wsss.formats.guess import dataset_yaml, guess_dataset
 def main(folder: Path, tags: Path | None, recipe: str, params: Path, force: bool) -> str:
     """Write params.yaml for the photos in FOLDER: layout, tags, masks and class names are looked for there.
 
-    For few photos the student's epochs are multiplied, up to ten times: steps are what a network learns by.
+    For few photos the student's epochs are multiplied: steps are what a network learns by.
     """
     text = read_recipe(recipe)
     dataset = guess_dataset(folder, tags)

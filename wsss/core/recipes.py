@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -10,7 +11,6 @@ from wsss.core.errors import EnvError, UserError, did_you_mean
 
 ENOUGH = 350
 """Training photos from which on a recipe's epochs are steps enough."""
-MOST_LONGER = 10
 _EPOCHS = re.compile(r"^([^#\n]*?\bepochs: )(\d+)", re.MULTILINE)
 _DISTILL = re.compile(r"^distill:[^\n]*\n(?:(?:[ \t][^\n]*)?\n)*", re.MULTILINE)
 _DATASET = re.compile(r"^dataset:[^\n]*\n(?:(?:[ \t][^\n]*)?\n)*", re.MULTILINE)
@@ -71,8 +71,11 @@ def with_dataset(text: str, section: str, where: Path) -> str:
 
 
 def times_longer(photos: int) -> int:
-    """By what the student's epochs are to be multiplied for so few training `photos`: 1 from about `ENOUGH` on."""
-    return min(MOST_LONGER, max(1, round(ENOUGH / max(photos, 1))))
+    """By what the student's epochs are to be multiplied for so few training `photos`: 1 from about half of `ENOUGH` on.
+
+    The root of what would give as many steps: the fewer the labels, the sooner their errors are known by heart.
+    """
+    return max(1, round(math.sqrt(ENOUGH / max(photos, 1))))
 
 
 def with_longer_distillation(text: str, times: int) -> str:
