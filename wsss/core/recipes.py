@@ -9,11 +9,18 @@ from pathlib import Path
 from wsss.core.atomic import write_bytes, write_text
 from wsss.core.errors import EnvError, UserError, did_you_mean
 
-ENOUGH = 350
-"""Training photos from which on a recipe's epochs are steps enough."""
+RECIPE_PHOTOS = 350
+"""About how many training photos the epochs of `msrc` were chosen on."""
 _EPOCHS = re.compile(r"^([^#\n]*?\bepochs: )(\d+)", re.MULTILINE)
-_DISTILL = re.compile(r"^distill:[^\n]*\n(?:(?:[ \t][^\n]*)?\n)*", re.MULTILINE)
-_DATASET = re.compile(r"^dataset:[^\n]*\n(?:(?:[ \t][^\n]*)?\n)*", re.MULTILINE)
+
+
+def _section(name: str) -> re.Pattern[str]:
+    """A section of a settings file: its heading, and the indented and empty lines below."""
+    return re.compile(rf"^{name}:[^\n]*\n(?:(?:[ \t][^\n]*)?\n)*", re.MULTILINE)
+
+
+_DATASET = _section("dataset")
+_DISTILL = _section("distill")
 
 
 def recipes_folder() -> Path:
@@ -71,11 +78,11 @@ def with_dataset(text: str, section: str, where: Path) -> str:
 
 
 def times_longer(photos: int) -> int:
-    """By what the student's epochs are to be multiplied for so few training `photos`: 1 from about half of `ENOUGH` on.
+    """By what the student's epochs are to be multiplied for so few training `photos`: 1 for more than about 150.
 
     The root of what would give as many steps: the fewer the labels, the sooner their errors are known by heart.
     """
-    return max(1, round(math.sqrt(ENOUGH / max(photos, 1))))
+    return max(1, round(math.sqrt(RECIPE_PHOTOS / max(photos, 1))))
 
 
 def with_longer_distillation(text: str, times: int) -> str:
