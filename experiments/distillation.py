@@ -1,6 +1,6 @@
 """What each stage of the distillation adds to a student of labels alone, for each kind of teacher; and the upper bound.
 
-The upper bound's labels have to be there first: `python -m wsss.evaluation.import_masks`.
+The upper bound's labels have to be there first: `wsss labels import-masks`.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ COMMANDS = {
     "doctor": ("wsss.commands.doctor", "Say what this machine has and lacks."),
     "download": ("wsss.commands.download", "Fetch VOC 2012, SBD or COCO 2014, checked by checksums."),
     "masks": ("wsss.commands.masks", "Draw the masks of a COCO data set, for scoring."),
+    "labels": ("wsss.commands.labels", "Import masks as labels, for the upper bound."),
     "predict": ("wsss.commands.predict", "Segment photos with a trained network."),
     "inspect": ("wsss.commands.inspect", "Say what is in a file or folder that wsss has written."),
     "compare": ("wsss.commands.compare", "Lay two runs side by side: scores, classes, photos, settings."),

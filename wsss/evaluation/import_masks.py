@@ -1,4 +1,4 @@
-"""Masks as labels: `python -m wsss.evaluation.import_masks`, for the upper bound that weak supervision is measured by.
+"""Masks as labels, for the upper bound that weak supervision is measured by.
 
 A student that is trained on this store has seen masks. The store is marked, and stage `distill` takes it only where
 `distill.labels` names it.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
 import numpy as np
 
 from wsss.core.device import set_threads
@@ -16,7 +15,7 @@ from wsss.core.errors import UserError
 from wsss.core.interrupt import check_stop
 from wsss.core.log import warn
 from wsss.core.params import Settings, load
-from wsss.core.stage import Stage, open_stage, stage_command
+from wsss.core.stage import Stage, open_stage
 from wsss.data.datasets import Location, MaskedImages
 from wsss.data.index import IGNORE, Index, Record, read_index
 from wsss.stores.labels import PSEUDO_FORMAT, UPPER_BOUND, put_labels
@@ -68,11 +67,8 @@ def label_of(masks: MaskedImages, record: Record) -> np.ndarray:
     return np.full((record.height, record.width), IGNORE, np.uint8) if mask is None else mask
 
 
-@stage_command
-@click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
-@click.option("--out", type=click.Path(path_type=Path), default="artifacts/masks_as_labels")
-def main(params: Path, dataset: Path, out: Path) -> str:
-    """Import the masks of the train split as labels, to train the UPPER BOUND: a student that has seen masks."""
+def import_train_masks(params: Path, dataset: Path, out: Path) -> str:
+    """Import the masks of the train split of the index `dataset` into the store `out`. Returns what to say."""
     settings = load(params, Params)
     with open_stage("import_masks", {}, [dataset]) as stage:
         index = read_index(dataset)
@@ -81,11 +77,7 @@ def main(params: Path, dataset: Path, out: Path) -> str:
     if unknown:
         warn(out, f"{unknown} train photos have no mask and are 255 everywhere", "none needed, but the bound is lower")
     return (
-        f"import_masks: {known} masks → {out}\n"
+        f"labels: {known} masks → {out}\n"
         "UPPER BOUND: a student trained on these has seen masks and is not weakly supervised. "
         f"To train it: dvc exp run -S distill.labels={out}"
     )
-
-
-if __name__ == "__main__":
-    main()

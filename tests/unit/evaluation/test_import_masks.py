@@ -16,10 +16,10 @@ import pipeline.distill
 from tests.helpers import CLASSES
 from tests.toy_distill import SETTINGS, ToyStore, altered, write_oste
 from tests.toy_oste import toy_photos
+from wsss.commands import labels
 from wsss.core.errors import UserError
 from wsss.data.images import save_mask_png
 from wsss.data.index import Index, Record, write_index
-from wsss.evaluation import import_masks
 from wsss.models.checkpoint import load_network
 from wsss.stores.labels import PSEUDO_FORMAT, PseudoStore, put_labels
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store_index
@@ -67,7 +67,7 @@ def write_params(settings: DistillSettings) -> None:
 
 
 def run_import(out: str = "masks") -> Result:
-    return CliRunner().invoke(import_masks.main, ["--dataset", "dataset", "--out", out])
+    return CliRunner().invoke(labels.main, ["import-masks", "--dataset", "dataset", "--out", out])
 
 
 def run_distill(pseudo: str) -> Result:
@@ -93,9 +93,9 @@ def test_labels_are_the_masks_and_the_store_is_marked() -> None:
     index = write_project()
     done = run_import()
     assert done.exit_code == 0, done.stderr
-    assert "import_masks: 7 masks → masks" in done.stderr
-    assert "UPPER BOUND: a student trained on these has seen masks and is not weakly supervised" in done.stderr
-    assert "distill.labels=masks" in done.stderr
+    assert "labels: 7 masks → masks" in done.stdout
+    assert "UPPER BOUND: a student trained on these has seen masks and is not weakly supervised" in done.stdout
+    assert "distill.labels=masks" in done.stdout
     assert "1 train photos have no mask and are 255 everywhere" in done.stderr
     store = PseudoStore(Path("masks"))
     assert store.upper_bound
