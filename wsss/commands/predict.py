@@ -41,7 +41,7 @@ class Outcome:
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="folder of the results")
 @click.option("--scales", default="1", help="sizes at which the photo is looked at, e.g. 0.75,1,1.25")
 @click.option("--flip", is_flag=True, help="look at the mirror image, too")
-@click.option("--crf", is_flag=True, help="refine by a dense CRF, with the settings of the recipes")
+@click.option("--crf", is_flag=True, help="refine by a dense CRF, with the settings of recipe msrc")
 @click.option("--overlays", is_flag=True, help="also write the masks laid over the photos")
 @click.option("--overlay-width", type=click.IntRange(min=16), default=1024, help="columns of an overlay, at most")
 @click.option(
