@@ -146,7 +146,7 @@ def write_oste(
         BackboneSettings(name=backbone, output_stride=stride, weights="random", width=width),  # type: ignore[arg-type]
         {
             "dropout": 0.3,
-            "channels": 16,
+            "channels": 32,
             "norm": "group",
             "expansion": json.loads(toy_oste.EXPANSION.model_dump_json()),
             "fusion": json.loads(toy_oste.FUSION.model_dump_json())

@@ -38,7 +38,7 @@ FUSION = FusionSettings(
     enabled=True,
     levels=("c3", "c4", "c5"),
     grid="coarsest",
-    channels=16,
+    channels=32,
     tied=True,
     g="mean",
     loss="ecr",
@@ -48,7 +48,7 @@ CRF = DSRG.model_copy(update={"iterations": 3, "bilateral_xy": 20.0})
 SETTINGS = TrainSettings(
     output_stride=16,
     dropout=0.3,
-    channels=16,
+    channels=32,
     norm="group",
     freeze_bn=True,
     frozen_levels=0,

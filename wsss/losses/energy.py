@@ -24,13 +24,20 @@ class EnergySettings(Settings):
     gate: Literal["soft", "none"] = Field(description="soft: labelled pixels count by 1 − their largest probability")
 
 
-def dense_energy(logits: torch.Tensor, images: torch.Tensor, labels: torch.Tensor, settings: EnergySettings) -> Term:
+def dense_energy(
+    logits: torch.Tensor,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    settings: EnergySettings,
+    inside: torch.Tensor | None = None,
+) -> Term:
     """Eqs (18)–(21) for a batch, on the grid ⌈H/stride⌉ × ⌈W/stride⌉.
 
     `logits`: (N, C, h, w) float of any grid; `images`: (N, 3, H, W) 0..255; `labels`: (N, H, W) integer, 255 where
-    nothing is known. Logits are brought to the grid bilinearly and become probabilities there; a cell has the mean
-    colour of its pixels and the label at its centre. Weight: N · cells, so that neither the size of the crop nor the
-    number of labelled pixels changes what a weight of this loss means.
+    nothing is known; `inside`: (N, H, W) bool, False where a crop reaches beyond its photo (None: nowhere). Logits are
+    brought to the grid bilinearly and become probabilities there; a cell has the mean colour of its pixels and the
+    label at its centre, and counts by the share of it that is photo. Weight: the sum of these shares, so that neither
+    the size of the crop nor the number of labelled pixels changes what a weight of this loss means.
     """
     height, width = images.shape[-2:]
     size = (-(-height // settings.stride), -(-width // settings.stride))
@@ -39,9 +46,9 @@ def dense_energy(logits: torch.Tensor, images: torch.Tensor, labels: torch.Tenso
         scores = F.interpolate(scores, size, mode="bilinear", align_corners=False, antialias=True)
     probabilities = scores.softmax(1)
     features = pixel_features(images.to(scores.dtype), size, settings.sigma_xy, settings.sigma_rgb)
-    if settings.gate == "none":
-        return potts_energy(probabilities, features, torch.ones_like(probabilities[:, 0]))
-    return potts_energy(probabilities, features, soft_gate(probabilities, labels))
+    gate = torch.ones_like(probabilities[:, 0]) if settings.gate == "none" else soft_gate(probabilities, labels)
+    share = None if inside is None else F.interpolate(inside[:, None].to(scores.dtype), size, mode="area")[:, 0]
+    return potts_energy(probabilities, features, gate, share)
 
 
 def pixel_features(images: torch.Tensor, size: tuple[int, int], sigma_xy: float, sigma_rgb: float) -> torch.Tensor:
@@ -76,12 +83,15 @@ def soft_gate(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor
     return torch.where(unlabelled, torch.ones_like(unsure), unsure)
 
 
-def potts_energy(probabilities: torch.Tensor, features: torch.Tensor, gate: torch.Tensor) -> Term:
+def potts_energy(
+    probabilities: torch.Tensor, features: torch.Tensor, gate: torch.Tensor, share: torch.Tensor | None = None
+) -> Term:
     """Eq (18): ``Σ_i γ_i Σ_{j≠i} G(i,j) [1 − Σ_k P_k(i) P_k(j)]``, G(i,j) = K(i,j) / W(i), W(i) = Σ_j K(i,j).
 
     `probabilities`: (N, C, h, w), the only input that gets a gradient; `features`: (N, h·w, 5) of `pixel_features`;
     `gate` γ: (N, h, w), belongs to the pixel i that looks around, not to the j it sees: a labelled, sure pixel pays
-    nothing but still draws its unlabelled neighbours. Weight: N·h·w.
+    nothing but still draws its unlabelled neighbours. `share` s: (N, h, w) in [0, 1], how much of a pixel there is
+    (None: all of each); it multiplies γ_i and K(i,j) as i and as j. Weight: Σ_i s_i, which is N·h·w without shares.
 
     K(i,i) is part of W(i) and left out of the sum over j. So a pixel that resembles no other one pays about nothing;
     normalised over j ≠ i it would follow its least distant stranger at full weight. With (KP)(i) = Σ_j K(i,j) P(j) the
@@ -90,8 +100,16 @@ def potts_energy(probabilities: torch.Tensor, features: torch.Tensor, gate: torc
     """
     # One copy in the filter's layout, or each operation below would read across it.
     p = probabilities.flatten(2).mT.contiguous()
-    gathered, own = gaussian_filter(features, F.pad(p, (0, 1), value=1.0))
+    gate, given = gate.flatten(1), F.pad(p, (0, 1), value=1.0)
+    weight = torch.tensor(float(gate.numel()), device=p.device)
+    if share is not None:
+        share = share.flatten(1)
+        gate, given, weight = gate * share, given * share[..., None], share.sum()
+    gathered, own = gaussian_filter(features, given)
+    if share is not None:
+        own = own * share
     agreement, norm = gathered[..., :-1], gathered[..., -1].detach()
     disagreement = norm - own - (p * (agreement - own[..., None] * p)).sum(-1)
-    total = (gate.flatten(1) / norm * disagreement).sum()
-    return Term(total, torch.tensor(float(gate.numel()), device=total.device))
+    # What lies beside the photo may resemble nothing in it: 0 / 0, of a pixel that does not count.
+    total = (gate / norm.clamp_min(torch.finfo(norm.dtype).tiny) * disagreement).sum()
+    return Term(total, weight)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from wsss.core.device import workers
 from wsss.data.datasets import Batch
+from wsss.data.index import IGNORE
 from wsss.losses.classification import multilabel_soft_margin
 from wsss.losses.distillation import cam_distance, confident_kl, correspondence, feature_distance, present_only
 from wsss.losses.energy import dense_energy
@@ -133,7 +134,8 @@ class FollowTeacher(FollowLabels):
             found["cam"] = cam_distance(output.logits, lesson.cams, tags, inside)
         if "energy" in acting:
             # Colours of the crop as it is; those of the strong view are made up.
-            found["energy"] = dense_energy(output.logits, batch["image"], batch["label"], settings.stage2.energy)
+            energy = settings.stage2.energy
+            found["energy"] = dense_energy(output.logits, batch["image"], batch["label"], energy, inside)
         return found
 
     def relabelled(self, batch: Batch, logits: torch.Tensor) -> tuple[Batch, dict[str, Term]]:
@@ -144,9 +146,11 @@ class FollowTeacher(FollowLabels):
         if self.crf is not None:
             posteriors = self.crf.posteriors(batch["image"], posteriors, batch["tags"])
         corrected = relabel(batch["label"], batch["confidence"], posteriors, self.settings.ema.relabel)
-        pixels = torch.tensor(float(corrected.labels.numel()), device=logits.device)
-        changes = {name: Term(getattr(corrected, name).sum().float(), pixels) for name in self.monitors}
-        return batch | {"label": corrected.labels, "confidence": corrected.confidence}, changes
+        inside = batch["inside"]  # what a crop shows beside its photo has no label to correct
+        pixels = inside.sum().float()
+        changes = {name: Term((getattr(corrected, name) & inside).sum().float(), pixels) for name in self.monitors}
+        labels = corrected.labels.masked_fill(~inside, IGNORE)
+        return batch | {"label": labels, "confidence": corrected.confidence.masked_fill(~inside, 0.0)}, changes
 
     def points(self, batch: Batch, count: int) -> torch.Tensor:
         """(N, 2, count, 2) float64 in [0, 1), keyed by (seed, epoch, photo): on any process a photo has the same."""

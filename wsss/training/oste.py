@@ -50,7 +50,7 @@ class TrainSettings(Settings):
 
     output_stride: Literal[8, 16, 32] = Field(description="stride of the classifier that training goes on with")
     dropout: float = Field(ge=0, lt=1, description="share of feature channels dropped before the classifier")
-    channels: int = Field(ge=16, multiple_of=16, description="width of the segmentation branch")
+    channels: int = Field(ge=32, multiple_of=16, description="width of the segmentation branch")
     norm: Literal["group", "none"] = Field(description="normalisation in the segmentation branch; the paper has none")
     freeze_bn: bool = Field(description="keep BatchNorm statistics and affine of the pretrained backbone as they are")
     frozen_levels: int = Field(ge=0, le=3, description="the backbone's first levels that keep their pretrained weights")
@@ -103,7 +103,7 @@ class LearnEverything:
         known = labels != IGNORE
         terms["seg_background"], terms["seg_foreground"] = balanced_cross_entropy(segmentation, labels, known.float())
         if "energy" in self.weights:
-            terms["energy"] = dense_energy(segmentation, images, labels, settings.energy)
+            terms["energy"] = dense_energy(segmentation, images, labels, settings.energy, batch["inside"])
         count = known.sum((1, 2)).float()
         pixels, crops = (torch.tensor(float(number), device=images.device) for number in (known.numel(), len(known)))
         return terms | {"labelled": Term(count.sum(), pixels), "unlabelled_crops": Term((count == 0).sum(), crops)}

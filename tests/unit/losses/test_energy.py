@@ -34,14 +34,19 @@ def case(seed: int, classes: int = 3) -> tuple[torch.Tensor, torch.Tensor, torch
 
 
 def double_sum(
-    logits: torch.Tensor, images: torch.Tensor, labels: torch.Tensor, chosen: EnergySettings
+    logits: torch.Tensor,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    chosen: EnergySettings,
+    inside: torch.Tensor | None = None,
 ) -> list[torch.Tensor]:
     """Per photo; the grid is that of the logits. Written over pairs; torch's scalars carry the gradient."""
+    inside = torch.ones_like(labels, dtype=torch.bool) if inside is None else inside
     results = []
     height, width = logits.shape[2:]
     for n in range(len(logits)):
         cells = [(y, x) for y in range(height) for x in range(width)]
-        p, colour, gate = {}, {}, {}
+        p, colour, gate, share = {}, {}, {}, {}
         for y, x in cells:
             s = chosen.stride
             p[y, x] = logits[n, :, y, x].exp() / logits[n, :, y, x].exp().sum()
@@ -49,6 +54,8 @@ def double_sum(
                 sum(float(v) for v in channel[s * y : s * y + s, s * x : s * x + s].flatten()) / s**2
                 for channel in images[n]
             ]
+            cell = inside[n, s * y : s * y + s, s * x : s * x + s].flatten().tolist()
+            share[y, x] = sum(cell) / s**2
             known = int(labels[n, s * y + s // 2, s * x + s // 2]) != 255
             gate[y, x] = 1 - float(p[y, x].detach().max()) if known and chosen.gate == "soft" else 1.0
 
@@ -61,10 +68,11 @@ def double_sum(
 
         energy = torch.zeros((), dtype=torch.float64)
         for i in cells:
-            norm = sum(kernel(i, j) for j in cells)
+            norm = sum(share[j] * kernel(i, j) for j in cells)
             for j in cells:
-                if i != j:
-                    energy = energy + gate[i] * kernel(i, j) / norm * (1 - (p[i] * p[j]).sum())
+                if i != j and share[i]:
+                    pair = share[i] * share[j] * kernel(i, j) / norm
+                    energy = energy + gate[i] * pair * (1 - (p[i] * p[j]).sum())
         results.append(energy)
     return results
 
@@ -81,6 +89,24 @@ def test_energy_and_gradient_equal_the_double_sum(gate: str, sigma_xy: float) ->
     torch.testing.assert_close(ours.total, expected)
     gradient, reference = (torch.autograd.grad(total, logits)[0] for total in (ours.total, expected))
     torch.testing.assert_close(gradient, reference)
+
+
+@pytest.mark.parametrize("sigma_xy", [6.0, 100.0])
+def test_what_lies_beside_the_photo_counts_neither_as_a_pixel_nor_as_a_neighbour(sigma_xy: float) -> None:
+    logits, images, labels = case(3)
+    inside = torch.ones_like(labels, dtype=torch.bool)
+    inside[0, :, 11:] = False  # one column of cells in part, two altogether
+    inside[1, :6] = False
+    labels[~inside], images.movedim(1, -1)[~inside] = 255, 1e3  # resembles nothing: K is 0, and nothing is 0 / 0
+    logits.requires_grad_()
+    ours = dense_energy(logits, images, labels, settings(sigma_xy=sigma_xy), inside)
+    expected = torch.stack(double_sum(logits, images, labels, settings(sigma_xy=sigma_xy), inside)).sum()
+    assert float(ours.weight) == pytest.approx(inside.sum() / 16)
+    torch.testing.assert_close(ours.total, expected)
+    gradient, reference = (torch.autograd.grad(total, logits)[0] for total in (ours.total, expected))
+    torch.testing.assert_close(gradient, reference)
+    assert not gradient[0, :, :, 3:].any()
+    assert gradient[0, :, :, :3].any()
 
 
 def test_single_precision_is_as_good() -> None:

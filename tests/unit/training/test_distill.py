@@ -357,6 +357,20 @@ def test_relabelled_pixels_are_counted_and_used(tmp_path: Path) -> None:
     assert without[1]["seg_foreground"] != history[1]["seg_foreground"]
 
 
+def test_what_a_crop_shows_beside_its_photo_is_never_labelled(tmp_path: Path) -> None:
+    task, _ = task_of(tmp_path, altered(teacher="ema", ema__relabel__fill=True))
+    inside = torch.zeros(1, 8, 8, dtype=torch.bool)
+    inside[..., :6] = True
+    batch = {"label": torch.full((1, 8, 8), 255, dtype=torch.uint8), "confidence": torch.zeros(1, 8, 8)}
+    batch |= {"inside": inside, "tags": torch.ones(1, len(CLASSES) - 1), "image": torch.zeros(1, 3, 8, 8)}
+    logits = torch.zeros(1, len(CLASSES), 8, 8)
+    logits[:, 0] = 20.0  # background, for sure
+    corrected, changes = task.relabelled(batch, logits)
+    assert torch.equal(corrected["label"] == 0, inside)
+    assert torch.equal(corrected["confidence"] > 0, inside)
+    assert (float(changes["filled"].total), float(changes["filled"].weight)) == (48, 48)
+
+
 def test_labels_that_a_crf_corrected_are_used(tmp_path: Path) -> None:
     plain, _ = train_student(tmp_path, altered(teacher="ema"))
     smooth, _ = train_student(tmp_path / "crf", altered(teacher="ema", ema__relabel__crf__enabled=True))
