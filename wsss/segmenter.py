@@ -110,7 +110,9 @@ class Segmenter:
         view = View(checked_scales(scales), flip, self.tile)
         settings = DEFAULT_CRF if crf is True else crf or None
         try:
-            label, confidence = label_photo(self.network.run, self.network.kind, image, view, settings, self.where)
+            label, confidence = label_photo(
+                self.network.run, self.network.kind, image, view, settings, self.where, self.network.parts
+            )
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise out_of_memory(photo) from error
         except RuntimeError as error:

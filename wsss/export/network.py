@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,17 @@ from wsss.core.atomic import atomic_file, sha256_file
 from wsss.core.errors import EnvError, UserError
 from wsss.core.log import say
 from wsss.export.parity import largest_difference, refuse_difference
-from wsss.export.portable import Portable
-from wsss.inference.networks import NORMALISATION, ONNX_FORMAT, ONNX_VERSION, onnx_session, open_checkpoint
+from wsss.export.portable import Portable, PortableStudent
+from wsss.inference.networks import (
+    ALL_LOGITS,
+    LOGITS,
+    NORMALISATION,
+    ONNX_FORMAT,
+    ONNX_VERSION,
+    onnx_session,
+    open_checkpoint,
+    run_onnx,
+)
 from wsss.inference.segment import Network
 from wsss.models.checkpoint import NetworkCard
 from wsss.models.oste import Oste
@@ -43,22 +53,19 @@ def export_onnx(model: Path, out: Path, photos: Sequence[np.ndarray] = ()) -> Ex
     """Write `out`; it appears only if onnxruntime gives torch's logits on random inputs and `photos` (uint8 RGB)."""
     _need("onnx", "onnxscript", "onnxruntime")
     network, card = open_checkpoint(model)
-    portable = Portable(network)
+    tells_tags = isinstance(network, Student) and network.tags is not None
+    portable = PortableStudent(network) if tells_tags else Portable(network)
+    outputs = (LOGITS, ALL_LOGITS) if tells_tags else (LOGITS,)
     say(f"export: making {out} and comparing it with torch may take a minute")
-    program = _program(portable, card.backbone.name, out)
+    program = _program(portable, outputs, card.backbone.name, out)
     content = _card(network, card, model)
     program.model.metadata_props["wsss"] = json.dumps(content, ensure_ascii=False)
     found: list[float] = []
 
     def verify(written: Path) -> None:
         session = onnx_session(written)
-        found.append(
-            largest_difference(
-                _reference(network),
-                lambda images: torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0]),
-                photos,
-            )
-        )
+        runs = [(_reference(network, output), partial(run_onnx, session, output)) for output in outputs]
+        found.append(max(largest_difference(*both, photos) for both in runs))
         refuse_difference(out, found[0])
 
     with atomic_file(out, verify) as temporary, _quiet():
@@ -86,7 +93,7 @@ def export_torchscript(model: Path, out: Path, photos: Sequence[np.ndarray] = ()
     return Exported(content, found[0], len(photos))
 
 
-def _program(portable: Portable, backbone: str, out: Path) -> Any:
+def _program(portable: Portable, outputs: Sequence[str], backbone: str, out: Path) -> Any:
     try:
         with _quiet():
             return torch.onnx.export(
@@ -95,7 +102,7 @@ def _program(portable: Portable, backbone: str, out: Path) -> Any:
                 dynamo=True,
                 dynamic_shapes={"images": {0: "batch", 2: "height", 3: "width"}},
                 input_names=["images"],
-                output_names=["logits"],
+                output_names=list(outputs),
                 verbose=False,
             )
     except Exception as error:  # torch.export has no common type for what it cannot express
@@ -110,9 +117,11 @@ def _reason(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:160]
 
 
-def _reference(network: Student | Oste) -> Network:
+def _reference(network: Student | Oste, output: str = LOGITS) -> Network:
     """The network as it is trained and evaluated, not the form that was exported."""
-    return network if isinstance(network, Student) else network.segment
+    if isinstance(network, Oste):
+        return network.segment
+    return network if output == LOGITS else lambda images: network.look(images).logits
 
 
 def _example() -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""A network in the form that is exported: one input, one output, every normalisation folded into its convolution."""
+"""A network in the form that is exported: one input, every normalisation folded into its convolution."""
 
 from __future__ import annotations
 
@@ -30,6 +30,16 @@ class Portable(nn.Module):
         """Logits on the network's own grid."""
         logits: torch.Tensor = self.network(images)
         return logits
+
+
+class PortableStudent(Portable):
+    """The same for a student that learns tags, with its logits before and after classes are left out."""
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
+        """Logits as the student gives them, and of all classes."""
+        assert isinstance(self.network, Student)
+        seen = self.network.look(images)
+        return self.network.probable(seen), seen.logits
 
 
 class Branch(nn.Module):

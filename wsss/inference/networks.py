@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +12,29 @@ import numpy as np
 import torch
 
 from wsss.core.errors import EnvError, IntegrityError, UserError
+from wsss.inference.segment import Network
 from wsss.models.checkpoint import FORMAT, VERSION, NetworkCard, load_network, read_checkpoint
 from wsss.models.oste import Oste
 from wsss.models.student import Student
 
 KINDS = ("student", "oste")
 ONNX_FORMAT, ONNX_VERSION = "wsss.onnx", 1
+LOGITS, ALL_LOGITS = "logits", "all_logits"
+"""Outputs of an exported network; the second, before any class is left out, of students that learn tags."""
 NORMALISATION = "inside the network; give RGB 0..255"
 
 
 @dataclass(frozen=True)
 class Segmenting:
     """A network that segments: `run` maps (N, 3, H, W) float 0..255 → logits (N, K+1, h, w); `kind`: student or oste;
-    `classes`: names, background first.
+    `classes`: names, background first. `parts`: the same for pieces of a photo, where `run` leaves out the classes that
+    its photo as a whole makes improbable; None where it leaves out nothing.
     """
 
-    run: Callable[[torch.Tensor], torch.Tensor]
+    run: Network
     kind: str
     classes: tuple[str, ...]
+    parts: Network | None = None
 
 
 def open_network(path: Path, where: torch.device) -> Segmenting:
@@ -41,7 +46,10 @@ def open_network(path: Path, where: torch.device) -> Segmenting:
         return _open_onnx(path)
     network, card = open_checkpoint(path)
     network.to(where)
-    return Segmenting(network.segment if isinstance(network, Oste) else network, card.kind, card.classes)
+    if isinstance(network, Oste):
+        return Segmenting(network.segment, card.kind, card.classes)
+    parts = None if network.tags is None else lambda images: network.look(images).logits
+    return Segmenting(network, card.kind, card.classes, parts)
 
 
 def open_checkpoint(path: Path) -> tuple[Student | Oste, NetworkCard]:
@@ -78,6 +86,12 @@ def onnx_session(path: Path) -> Any:
         ) from error
 
 
+def run_onnx(session: Any, output: str, images: torch.Tensor) -> torch.Tensor:
+    """The named output of an exported network: (N, 3, H, W) float 0..255 → (N, K+1, h, w) on the CPU."""
+    (logits,) = session.run([output], {"images": np.ascontiguousarray(images.cpu().numpy(), np.float32)})
+    return torch.from_numpy(logits)
+
+
 def onnx_card(path: Path, session: Any) -> dict[str, Any]:
     """What the metadata of an exported file says: kind, classes, backbone, stride of the logits, source, checksum."""
     found = dict(session.get_modelmeta().custom_metadata_map)
@@ -97,8 +111,6 @@ def _open_onnx(path: Path) -> Segmenting:
     session = onnx_session(path)
     card = onnx_card(path, session)
 
-    def run(images: torch.Tensor) -> torch.Tensor:
-        (logits,) = session.run(["logits"], {"images": np.ascontiguousarray(images.cpu().numpy(), np.float32)})
-        return torch.from_numpy(logits)
-
-    return Segmenting(run, str(card["kind"]), tuple(card["classes"]))
+    every = any(output.name == ALL_LOGITS for output in session.get_outputs())
+    parts = partial(run_onnx, session, ALL_LOGITS) if every else None
+    return Segmenting(partial(run_onnx, session, LOGITS), str(card["kind"]), tuple(card["classes"]), parts)

@@ -12,25 +12,34 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
 from wsss.core.interrupt import check_stop
 from wsss.inference.multiscale import to_batch
 from wsss.inference.segment import AVERAGING_STRIDE, Network, probabilities, refine
 from wsss.inference.view import ALIGNMENT, OVERLAP, View
+from wsss.models.student import IMPROBABLE
 from wsss.pseudo.crf import CrfSettings
 
 
 def label_photo(
-    network: Network, name: str, image: np.ndarray, view: View, crf: CrfSettings | None, where: torch.device
+    network: Network,
+    name: str,
+    image: np.ndarray,
+    view: View,
+    crf: CrfSettings | None,
+    where: torch.device,
+    parts: Network | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(H, W, 3) uint8 → label (H, W) uint8 and its probability (H, W) float16 in [0, 1], by `network`, called `name`.
 
-    With `crf` each block of a photo that is cut is refined together with a margin of half an overlap.
+    With `crf` each block of a photo that is cut is refined together with a margin of half an overlap. `parts`: see
+    `scores`.
     """
     height, width = image.shape[:2]
     side = view.side(height, width)
-    coarse = scores(network, name, image, view, where)
+    coarse = scores(network, name, image, view, where, parts)
     label, confidence = np.empty((height, width), np.uint8), np.empty((height, width), np.float16)
     block = side or max(height, width)
     margin = block // OVERLAP if crf and side else 0
@@ -47,23 +56,30 @@ def label_photo(
     return label, confidence
 
 
-def scores(network: Network, name: str, image: np.ndarray, view: View, where: torch.device) -> torch.Tensor:
-    """Class probabilities of a whole photo: (H, W, 3) uint8 → (C, ⌈H/4⌉, ⌈W/4⌉), float32, or float16 from tiles."""
+def scores(
+    network: Network, name: str, image: np.ndarray, view: View, where: torch.device, parts: Network | None = None
+) -> torch.Tensor:
+    """Class probabilities of a whole photo: (H, W, 3) uint8 → (C, ⌈H/4⌉, ⌈W/4⌉), float32, or float16 from tiles.
 
-    def run(part: np.ndarray) -> torch.Tensor:
+    `parts`: for a `network` that leaves out what a photo as a whole makes improbable, the same without that. A tile of
+    grass knows nothing of the cow beside it: what is left out of all tiles is decided once, on the photo made small.
+    """
+
+    def run(looking: Network, part: np.ndarray) -> torch.Tensor:
         with torch.inference_mode():
-            return probabilities(network, name, to_batch([part], where), view.scales, view.flip)[0].cpu()
+            return probabilities(looking, name, to_batch([part], where), view.scales, view.flip)[0].cpu()
 
     height, width = image.shape[:2]
     side = view.side(height, width)
     if side is None:
-        return run(image)
+        return run(network, image)
+    tile = network if parts is None else _limited(parts, _ruled_out(network, image, view.tile, where))
     blended: torch.Tensor | None = None
     down, across = blend_weights(height, side), blend_weights(width, side)
     for rows, row_weights in down:
         for columns, column_weights in across:
             check_stop()
-            part = run(image[rows, columns])
+            part = run(tile, image[rows, columns])
             if blended is None:
                 grid = (-(-height // AVERAGING_STRIDE), -(-width // AVERAGING_STRIDE))
                 # Half precision: for 81 classes and 100 megapixels a gigabyte and not two.
@@ -73,6 +89,20 @@ def scores(network: Network, name: str, image: np.ndarray, view: View, where: to
             blended[:, top : top + part.shape[1], left : left + part.shape[2]] += (part * weights).half()
     assert blended is not None
     return blended
+
+
+def _ruled_out(network: Network, image: np.ndarray, tile: int, where: torch.device) -> torch.Tensor:
+    """(1, C, 1, 1) bool: what `network` leaves out of the photo, shrunk to the pixels of one tile."""
+    height, width = image.shape[:2]
+    shrink = min(1.0, tile / math.sqrt(height * width))
+    size = max(1, round(width * shrink)), max(1, round(height * shrink))
+    small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+    with torch.inference_mode():
+        return network(to_batch([small], where)).amax((2, 3), keepdim=True) <= IMPROBABLE
+
+
+def _limited(parts: Network, ruled_out: torch.Tensor) -> Network:
+    return lambda views: parts(views).masked_fill(ruled_out, IMPROBABLE)
 
 
 def blend_weights(length: int, side: int) -> list[tuple[slice, torch.Tensor]]:

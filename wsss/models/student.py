@@ -69,7 +69,10 @@ class Student(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) float 0..255 → logits (N, K+1, ⌈H/8⌉, ⌈W/8⌉), `IMPROBABLE` for classes that are ruled out."""
-        seen = self.look(images)
+        return self.probable(self.look(images))
+
+    def probable(self, seen: StudentOutput) -> torch.Tensor:
+        """Logits of what was `seen`, `IMPROBABLE` for classes that the photo's tags rule out."""
         if seen.tags is None or self.tag_threshold is None:
             return seen.logits
         probable = F.pad(seen.tags.sigmoid() >= self.tag_threshold, (1, 0), value=True)

@@ -11,6 +11,7 @@ from tests.toy_networks import photo
 from wsss.inference.segment import SegmentSettings, predict
 from wsss.inference.tiles import blend_weights, label_photo, sample, scores
 from wsss.inference.view import View
+from wsss.models.student import IMPROBABLE
 from wsss.segmenter import DEFAULT_CRF
 
 CPU = torch.device("cpu")
@@ -66,6 +67,28 @@ def test_tiled_labels_are_those_of_the_whole_photo() -> None:
     tiled, tiled_sure = label_photo(local, "student", image, View((1.0,), True, 512), None, CPU)
     assert (whole == tiled).mean() > 0.999
     np.testing.assert_allclose(sure.astype(np.float32), tiled_sure.astype(np.float32), atol=3e-3)
+
+
+def test_classes_are_left_out_of_a_cut_photo_as_a_whole_and_not_tile_by_tile() -> None:
+    """The photo is dark on the left, and in the mean between what classes 1 and 2 ask for."""
+    image = photo(256, 1024) // 8
+    image[:, 512:] += 128
+
+    def deciding(images: torch.Tensor) -> torch.Tensor:
+        mean = images.mean((1, 2, 3))
+        out = torch.stack([mean < bound for bound in (0, 60, 100, 0)], 1)
+        return local(images).masked_fill(out[:, :, None, None], IMPROBABLE)
+
+    view = View((1.0,), False, 128)
+    together = scores(deciding, "student", image, view, CPU, local).float()
+    once = local(torch.from_numpy(image).permute(2, 0, 1)[None].float()).masked_fill(
+        torch.tensor([False, False, True, False])[None, :, None, None], IMPROBABLE
+    )
+    expected = F.interpolate(once, together.shape[1:], mode="bilinear", align_corners=False).softmax(1)[0]
+    torch.testing.assert_close(together, expected, atol=0.02, rtol=0)
+    alone = scores(deciding, "student", image, view, CPU).float()
+    assert not alone[1, :, :100].any()
+    assert together[1, :, :100].all()
 
 
 def test_crf_of_a_cut_photo_agrees_with_that_of_the_whole() -> None:
