@@ -13,8 +13,11 @@ from wsss.data.datasets import Location
 from wsss.data.index import read_index
 from wsss.inference.correct import CorrectSettings, make_pseudo_labels
 from wsss.inference.mixtures import write_tables
+from wsss.pseudo.gmm import LOST
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import PseudoStore
+
+CUT_ANYWAY = "none needed: the fixed thresholds cut it"
 
 
 class Params(Settings):
@@ -45,17 +48,17 @@ def main(params: Path, dataset: Path, cams: Path, out: Path, mixtures: Path, his
         )
     share = len(made.empty) / len(index.records)
     if share > 0.2:
-        warn(
-            out,
-            f"{share:.0%} of the photos got no foreground label, e.g. {', '.join(made.empty[:5])}",
-            "lower correct.fixed.alpha" if settings.correct.method == "fixed" else "lower correct.gmm.tau_fg",
-        )
+        if len(set(made.empty) & set(made.no_signal)) > len(made.empty) / 2:
+            fix = "train the classifier longer (pretrain.optim.epochs): it has not found what the tags name"
+        else:
+            fix = "lower correct.fixed.alpha" if settings.correct.method == "fixed" else "lower correct.gmm.tau_fg"
+        what = f"{share:.0%} of the photos got no foreground label, e.g. {', '.join(made.empty[:5])}"
+        warn(out, what, fix)
     for reason, ids in made.guards.items():
-        warn(
-            mixtures,
-            f"{len(ids)} photos have a map that no mixture cuts ({reason}), e.g. {', '.join(ids[:5])}",
-            "none needed: the fixed thresholds cut it",
-        )
+        if reason == "no_signal":
+            continue  # nothing cuts these, and they are named above
+        what = f"{len(ids)} photos have a map that no mixture cuts ({reason}), e.g. {', '.join(ids[:5])}"
+        warn(mixtures, what, "make them again: dvc repro -f -s cams" if reason in LOST else CUT_ANYWAY)
     return (
         f"correct: {len(index.records)} photos, {made.coverage:.1%} of pixels labelled, "
         f"{len(made.empty)} without foreground, {len(made.no_signal)} without signal → {out}"

@@ -35,6 +35,7 @@ class Params(Settings):
 
 @stage_command
 @click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
+@click.option("--masks", type=click.Path(path_type=Path), default="artifacts/masks.csv")
 @click.option("--cams", type=click.Path(path_type=Path), default="artifacts/cams")
 @click.option("--pseudo", type=click.Path(path_type=Path), default="artifacts/pseudo")
 @click.option("--relabelled", type=click.Path(path_type=Path), default="artifacts/relabelled")
@@ -45,6 +46,7 @@ class Params(Settings):
 def main(
     params: Path,
     dataset: Path,
+    masks: Path,
     cams: Path,
     pseudo: Path,
     relabelled: Path,
@@ -55,7 +57,7 @@ def main(
 ) -> str:
     """Predict the evaluation split; score CAMs, pseudo-labels and predictions against the masks there are."""
     settings = load(params, Params)
-    inputs = [dataset, cams, pseudo, relabelled, oste, student]
+    inputs = [dataset, masks, cams, pseudo, relabelled, oste, student]
     with open_stage("evaluate", settings.model_dump(exclude={"dataset"}), inputs) as stage:
         index = read_index(dataset)
         maps, labels, corrected = CamStore(cams), PseudoStore(pseudo), RelabelledStore(relabelled)
@@ -63,9 +65,9 @@ def main(
             store.expect_classes(index.classes)
         photos = settings.dataset.photos(index.split(settings.evaluate.split))
         predict_photos(stage, index, photos, Networks(student, oste), settings.evaluate, predictions)
-        masks = MaskedImages(settings.dataset.photos(index.records), len(index.classes))
+        masked = MaskedImages(settings.dataset.photos(index.records), len(index.classes))
         stores = Stores(maps, labels, corrected, PredictionStore(predictions))
-        result = evaluate(index, masks, stores, settings.evaluate)
+        result = evaluate(index, masked, stores, settings.evaluate)
         table = write_tables(reports, index, result, settings.evaluate.split)
     for source, spread in result.spreads.items():
         if spread.collapsed:

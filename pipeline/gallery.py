@@ -29,6 +29,7 @@ class Params(Settings):
 
 @stage_command
 @click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
+@click.option("--masks", type=click.Path(path_type=Path), default="artifacts/masks.csv")
 @click.option("--cams", type=click.Path(path_type=Path), default="artifacts/cams")
 @click.option("--pseudo", type=click.Path(path_type=Path), default="artifacts/pseudo")
 @click.option("--relabelled", type=click.Path(path_type=Path), default="artifacts/relabelled")
@@ -40,6 +41,7 @@ class Params(Settings):
 def main(
     params: Path,
     dataset: Path,
+    masks: Path,
     cams: Path,
     pseudo: Path,
     relabelled: Path,
@@ -52,7 +54,7 @@ def main(
     """Lay photos, CAMs, pseudo-labels, predictions and masks side by side on one page, worst first."""
     settings = load(params, Params)
     tables = [reports / name for name in ("sources.csv", *TABLES)]
-    inputs = [dataset, cams, pseudo, relabelled, predictions, epochs, *tables]
+    inputs = [dataset, masks, cams, pseudo, relabelled, predictions, epochs, *tables]
     with open_stage("gallery", settings.model_dump(exclude={"dataset"}), inputs):
         index = read_index(dataset)
         masked = MaskedImages(settings.dataset.photos(index.records), len(index.classes))

@@ -1,4 +1,4 @@
-"""Stage `index`: raw data set → artifacts/dataset (index.csv, classes.csv)."""
+"""Stage `index`: raw data set → artifacts/dataset (index.csv, classes.csv) and the checksums of the masks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wsss.core.log import say, warn
 from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
 from wsss.data.index import write_index
-from wsss.formats.build import build_index
+from wsss.formats.build import build_index, write_mask_checksums
 from wsss.formats.health import health_findings, health_table
 from wsss.formats.settings import DatasetSettings
 
@@ -24,12 +24,14 @@ class Params(Settings):
 
 @stage_command
 @click.option("--out", type=click.Path(path_type=Path), default="artifacts/dataset", help="folder of the index")
-def main(params: Path, out: Path) -> str:
+@click.option("--masks", type=click.Path(path_type=Path), default="artifacts/masks.csv", help="checksums of the masks")
+def main(params: Path, out: Path, masks: Path) -> str:
     """Check the raw data set and write its index: ids, splits, tags, sizes, checksums."""
     settings = load(params, Params)
     with open_stage("index", settings.model_dump(), inputs=[]):
         survey = build_index(settings.dataset, settings.seed)
         write_index(out, survey.index)
+        write_mask_checksums(masks, survey)
     say(health_table(survey))
     for finding in health_findings(survey):
         warn(settings.dataset.root, finding.what, finding.fix)

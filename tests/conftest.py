@@ -53,7 +53,8 @@ class RawData:
         params = self.out.with_name("params.yaml")
         section = {"root": str(self.root), "format": "folder", "val_fraction": 0.0, **(settings or {})}
         YAML().dump({"seed": seed, "dataset": section}, params)
-        result = CliRunner().invoke(index_stage.main, ["--params", str(params), "--out", str(self.out)])
+        paths = {"params": params, "out": self.out, "masks": self.out.with_name("masks.csv")}
+        result = CliRunner().invoke(index_stage.main, [f"--{name}={path}" for name, path in paths.items()])
         self.exit_code, self.text = result.exit_code, result.stderr
         return None if result.exit_code else read_index(self.out)
 

@@ -123,6 +123,11 @@ def test_only_evaluation_and_report_see_masks() -> None:
             assert "load_mask" not in names or module in allowed, module
 
 
+def test_changed_masks_rerun_what_reads_them_and_nothing_else() -> None:
+    readers = {name for name in STAGES if "artifacts/masks.csv" in stage_files("deps", name)}
+    assert readers == {name for name in STAGES if f"pipeline.{name}" in SUPERVISED} == {"evaluate", "gallery"}
+
+
 def test_modules_stay_small_and_packages_empty() -> None:
     for path in modules():
         text = path.read_text(encoding="utf-8")

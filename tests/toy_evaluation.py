@@ -56,6 +56,7 @@ class Project:
         self.index = Index(CLASSES, tuple(records))
         self.photos = Photos(root, 1.0, self.index.records)
         write_index(Path("dataset"), self.index)
+        Path("masks.csv").write_text("id,sha256\n")
         write_oste(Path("oste.pt"))
         self.write_student()
         self.write_pseudo()
@@ -93,9 +94,9 @@ class Project:
                     put_labels(file, name, labels.label(name), labels.confidence(name))
         write_store_index(folder, meta, shards)
 
-    def write_relabelled(self, names: Sequence[str]) -> None:
+    def write_relabelled(self, names: Sequence[str], **attributes: bool) -> None:
         """All background, for the photos `names`."""
-        meta = StoreMeta(PSEUDO_FORMAT, CLASSES, "f" * 16, {"crf": True, "multiscale": False})
+        meta = StoreMeta(PSEUDO_FORMAT, CLASSES, "f" * 16, {"crf": True, "multiscale": False, **attributes})
         folder, sizes = Path("relabelled"), {r.id: (r.height, r.width) for r in self.index.records}
         folder.mkdir(exist_ok=True)
         shards = plan_shards(names, 5)
@@ -115,4 +116,6 @@ def run_stage(settings: EvaluateSettings = SETTINGS) -> Result:
     Path("params.yaml").write_text(json.dumps(sections, indent=1))
     names = ("dataset", "cams", "pseudo", "relabelled", "predictions", "reports")
     files = [part for name in names for part in (f"--{name}", name)]
-    return CliRunner().invoke(pipeline.evaluate.main, [*files, "--oste", "oste.pt", "--student", "student.pt"])
+    single = {"masks": "masks.csv", "oste": "oste.pt", "student": "student.pt"}
+    files += [part for name, value in single.items() for part in (f"--{name}", value)]
+    return CliRunner().invoke(pipeline.evaluate.main, files)

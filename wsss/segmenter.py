@@ -17,8 +17,8 @@ import torch
 from PIL import Image
 
 from wsss.core.atomic import sha256_file
-from wsss.core.device import device
-from wsss.core.errors import EnvError, UserError, did_you_mean
+from wsss.core.device import device, enough_memory
+from wsss.core.errors import UserError, did_you_mean
 from wsss.data.images import MAX_MEGAPIXELS, load_image, rgb_array, save_mask_png, voc_palette
 from wsss.inference.networks import Segmenting, open_network
 from wsss.inference.tiles import label_photo
@@ -109,16 +109,10 @@ class Segmenter:
         image = as_array(photo)
         view = View(checked_scales(scales), flip, self.tile)
         settings = DEFAULT_CRF if crf is True else crf or None
-        try:
-            label, confidence = label_photo(
-                self.network.run, self.network.kind, image, view, settings, self.where, self.network.parts
-            )
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            raise out_of_memory(photo) from error
-        except RuntimeError as error:
-            if "not enough memory" in str(error):  # what torch's allocator says on a CPU
-                raise out_of_memory(photo) from error
-            raise
+        network, fix = self.network, "give smaller tiles: Segmenter.load(…, tile=512), --tile 512"
+        doing = f"on {image.shape[1]}×{image.shape[0]} pixels in tiles of {self.tile}"
+        with enough_memory(describe(photo), doing, fix):
+            label, confidence = label_photo(network.run, network.kind, image, view, settings, self.where, network.parts)
         return Segmentation(image, label, confidence, self.classes)
 
 
@@ -142,8 +136,3 @@ def describe(photo: Photo) -> str:
     if isinstance(photo, (str, Path)):
         return str(photo)
     return str(getattr(photo, "filename", "")) or "photo"
-
-
-def out_of_memory(photo: Photo) -> EnvError:
-    """What to say of a photo that does not fit."""
-    return EnvError(describe(photo), "out of memory", "give smaller tiles: Segmenter.load(…, tile=512), --tile 512")

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 import torch
 
+from tests.toy_evaluation import Project, run_stage
 from tests.toy_oste import train_toy_oste, without_crf
 from tests.toy_training import ToyTask, train_toy
 from wsss.core.errors import EnvError
+from wsss.core.stage import Stage
+from wsss.inference.cams import CamsSettings, dump_cams
 from wsss.models.checkpoint import read_checkpoint
 from wsss.training import loop, resume
 
 
 @pytest.fixture(autouse=True)
-def here(monkeypatch: pytest.MonkeyPatch) -> None:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WSSS_WORKERS", "0")
     monkeypatch.setenv("WSSS_DEVICE", "cpu")
     monkeypatch.setenv("WSSS_CHECKPOINT_SECONDS", "0")
+    monkeypatch.setenv("WSSS_SCRATCH", str(tmp_path / "scratch"))
 
 
 def allocate_400_terabytes() -> NoReturn:
@@ -74,6 +79,27 @@ def test_46_thread_that_makes_labels_too(tmp_path: Path, monkeypatch: pytest.Mon
         "error: train: out of memory in a step of 4 crops of 64×64 pixels\n"
         "fix: lower train.optim.batch or train.augment.crop"
     )
+
+
+def test_46_photos_that_do_not_fit_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    project = Project()
+    monkeypatch.setattr("wsss.inference.segment.predict_oste", FAILURES["cpu"])
+    result = run_stage()
+    first, *_ = (record for record in project.index.records if record.split == "val")
+    assert result.exit_code == 3
+    assert f"error: evaluate: out of memory on {first.width}×{first.height} pixels ({first.id}" in result.stderr
+    assert re.search(
+        r"\nfix: lower (evaluate\.batch|the largest of evaluate\.scales, or shrink the photo)\n", result.stderr
+    )
+    monkeypatch.setattr("wsss.inference.cams.compute_cams", FAILURES["gpu"])
+    settings = CamsSettings(output_stride=16, scales=(1.0,), flip=False, batch=1, threads=1, shard_size=2)
+    with pytest.raises(EnvError) as caught:
+        dump_cams(
+            Stage("cams", "f" * 16, tmp_path), project.index, project.photos, Path("oste.pt"), settings, Path("new")
+        )
+    assert str(caught.value).startswith("error: cams: out of memory on ")
+    assert str(caught.value).endswith("\nfix: lower the largest of cams.scales, or shrink the photo")
 
 
 def test_46_other_errors_stay_what_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

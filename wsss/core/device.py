@@ -7,6 +7,8 @@ work), `WSSS_EXECUTOR` (local), `WSSS_CHECKPOINT_SECONDS` (time between checkpoi
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -32,6 +34,19 @@ def device() -> torch.device:
             "unset WSSS_DEVICE or install a CUDA build of torch",
         )
     return chosen
+
+
+@contextmanager
+def enough_memory(where: str | Path, doing: str, fix: str) -> Iterator[None]:
+    """Raise `EnvError` ("`where`: out of memory `doing`") where torch or NumPy gets no memory."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # On a CPU torch has no class of its own for this, and two wordings.
+        known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        if not known and not any(text in str(error) for text in ("allocate memory", "not enough memory")):
+            raise
+        raise EnvError(where, f"out of memory {doing}", fix) from error
 
 
 def leads() -> bool:

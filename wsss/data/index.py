@@ -85,18 +85,24 @@ def read_index(folder: Path) -> Index:
     """Read what `write_index` wrote. Raises `UserError` if missing, `IntegrityError` if it is something else."""
     fix = "run the index stage: dvc repro index"
     try:
-        class_rows = list(csv.reader((folder / "classes.csv").read_text(encoding="utf-8").splitlines()))
+        class_text = (folder / "classes.csv").read_text(encoding="utf-8")
         text = (folder / "index.csv").read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise UserError(error.filename, "no such file", fix) from error
-    classes = tuple(name for _, name in class_rows[1:])
+    except UnicodeDecodeError as error:
+        raise IntegrityError(folder, f"damaged ({error})", fix) from error
+    try:
+        _, *class_rows = csv.reader(class_text.splitlines())
+        classes = tuple(name for _, name in class_rows)
+        if [number for number, _ in class_rows] != [str(number) for number in range(len(class_rows))]:
+            raise ValueError("class numbers are not 0, 1, 2, …")
+    except (ValueError, csv.Error) as error:
+        raise IntegrityError(folder / "classes.csv", f"cannot be read ({error})", fix) from error
     ids = {name: number for number, name in enumerate(classes)}
     rows = csv.DictReader(io.StringIO(text, newline=""))
-    if tuple(rows.fieldnames or ()) != INDEX_COLUMNS:
-        raise IntegrityError(
-            folder / "index.csv", f"found columns {rows.fieldnames}, expected {list(INDEX_COLUMNS)}", fix
-        )
     try:
+        if tuple(rows.fieldnames or ()) != INDEX_COLUMNS:
+            raise ValueError(f"found columns {rows.fieldnames}, expected {list(INDEX_COLUMNS)}")
         records = tuple(
             Record(
                 row["id"],
@@ -110,6 +116,6 @@ def read_index(folder: Path) -> Index:
             )
             for row in rows
         )
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as error:
         raise IntegrityError(folder / "index.csv", f"line {rows.line_num} cannot be read ({error})", fix) from error
     return Index(classes, records)

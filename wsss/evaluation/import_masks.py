@@ -67,10 +67,13 @@ def label_of(masks: MaskedImages, record: Record) -> np.ndarray:
     return np.full((record.height, record.width), IGNORE, np.uint8) if mask is None else mask
 
 
-def import_train_masks(params: Path, dataset: Path, out: Path) -> str:
-    """Import the masks of the train split of the index `dataset` into the store `out`. Returns what to say."""
+def import_train_masks(params: Path, dataset: Path, checksums: Path, out: Path) -> str:
+    """Import the masks of the train split of the index `dataset` into the store `out`. Returns what to say.
+
+    `checksums`: what `index` wrote of the masks, so that shards of an interrupted import are not mixed with others.
+    """
     settings = load(params, Params)
-    with open_stage("import_masks", {}, [dataset]) as stage:
+    with open_stage("import_masks", {}, [dataset, checksums]) as stage:
         index = read_index(dataset)
         photos = settings.dataset.photos(index.split("train"))
         known, unknown = import_masks(stage, index, MaskedImages(photos, len(index.classes)), out)
@@ -79,5 +82,5 @@ def import_train_masks(params: Path, dataset: Path, out: Path) -> str:
     return (
         f"labels: {known} masks → {out}\n"
         "UPPER BOUND: a student trained on these has seen masks and is not weakly supervised. "
-        f"To train it: dvc exp run -S distill.labels={out}"
+        f"To train it: dvc exp run -S distill.labels={out}; if it was trained before: dvc repro -f -s distill"
     )

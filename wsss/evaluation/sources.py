@@ -139,15 +139,11 @@ def how_made(source: str, threshold: str, stores: Stores, settings: EvaluateSett
     if source == "pseudo-label":
         labels = stores.pseudo.attributes
         return Made(True, str(labels.get("threshold", "fixed")), stores.cams.multiscale, bool(labels["crf"]))
+    learnt = "oracle: masks" if stores.relabelled.upper_bound and not source.startswith("oste") else "arg-max"
     if source == "relabelled":
         labels = stores.relabelled.attributes
-        return Made(
-            True,
-            "oracle: masks" if stores.relabelled.upper_bound else "arg-max",
-            bool(labels["multiscale"]),
-            bool(labels["crf"]),
-        )
-    return Made(False, "arg-max", "ms" in source and len(settings.scales) > 1, "crf" in source)
+        return Made(True, learnt, bool(labels["multiscale"]), bool(labels["crf"]))
+    return Made(False, learnt, "ms" in source and len(settings.scales) > 1, "crf" in source)
 
 
 def _cut(

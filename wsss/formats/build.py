@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from wsss.core.atomic import sha256_file, write_text
 from wsss.core.errors import UserError, raise_all
 from wsss.core.executor import make_executor, run_tasks
 from wsss.core.log import Progress
+from wsss.core.tables import csv_text
 from wsss.data.codec import read_file
 from wsss.data.images import decode_image, load_mask
 from wsss.data.index import IGNORE, Index, Record
@@ -28,10 +30,11 @@ MOST_PROBLEMS = 100
 
 @dataclass(frozen=True)
 class Survey:
-    """The index, and the class ids (0 included, 255 not) that the mask of a photo holds, by photo id."""
+    """The index; of photos with a mask, by id, the class ids (0 included, 255 not) it holds and its checksum."""
 
     index: Index
     mask_classes: Mapping[str, tuple[int, ...]]
+    mask_sha256: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Inspected:
     width: int
     sha256: str
     mask_classes: tuple[int, ...] | None
+    mask_sha256: str | None
 
 
 def build_index(settings: DatasetSettings, seed: int) -> Survey:
@@ -67,7 +71,7 @@ def examine(settings: DatasetSettings, seed: int, names: int) -> tuple[Survey, l
     problems = [*raw.problems, *_untagged(raw.items, settings, names)]
     inspected = inspect_all(Path(settings.root), raw.items, len(raw.classes), settings.max_megapixels)
     ids = {name: number for number, name in enumerate(raw.classes)}
-    records, seen = [], {}
+    records, seen, checksums = [], {}, {}
     for item, result in zip(raw.items, inspected, strict=True):
         if isinstance(result, UserError):
             problems.append(result)
@@ -76,9 +80,17 @@ def examine(settings: DatasetSettings, seed: int, names: int) -> tuple[Survey, l
         tags = tuple(sorted(ids[tag] for tag in item.tags if tag in ids))
         size = (result.height, result.width)
         records.append(Record(item.id, split, item.image, item.mask, tags, *size, result.sha256))
-        if result.mask_classes is not None:
-            seen[item.id] = result.mask_classes
-    return Survey(Index(raw.classes, tuple(sorted(records, key=lambda record: record.id))), seen), problems
+        if result.mask_classes is not None and result.mask_sha256 is not None:
+            seen[item.id], checksums[item.id] = result.mask_classes, result.mask_sha256
+    return Survey(Index(raw.classes, tuple(sorted(records, key=lambda record: record.id))), seen, checksums), problems
+
+
+def write_mask_checksums(path: Path, survey: Survey) -> None:
+    """A table (id, sha256), by which what reads masks knows that they have changed. It tells nothing of their content.
+
+    Apart from the index, because what trains depends on that and not on this.
+    """
+    write_text(path, csv_text(("id", "sha256"), sorted(survey.mask_sha256.items())))
 
 
 def draw_split(name: str, seed: int, val_fraction: float) -> str:
@@ -112,13 +124,14 @@ def _inspect(root: Path, item: RawItem, classes: int, max_megapixels: float) -> 
     try:
         data = read_file(root / item.image)
         height, width, _ = decode_image(data, root / item.image, max_megapixels).shape
-        seen = None
+        seen = checksum = None
         if item.mask is not None:
+            checksum = sha256_file(root / item.mask)
             mask = load_mask(root / item.mask, (height, width), classes)
             seen = tuple(np.flatnonzero(np.bincount(mask.ravel(), minlength=256)[:IGNORE]).tolist())
     except UserError as error:
         return error
-    return Inspected(height, width, hashlib.sha256(data).hexdigest(), seen)
+    return Inspected(height, width, hashlib.sha256(data).hexdigest(), seen, checksum)
 
 
 def _untagged(items: Sequence[RawItem], settings: DatasetSettings, most: int) -> list[UserError]:

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from wsss.core.device import device, set_threads
+from wsss.core.device import device, enough_memory, set_threads
 from wsss.core.interrupt import check_stop
 from wsss.core.stage import Stage
 from wsss.data.datasets import Photos
 from wsss.data.index import Index, Record
-from wsss.inference.multiscale import WholePhotoSettings, size_batches, to_batch
+from wsss.inference.multiscale import WholePhotoSettings, needs, size_batches, to_batch
 from wsss.models.cam import divide_by_peak, peaks
 from wsss.models.checkpoint import load_network
 from wsss.models.oste import Oste
@@ -79,8 +79,9 @@ def dump_shard(
     with shard_writer(path, shard, meta) as file:
         for batch in size_batches(records, settings.batch):
             check_stop()
-            images = to_batch([photos.image(record) for record in batch], where)
-            enhanced, raw = compute_cams(oste, images, settings)
+            with enough_memory(*needs("cams", batch)):
+                images = to_batch([photos.image(record) for record in batch], where)
+                enhanced, raw = compute_cams(oste, images, settings)
             for record, cams, before in zip(batch, enhanced, raw, strict=True):
                 put_cams(file, record.id, present_cams(cams, before if oste.enhances else None, record))
 

@@ -40,6 +40,15 @@ def size_batches(records: Sequence[Record], batch: int) -> Iterator[list[Record]
             yield bucket[start : start + batch]
 
 
+def needs(section: str, batch: Sequence[Record]) -> tuple[str, str, str]:
+    """What to say where a `batch` needs more memory than there is; `section`: its settings in params.yaml."""
+    first, count = batch[0], len(batch)
+    photos = "" if count == 1 else f" and {count - 1} more"
+    doing = f"on {first.width}×{first.height} pixels ({first.id}{photos})"
+    fix = f"lower {section}.batch" if count > 1 else f"lower the largest of {section}.scales, or shrink the photo"
+    return section, doing, fix
+
+
 def to_batch(images: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
     """N photos (H, W, 3) uint8 of one size → (N, 3, H, W) float32 0..255."""
     return torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float()

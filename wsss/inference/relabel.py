@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from wsss.core.device import device, set_threads
+from wsss.core.device import device, enough_memory, set_threads
 from wsss.core.interrupt import check_stop
 from wsss.core.stage import Stage
 from wsss.data.datasets import LabelSource, Photos, tag_vector
 from wsss.data.index import IGNORE, Index, Record
-from wsss.inference.multiscale import WholePhotoSettings, size_batches, to_batch
+from wsss.inference.multiscale import WholePhotoSettings, needs, size_batches, to_batch
 from wsss.inference.segment import probabilities
 from wsss.models.checkpoint import load_network
 from wsss.models.student import Student
@@ -80,7 +80,7 @@ def relabel_shard(
         for batch in size_batches([record for record in photos.records if record.id in wanted], settings.batch):
             check_stop()
             images = [photos.image(record) for record in batch]
-            with torch.inference_mode():
+            with torch.inference_mode(), enough_memory(*needs("distill.first", batch)):
                 views = to_batch(images, where)
                 # Of all classes: the photo's tags are known here, and need not be guessed.
                 coarse = probabilities(

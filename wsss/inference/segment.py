@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from wsss.core.device import device, set_threads
+from wsss.core.device import device, enough_memory, set_threads
 from wsss.core.errors import IntegrityError
 from wsss.core.interrupt import check_stop
 from wsss.core.stage import Stage
 from wsss.data.datasets import Photos
 from wsss.data.index import Index
-from wsss.inference.multiscale import WholePhotoSettings, over_scales, size_batches, to_batch
+from wsss.inference.multiscale import WholePhotoSettings, needs, over_scales, size_batches, to_batch
 from wsss.models.checkpoint import load_network
 from wsss.models.oste import Oste
 from wsss.models.student import Student
@@ -111,9 +111,10 @@ def predict_shard(
     with shard_writer(path, shard, meta) as file:
         for batch in size_batches(records, settings.batch):
             check_stop()
-            images = [photos.image(record) for record in batch]
-            final = predict(student, "student", images, settings, where)
-            branch, tags = predict_oste(oste, images, settings, where)
+            with enough_memory(*needs("evaluate", batch)):
+                images = [photos.image(record) for record in batch]
+                final = predict(student, "student", images, settings, where)
+                branch, tags = predict_oste(oste, images, settings, where)
             for record, made, before, logits in zip(batch, final, branch, tags, strict=True):
                 put_labels(
                     file,

@@ -50,7 +50,8 @@ def distill(
         history = teach(student, card, given, settings, stage.scratch, stage.name, watch)
         if leads():
             none = replace(given.photos, records=())
-            relabel_photos(stage, given.index, none, given.labels, out, settings.first, relabelled)
+            first = settings.first
+            relabel_photos(stage, given.index, none, given.labels, out, first, relabelled, given.upper_bound)
     if leads():
         publish(snapshots, epochs)
     save_network(out, student, card)

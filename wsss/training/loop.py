@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,8 +17,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from wsss.core.device import checkpoint_seconds, device, workers
-from wsss.core.errors import EnvError, InterruptedStage, UserError
+from wsss.core.device import checkpoint_seconds, device, enough_memory, workers
+from wsss.core.errors import InterruptedStage, UserError
 from wsss.core.executor import shielded, worker_begins
 from wsss.core.interrupt import check_stop, stop_requested
 from wsss.core.log import Progress
@@ -83,6 +82,8 @@ def fit(
     `each_epoch` with its number, counted from 1; after a resumption possibly once more. Raises `InterruptedStage` after
     a signal (checkpoint written), `UserError` at the first loss that is not finite (last checkpoint kept).
     """
+    if settings.precision == "16-mixed" and device().type == "cpu":
+        raise UserError(f"{label}.optim.precision", "16-mixed needs a GPU", "set it to bf16-mixed or 32-true")
     fabric = make_fabric(settings.precision)
     fabric.launch()
     plan = Plan(seed, len(ids), settings.batch, settings.epochs)
@@ -127,7 +128,9 @@ def fit(
                 group["lr"] = group["base_lr"] * rate
             # Dropout's numbers are keyed by the step: a resumed run draws what an undisturbed one would have drawn.
             torch.manual_seed(hash((seed, at.step, fabric.global_rank)) % 2**63)
-            with _enough_memory(label, batch["image"].shape):
+            crops, _, height, width = batch["image"].shape
+            doing = f"in a step of {crops} crops of {height}×{width} pixels"
+            with enough_memory(label, doing, f"lower {label}.optim.batch or {label}.augment.crop"):
                 values = update(fabric, task, wrapped, optimizer, batch, settings.clip_norm)
             if not all(math.isfinite(value) for name, value in values.items() if name in checked):
                 raise _not_finite(label, plan, at.step, settings.lr * rate, values, ids)
@@ -153,22 +156,6 @@ def fit(
                 save()
                 last_saved = time.monotonic()
     return at.history
-
-
-@contextmanager
-def _enough_memory(label: str, shape: Sequence[int]) -> Iterator[None]:
-    """Raise `EnvError` where a step needs more memory than there is. `shape`: (N, 3, H, W) of its photos."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        # On a CPU torch has no class of its own for this.
-        if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "allocate memory" not in str(error):
-            raise
-        raise EnvError(
-            label,
-            f"out of memory in a step of {shape[0]} crops of {shape[2]}×{shape[3]} pixels",
-            f"lower {label}.optim.batch or {label}.augment.crop",
-        ) from error
 
 
 def update(

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
+from wsss.core.device import enough_memory
 from wsss.data.datasets import Photos
 from wsss.data.images import save_mask_png
 from wsss.inference.multiscale import to_batch
@@ -31,8 +32,10 @@ class Snapshots:
         with torch.inference_mode():
             for record in shown(self.photos.records):
                 image = self.photos.image(record)
-                logits = student(to_batch([image], where)).float()
-                whole = F.interpolate(logits, image.shape[:2], mode="bilinear", align_corners=False)
+                doing = f"on {record.width}×{record.height} pixels ({record.id})"
+                with enough_memory("distill", doing, "shrink the photo"):
+                    logits = student(to_batch([image], where)).float()
+                    whole = F.interpolate(logits, image.shape[:2], mode="bilinear", align_corners=False)
                 mask = whole[0].argmax(0).byte().cpu().numpy()
                 save_mask_png(snapshot_file(self.folder, self.before + epoch, record), mask)
         student.train(training)

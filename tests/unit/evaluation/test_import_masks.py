@@ -51,6 +51,7 @@ def write_project(settings: DistillSettings = ALONE, masks: bool = True) -> Inde
         records.append(record)
     index = Index(CLASSES, tuple(records))
     write_index(Path("dataset"), index)
+    Path("masks.csv").write_text("id,sha256\n")
     write_oste(Path("oste.pt"))
     write_params(settings)
     return index
@@ -67,7 +68,8 @@ def write_params(settings: DistillSettings) -> None:
 
 
 def run_import(out: str = "masks") -> Result:
-    return CliRunner().invoke(labels.main, ["import-masks", "--dataset", "dataset", "--out", out])
+    paths = {"dataset": "dataset", "masks": "masks.csv", "out": out}
+    return CliRunner().invoke(labels.main, ["import-masks", *(f"--{name}={path}" for name, path in paths.items())])
 
 
 def run_distill(pseudo: str) -> Result:

@@ -166,6 +166,16 @@ def test_labels_that_a_first_student_corrected_are_scored_where_they_are() -> No
     assert number(row["miou"]) == pytest.approx(background / present, abs=6e-5)  # all is called background
 
 
+def test_rows_of_a_student_that_has_seen_masks_say_so() -> None:
+    Project().write_relabelled((), upper_bound=True)
+    assert run_stage().exit_code == 0
+    made = {row["source"]: row["threshold"] for row in read("sources.csv") if row["source"].startswith(("st", "os"))}
+    assert set(made) == {
+        f"{network}{step}" for network in ("oste", "student") for step in ("", " ms+flip", " ms+flip+crf")
+    }
+    assert all(how == ("arg-max" if source.startswith("oste") else "oracle: masks") for source, how in made.items())
+
+
 def test_one_scale_is_not_called_multi_scale() -> None:
     project = Project(cams=CAMS.model_copy(update={"scales": (1.0,)}))
     project.write_pseudo(threshold="fixed", crf=False)

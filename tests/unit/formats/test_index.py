@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.conftest import RawData
-from wsss.core.errors import UserError
+from wsss.core.errors import IntegrityError, UserError
+from wsss.data.images import save_mask_png
+from wsss.data.index import read_index
 from wsss.formats import build
 from wsss.formats.build import build_index, draw_split
 from wsss.formats.health import health_findings, health_table
@@ -68,6 +72,27 @@ def test_index_holds_no_place(herd: RawData, tmp_path: Path) -> None:
     herd.index()
     assert {path.name: path.read_bytes() for path in herd.out.iterdir()} == before
     assert sorted(before) == ["classes.csv", "index.csv"]
+
+
+def test_changed_masks_change_their_checksums_and_not_the_index(herd: RawData) -> None:
+    def run() -> tuple[str, dict[str, bytes]]:
+        assert herd.index({"masks": "masks"}) is not None
+        return herd.out.with_name("masks.csv").read_text(), {
+            path.name: path.read_bytes() for path in herd.out.iterdir()
+        }
+
+    masks = {name: herd.root / f"masks/{name}.png" for name in ("p00", "p07")}
+    for path in masks.values():
+        save_mask_png(path, np.zeros((6, 8), np.uint8))
+    checksums, index = run()
+    listed = "".join(f"{name},{hashlib.sha256(path.read_bytes()).hexdigest()}\n" for name, path in masks.items())
+    assert checksums == f"id,sha256\n{listed}"
+    save_mask_png(masks["p07"], np.ones((6, 8), np.uint8))
+    redrawn, same = run()
+    assert [line[:3] for line in redrawn.splitlines()] == ["id,", "p00", "p07"]
+    assert redrawn.splitlines()[:2] == checksums.splitlines()[:2]
+    assert redrawn != checksums
+    assert same == index
 
 
 def test_root_is_relative_to_the_working_folder(herd: RawData) -> None:
@@ -132,3 +157,26 @@ def test_real_data(shared_data: Path) -> None:
     assert any("classes never the only tag of a training photo: car" in f.what for f in health_findings(survey))
     with pytest.raises(UserError, match="14 photos have no tag"):
         build_index(settings.model_copy(update={"allow_untagged": False}), 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("classes.csv", "1,cow", "1 cow"),
+        ("classes.csv", "1,cow\n2,sheep", "2,sheep\n1,cow"),
+        ("classes.csv", "cow", "c\udcffw"),
+        ("index.csv", "p07", "p\udcff07"),
+        ("index.csv", "p07,", '"p07,'),
+        ("index.csv", "id,split", "id,spilt"),
+    ],
+)
+def test_damaged_index_is_one_clear_message(herd: RawData, name: str, old: str, new: str) -> None:
+    assert herd.index() is not None
+    path = herd.out / name
+    text = path.read_text()
+    assert old in text
+    path.write_bytes(text.replace(old, new, 1).encode("utf-8", "surrogateescape"))
+    with pytest.raises(IntegrityError) as caught:
+        read_index(herd.out)
+    assert str(caught.value).startswith(f"error: {herd.out}")
+    assert str(caught.value).endswith("\nfix: run the index stage: dvc repro index")

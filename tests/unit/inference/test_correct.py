@@ -204,7 +204,8 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 def test_stage_writes_its_tables_and_counts_guards(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project.folder)
     text = run_stage(project, "gmm")
-    assert "1 photos have a map that no mixture cuts (no_signal), e.g. photo 4" in text
+    assert "1 photos have a tag without CAM signal, e.g. photo 4" in text
+    assert "no_signal" not in text  # what has no signal is not cut by the thresholds either
     assert "correct: 7 photos" in text
     mixtures = rows_of(project.folder / "m.csv")
     assert [(row["id"], row["class"]) for row in mixtures] == [

@@ -41,6 +41,7 @@ from wsss.stores.shards import Shard, StoreMeta, shard_writer, write_store_index
 from wsss.stores.snapshots import snapshot_file
 
 SHAPE = (24, 32)
+STAGE_INPUTS = ("dataset", "cams", "pseudo", "relabelled", "predictions", "epochs")
 IMG, SCRIPT = "<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>"
 CLASSES = ("background", SCRIPT, 'cow" onmouseover="alert(3)')
 SETTINGS = GallerySettings(images=10, width=64, split="val")
@@ -150,6 +151,7 @@ class Run:
 
     def write(self) -> Results:
         write_index(self.folder / "dataset", self.index)
+        (self.folder / "masks.csv").write_text("id,sha256\n")
         write_store(self.folder / "cams", FORMAT, self.cams, raw=self.raw)
         write_store(self.folder / "pseudo", PSEUDO_FORMAT, self.pseudo)
         write_store(self.folder / "relabelled", PSEUDO_FORMAT, self.relabelled)
@@ -439,7 +441,7 @@ def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     for name in TABLES:
         (tmp_path / name).write_text("epoch,loss\n")
     (tmp_path / "epochs").mkdir()
-    paths = [f"--{name}={name}" for name in ("dataset", "cams", "pseudo", "relabelled", "predictions", "epochs")]
+    paths = ["--masks=masks.csv", *(f"--{name}={name}" for name in STAGE_INPUTS)]
     result = CliRunner().invoke(main, [*paths, "--reports=.", "--out=reports/gallery", "--overlays=reports/overlays"])
     assert result.exit_code == 0, result.output
     assert "gallery: 2 of 5 val photos, median IoU of a prediction 77.5" in result.output
@@ -460,7 +462,7 @@ def test_stage_after_an_evaluation_without_any_mask(tmp_path: Path, monkeypatch:
     Path("epochs").mkdir()
     sections = json.loads(Path("params.yaml").read_text()) | {"gallery": {"images": 4, "width": 64, "split": "val"}}
     Path("params.yaml").write_text(json.dumps(sections, indent=1))
-    paths = [f"--{name}={name}" for name in ("dataset", "cams", "pseudo", "relabelled", "predictions", "epochs")]
+    paths = ["--masks=masks.csv", *(f"--{name}={name}" for name in STAGE_INPUTS)]
     result = CliRunner().invoke(main, paths)
     assert result.exit_code == 0, result.output
     assert re.search(r"gallery: 4 of 4 val photos, median disagreement \d", result.output)

@@ -37,6 +37,17 @@ def test_training_learns_and_its_history_says_so(tmp_path: Path) -> None:
     assert history[0]["loss"] == pytest.approx(2 * math.log(4), rel=0.2)  # of a network that knows nothing
 
 
+def test_half_precision_without_a_gpu_is_refused_and_not_made_bf16(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WSSS_DEVICE", "cpu")
+    with pytest.raises(UserError) as caught:
+        train_toy(ToyTask(), tmp_path, OPTIM.model_copy(update={"precision": "16-mixed"}))
+    assert str(caught.value) == (
+        "error: distill.optim.precision: 16-mixed needs a GPU\nfix: set it to bf16-mixed or 32-true"
+    )
+
+
 def test_each_step_sees_the_photos_of_the_plan(tmp_path: Path) -> None:
     task = ToyTask()
     train_toy(task, tmp_path)

@@ -126,6 +126,10 @@ class ConvNorm(nn.Module):
             and isinstance(padding, tuple)
         ):
             return depthwise(x, weight, bias, padding, conv.dilation)
+        if x.shape[3] <= conv.stride[1] > 1:
+            # With one column of results and several rows, oneDNN's bf16 convolutions for AMX give garbage (torch 2.13).
+            turned = F.conv2d(x.mT, weight.mT, bias, conv.stride, padding, conv.dilation, conv.groups)
+            return turned.mT
         return F.conv2d(x, weight, bias, conv.stride, padding, conv.dilation, conv.groups)
 
 
