@@ -18,6 +18,8 @@ SCRIPTS = ("confusion", "crf", "energy", "gmm", "step", "cam")
 
 def main(wanted: list[str]) -> None:
     """Measure one script after the other; what the others have measured before stays in the file."""
+    if unknown := [name for name in wanted if name not in SCRIPTS]:
+        sys.exit(f"benchmarks: no row {unknown[0]!r}; there are {', '.join(SCRIPTS)}")
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else []
     for script in wanted or SCRIPTS:
         rows = [

@@ -19,15 +19,15 @@ from tests.toy_networks import photo, write_oste, write_student
 from wsss import cli
 from wsss.core.errors import IntegrityError, UserError
 from wsss.core.stage import Stage
-from wsss.data.images import load_image, load_mask
+from wsss.data.images import load_image, load_mask, save_mask_png
 from wsss.export import network as exporting
 from wsss.export.parity import largest_difference, refuse_difference
 from wsss.export.portable import Portable
-from wsss.inference.networks import open_checkpoint
+from wsss.inference.networks import onnx_session, open_checkpoint, run_onnx
 from wsss.models.backbones import registry
 from wsss.models.backbones.tiny import Tiny
 from wsss.models.backbones.vit_b16 import DeiTB16, ViTB16
-from wsss.models.student import IMPROBABLE
+from wsss.models.student import IMPROBABLE, Student
 from wsss.segmenter import Segmenter
 
 SIZES = [(64, 64), (65, 97), (50, 33), (1, 1), (7, 200), (96, 31)]
@@ -199,6 +199,32 @@ def test_torchscript_runs_without_wsss_for_any_size(student: Path, tmp_path: Pat
             torch.testing.assert_close(loaded(images), network(images), atol=1e-4, rtol=1e-4)
 
 
+def test_torchscript_is_no_checkpoint_and_is_told_apart(student: Path, tmp_path: Path) -> None:
+    made = tmp_path / "student.pt"
+    assert run(student, made, "--torchscript")[0] == 0
+    for command in (("inspect", made), ("predict", made, tmp_path, "-o", tmp_path / "out")):
+        save_mask_png(tmp_path / "photo.png", np.zeros((8, 8), np.uint8))
+        result = CliRunner().invoke(cli.main, [str(part) for part in command])
+        assert result.exit_code == 2
+        assert result.stderr.startswith(f"error: {made}: a TorchScript network: it is for torch.jit.load")
+
+
+def test_all_classes_are_exported_beside_those_that_are_left_out(student: Path, onnx_file: Path) -> None:
+    network, session = open_checkpoint(student)[0], onnx_session(onnx_file)
+    assert isinstance(network, Student)
+    images = torch.stack([torch.from_numpy(photo(65, 97, n)).permute(2, 0, 1).float() for n in range(3)])
+    with torch.inference_mode():
+        every, some = network.look(images).logits, network(images)
+    assert (some == IMPROBABLE).any()
+    torch.testing.assert_close(run_onnx(session, "all_logits", images), every, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(run_onnx(session, "logits", images), some, atol=1e-4, rtol=1e-4)
+    for path in (student, onnx_file):
+        parts = Segmenter.load(path).network.parts
+        assert parts is not None
+        with torch.inference_mode():
+            torch.testing.assert_close(parts(images), every, atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -215,9 +241,8 @@ def test_export_that_computes_something_else_is_refused(wrong: Callable[[torch.T
         refuse_difference(Path("x.onnx"), difference)
 
 
-def test_refused_export_leaves_the_old_file(student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_export_leaves_no_file(student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "student.ts"
-    out.write_bytes(b"old")
     monkeypatch.setattr(exporting, "largest_difference", lambda *_: 0.5)
     code, _, text = run(student, out, "--torchscript")
     assert code == 4
@@ -225,8 +250,7 @@ def test_refused_export_leaves_the_old_file(student: Path, tmp_path: Path, monke
         f"error: {out}: not written: the exported network gives other logits (difference 0.5, expected ≤ 0.0001)\n"
         "fix: export a network with another backbone, and report this one\n"
     )
-    assert out.read_bytes() == b"old"
-    assert [path.name for path in tmp_path.iterdir()] == ["student.ts"]
+    assert not list(tmp_path.iterdir())
 
 
 def test_packages_that_are_missing(student: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,6 +328,7 @@ def test_cvat_archive_holds_colours_and_their_names(store: Path, tmp_path: Path)
     out = tmp_path / "cvat.zip"
     assert run("--to", "cvat", store, out)[0] == 0
     first = out.read_bytes()
+    out.unlink()
     assert run("--to", "cvat", store, out)[0] == 0
     assert out.read_bytes() == first
     with zipfile.ZipFile(out) as archive:

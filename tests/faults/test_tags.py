@@ -41,7 +41,10 @@ def test_fault_13_tag_row_without_photo(data: RawData) -> None:
 
 def test_fault_13_photo_without_tags(data: RawData) -> None:
     data.write("tags.csv", "filename,tags\na,cow\nb,\n")
-    fix = "tag them, or set dataset.allow_untagged: true to train on them as photos of no class"
+    fix = (
+        "tag them; or move what is no photo to train on, such as masks, out of the folder; or set "
+        "dataset.allow_untagged: true to train on them as photos of no class"
+    )
     data.fails("tags.csv: 2 photos have no tag (images/b.jpg, images/c.jpg)", fix=fix, settings=CLASSES)
     assert tags_of(data, "filename,tags\na,cow\nb,\n", allow_untagged=True) == {"a": "cow", "b": "", "c": ""}
 

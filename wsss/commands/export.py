@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from wsss.core.atomic import refuse_existing
 from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import UserError
 from wsss.core.interrupt import catch_signals
@@ -43,6 +44,8 @@ def main(
     before the file appears.
     """
     chosen = _chosen(source, kind, torchscript)
+    if chosen != "voc":
+        refuse_existing(out)
     with catch_signals():
         if chosen in ("onnx", "torchscript"):
             return _network(source, out, chosen, photos, as_json)

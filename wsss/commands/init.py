@@ -59,7 +59,9 @@ def main(folder: Path, tags: Path | None, recipe: str, params: Path, force: bool
     if problems:
         some = f"{len(problems)} problem{'' if len(problems) == 1 else 's'} to correct"
         return f"init: {some}; next: wsss check {params}"
-    return f"init: nothing to correct; next: wsss check {params} (what would limit the result), then dvc repro gallery"
+    there = "" if params == Path("params.yaml") else f"copy {params} to the params.yaml of the pipeline, "
+    check = f"wsss check {params} (what would limit the result)"
+    return f"init: nothing to correct; next: {check}, then {there}dvc repro gallery"
 
 
 def _in_the_way(params: Path) -> UserError:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from wsss.core.atomic import atomic_file
+from wsss.core.atomic import atomic_file, refuse_existing
 from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import UserError
 
@@ -29,6 +29,8 @@ def main(path: Path, name: str | None, out: Path | None, as_json: bool) -> str:
     """
     if out is not None and name is None:
         raise UserError("-o", "needs the ID of a photo", f"wsss inspect {path} ID -o {out}")
+    if out is not None:
+        refuse_existing(out)
     from wsss.report.inspection import lines, look
 
     summary, picture = look(path, name)

@@ -78,6 +78,9 @@ def main(
     By itself it is fastest; with --scales 0.75,1,1.25 --flip --crf outlines follow the photo.
     """
     view = parse_scales(scales)
+    if same := [source for source in photos if source.is_dir() and source.resolve() == out.resolve()]:
+        # A rerun would take the masks for photos.
+        raise UserError(out, "is a folder of photos", f"choose another -o, e.g. {same[0] / 'predicted'}")
     found = find_photos(photos)
     from wsss.segmenter import DEFAULT_CRF, Segmenter  # loads torch: wrong arguments are told without waiting for it
 

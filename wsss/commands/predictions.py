@@ -54,6 +54,10 @@ class Folder:
         With `force` these predictions are deleted instead: the files that its table names, and nothing else.
         """
         found = self._earlier_settings(force)
+        foreign = [name for name in (TABLE, "masks", "overlays") if (self.path / name).exists()]
+        if foreign and not (self.path / SETTINGS).exists():
+            what = f"holds files that wsss predict has not written ({', '.join(foreign)})"
+            raise UserError(self.path, what, "choose another -o")
         if found is not None:
             changes = _changes(found, self.settings)
             if changes and not force:

@@ -31,6 +31,9 @@ def list_recipes(as_json: bool) -> str:
     return "\n".join([*lines, "", "next: wsss recipe use NAME"])
 
 
+WITH_DATASET = " with your data set and nothing else of the old one"
+
+
 @people_command
 @click.argument("name")
 @click.option("--params", type=click.Path(path_type=Path), default="params.yaml", help="file to write")
@@ -49,8 +52,8 @@ def use(name: str, params: Path, keep_dataset: bool) -> str:
             raise UserError(params, what, "leave out --keep-dataset") from error
         text = with_dataset(text, dataset_section(present, params), params)
     backup = put_in_place(params, text)
-    kept = f"; the old one is {backup}" if backup else ""
-    return f"recipe: {params} is recipes/{name}.yaml{' with your data set' if keep_dataset else ''}{kept}"
+    kept = f"; the old file is {backup}" if backup else ""
+    return f"recipe: {params} is recipes/{name}.yaml{WITH_DATASET if keep_dataset else ''}{kept}"
 
 
 main.add_command(list_recipes, "list")

@@ -6,8 +6,9 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 
 from wsss.core.errors import EnvError, UserError
@@ -57,6 +58,27 @@ def atomic_dir(path: Path) -> Iterator[Path]:
             replace_dir(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def refuse_foreign(path: Path, ours: Sequence[str]) -> None:
+    """Raise `UserError` if the output folder `path` holds anything but entries of the names `ours` (patterns).
+
+    Where a person names the folder that is to be replaced, it may be one of their own.
+    """
+    if not path.name:
+        raise UserError(path, "is the folder you are in", "name a folder below it")
+    if not path.is_dir():
+        return
+    foreign = sorted(item.name for item in path.iterdir() if not any(fnmatch(item.name, name) for name in ours))
+    if foreign:
+        what = f"is to be replaced as a whole, and holds files that do not belong to it, e.g. {foreign[0]}"
+        raise UserError(path, what, "choose a new folder, or move them away")
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise `UserError` if the output file `path` is there: it may be one of the person's own."""
+    if path.exists():
+        raise UserError(path, "is there already", "choose another name, or delete it")
 
 
 def replace_dir(source: Path, path: Path) -> None:
@@ -116,6 +138,8 @@ def explained_os_errors(path: Path) -> Iterator[None]:
                 f"cannot be written: {error.strerror} ({error.filename})",
                 "move what is in the way, or choose another output",
             ) from error
+        if error.errno == errno.ENOENT:
+            raise UserError(path, "cannot be written: no such folder", "choose another output") from error
         raise
 
 

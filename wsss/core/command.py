@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from wsss.core.errors import WsssError
+from wsss.core.errors import UserError, WsssError
 from wsss.core.log import say
 
 T = TypeVar("T")
@@ -36,6 +36,11 @@ def guarded(work: Callable[[], T], debug: bool) -> T:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        if debug:
+            traceback.print_exc()
+        say(str(UserError(str(error.filename), str(error.strerror).lower(), "correct the path, or choose another")))
+        sys.exit(UserError.exit_code)
     except Exception as error:
         if debug:
             traceback.print_exc()

@@ -53,7 +53,11 @@ class Index:
         chosen = tuple(record for record in self.records if record.split == name)
         if not chosen:
             known = ", ".join(sorted({record.split for record in self.records}))
-            raise UserError("index.csv", f"no photo in split {name!r} (found {known})", "choose one of these splits")
+            raise UserError(
+                "index.csv",
+                f"no photo in split {name!r} (found {known})",
+                "choose one of these, e.g. as evaluate.split and gallery.split",
+            )
         return chosen
 
     def splits(self) -> tuple[str, ...]:

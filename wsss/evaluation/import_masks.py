@@ -10,15 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
+from wsss.core.atomic import refuse_foreign
 from wsss.core.device import set_threads
 from wsss.core.errors import UserError
 from wsss.core.interrupt import check_stop
 from wsss.core.log import warn
 from wsss.core.params import Settings, load
-from wsss.core.stage import Stage, open_stage
+from wsss.core.stage import STORE_INDEX, Stage, open_stage
 from wsss.data.datasets import Location, MaskedImages
 from wsss.data.index import IGNORE, Index, Record, read_index
-from wsss.stores.labels import PSEUDO_FORMAT, UPPER_BOUND, put_labels
+from wsss.stores.labels import PSEUDO_FORMAT, UPPER_BOUND, PseudoStore, put_labels
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store
 
 SHARD = 32
@@ -73,6 +74,9 @@ def import_train_masks(params: Path, dataset: Path, checksums: Path, out: Path) 
     `checksums`: what `index` wrote of the masks, so that shards of an interrupted import are not mixed with others.
     """
     settings = load(params, Params)
+    refuse_foreign(out, (STORE_INDEX, "*.h5"))
+    if (out / STORE_INDEX).is_file() and not PseudoStore(out).upper_bound:
+        raise UserError(out, "is a store of labels that are no masks", "choose another --out")
     with open_stage("import_masks", {}, [dataset, checksums]) as stage:
         index = read_index(dataset)
         photos = settings.dataset.photos(index.split("train"))

@@ -139,5 +139,8 @@ def _untagged(items: Sequence[RawItem], settings: DatasetSettings, most: int) ->
     if not names or settings.allow_untagged:
         return []
     what = f"{len(names)} photos have no tag ({', '.join(names[:most])}{', …' if len(names) > most else ''})"
-    fix = "tag them, or set dataset.allow_untagged: true to train on them as photos of no class"
+    fix = (
+        "tag them; or move what is no photo to train on, such as masks, out of the folder; or set "
+        "dataset.allow_untagged: true to train on them as photos of no class"
+    )
     return [UserError(settings.tags_path, what, fix)]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from wsss.core.errors import UserError, raise_all
 from wsss.core.log import Progress
@@ -46,6 +47,7 @@ def draw_masks(root: Path, tags: Path, out: Path, splits: Sequence[str]) -> dict
                 try:
                     mask = draw_mask(part.instances.pictures[number], regions[number], numbers, part.instances.path)
                     target = out / Path(listing.one(name)).with_suffix(".png")
+                    _refuse_other(target, mask)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     save_mask_png(target, mask)
                 except UserError as error:
@@ -54,6 +56,15 @@ def draw_masks(root: Path, tags: Path, out: Path, splits: Sequence[str]) -> dict
             written[part.split or "all"] = len(part.photos)
     raise_all(problems[:100])
     return written
+
+
+def _refuse_other(target: Path, mask: Mask) -> None:
+    """Raise `UserError` if another mask is there: somebody may have drawn it by hand."""
+    if target.exists():
+        with Image.open(target) as there:
+            same = there.size == mask.shape[::-1] and np.array_equal(np.asarray(there), mask)
+        if not same:
+            raise UserError(target, "is another mask than the lists describe", "choose another --out, or delete it")
 
 
 def draw_mask(picture: Picture, regions: Sequence[Region], numbers: Mapping[int, int], path: Path) -> Mask:

@@ -55,8 +55,9 @@ def _splits(survey: Survey) -> Iterator[Finding]:
         yield Finding("no photo in split train", "mark photos as train")
     if "val" not in splits:
         yield Finding(
-            "no photo in split val: nothing can be scored",
-            "mark photos as val, or raise dataset.val_fraction",
+            "no photo in split val: nothing can be scored, and evaluate and gallery will stop",
+            "mark photos as val where the tags name splits, or raise dataset.val_fraction where they do not; "
+            "or set evaluate.split and gallery.split to train",
         )
     folded = Counter(record.id.casefold() for record in survey.index.records)
     twins = [record.id for record in survey.index.records if folded[record.id.casefold()] > 1]
@@ -115,6 +116,14 @@ def _copies(survey: Survey) -> Iterator[Finding]:
 
 
 def _masks(survey: Survey) -> Iterator[Finding]:
+    untagged = [
+        f"{record.id} ({', '.join(survey.index.classes[k] for k in surplus)})"
+        for record in survey.index.records
+        if (surplus := sorted({*survey.mask_classes.get(record.id, ())} - {0, *record.tags}))
+    ]
+    if untagged:
+        what = f"photos whose masks show what they are not tagged with: {_some(untagged)}"
+        yield Finding(what, "add the tags; or, if many, see whether the masks number the classes in another order")
     for split in survey.index.splits():
         records = [r for r in survey.index.records if r.split == split and r.id in survey.mask_classes]
         if blank := [r.id for r in records if not survey.mask_classes[r.id]]:

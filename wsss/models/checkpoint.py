@@ -109,9 +109,15 @@ def read_checkpoint(path: Path, file_format: str, version: int) -> dict[str, Any
         # torch itself does not look at the checksums that it has written.
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
+            scripted = any(name.endswith("/constants.pkl") for name in archive.namelist())
+        if scripted:
+            what = "a TorchScript network: it is for torch.jit.load, in programs of your own"
+            raise UserError(path, what, "give the checkpoint that it was made of, or an ONNX file")
         if damaged is not None:
             raise ValueError(f"checksum of {damaged} differs")
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
     except Exception as error:  # the readers of zip and pickle raise nearly anything on damaged bytes
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise IntegrityError(path, f"not a checkpoint, or truncated ({reason[:120]})", fix) from error

@@ -52,11 +52,11 @@ def test_use_puts_the_file_in_place() -> None:
 
 def test_use_keeps_what_differs_and_never_overwrites_a_copy() -> None:
     PARAMS.write_text("mine\n")
-    assert recipe("use", "demo").stdout == "recipe: params.yaml is recipes/demo.yaml; the old one is params.yaml.bak\n"
+    assert recipe("use", "demo").stdout == "recipe: params.yaml is recipes/demo.yaml; the old file is params.yaml.bak\n"
     PARAMS.write_text("mine too\n")
-    assert recipe("use", "msrc").stdout.endswith("; the old one is params.yaml.bak1\n")
+    assert recipe("use", "msrc").stdout.endswith("; the old file is params.yaml.bak1\n")
     PARAMS.write_text("mine\n")
-    assert recipe("use", "msrc").stdout.endswith("; the old one is params.yaml.bak\n")  # the same copy once
+    assert recipe("use", "msrc").stdout.endswith("; the old file is params.yaml.bak\n")  # the same copy once
     assert [Path(name).read_text() for name in ("params.yaml.bak", "params.yaml.bak1")] == ["mine\n", "mine too\n"]
 
 
@@ -64,9 +64,8 @@ def test_use_can_keep_the_data_set() -> None:
     recipe("use", "msrc")
     section = dataset_section(PARAMS.read_text(encoding="utf-8"), PARAMS)
     result = recipe("use", "demo", "--keep-dataset")
-    assert (
-        result.stdout == "recipe: params.yaml is recipes/demo.yaml with your data set; the old one is params.yaml.bak\n"
-    )
+    kept = "nothing else of the old one; the old file is params.yaml.bak"
+    assert result.stdout == f"recipe: params.yaml is recipes/demo.yaml with your data set and {kept}\n"
     text = PARAMS.read_text(encoding="utf-8")
     assert dataset_section(text, PARAMS) == section
     demo = (REPO / "recipes/demo.yaml").read_text(encoding="utf-8")

@@ -180,3 +180,10 @@ def test_damaged_index_is_one_clear_message(herd: RawData, name: str, old: str, 
         read_index(herd.out)
     assert str(caught.value).startswith(f"error: {herd.out}")
     assert str(caught.value).endswith("\nfix: run the index stage: dvc repro index")
+
+
+def test_masks_that_show_what_is_not_tagged_are_named(herd: RawData) -> None:
+    save_mask_png(herd.root / "masks/p00.png", np.full((6, 8), 1, np.uint8))  # tagged cow and sheep
+    save_mask_png(herd.root / "masks/p01.png", np.full((6, 8), 2, np.uint8))  # tagged cow
+    assert herd.index({"masks": "masks"}) is not None
+    assert "photos whose masks show what they are not tagged with: p01 (sheep)\n" in herd.text

@@ -1,0 +1,137 @@
+"""What a person has made is not replaced by what a command writes, wherever it is told to write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from tests.helpers import tree, write_toy_store
+from tests.toy_networks import photo, write_student
+from wsss import cli
+from wsss.core.atomic import refuse_foreign
+from wsss.core.errors import UserError
+from wsss.core.stage import Stage
+from wsss.evaluation.import_masks import import_train_masks
+from wsss.formats.coco_masks import _refuse_other
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("WSSS_WORKERS", "0")
+    write_toy_store(Stage("correct", "f" * 16, tmp_path / "scratch"), tmp_path / "pseudo", tmp_path / "log")
+    return tmp_path / "pseudo"
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """A folder of somebody's photos and masks."""
+    for name in ("a.png", "masks/a.png", "masks/a%2Fb.png"):
+        (tmp_path / "album" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photo(8, 12)).save(tmp_path / "album" / name)
+    return tmp_path / "album"
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
+    assert "Traceback" not in result.stderr
+    assert "this is a bug" not in result.stderr
+    return result.exit_code, result.stderr
+
+
+def test_folder_of_photos_is_not_replaced_by_an_export(store: Path, album: Path) -> None:
+    before = tree(album)
+    code, text = run("export", "--to", "voc", store, album)
+    assert code == 2
+    assert (
+        f"error: {album}: is to be replaced as a whole, and holds files that do not belong to it, e.g. a.png\n" in text
+    )
+    assert text.endswith("fix: choose a new folder, or move them away\n")
+    assert tree(album) == before
+
+
+def test_export_replaces_its_own_and_an_empty_folder(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "voc").mkdir()
+    assert run("export", "--to", "voc", store, tmp_path / "voc")[0] == 0
+    first = tree(tmp_path / "voc")
+    assert run("export", "--to", "voc", store, tmp_path / "voc")[0] == 0
+    assert tree(tmp_path / "voc") == first
+
+
+def test_working_folder_is_no_output(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    code, text = run("export", "--to", "voc", store, ".")
+    assert (code, text.splitlines()[-1]) == (2, "fix: name a folder below it")
+
+
+@pytest.mark.parametrize("kind", ["coco", "cvat"])
+def test_file_that_is_there_is_not_replaced(store: Path, tmp_path: Path, kind: str) -> None:
+    tags = tmp_path / "tags.csv"
+    tags.write_text("filename,tags\n")
+    code, text = run("export", "--to", kind, store, tags)
+    assert (code, text) == (2, f"error: {tags}: is there already\nfix: choose another name, or delete it\n")
+    assert tags.read_text() == "filename,tags\n"
+
+
+def test_network_is_not_replaced_by_its_own_export(tmp_path: Path) -> None:
+    student = write_student(tmp_path / "student.pt")
+    before = student.read_bytes()
+    assert run("export", student, student)[0] == 2
+    assert run("inspect", student, "id", "-o", student)[0] == 2
+    assert student.read_bytes() == before
+
+
+def test_predictions_do_not_replace_masks_drawn_by_hand(album: Path, tmp_path: Path) -> None:
+    student, before = write_student(tmp_path / "student.pt"), tree(album)
+    code, text = run("predict", student, album, "-o", album)
+    assert (code, text) == (
+        2,
+        f"error: {album}: is a folder of photos\nfix: choose another -o, e.g. {album}/predicted\n",
+    )
+    code, text = run("predict", student, album / "a.png", "-o", album, "--force")
+    assert code == 2
+    assert "holds files that wsss predict has not written (masks)\nfix: choose another -o" in text
+    assert {name: data for name, data in tree(album).items() if not name.startswith(".lock")} == before
+
+
+def test_upper_bound_does_not_replace_pseudo_labels(store: Path, tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text("dataset: {root: photos, max_megapixels: 1.0}\n")
+    with pytest.raises(UserError, match="is a store of labels that are no masks\nfix: choose another --out"):
+        import_train_masks(params, tmp_path / "dataset", tmp_path / "masks.csv", store)
+    with pytest.raises(UserError, match="holds files that do not belong to it"):
+        import_train_masks(params, tmp_path / "dataset", tmp_path / "masks.csv", tmp_path)
+
+
+def test_masks_drawn_by_hand_are_not_drawn_over(tmp_path: Path) -> None:
+    mask = np.zeros((4, 6), np.uint8)
+    Image.fromarray(mask).save(tmp_path / "a.png")
+    _refuse_other(tmp_path / "a.png", mask)
+    _refuse_other(tmp_path / "b.png", mask)
+    with pytest.raises(UserError, match="is another mask than the lists describe"):
+        _refuse_other(tmp_path / "a.png", mask + 1)
+
+
+def test_names_that_belong_to_an_output_are_patterns(tmp_path: Path) -> None:
+    (tmp_path / "00000.h5").touch()
+    refuse_foreign(tmp_path, ("*.h5",))
+    refuse_foreign(tmp_path / "none", ())
+    with pytest.raises(UserError):
+        refuse_foreign(tmp_path, ("index.json",))
+
+
+@pytest.mark.parametrize("command", [("recipe", "use", "demo"), ("init", "album")])
+def test_folder_in_place_of_the_settings_is_one_message(
+    command: tuple[str, ...], album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (album / "tags.csv").write_text("filename,tags\na.png,cow\n")
+    (tmp_path / "folder").mkdir()
+    arguments = (*command, "--params", "folder", *(["--force"] if command[0] == "init" else []))
+    code, text = run(*arguments)
+    assert code == 2
+    assert "folder: is a directory" in text.lower()
