@@ -39,6 +39,13 @@ def test_fault_13_tag_row_without_photo(data: RawData) -> None:
     data.fails("tags.csv:5: no photo 'd.jpg' below ", fix="add the photo, or delete line 5", settings=CLASSES)
 
 
+@pytest.mark.parametrize("name", ["C.jpg", "images/C", "IMAGES/c.JPG"])
+def test_fault_13_name_in_other_letters(data: RawData, name: str) -> None:
+    data.write("tags.csv", f"filename,tags\na,cow\nb,cow\n{name},cow\n")
+    what = f"tags.csv:4: no photo {name!r} below {data.root} (there is 'images/c.jpg')"
+    data.fails(what, fix="edit line 4: capital and small letters are not the same", settings=CLASSES)
+
+
 def test_fault_13_photo_without_tags(data: RawData) -> None:
     data.write("tags.csv", "filename,tags\na,cow\nb,\n")
     fix = (

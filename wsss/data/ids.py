@@ -5,13 +5,23 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 
 from wsss.core.errors import UserError
+from wsss.core.log import warn
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 """Extensions of files that are read; the content decides what they are."""
+
+_FOREIGN = """
+.ai .arw .avif .cr2 .cr3 .dng .eps .gif .heic .heif .ico .j2k .jp2 .jxl .nef .orf .pdf .ps .psd .raf .raw .rw2
+.svg .tga .xcf
+"""
+FOREIGN_SUFFIXES = frozenset(_FOREIGN.split())
+"""Extensions of pictures that are not read; they are counted, so that nobody misses them in silence."""
 
 FILE_NAME_BYTES = 200
 """Longest file name made of an id: 255 is the usual limit, and atomic writers add a prefix and a suffix."""
@@ -48,6 +58,16 @@ def clean_id(path: str, where: str | Path) -> str:
     if not pure.name:
         raise UserError(where, "empty photo name", "name a photo")
     return str(pure)
+
+
+def warn_foreign(folder: Path, paths: Iterable[str]) -> None:
+    """Tell how many of the files at `paths`, below `folder`, are pictures that are not read."""
+    files = sorted(path for path in set(paths) if PurePosixPath(path).suffix.lower() in FOREIGN_SUFFIXES)
+    if files:
+        kinds = Counter(PurePosixPath(path).suffix.lower() for path in files)
+        found = ", ".join(f"{count} {suffix}" for suffix, count in sorted(kinds.items()))
+        what = f"ignored {len(files)} pictures in formats that are not read ({found}; first {files[0]!r})"
+        warn(folder, what, "convert those that are photos to JPEG or PNG")
 
 
 def encode_id(name: str) -> str:

@@ -49,16 +49,18 @@ def match_rows(table: TagTable, photos: Listing, problems: list[UserError]) -> d
     by_name: dict[str, list[str]] = {}
     for name in photos.paths:
         by_name.setdefault(PurePosixPath(name).name, []).append(name)
+    folded = {name.casefold(): paths[0] for name, paths in photos.paths.items()}
+    folded |= {name.casefold(): photos.paths[names[0]][0] for name, names in by_name.items()}
     matched: dict[str, list[TagRow]] = {}
     for row in table.rows:
         try:
-            matched.setdefault(_find(row, table.path, photos, by_name), []).append(row)
+            matched.setdefault(_find(row, table.path, photos, by_name, folded), []).append(row)
         except UserError as error:
             problems.append(error)
     return matched
 
 
-def _find(row: TagRow, path: Path, photos: Listing, by_name: Mapping[str, list[str]]) -> str:
+def _find(row: TagRow, path: Path, photos: Listing, by_name: Mapping[str, list[str]], folded: Mapping[str, str]) -> str:
     where, fix = f"{path}:{row.line}", f"edit line {row.line}"
     # As written; without the blanks around it; and as Windows writes a path.
     for text in dict.fromkeys((row.name, row.name.strip(), row.name.strip().replace("\\", "/"))):
@@ -71,6 +73,9 @@ def _find(row: TagRow, path: Path, photos: Listing, by_name: Mapping[str, list[s
             raise UserError(where, what, f"{fix}: write the path below {photos.folder}")
         if matches:
             return matches[0]
+    if name.casefold() in folded:
+        what = f"no photo {row.name!r} below {photos.folder} (there is {folded[name.casefold()]!r})"
+        raise UserError(where, what, f"{fix}: capital and small letters are not the same")
     foreign = photos.foreign.get(unicodedata.normalize("NFC", row.name.strip()))
     if foreign:
         what = f"{foreign!r} is in a format that is not read"

@@ -82,8 +82,9 @@ def _first(root: Path, names: Iterable[str]) -> str | None:
 
 
 def _mask_folder(root: Path) -> str:
-    holds_png = (name for name in MASK_FOLDERS if next((root / name).rglob("*.png"), None))
-    return next(holds_png, "")
+    # Where `wsss predict` has written, masks are a network's and no ground truth.
+    names = [name for name in MASK_FOLDERS if name != "masks" or not (root / "predictions.csv").exists()]
+    return next((name for name in names if next((root / name).rglob("*.png"), None)), "")
 
 
 def _no_tags(root: Path) -> UserError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -78,12 +79,21 @@ def _classes(survey: Survey) -> Iterator[Finding]:
     if misspelt := list(_misspelt(survey)):
         what = f"rare classes whose names resemble frequent ones: {_some(misspelt)}"
         yield Finding(what, "correct these tags; or list the names in a file, and set dataset.classes to it")
+    if joined := [names[k] for k in kinds if _joined(names[k], names)]:
+        what = f"classes whose names are made of other classes': {_some(joined)}"
+        yield Finding(what, "if these are several tags, write | between them")
     if constant := [names[k] for k in kinds if counts[k] == len(train)]:
         what = f"classes in every training photo: {_some(constant)}; tags cannot tell them from background"
         yield Finding(what, "add training photos without them")
     if never := [names[k] for k in kinds if counts[k] >= FEW and counts[k] < len(train) and k not in alone]:
         what = f"classes never the only tag of a training photo: {_some(never)}; their masks may be too large"
         yield Finding(what, "add photos that show them without other classes")
+
+
+def _joined(name: str, classes: Iterable[str]) -> bool:
+    """True for ``cow grass`` where there are classes ``cow`` and ``grass``."""
+    words = [word for word in re.split(r"[\s/+&]+", name.casefold()) if word]
+    return len(words) > 1 and set(words) <= {each.casefold() for each in classes}
 
 
 def _misspelt(survey: Survey) -> Iterator[str]:

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from wsss.core.errors import UserError
-from wsss.core.log import warn
-from wsss.data.ids import PHOTO_SUFFIXES, clean_id
-
-_FOREIGN = """
-.ai .arw .avif .cr2 .cr3 .dng .eps .gif .heic .heif .ico .j2k .jp2 .jxl .nef .orf .pdf .ps .psd .raf .raw .rw2
-.svg .tga .xcf
-"""
-FOREIGN_SUFFIXES = frozenset(_FOREIGN.split())
-"""Extensions of pictures that are not read; they are counted, so that nobody misses them in silence."""
+from wsss.data.ids import FOREIGN_SUFFIXES, PHOTO_SUFFIXES, clean_id, warn_foreign
 
 
 @dataclass(frozen=True)
@@ -60,12 +51,7 @@ class Listing:
 
     def warn_foreign(self) -> None:
         """Tell how many pictures are left out."""
-        files = sorted(set(self.foreign.values()))
-        if files:
-            kinds = Counter(PurePosixPath(path).suffix.lower() for path in files)
-            found = ", ".join(f"{count} {suffix}" for suffix, count in sorted(kinds.items()))
-            what = f"ignored {len(files)} pictures in formats that are not read ({found}; first {files[0]!r})"
-            warn(self.folder, what, "convert those that are photos to JPEG or PNG")
+        warn_foreign(self.folder, self.foreign.values())
 
 
 def list_pictures(folder: Path, problems: list[UserError], skip: Path | None = None) -> Listing:

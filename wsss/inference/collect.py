@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsss.core.errors import UserError, WsssError, raise_all
-from wsss.data.ids import PHOTO_SUFFIXES, clean_id
+from wsss.data.ids import PHOTO_SUFFIXES, clean_id, warn_foreign
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class FoundPhoto:
 def find_photos(sources: Sequence[Path]) -> list[FoundPhoto]:
     """Files as they are given, and all photos below folders (hidden ones excepted), sorted by id.
 
-    Raises `UserError` for a source that is not there or holds no photo, and for two photos of one id; all at once.
+    Warns of pictures below folders in formats that are not read. Raises `UserError` for a source that is not there or
+    holds no photo, and for two photos of one id; all at once.
     """
     found: dict[str, FoundPhoto] = {}
     errors: list[WsssError] = []
@@ -46,6 +47,7 @@ def _files(source: Path) -> list[Path]:
         raise UserError(source, "no such file or folder", "correct the path")
     files = [path for path in source.rglob("*") if not _hidden(path.relative_to(source)) and path.is_file()]
     photos = sorted(path for path in files if path.suffix.lower() in PHOTO_SUFFIXES)
+    warn_foreign(source, (path.relative_to(source).as_posix() for path in files))
     if not photos:
         what = f"no photos in this folder ({len(files)} other files)"
         raise UserError(source, what, f"give a folder with files ending in {', '.join(sorted(PHOTO_SUFFIXES))}")

@@ -87,6 +87,13 @@ def test_copies_and_rare_classes_are_warnings(herd: RawData) -> None:
     assert "0 errors, 4 warnings" in result.stdout
 
 
+def test_tags_that_are_separated_by_blanks_are_told(herd: RawData) -> None:
+    herd.write("tags.csv", (herd.root / "tags.csv").read_text().replace("cow|sheep", "Cow sheep"))
+    herd.write("classes.txt", "cow\nsheep\nCow sheep\nsea cow\n")
+    what = "classes whose names are made of other classes': Cow sheep\nfix: if these are several tags, write | between"
+    assert f"warning: {herd.root}: {what}" in check(herd).stdout
+
+
 def test_json_report(herd: RawData) -> None:
     herd.write("p05.jpg", b"")
     herd.write("tags.csv", (herd.root / "tags.csv").read_text().replace("p02.jpg,cow|", "p02.jpg,caw|"))

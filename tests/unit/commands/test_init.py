@@ -124,6 +124,13 @@ def test_problems_are_counted_and_left_to_check(photos: RawData) -> None:
     assert result.stdout.endswith("init: 2 problems to correct; next: wsss check params.yaml\n")
 
 
+def test_masks_that_predict_has_written_are_no_ground_truth(photos: RawData) -> None:
+    photos.write("masks/p1.png", b"")
+    photos.write("predictions.csv", "id\n")
+    init("raw")
+    assert section()["masks"] == ""
+
+
 def test_masks_and_class_names_are_found(photos: RawData) -> None:
     photos.write("masks/deep/p1.png", b"")
     photos.write("classes.txt", "cow\nsheep\n")
