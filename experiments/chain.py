@@ -12,6 +12,7 @@ TABLE = Table(
         Column("pseudo-label, train", "pseudo-label", "train"),
         Column("labelled pixels alone", "pseudo-label", "train", "miou_labelled"),
         Column("coverage", "pseudo-label", "train", "coverage"),
+        Column("first student's labels, train", "relabelled", "train"),
         Column("OSTE's branch, val", "oste", "val"),
         Column("student, val", "student", "val"),
         Column("student, ms + flip, val", "student ms+flip", "val"),

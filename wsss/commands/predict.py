@@ -75,7 +75,7 @@ def main(
     --overlays, overlays/ID.jpg. Run again, it does what is missing. Photos that cannot be read are listed at the end;
     the exit code is 2 then.
 
-    By itself it is fastest; with --scales 0.75,1,1.25 --flip --crf outlines follow the photo.
+    By itself it is fastest; with --scales 1.5 --flip --crf outlines follow the photo.
     """
     view = parse_scales(scales)
     if same := [source for source in photos if source.is_dir() and source.resolve() == out.resolve()]:

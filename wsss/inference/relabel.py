@@ -111,7 +111,7 @@ def corrected(
     label, confidence = (
         torch.from_numpy(values)[None] for values in (labels.label(record.id), labels.confidence(record.id))
     )
-    found = relabel(label, confidence, posteriors[None], rules)
+    found = relabel(label, confidence, shares[None], posteriors[None], rules)
     known = (found.labels != label) & (found.labels != IGNORE)
     own = shares[None].gather(1, found.labels.masked_fill(~known, 0).long()[:, None])[:, 0]
     return found._replace(confidence=torch.where(known, own, found.confidence))

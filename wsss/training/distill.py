@@ -30,6 +30,12 @@ def distill(
     the store `relabelled`, which is empty otherwise. `epochs` becomes the folder of its `Snapshots`.
     """
     check_lessons(settings)
+    if given.upper_bound and settings.in_turn and settings.first.rules.overrule:
+        raise UserError(
+            "distill.first.rules.overrule",
+            "found true: a first student would overrule the masks, and the result would be no upper bound",
+            "set it to false; or set distill.stage2.enabled: false, for one student",
+        )
     ids = [record.id for record in given.photos.records]
     if settings.seg.enabled and all(bool((given.labels.label(name) == IGNORE).all()) for name in ids):
         raise UserError(

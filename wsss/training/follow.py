@@ -142,10 +142,10 @@ class FollowTeacher(FollowLabels):
         """`batch` with its labels corrected by a teacher's `logits` (N, K+1, h, w), and the share of pixels changed."""
         scores = present_only(logits, batch["tags"]).float()
         whole = F.interpolate(scores, batch["label"].shape[-2:], mode="bilinear", align_corners=False)
-        posteriors = whole.softmax(1)
+        shares = posteriors = whole.softmax(1)
         if self.crf is not None:
-            posteriors = self.crf.posteriors(batch["image"], posteriors, batch["tags"])
-        corrected = relabel(batch["label"], batch["confidence"], posteriors, self.settings.ema.relabel)
+            posteriors = self.crf.posteriors(batch["image"], shares, batch["tags"])
+        corrected = relabel(batch["label"], batch["confidence"], shares, posteriors, self.settings.ema.relabel)
         inside = batch["inside"]  # what a crop shows beside its photo has no label to correct
         pixels = inside.sum().float()
         changes = {name: Term((getattr(corrected, name) & inside).sum().float(), pixels) for name in self.monitors}

@@ -22,6 +22,7 @@ class RuleSettings(Settings):
     tau_fg: float = Field(ge=0.5, lt=1, description="posterior above which background becomes that class")
     overrule: bool = Field(description="rules (a)–(c): change labels that are there")
     fill: bool = Field(description="rule (e): where there is no label, take what the posterior is sure of")
+    agree: bool = Field(description="with rule (d): where the CRF has moved the predicted class, nothing is sure")
     crf: CrfSettings = Field(description="rule (d): dense CRF on the predictions, so that borders follow the photo")
 
 
@@ -43,25 +44,32 @@ class Relabelled(NamedTuple):
 
 
 def relabel(
-    labels: torch.Tensor, confidence: torch.Tensor, posteriors: torch.Tensor, settings: RuleSettings
+    labels: torch.Tensor,
+    confidence: torch.Tensor,
+    shares: torch.Tensor,
+    posteriors: torch.Tensor,
+    settings: RuleSettings,
 ) -> Relabelled:
     """The rules of the label correction, with posteriors of any origin.
 
-    `labels`: (N, H, W) uint8, 0..K and 255; `confidence`: (N, H, W) float in [0, 1]; `posteriors`: (N, K+1, H, W) in
-    [0, 1], 0 for classes that are not in the photo. (a) a class where background is surer than `tau_bg` becomes
-    background; (b) background where a class is surer than `tau_fg` becomes that class; (c) any other label that is not
-    the most probable one becomes 255; none of these without `overrule`. (e) with `fill`, 255 becomes background or a
-    class if that is as sure as (a) or (b) want it, else it stays. A new label's confidence is its posterior. Rule (d)
-    is the dense CRF, before all this.
+    `labels`: (N, H, W) uint8, 0..K and 255; `confidence`: (N, H, W) float in [0, 1]; `shares`: (N, K+1, H, W) in
+    [0, 1], what a network has predicted, 0 for classes that are not in the photo; `posteriors`: what the dense CRF,
+    rule (d), has made of it, or the same. (a) a class where background is surer than `tau_bg` becomes background; (b)
+    background where a class is surer than `tau_fg` becomes that class; (c) any other label that is not the most
+    probable one becomes 255; none of these without `overrule`. (e) with `fill`, 255 becomes background or a class if
+    that is as sure as (a) or (b) want it, else it stays. A new label's confidence is its posterior. With `agree`,
+    nothing is sure where `posteriors` and `shares` name different classes.
     """
     background = posteriors[:, 0]
     strongest, winner = posteriors[:, 1:].max(1)
     unknown, is_background = labels == IGNORE, labels == 0
     is_class = ~(unknown | is_background)
-    sure_background, sure_class = background > settings.tau_bg, strongest > settings.tau_fg
+    best = posteriors.argmax(1)
+    settled = (shares.argmax(1) == best) | (not settings.agree)
+    sure_background, sure_class = settled & (background > settings.tau_bg), settled & (strongest > settings.tau_fg)
     to_background = is_class & sure_background & settings.overrule
     to_class = is_background & sure_class & settings.overrule
-    other = (is_background | is_class) & (posteriors.argmax(1) != labels)
+    other = (is_background | is_class) & (best != labels)
     to_unsure = other & ~to_background & ~to_class & settings.overrule
     filled = unknown & (sure_background | sure_class) & settings.fill
     now_background = to_background | (filled & sure_background)

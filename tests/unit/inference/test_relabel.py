@@ -23,14 +23,18 @@ from wsss.pseudo.crf import dense_crf
 from wsss.stores.labels import RelabelledStore
 from wsss.training.relabel import RuleSettings
 
-RULES = RuleSettings(tau_bg=0.6, tau_fg=0.7, overrule=True, fill=True, crf=CRF)
+RULES = RuleSettings(tau_bg=0.6, tau_fg=0.7, overrule=True, fill=True, agree=False, crf=CRF)
+AGREEING = RULES.model_copy(update={"agree": True})
 WITHOUT_CRF = RULES.model_copy(update={"crf": CRF.model_copy(update={"enabled": False})})
 SETTINGS = PhotoLabelSettings(scales=(1.0,), flip=True, rules=RULES, batch=2, threads=1, shard_size=3)
 
 
-def by_pixel(old: int, p: list[float], rules: RuleSettings) -> int:
+def by_pixel(old: int, q: list[float], p: list[float], rules: RuleSettings) -> int:
+    """`q` before, `p` after the CRF."""
     best = max(range(1, len(p)), key=lambda k: p[k])
     sure = 0 if p[0] > rules.tau_bg else best if p[best] > rules.tau_fg else None
+    if rules.agree and np.argmax(q) != np.argmax(p):
+        sure = None
     if old == IGNORE:
         return IGNORE if sure is None or not rules.fill else sure
     if sure is not None and (old == 0) != (sure == 0):
@@ -38,7 +42,7 @@ def by_pixel(old: int, p: list[float], rules: RuleSettings) -> int:
     return old if max(range(len(p)), key=lambda k: p[k]) == old else IGNORE
 
 
-@pytest.mark.parametrize("rules", [RULES, WITHOUT_CRF], ids=["crf", "plain"])
+@pytest.mark.parametrize("rules", [RULES, AGREEING, WITHOUT_CRF], ids=["crf", "agree", "plain"])
 def test_rules_act_on_the_probabilities_of_the_tags(tmp_path: Path, rules: RuleSettings) -> None:
     photos = toy_photos(tmp_path)
     store = ToyStore(photos)
@@ -51,12 +55,12 @@ def test_rules_act_on_the_probabilities_of_the_tags(tmp_path: Path, rules: RuleS
         limited = own = scores[there].numpy() / scores[there].sum(0).numpy()
         if rules.crf.enabled and len(there) > 1:
             limited = dense_crf(image, limited, rules.crf)
-        posteriors = np.zeros(scores.shape, np.float32)
-        posteriors[there] = limited
+        shares, posteriors = np.zeros((2, *scores.shape), np.float32)
+        shares[there], posteriors[there] = own, limited
         found = corrected(image, scores, record, store, rules)
         old, new = store.label(record.id), found.labels[0].numpy()
         for y, x in np.ndindex(old.shape):
-            expected = by_pixel(int(old[y, x]), posteriors[:, y, x].tolist(), rules)
+            expected = by_pixel(int(old[y, x]), shares[:, y, x].tolist(), posteriors[:, y, x].tolist(), rules)
             assert new[y, x] == expected
             seen.add((min(int(old[y, x]), 1) if old[y, x] != IGNORE else 2, expected))
         assert set(np.unique(new)) <= {*there, IGNORE}

@@ -165,7 +165,16 @@ def test_labels_that_come_of_masks_say_so(tmp_path: Path) -> None:
         material = Material(index, photos, ToyStore(photos), tmp_path / "oste.pt", 0, upper_bound)
         folder = tmp_path / str(upper_bound)
         scratch = replace(stage, scratch=folder / "scratch")
-        distill(scratch, material, FIRST, folder / "student.pt", folder / "relabelled", folder / "epochs")
+        settings = altered(FIRST, first__rules__overrule=not upper_bound)
+        distill(scratch, material, settings, folder / "student.pt", folder / "relabelled", folder / "epochs")
         assert RelabelledStore(folder / "relabelled").upper_bound is upper_bound
         _, card = load_network(folder / "student.pt", "student", CLASSES)
         assert ("UPPER BOUND" in card.weights) is upper_bound
+
+
+def test_masks_are_not_overruled(tmp_path: Path) -> None:
+    photos = toy_oste.toy_photos(tmp_path / "photos")
+    stage = Stage("distill", "f" * 16, tmp_path / "scratch")
+    material = Material(Index(CLASSES, tuple(photos.records)), photos, ToyStore(photos), tmp_path / "oste.pt", 0, True)
+    with pytest.raises(UserError, match=r"overrule: found true: a first student would overrule the masks"):
+        distill(stage, material, FIRST, tmp_path / "student.pt", tmp_path / "relabelled", tmp_path / "epochs")
