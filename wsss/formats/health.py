@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from wsss.formats.build import Survey
 
 FEW = 5
 """A class with fewer training photos than this is not learnt."""
+LARGE = 1000
+"""Longer side of a photo, pixels, from which the recipes' crops of 192 to 320 show a corner and not what is tagged."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,8 @@ def health_table(survey: Survey) -> str:
 
 
 def health_findings(survey: Survey) -> list[Finding]:
-    """All warnings: splits, classes, copies, masks."""
-    return [*_splits(survey), *_classes(survey), *_copies(survey), *_masks(survey)]
+    """All warnings: splits, classes, sizes, copies, masks."""
+    return [*_splits(survey), *_classes(survey), *_sizes(survey), *_copies(survey), *_masks(survey)]
 
 
 def _splits(survey: Survey) -> Iterator[Finding]:
@@ -106,6 +109,17 @@ def _misspelt(survey: Survey) -> Iterator[str]:
         if close:
             where = next(record.id for record in survey.index.records if k in record.tags)
             yield f"{names[k]} ({counts[k]}, {where}) = {close[0]} ({frequent[close[0]]})?"
+
+
+def _sizes(survey: Survey) -> Iterator[Finding]:
+    sides = [max(record.height, record.width) for record in survey.index.records if record.split == "train"]
+    if sides and (median := round(statistics.median(sides))) > LARGE:
+        yield Finding(
+            f"training photos are large (longer side {median} pixels in the middle): a crop of 192 to 320 shows a "
+            "corner, and seldom what the tags name",
+            "train on copies (of the masks, too) shrunk to about 500 pixels; or raise augment.crop of pretrain, train "
+            "and distill in proportion, where a GPU has the memory",
+        )
 
 
 def _copies(survey: Survey) -> Iterator[Finding]:

@@ -94,6 +94,14 @@ def test_tags_that_are_separated_by_blanks_are_told(herd: RawData) -> None:
     assert f"warning: {herd.root}: {what}" in check(herd).stdout
 
 
+@pytest.mark.parametrize(("width", "told"), [(1000, False), (1001, True)])
+def test_photos_much_larger_than_a_crop_are_told(herd: RawData, width: int, told: bool) -> None:
+    for number in range(18):
+        herd.photo(f"p{number:02}.jpg", size=(8, width if number > 7 else 4000))
+    what = f"warning: {herd.root}: training photos are large (longer side {width} pixels in the middle)"
+    assert (what in check(herd).stdout) is told
+
+
 def test_json_report(herd: RawData) -> None:
     herd.write("p05.jpg", b"")
     herd.write("tags.csv", (herd.root / "tags.csv").read_text().replace("p02.jpg,cow|", "p02.jpg,caw|"))
