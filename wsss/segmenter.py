@@ -31,13 +31,13 @@ Photo = str | Path | Image.Image | np.ndarray
 DEFAULT_CRF = CrfSettings(
     enabled=True,
     iterations=10,
-    bilateral_weight=10,
+    bilateral_weight=5,
     bilateral_xy=80,
     bilateral_rgb=5,
-    spatial_weight=3,
+    spatial_weight=1.5,
     spatial_xy=3,
 )
-"""Those of `evaluate` in recipes/msrc.yaml: the paper's but for the colours, see docs/experiments.md."""
+"""Those of `evaluate` in recipes/msrc.yaml, where docs/experiments.md tells their choice."""
 
 
 @dataclass(frozen=True)
