@@ -5,13 +5,13 @@ Weights of the larger ones are packages of their own; the error that misses one 
 
 from __future__ import annotations
 
-from experiments.modules import COLUMNS
-from experiments.table import Column, Row, Table
+from experiments import modules, students
+from experiments.table import Row, Table
 
 VALUES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 
 TABLE = Table(
     "backbones",
     rows=tuple(Row(value, (f"pretrain.backbone.name={value}", f"distill.backbone.name={value}")) for value in VALUES),
-    columns=(*COLUMNS, Column("student, val", "student", "val")),
+    columns=(*modules.COLUMNS, *students.COLUMNS),
 )

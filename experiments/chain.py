@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from experiments import students
 from experiments.table import Column, Row, Table
 
 TABLE = Table(
@@ -14,8 +15,6 @@ TABLE = Table(
         Column("coverage", "pseudo-label", "train", "coverage"),
         Column("first student's labels, train", "relabelled", "train"),
         Column("OSTE's branch, val", "oste", "val"),
-        Column("student, val", "student", "val"),
-        Column("student, ms + flip, val", "student ms+flip", "val"),
-        Column("student, ms + flip + CRF, val", "student ms+flip+crf", "val"),
+        *students.COLUMNS,
     ),
 )

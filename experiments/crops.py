@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from experiments.modules import COLUMNS
-from experiments.table import Column, Row, Table
+from experiments import modules, students
+from experiments.table import Row, Table
 
 VALUES = (128, 192, 256, 320)
 
 TABLE = Table(
     "crops",
     rows=tuple(Row(f"{value}", (f"train.augment.crop={value}", f"distill.augment.crop={value}")) for value in VALUES),
-    columns=(*COLUMNS, Column("student, val", "student", "val")),
+    columns=(*modules.COLUMNS, *students.COLUMNS),
 )
