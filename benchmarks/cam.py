@@ -18,20 +18,22 @@ from PIL import Image
 from torch.nn import functional as F
 
 from benchmarks.timing import Result, alternate
-from wsss.core.device import device
+from wsss.cams.stage import CamsSettings, dump_cams
+from wsss.core.atomic import publish
 from wsss.core.errors import UserError
 from wsss.core.stage import Stage
-from wsss.data.datasets import Photos
+from wsss.data.batches import InferenceSettings
 from wsss.data.index import Index
+from wsss.data.photos import Photos
 from wsss.formats.build import build_index
 from wsss.formats.settings import DatasetSettings
-from wsss.inference.cams import CamsSettings, dump_cams
 from wsss.models.backbones.base import Backbone, ConvNorm
 from wsss.models.backbones.registry import BackboneSettings
 from wsss.models.cam import activate
-from wsss.models.checkpoint import NetworkCard, build_network, load_network, save_network
+from wsss.models.checkpoint import OSTE, NetworkCard, build_oste, load_oste, save_network
 from wsss.models.expansion import join_tiles, merge_maps, pad_to_multiple, split_tiles
 from wsss.models.oste import Oste
+from wsss.numeric.device import device
 from wsss.stores.cams import CamStore
 
 PHOTOS = 64
@@ -47,9 +49,8 @@ FUSION = {
 }
 SCALES = (0.5, 1.0, 1.5, 2.0)
 DATA = Path(os.environ.get("WSSS_BENCH_DATA", "../shared/data/msrc_v2"))
-SETTINGS = CamsSettings(
-    output_stride=16, scales=SCALES, flip=True, batch=8, threads=1, shard_size=16, precision="bf16-mixed"
-)
+SETTINGS = CamsSettings(scales=SCALES, precision="bf16-mixed")
+INFERENCE = InferenceSettings(shard_size=16)
 
 
 def run() -> list[Result]:
@@ -68,15 +69,14 @@ def _measure(index: Index, photos: Photos, folder: Path, name: str, modules: boo
     settings = {"dropout": 0.0, "channels": 256, "norm": "group", "expansion": EXPANSION, "fusion": FUSION}
     for part in ("expansion", "fusion"):
         settings[part] = {**settings[part], "enabled": modules}  # type: ignore[dict-item]
-    card = NetworkCard("oste", backbone, settings, index.classes, "imagenet")
-    save_network(folder / "network.pt", build_network(card, load_weights=True), card)
-    network, _ = load_network(folder / "network.pt", "oste", index.classes)
-    assert isinstance(network, Oste)
+    card = NetworkCard(OSTE, backbone, settings, index.classes, "imagenet")
+    save_network(folder / "network.pt", build_oste(card, load_weights=True), card)
+    network, _ = load_oste(folder / "network.pt", index.classes)
     plain = plain_network(network).to(device())
 
     def ours() -> None:
         stage = Stage("cams", "benchmark", folder / "scratch")
-        dump_cams(stage, index, photos, folder / "network.pt", SETTINGS, folder / "cams")
+        publish(dump_cams(stage, index, photos, folder / "network.pt", SETTINGS, INFERENCE), folder / "cams")
 
     def reference() -> None:
         one_at_a_time(plain, photos, folder / "peers")

@@ -17,12 +17,13 @@ from scipy.ndimage import gaussian_filter
 
 from benchmarks.timing import Result, alternate
 from wsss.core.errors import UserError
-from wsss.pseudo.crf import DSRG, dense_crf
-from wsss.pseudo.labels import foreground_scores, upsample, with_background
+from wsss.correct.labels import foreground_scores, upsample, with_background
+from wsss.crf.dense import dense_crf
+from wsss.crf.settings import PUBLISHED
 
 SIZE, PHOTOS, FOREGROUND = (375, 500), 12, 2
 DATA = [Path(os.environ.get("WSSS_BENCH_ROOT", "../shared/data")) / name for name in ("msrc_v2", "voc20_mix")]
-FAST = DSRG
+FAST = PUBLISHED
 REFERENCE = FAST.model_copy(update={"engine": "pydensecrf"})
 
 

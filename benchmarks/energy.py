@@ -18,9 +18,9 @@ import torch
 from torch.nn import functional as F
 
 from benchmarks.timing import Result, alternate
-from wsss.filters.gaussian import EXACT_CELLS, gaussian_filter
-from wsss.filters.lattice import build
+from wsss.crf.lattice import build
 from wsss.losses.energy import EnergySettings, dense_energy, pixel_features
+from wsss.losses.gaussian import EXACT_CELLS, gaussian_filter
 
 CLASSES, CROP = 21, 320
 TARGETS = {41: 1 / 1.5, 81: 2.0, 161: 2.0}

@@ -12,33 +12,18 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from benchmarks.timing import Result, alternate
-from wsss.core.device import set_threads
-from wsss.pseudo import em, em_sklearn
-from wsss.pseudo.correction import corrected_label
-from wsss.pseudo.crf import DSRG
-from wsss.pseudo.fixed import FixedSettings
-from wsss.pseudo.gmm import FLOOR, TABLE, GmmSettings, Mixture, Shared, count_scores, fit_maps, posteriors
-from wsss.pseudo.labels import foreground_scores
+from tests.oracles import em_sklearn
+from wsss.correct import em
+from wsss.correct.fixed import FixedSettings
+from wsss.correct.gmm import corrected_label
+from wsss.correct.labels import foreground_scores
+from wsss.correct.mixtures import FLOOR, TABLE, GmmSettings, Mixture, Shared, count_scores, fit_maps, posteriors
+from wsss.numeric.device import set_threads
 
 TOLERANCE, STEPS = 1e-4, 500
 PHOTOS, SECONDS = 356, 10.0
-CRF = DSRG.model_copy(update={"enabled": False})
-FIXED = FixedSettings(gamma=4.0, alpha=0.5, crf=CRF)
-SETTINGS = GmmSettings(
-    scope="hybrid",
-    posterior="pooled",
-    max_components=2,
-    prior_cells=250.0,
-    min_scores=100,
-    min_separation=2.0,
-    min_weight=0.005,
-    tau_fg=0.9,
-    tau_bg=0.9,
-    lead=0.1,
-    fill=True,
-    agree=True,
-    crf=CRF,
-)
+FIXED = FixedSettings(gamma=4.0, alpha=0.5, crf=None)
+SETTINGS = GmmSettings(crf=None)
 
 
 def run() -> list[Result]:
@@ -103,12 +88,14 @@ def _correction() -> Result:
     image = rng.integers(0, 256, (240, 320, 3), np.uint8)
     photos = [(score_maps(1 + number % 2, (15, 20), number), np.arange(1, 2 + number % 2)) for number in range(PHOTOS)]
     start = time.process_time()
-    by_class = np.zeros((3, em.BINS))
-    for maps, classes in photos:
-        by_class[classes] += count_scores(maps)
+    counts = np.zeros(em.BINS)
+    for maps, _ in photos:
+        counts += count_scores(maps).sum(0)
     for first in range(0, PHOTOS, 32):
         part = photos[first : first + 32]
-        for (maps, classes), mixtures in zip(part, fit_maps(part, SETTINGS, Shared(by_class)), strict=True):
+        for (maps, classes), mixtures in zip(
+            part, fit_maps([maps for maps, _ in part], SETTINGS, Shared(counts)), strict=True
+        ):
             corrected_label(image, maps, classes, mixtures, FIXED, SETTINGS)
     seconds = time.process_time() - start
     quality = {"photos_per_s": PHOTOS / seconds}

@@ -8,55 +8,26 @@ from __future__ import annotations
 
 import torch
 
-from benchmarks.cam import EXPANSION, FUSION, real_photos
+from benchmarks.cam import real_photos
 from benchmarks.timing import Result, alternate
-from wsss.core.device import device, set_threads
-from wsss.data.datasets import WeakImages
+from wsss.data.samples import WeakImages
 from wsss.data.transforms import AugmentSettings
 from wsss.losses.energy import EnergySettings
 from wsss.models.backbones.base import freeze_batch_norm, freeze_levels
 from wsss.models.backbones.registry import BackboneSettings, build_backbone
-from wsss.models.expansion import ExpansionSettings, split_tiles
-from wsss.models.fusion import FusionSettings
+from wsss.models.expansion import split_tiles
 from wsss.models.oste import Oste
-from wsss.pseudo.crf import DSRG
-from wsss.pseudo.fixed import FixedSettings
+from wsss.numeric.device import device, set_threads
 from wsss.training.loop import make_fabric, make_optimizer, update
-from wsss.training.oste import LearnEverything, LossWeights, TrainSettings
+from wsss.training.oste import LearnEverything, TrainSettings
 from wsss.training.schedule import OptimSettings
 
 CROP, BATCH, THREADS = 256, 8, 2
 SETTINGS = TrainSettings(
-    output_stride=16,
-    dropout=0.5,
-    channels=256,
-    norm="group",
-    freeze_bn=True,
-    frozen_levels=1,
-    scales=(1.0,),
-    expansion=ExpansionSettings.model_validate({**EXPANSION, "enabled": True}, strict=False),
-    fusion=FusionSettings.model_validate({**FUSION, "enabled": True}, strict=False),
-    enhance=FixedSettings(
-        gamma=4.0,
-        alpha=0.8,
-        crf=DSRG,
-    ),
-    energy=EnergySettings(enabled=True, sigma_xy=100, sigma_rgb=15, stride=8, gate="soft"),
-    weights=LossWeights(cls=1.0, tiles=1.0, mae=1.0, seg=1.0, energy=0.1, ecr=1.0),
+    energy=EnergySettings(stride=8),
     warmup_epochs=0,
-    augment=AugmentSettings(crop=CROP, scale=(0.7, 1.5), flip=True, jitter=0.2),
-    optim=OptimSettings(
-        epochs=1,
-        batch=BATCH,
-        lr=0.001,
-        head_lr_factor=10,
-        momentum=0.9,
-        weight_decay=1e-4,
-        power=0.9,
-        warmup_steps=0,
-        clip_norm=0.0,
-        precision="32-true",
-    ),
+    augment=AugmentSettings(crop=CROP),
+    optim=OptimSettings(epochs=1, batch=BATCH, lr=0.001, warmup_steps=0),
 )
 
 

@@ -14,25 +14,26 @@ from typing import TypeVar
 import click
 import numpy as np
 
-from wsss.core.device import set_threads
 from wsss.core.log import Progress
 from wsss.core.params import Settings, load
 from wsss.core.stage import stage_command
-from wsss.data.datasets import Location, MaskedImages
+from wsss.correct.fixed import FixedSettings, PseudoLabel, fixed_pseudo_label
+from wsss.correct.gmm import MixtureCorrection, corrected_label
+from wsss.correct.labels import agree, foreground_scores, threshold, to_class_ids, upsample, with_background
+from wsss.correct.mixtures import GmmSettings, Shared, fit_maps
+from wsss.correct.settings import CorrectSettings
+from wsss.crf.dense import dense_crf
+from wsss.crf.settings import PUBLISHED
 from wsss.data.index import Index, read_index
+from wsss.data.masks import MaskedImages
+from wsss.data.photos import Location
 from wsss.evaluation.confusion import Scores, count_pairs, scores
-from wsss.inference.correct import CorrectSettings
-from wsss.inference.mixtures import shared_scores
-from wsss.pseudo.correction import corrected_label
-from wsss.pseudo.crf import dense_crf
-from wsss.pseudo.fixed import FixedSettings, PseudoLabel, fixed_pseudo_label
-from wsss.pseudo.gmm import GmmSettings, Shared, fit_maps
-from wsss.pseudo.labels import agree, foreground_scores, threshold, to_class_ids, upsample, with_background
+from wsss.numeric.device import set_threads
 from wsss.stores.cams import CamStore
 
 SWEEP = tuple(round(0.05 * step, 2) for step in range(4, 20))
 SHOWN = (0.5, 0.6, 0.7, 0.8, 0.9)
-SCOPES = ("image", "class", "hybrid", "dataset")
+SCOPES = ("image", "hybrid")
 HEADING = ("labels", "dense CRF", "mIoU, 255 wrong", "mIoU, labelled", "coverage", "background IoU")
 
 
@@ -66,7 +67,7 @@ def main(params: Path, dataset: Path, cams: Path, split: str) -> str:
     set_threads(1)
     store = CamStore(cams)
     photos = read_photos(settings.dataset, index, store, split)
-    shared = shared_scores(store, index.split("train"), len(index.classes))
+    shared = shared_scores(store, index, settings.correct)
     rows = fixed_rows(photos, index, settings.correct)
     for crf in (False, True):
         fixed = with_crf(settings.correct.fixed, crf)
@@ -90,6 +91,13 @@ def read_photos(location: Location, index: Index, store: CamStore, split: str) -
     return photos
 
 
+def shared_scores(store: CamStore, index: Index, settings: CorrectSettings) -> Shared | None:
+    """What scope `hybrid` knows of all training photos."""
+    hybrid = settings.gmm.model_copy(update={"scope": "hybrid"})
+    survey = MixtureCorrection(settings.fixed, hybrid).survey
+    return survey(store.read(record.id) for record in index.split("train"))
+
+
 def table_of(rows: Sequence[tuple[str, str, Scores]]) -> str:
     """The rows (labels, with or without CRF, scores) as Markdown."""
     lines = [HEADING, ("---", "---", *("--:" for _ in HEADING[2:])), *(_line(*row) for row in rows)]
@@ -110,7 +118,7 @@ def fixed_rows(photos: Sequence[Photo], index: Index, settings: CorrectSettings)
         if len(photo.classes):
             maps = foreground_scores(upsample(photo.cams, photo.truth.shape))
             unary = with_background(maps, settings.fixed.gamma)
-            smooth = dense_crf(photo.image, unary, settings.fixed.crf).argmax(0).astype(np.uint8)
+            smooth = dense_crf(photo.image, unary, settings.fixed.crf or PUBLISHED).argmax(0).astype(np.uint8)
             made = {alpha: threshold(unary, alpha) for alpha in SWEEP}
         else:
             smooth = np.zeros(photo.truth.shape, np.uint8)
@@ -129,9 +137,8 @@ def fixed_rows(photos: Sequence[Photo], index: Index, settings: CorrectSettings)
 
 
 def with_crf(settings: T, enabled: bool) -> T:
-    """The same settings with their CRF on or off."""
-    crf = settings.crf.model_copy(update={"enabled": enabled})
-    return settings.model_copy(update={"crf": crf})
+    """The same settings with their CRF, or the published one, on or off."""
+    return settings.model_copy(update={"crf": (settings.crf or PUBLISHED) if enabled else None})
 
 
 def mixture_scores(
@@ -140,10 +147,10 @@ def mixture_scores(
     fixed: FixedSettings,
     settings: GmmSettings,
     before: Sequence[PseudoLabel],
-    shared: Shared,
+    shared: Shared | None,
 ) -> Scores:
     """Scores of the corrected labels; `before` are those of `fixed`, a label for each photo."""
-    mixtures = fit_maps([(photo.cams, photo.classes) for photo in photos], settings, shared)
+    mixtures = fit_maps([photo.cams for photo in photos], settings, shared)
     counts = np.zeros((len(index.classes), len(index.classes) + 1), np.int64)
     for number, photo in enumerate(_watched(f"mixture, {settings.scope}", photos)):
         given = (photo.image, photo.cams, photo.classes, mixtures[number], fixed, settings, before[number])

@@ -14,9 +14,10 @@ from experiments.sheet import below, beside, save
 from wsss.core.errors import UserError
 from wsss.core.params import Settings, load
 from wsss.core.stage import stage_command
-from wsss.data.datasets import Location, MaskedImages
 from wsss.data.images import voc_palette
 from wsss.data.index import Record, read_index
+from wsss.data.masks import MaskedImages
+from wsss.data.photos import Location
 from wsss.report.cards import OSTE
 from wsss.report.ranking import class_ious, mean_iou
 from wsss.report.render import fit, fit_label, label_overlay

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 
 from experiments.sheet import below, beside, save
+from wsss.cams.stage import CamsSettings, open_oste
 from wsss.core.errors import UserError
 from wsss.core.params import Settings, load
 from wsss.core.stage import stage_command
-from wsss.data.datasets import Location
+from wsss.data.batches import to_batch
 from wsss.data.images import voc_palette
 from wsss.data.index import Record, read_index
-from wsss.inference.cams import CamsSettings, load_oste
-from wsss.inference.multiscale import to_batch
+from wsss.data.photos import Location
 from wsss.models.cam import divide_by_peak
 from wsss.models.oste import Oste
 from wsss.report.render import fit, fit_label, heat_overlay, label_overlay
@@ -42,7 +42,7 @@ def main(params: Path, ids: tuple[str, ...], dataset: Path, network: Path, pseud
     """Draw one row for each of the photos IDS (ids as in artifacts/dataset/index.csv)."""
     settings = load(params, Params)
     index = read_index(dataset)
-    oste, labels = load_oste(network, index, settings.cams), PseudoStore(pseudo)
+    oste, labels = open_oste(network, index, settings.cams), PseudoStore(pseudo)
     records = {record.id: record for record in index.records}
     if missing := [name for name in ids if name not in records]:
         raise UserError(dataset, f"no photo {missing[0]!r}", "give ids of index.csv")

@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 
 from experiments.correction import Params, fixed_rows, read_photos, table_of
-from wsss.core.device import set_threads
 from wsss.core.params import load
 from wsss.core.stage import stage_command
 from wsss.data.index import read_index
+from wsss.numeric.device import set_threads
 from wsss.stores.cams import CamStore
 
 GAMMAS = (4.0, 3.0, 2.0, 1.34, 1.0, 0.7)

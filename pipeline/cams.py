@@ -6,17 +6,20 @@ from pathlib import Path
 
 import click
 
+from wsss.cams.stage import CamsSettings, dump_cams
+from wsss.core.atomic import publish
 from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
-from wsss.data.datasets import Location
+from wsss.data.batches import InferenceSettings
 from wsss.data.index import read_index
-from wsss.inference.cams import CamsSettings, dump_cams
+from wsss.data.photos import Location
 
 
 class Params(Settings):
     """What this stage reads of params.yaml."""
 
     dataset: Location
+    inference: InferenceSettings
     cams: CamsSettings
 
 
@@ -29,7 +32,8 @@ def main(params: Path, dataset: Path, network: Path, out: Path) -> str:
     settings = load(params, Params)
     with open_stage("cams", settings.model_dump(exclude={"dataset"}), [dataset, network]) as stage:
         index = read_index(dataset)
-        dump_cams(stage, index, settings.dataset.photos(index.records), network, settings.cams, out)
+        photos = settings.dataset.photos(index.records)
+        publish(dump_cams(stage, index, photos, network, settings.cams, settings.inference), out)
     size = sum(file.stat().st_size for file in out.iterdir())
     return f"cams: {len(index.records)} photos, {size / len(index.records) / 1024:.1f} KiB a photo → {out}"
 

@@ -6,16 +6,18 @@ from pathlib import Path
 
 import click
 
+from wsss.core.atomic import publish
 from wsss.core.log import warn
 from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
-from wsss.data.datasets import Location
+from wsss.correct.mixtures import LOST
+from wsss.correct.settings import CorrectSettings
+from wsss.correct.stage import make_pseudo_labels, summarise
+from wsss.correct.tables import write_tables
+from wsss.data.batches import InferenceSettings
 from wsss.data.index import read_index
-from wsss.inference.correct import CorrectSettings, make_pseudo_labels
-from wsss.inference.mixtures import write_tables
-from wsss.pseudo.gmm import LOST
+from wsss.data.photos import Location
 from wsss.stores.cams import CamStore
-from wsss.stores.labels import PseudoStore
 
 CUT_ANYWAY = "none needed: the fixed thresholds cut it"
 
@@ -24,6 +26,7 @@ class Params(Settings):
     """What this stage reads of params.yaml."""
 
     dataset: Location
+    inference: InferenceSettings
     correct: CorrectSettings
 
 
@@ -34,12 +37,15 @@ class Params(Settings):
 @click.option("--mixtures", type=click.Path(path_type=Path), default="reports/mixtures.csv")
 @click.option("--histograms", type=click.Path(path_type=Path), default="reports/mixture_histograms.csv")
 def main(params: Path, dataset: Path, cams: Path, out: Path, mixtures: Path, histograms: Path) -> str:
-    """Make pseudo-labels from CAMs: thresholds, Gaussian mixtures and a dense CRF, 255 where unsure."""
+    """Make pseudo-labels from CAMs: thresholds, Gaussian mixtures and a dense CRF, 255 where ignored."""
     settings = load(params, Params)
     with open_stage("correct", settings.model_dump(exclude={"dataset"}), [dataset, cams]) as stage:
         index = read_index(dataset)
-        made = make_pseudo_labels(stage, index, settings.dataset.photos(index.records), cams, settings.correct, out)
-        write_tables((mixtures, histograms), CamStore(cams), PseudoStore(out), index)
+        photos, source = settings.dataset.photos(index.records), CamStore(cams)
+        labels = make_pseudo_labels(stage, index, photos, source, settings.correct, settings.inference.shard_size)
+        made = summarise(labels, photos, source)
+        write_tables((mixtures, histograms), source, labels, index)
+        publish(labels.path, out)
     if made.no_signal:
         warn(
             cams,

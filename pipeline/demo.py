@@ -10,7 +10,7 @@ from wsss.core.atomic import atomic_dir
 from wsss.core.log import Progress
 from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
-from wsss.formats.demo.write import DemoSettings, write_demo
+from wsss.demo.write import DemoSettings, write_demo
 
 
 class Params(Settings):

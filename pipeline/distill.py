@@ -6,16 +6,19 @@ from pathlib import Path
 
 import click
 
-from wsss.core.atomic import write_text
-from wsss.core.device import set_threads
+from wsss.core.atomic import publish, write_text
+from wsss.core.environment import leads
 from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
-from wsss.core.tables import history_csv
-from wsss.data.datasets import Location
+from wsss.data.batches import InferenceSettings
 from wsss.data.index import read_index
-from wsss.training.distill import distill, open_labels
+from wsss.data.photos import Location
+from wsss.distill.data import TrainingData, open_labels
+from wsss.distill.settings import DistillSettings
+from wsss.distill.stage import distill
+from wsss.numeric.device import set_threads
+from wsss.numeric.tables import history_csv
 from wsss.training.schedule import ComputeSettings
-from wsss.training.students import DistillSettings, Material
 
 
 class Params(Settings):
@@ -24,6 +27,7 @@ class Params(Settings):
     seed: int
     compute: ComputeSettings
     dataset: Location
+    inference: InferenceSettings
     distill: DistillSettings
 
 
@@ -47,9 +51,13 @@ def main(
         labels = open_labels(pseudo, settings.distill)
         labels.expect_classes(index.classes)
         photos = settings.dataset.photos(index.split("train"))
-        material = Material(index, photos, labels, oste, settings.seed, labels.upper_bound)
-        rows = distill(stage, material, settings.distill, out, relabelled, epochs)
-        write_text(history, history_csv(rows))
+        data = TrainingData(index, photos, labels, oste, settings.seed, labels.upper_bound)
+        made = distill(stage, data, settings.distill, settings.inference, out)
+        if leads():
+            write_text(history, history_csv(made.history))
+            publish(made.epochs, epochs)
+            publish(made.relabelled, relabelled)
+    rows = made.history
     losses = f"loss {rows[0]['loss']:.3f} → {rows[-1]['loss']:.3f}"
     bound = ", UPPER BOUND: trained on masks" if labels.upper_bound else ""
     return f"distill: {len(photos.records)} photos, {len(rows)} epochs, {losses}{bound} → {out}"

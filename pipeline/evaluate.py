@@ -6,17 +6,20 @@ from pathlib import Path
 
 import click
 
+from wsss.core.atomic import publish
 from wsss.core.log import warn
 from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
-from wsss.data.datasets import Location, MaskedImages
+from wsss.data.batches import InferenceSettings
 from wsss.data.index import read_index
+from wsss.data.masks import MaskedImages
+from wsss.data.photos import Location
 from wsss.evaluation.counting import Stores
+from wsss.evaluation.predictions import Networks, predict_photos
 from wsss.evaluation.sources import EvaluateSettings, evaluate
 from wsss.evaluation.tables import write_tables
-from wsss.inference.segment import Networks, predict_photos
 from wsss.stores.cams import CamStore
-from wsss.stores.labels import PredictionStore, PseudoStore, RelabelledStore
+from wsss.stores.labels import PseudoStore, RelabelledStore
 
 FIXES = {
     "oste": "lower train.optim.lr or raise train.optim.epochs, then: dvc repro",
@@ -30,6 +33,7 @@ class Params(Settings):
     """What this stage reads of params.yaml."""
 
     dataset: Location
+    inference: InferenceSettings
     evaluate: EvaluateSettings
 
 
@@ -64,11 +68,13 @@ def main(
         for store in (maps, labels, corrected):
             store.expect_classes(index.classes)
         photos = settings.dataset.photos(index.split(settings.evaluate.split))
-        predict_photos(stage, index, photos, Networks(student, oste), settings.evaluate, predictions)
+        networks = Networks(student, oste)
+        made = predict_photos(stage, index, photos, networks, settings.evaluate, settings.inference)
         masked = MaskedImages(settings.dataset.photos(index.records), len(index.classes))
-        stores = Stores(maps, labels, corrected, PredictionStore(predictions))
+        stores = Stores(maps, labels, corrected, made)
         result = evaluate(index, masked, stores, settings.evaluate)
         table = write_tables(reports, index, result, settings.evaluate.split)
+        publish(made.path, predictions)
     for source, spread in result.spreads.items():
         if spread.collapsed:
             what = f"{source} has collapsed on {settings.evaluate.split}: {spread.describe(index.classes)}"

@@ -8,8 +8,9 @@ import click
 
 from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
-from wsss.data.datasets import Location, MaskedImages
 from wsss.data.index import read_index
+from wsss.data.masks import MaskedImages
+from wsss.data.photos import Location
 from wsss.report.cards import Results
 from wsss.report.gallery import GallerySettings, build_gallery
 from wsss.report.overlays import draw_overlays

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from wsss.core.atomic import write_text
-from wsss.core.device import set_threads
 from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
-from wsss.core.tables import history_csv
-from wsss.data.datasets import Location
 from wsss.data.index import read_index
+from wsss.data.photos import Location
+from wsss.numeric.device import set_threads
+from wsss.numeric.tables import history_csv
 from wsss.training.pretrain import PretrainSettings, pretrain
 from wsss.training.schedule import ComputeSettings
 

@@ -22,7 +22,7 @@ from torch.utils.data import Dataset
 from wsss.core.errors import UserError
 from wsss.core.interrupt import check_stop
 from wsss.core.stage import Stage
-from wsss.data.datasets import Batch
+from wsss.data.samples import Batch
 from wsss.stores.labels import PSEUDO_FORMAT, put_labels
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store
 

@@ -11,21 +11,22 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from wsss.distill.students import DistillSettings, Material
 
 from tests import toy_oste
 from tests.helpers import CLASSES
 from wsss.core.interrupt import catch_signals
 from wsss.core.stage import Stage
-from wsss.data.datasets import Batch, Photos
 from wsss.data.index import Index
+from wsss.data.photos import Photos
+from wsss.data.samples import Batch
+from wsss.distill import students
+from wsss.distill.stage import distill
+from wsss.distill.step import FollowTeacher
 from wsss.losses.term import Term
 from wsss.models.backbones.registry import BackboneSettings
 from wsss.models.checkpoint import NetworkCard, build_network, save_network
-from wsss.training import students
-from wsss.training.distill import distill
-from wsss.training.follow import FollowTeacher
 from wsss.training.loop import History
-from wsss.training.students import DistillSettings, Material
 
 STEPS = 8
 """Two an epoch; with `BOUNDARY` of them stage 2 begins."""

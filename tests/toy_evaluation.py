@@ -20,12 +20,12 @@ import pipeline.evaluate
 from tests.helpers import CLASSES
 from tests.toy_distill import ToyStore, write_oste
 from tests.toy_oste import CRF, toy_photos
+from wsss.cams.stage import CamsSettings, dump_cams
 from wsss.core.stage import Stage
-from wsss.data.datasets import Photos
 from wsss.data.images import save_mask_png
 from wsss.data.index import Index, write_index
+from wsss.data.photos import Photos
 from wsss.evaluation.sources import EvaluateSettings
-from wsss.inference.cams import CamsSettings, dump_cams
 from wsss.models.backbones.registry import BackboneSettings
 from wsss.models.checkpoint import NetworkCard, build_network, save_network
 from wsss.models.student import Student

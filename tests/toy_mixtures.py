@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from wsss.pseudo.crf import DSRG
-from wsss.pseudo.fixed import FixedSettings
-from wsss.pseudo.gmm import GmmSettings
+from wsss.correct.fixed import FixedSettings
+from wsss.correct.mixtures import GmmSettings
+from wsss.crf.settings import PUBLISHED
 
-WITH_CRF = DSRG.model_copy(update={"iterations": 5, "bilateral_weight": 4.0, "bilateral_xy": 40.0})
+WITH_CRF = PUBLISHED.model_copy(update={"iterations": 5, "bilateral_weight": 4.0, "bilateral_xy": 40.0})
 CRF = WITH_CRF.model_copy(update={"enabled": False})
 FIXED = FixedSettings(gamma=4.0, alpha=0.5, crf=CRF)
 GMM = GmmSettings(

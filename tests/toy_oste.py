@@ -16,8 +16,11 @@ from torch import nn
 from tests.helpers import CLASSES
 from wsss.core.interrupt import catch_signals
 from wsss.core.stage import Stage
-from wsss.data.datasets import Batch, Photos
+from wsss.correct.fixed import FixedSettings
+from wsss.crf.settings import PUBLISHED
 from wsss.data.index import Index, Record
+from wsss.data.photos import Photos
+from wsss.data.samples import Batch
 from wsss.data.transforms import AugmentSettings
 from wsss.losses.energy import EnergySettings
 from wsss.losses.term import Term
@@ -26,8 +29,6 @@ from wsss.models.checkpoint import NetworkCard, build_network, save_network
 from wsss.models.expansion import ExpansionSettings
 from wsss.models.fusion import FusionSettings
 from wsss.models.oste import Oste
-from wsss.pseudo.crf import DSRG
-from wsss.pseudo.fixed import FixedSettings
 from wsss.training import oste
 from wsss.training.loop import History
 from wsss.training.oste import LearnEverything, LossWeights, TrainSettings
@@ -44,7 +45,7 @@ FUSION = FusionSettings(
     loss="ecr",
     hardest=0.2,
 )
-CRF = DSRG.model_copy(update={"iterations": 3, "bilateral_xy": 20.0})
+CRF = PUBLISHED.model_copy(update={"iterations": 3, "bilateral_xy": 20.0})
 SETTINGS = TrainSettings(
     output_stride=16,
     dropout=0.3,

@@ -10,12 +10,12 @@ import torch
 
 from tests.helpers import CLASSES, ToyLabels
 from wsss.core.interrupt import catch_signals
-from wsss.data.datasets import Batch
+from wsss.data.samples import Batch
+from wsss.distill.step import FollowLabels
 from wsss.losses.term import Term
 from wsss.models.backbones.base import freeze_batch_norm
 from wsss.models.backbones.registry import BackboneSettings
 from wsss.models.checkpoint import NetworkCard, build_network
-from wsss.training.follow import FollowLabels
 from wsss.training.loop import fit
 from wsss.training.schedule import OptimSettings
 

@@ -17,25 +17,21 @@ import torch
 from PIL import Image
 
 from wsss.core.atomic import sha256_file
-from wsss.core.device import device, enough_memory
 from wsss.core.errors import UserError, did_you_mean
+from wsss.crf.settings import CrfSettings
 from wsss.data.images import MAX_MEGAPIXELS, load_image, rgb_array, save_mask_png, voc_palette
-from wsss.inference.networks import Segmenting, open_network
-from wsss.inference.tiles import label_photo
-from wsss.inference.view import TILE, View, checked_scales
-from wsss.pseudo.crf import CrfSettings
+from wsss.numeric.device import device, enough_memory
+from wsss.predict.networks import Segmenting, open_network
+from wsss.predict.tiles import label_photo
+from wsss.predict.view import TILE, View, checked_scales
 from wsss.report.render import fit, fit_label, label_overlay
 
 Photo = str | Path | Image.Image | np.ndarray
 
 DEFAULT_CRF = CrfSettings(
-    enabled=True,
-    iterations=10,
     bilateral_weight=5,
-    bilateral_xy=80,
     bilateral_rgb=5,
     spatial_weight=1.5,
-    spatial_xy=3,
 )
 """Those of `evaluate` in recipes/msrc.yaml, where docs/experiments.md tells their choice."""
 

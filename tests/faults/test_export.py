@@ -23,11 +23,11 @@ from wsss.data.images import load_image, load_mask, save_mask_png
 from wsss.export import network as exporting
 from wsss.export.parity import largest_difference, refuse_difference
 from wsss.export.portable import Portable
-from wsss.inference.networks import onnx_session, open_checkpoint, run_onnx
 from wsss.models.backbones import registry
 from wsss.models.backbones.tiny import Tiny
 from wsss.models.backbones.vit_b16 import DeiTB16, ViTB16
 from wsss.models.student import IMPROBABLE, Student
+from wsss.predict.networks import onnx_session, open_checkpoint, run_onnx
 from wsss.segmenter import Segmenter
 
 SIZES = [(64, 64), (65, 97), (50, 33), (1, 1), (7, 200), (96, 31)]

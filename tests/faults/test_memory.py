@@ -12,9 +12,9 @@ import torch
 from tests.toy_evaluation import Project, run_stage
 from tests.toy_oste import train_toy_oste, without_crf
 from tests.toy_training import ToyTask, train_toy
+from wsss.cams.stage import CamsSettings, dump_cams
 from wsss.core.errors import EnvError
 from wsss.core.stage import Stage
-from wsss.inference.cams import CamsSettings, dump_cams
 from wsss.models.checkpoint import read_checkpoint
 from wsss.training import loop, resume
 
@@ -72,7 +72,7 @@ def test_46_step_that_does_not_fit_names_the_settings(
 
 
 def test_46_thread_that_makes_labels_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsss.pseudo.enhance.fixed_pseudo_label", FAILURES["numpy"])
+    monkeypatch.setattr("wsss.training.enhance.fixed_pseudo_label", FAILURES["numpy"])
     with pytest.raises(EnvError) as caught:
         train_toy_oste(tmp_path, without_crf())
     assert str(caught.value) == (
@@ -84,7 +84,7 @@ def test_46_thread_that_makes_labels_too(tmp_path: Path, monkeypatch: pytest.Mon
 def test_46_photos_that_do_not_fit_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     project = Project()
-    monkeypatch.setattr("wsss.inference.segment.predict_oste", FAILURES["cpu"])
+    monkeypatch.setattr("wsss.predict.segment.predict_oste", FAILURES["cpu"])
     result = run_stage()
     first, *_ = (record for record in project.index.records if record.split == "val")
     assert result.exit_code == 3
@@ -92,7 +92,7 @@ def test_46_photos_that_do_not_fit_are_named(tmp_path: Path, monkeypatch: pytest
     assert re.search(
         r"\nfix: lower (evaluate\.batch|the largest of evaluate\.scales, or shrink the photo)\n", result.stderr
     )
-    monkeypatch.setattr("wsss.inference.cams.compute_cams", FAILURES["gpu"])
+    monkeypatch.setattr("wsss.cams.stage.compute_cams", FAILURES["gpu"])
     settings = CamsSettings(output_stride=16, scales=(1.0,), flip=False, batch=1, threads=1, shard_size=2)
     with pytest.raises(EnvError) as caught:
         dump_cams(

@@ -18,21 +18,23 @@ from tests.toy_mixtures import GMM
 from tests.toy_training import OPTIM, ToyTask, train_toy
 from wsss.core.errors import IntegrityError, UserError, WsssError
 from wsss.core.stage import Stage
-from wsss.data.datasets import Batch, Photos
+from wsss.correct.fixed import FixedSettings, fixed_pseudo_label
+from wsss.correct.stage import CorrectSettings, CorrectSummary, make_pseudo_labels
+from wsss.crf.dense import dense_crf
+from wsss.crf.settings import PUBLISHED
 from wsss.data.index import Index, Record
-from wsss.inference.correct import CorrectSettings, CorrectSummary, make_pseudo_labels
+from wsss.data.photos import Photos
+from wsss.data.samples import Batch
 from wsss.losses.segmentation import balanced_cross_entropy
 from wsss.models.checkpoint import load_network, read_checkpoint, save_network
 from wsss.models.oste import Oste
 from wsss.models.student import Student
-from wsss.pseudo.crf import DSRG, dense_crf
-from wsss.pseudo.fixed import FixedSettings, fixed_pseudo_label
 from wsss.stores.cams import FORMAT, Cams, CamStore, put_cams
 from wsss.stores.labels import PseudoStore
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store
 from wsss.training import resume
 
-CRF = DSRG.model_copy(update={"iterations": 5})
+CRF = PUBLISHED.model_copy(update={"iterations": 5})
 WITH = FixedSettings(gamma=4.0, alpha=0.5, crf=CRF)
 WITHOUT = FixedSettings(gamma=4.0, alpha=0.5, crf=CRF.model_copy(update={"enabled": False}))
 

@@ -11,11 +11,11 @@ from click.testing import CliRunner
 from pydantic import Field
 
 from pipeline import index
+from wsss.cams.stage import CamsSettings
 from wsss.commands import check
 from wsss.core.errors import ErrorList, UserError
 from wsss.core.params import SECTIONS, Settings, load
 from wsss.data.transforms import AugmentSettings
-from wsss.inference.cams import CamsSettings
 from wsss.training.schedule import OptimSettings
 
 GOOD = """\

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from wsss.distill.students import DistillSettings
 
 from experiments import pages
 from experiments.__main__ import TABLES
@@ -17,7 +18,6 @@ from wsss.core.errors import UserError
 from wsss.core.params import Settings
 from wsss.training.oste import TrainSettings
 from wsss.training.pretrain import PretrainSettings
-from wsss.training.students import DistillSettings
 
 SECTIONS: dict[str, type[Settings]] = {
     "pretrain": PretrainSettings,

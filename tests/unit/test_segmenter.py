@@ -16,7 +16,7 @@ from tests.toy_networks import photo, write_oste, write_student
 from tests.toy_oste import toy_classifier
 from wsss.core.errors import EnvError, IntegrityError, UserError
 from wsss.data.images import load_mask
-from wsss.inference.networks import Segmenting
+from wsss.predict.networks import Segmenting
 from wsss.segmenter import DEFAULT_CRF, Segmentation, Segmenter
 
 
@@ -173,7 +173,7 @@ PANORAMA = """
 import resource
 import numpy as np, torch
 from torch.nn import functional as F
-from wsss.inference.networks import Segmenting
+from wsss.predict.networks import Segmenting
 from wsss.segmenter import Segmenter
 
 def run(images):

@@ -68,7 +68,8 @@ def torch() -> Iterator[Line]:
     """Version, device, threads, and what bf16 would do."""
     import torch
 
-    from wsss.core.device import device, workers
+    from wsss.core.environment import workers
+    from wsss.numeric.device import device
 
     try:
         chosen = device()
@@ -131,7 +132,7 @@ def pipeline() -> Iterator[Line]:
 
 def folders() -> Iterator[Line]:
     """Where unfinished work and artifacts are written: permission and space."""
-    from wsss.core.device import scratch_root
+    from wsss.core.environment import scratch_root
 
     places = {"scratch": scratch_root()}
     if Path(".dvc").is_dir():

@@ -19,8 +19,8 @@ from wsss.core.lock import locked
 from wsss.core.log import Progress
 from wsss.data.codec import read_file
 from wsss.data.images import MAX_MEGAPIXELS, decode_image
-from wsss.inference.collect import FoundPhoto, find_photos
-from wsss.inference.view import TILE, checked_scales
+from wsss.predict.collect import FoundPhoto, find_photos
+from wsss.predict.view import TILE, checked_scales
 
 if TYPE_CHECKING:
     from wsss.segmenter import Segmenter

@@ -113,6 +113,33 @@ def replace_dir(source: Path, path: Path) -> None:
             shutil.rmtree(source)
 
 
+def publish(source: Path, path: Path) -> None:
+    """Make directory `path` equal to `source`, replacing what is there. `source` stays.
+
+    A stage that is killed after this, before its end, is run again from the start: then it needs `source`. Files are
+    linked where the file system can, so nothing is copied; both names are read-only from here on.
+    """
+    with explained_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staged = path.with_name(f".{path.name}.{os.getpid()}.published")
+        shutil.rmtree(staged, ignore_errors=True)
+        try:
+            _link_tree(source, staged)
+            replace_dir(staged, path)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+
+
+def remove_dir(path: Path) -> None:
+    """Remove a directory. It is renamed first: after a kill it is whole, or what is left has another name."""
+    rubbish = path.with_name(f".{path.name}.{os.getpid()}.removed")
+    try:
+        path.rename(rubbish)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(rubbish, ignore_errors=True)
+
+
 @contextmanager
 def explained_os_errors(path: Path) -> Iterator[None]:
     """Turn the errors of a full disk, a read-only folder or a file in the way into messages that name `path`."""
@@ -147,6 +174,21 @@ def sha256_file(path: Path) -> str:
     """Hex digest of a file's bytes."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    target.mkdir()
+    for item in source.iterdir():
+        if item.is_dir():
+            _link_tree(item, target / item.name)
+            continue
+        try:
+            (target / item.name).hardlink_to(item)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP):
+                raise
+            shutil.copy2(item, target / item.name)
+            _fsync(target / item.name)
 
 
 def _copy_tree(source: Path, target: Path) -> None:

@@ -19,7 +19,7 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, TypeVar
 
-from wsss.core.device import workers
+from wsss.core.environment import workers
 from wsss.core.errors import EnvError, UserError
 from wsss.core.interrupt import STOP_SIGNALS, check_stop
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.config import JsonDict
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.constructor import DuplicateKeyError
@@ -26,6 +27,7 @@ SECTIONS = (
     "demo",
     "pretrain",
     "train",
+    "inference",
     "cams",
     "correct",
     "distill",
@@ -44,6 +46,25 @@ class Settings(BaseModel):
 
 
 T = TypeVar("T", bound=Settings)
+
+
+def unit(name: str) -> JsonDict:
+    """The unit of a field, for ``Field(json_schema_extra=unit("pixels"))``; `wsss explain` and the docs show it."""
+    return {"unit": name}
+
+
+def flat(settings: Settings, prefix: str = "") -> dict[str, bool | int | float | str]:
+    """Settings as plain values by dotted key, as stores keep them; lists are joined by blanks, nothing is ``off``."""
+    found: dict[str, bool | int | float | str] = {}
+    for name in type(settings).model_fields:
+        key, value = f"{prefix}{name}", getattr(settings, name)
+        if isinstance(value, Settings):
+            found |= flat(value, f"{key}.")
+        elif isinstance(value, tuple):
+            found[key] = " ".join(f"{item:g}" if isinstance(item, float) else str(item) for item in value)
+        else:
+            found[key] = "off" if value is None else value
+    return found
 
 
 def load(path: Path, model: type[T]) -> T:

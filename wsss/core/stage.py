@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.metadata
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -19,12 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
-import torch
 
-from wsss.core.atomic import explained_os_errors, sha256_file
+from wsss.core.atomic import explained_os_errors, remove_dir, sha256_file
 from wsss.core.command import CONTEXT, debug_option, guarded
-from wsss.core.device import leads, scratch_root
+from wsss.core.environment import leads, scratch_root
 from wsss.core.errors import UserError
 from wsss.core.executor import die_with_dvc, end_children
 from wsss.core.interrupt import catch_signals
@@ -61,7 +59,7 @@ def open_stage(name: str, settings: Mapping[str, Any], inputs: Sequence[Path]) -
     with locked(scratch.with_suffix(".lock")) if leads() else nullcontext(), catch_signals():
         yield Stage(name, fingerprint, scratch)
         if leads():
-            shutil.rmtree(scratch, ignore_errors=True)
+            remove_dir(scratch)
 
 
 def make_fingerprint(name: str, settings: Mapping[str, Any], inputs: Sequence[Path]) -> str:
@@ -70,7 +68,7 @@ def make_fingerprint(name: str, settings: Mapping[str, Any], inputs: Sequence[Pa
         "stage": name,
         "settings": settings,
         "code": [sha256_file(path) for path in loaded_code()],
-        "versions": [torch.__version__, np.__version__],
+        "versions": [importlib.metadata.version(package) for package in ("torch", "numpy")],
         "inputs": [hash_input(path) for path in inputs],
     }
     text = json.dumps(identity, sort_keys=True, ensure_ascii=False)
@@ -78,8 +76,9 @@ def make_fingerprint(name: str, settings: Mapping[str, Any], inputs: Sequence[Pa
 
 
 def loaded_code() -> list[Path]:
-    """Source files of `wsss` (without the plumbing of `core`) and `pipeline` that this process has loaded, sorted.
+    """Source files of `wsss` (without `core`) and `pipeline` that this process has loaded, sorted.
 
+    `core` is exempt because it cannot change an output: it computes nothing and writes no numbers (a test says so).
     The wiring test holds `dvc.yaml`'s code dependencies to this same list.
     """
     files: dict[str, Path] = {}

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from pydantic import Field, PositiveFloat
 
-from wsss.core.params import Settings
+from wsss.core.params import Settings, unit
 from wsss.data.index import IGNORE
 
 PAD_COLOUR = (124, 116, 104)
@@ -18,10 +18,14 @@ PAD_COLOUR = (124, 116, 104)
 class AugmentSettings(Settings):
     """Random scale, flip, crop and colour jitter of training samples."""
 
-    crop: int = Field(ge=16, le=4096, description="side of the square crop, pixels")
-    scale: tuple[PositiveFloat, PositiveFloat] = Field(description="range of the random scale, relative to the photo")
-    flip: bool = Field(description="mirror half of the samples")
-    jitter: float = Field(ge=0, le=0.9, description="brightness, contrast and saturation change by up to ± this share")
+    crop: int = Field(ge=16, le=4096, description="side of the square crop", json_schema_extra=unit("pixels"))
+    scale: tuple[PositiveFloat, PositiveFloat] = Field(
+        default=(0.7, 1.5), description="range of the random scale", json_schema_extra=unit("× the photo's size")
+    )
+    flip: bool = Field(default=True, description="flip half of the samples horizontally")
+    jitter: float = Field(
+        default=0.2, ge=0, le=0.9, description="brightness, contrast and saturation change by up to ± this fraction"
+    )
 
 
 @dataclass(frozen=True)

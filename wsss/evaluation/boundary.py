@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from wsss.core.compiled import compiled
 from wsss.evaluation.confusion import share
+from wsss.numeric.compiled import compiled
 
 WIDTH = 0.02
 """How wide the band along the outlines is: a share of the photo's diagonal, as in the paper."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import average_precision_score
 
-from wsss.data.datasets import tag_vector
 from wsss.data.index import Record
+from wsss.data.photos import tag_vector
 from wsss.evaluation.confusion import mean_known
 from wsss.stores.labels import PredictionStore
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wsss.core.compiled import compiled
 from wsss.core.errors import WsssError
 from wsss.data.index import IGNORE
+from wsss.numeric.compiled import compiled
 
 
 class Confusion:

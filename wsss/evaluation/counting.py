@@ -9,12 +9,12 @@ import numpy as np
 
 from wsss.core.executor import make_executor, run_tasks, stop_workers
 from wsss.core.log import Progress
-from wsss.data.datasets import MaskedImages
+from wsss.correct.labels import foreground_scores, upsample
 from wsss.data.index import Record
+from wsss.data.masks import MaskedImages
 from wsss.evaluation.boundary import count_bands, outline_band
 from wsss.evaluation.confusion import count_pairs
 from wsss.evaluation.thresholds import count_scores, cut
-from wsss.pseudo.labels import foreground_scores, upsample
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import PredictionStore, PseudoStore, RelabelledStore
 

@@ -10,17 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from wsss.core.atomic import refuse_foreign
-from wsss.core.device import set_threads
+from wsss.core.atomic import publish, refuse_foreign
 from wsss.core.errors import UserError
 from wsss.core.interrupt import check_stop
 from wsss.core.log import warn
 from wsss.core.params import Settings, load
 from wsss.core.stage import STORE_INDEX, Stage, open_stage
-from wsss.data.datasets import Location, MaskedImages
 from wsss.data.index import IGNORE, Index, Record, read_index
+from wsss.data.masks import MaskedImages
+from wsss.data.photos import Location
+from wsss.numeric.device import set_threads
 from wsss.stores.labels import PSEUDO_FORMAT, UPPER_BOUND, PseudoStore, put_labels
-from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store
+from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
 
 SHARD = 32
 
@@ -44,9 +45,9 @@ def import_masks(stage: Stage, index: Index, masks: MaskedImages, out: Path) -> 
             f"not one of {len(records)} train photos has a mask, so there is nothing to import",
             "set dataset.masks to the folder of masks, and run: dvc repro index",
         )
-    meta = StoreMeta(PSEUDO_FORMAT, index.classes, stage.fingerprint, {"crf": False, UPPER_BOUND: True})
+    meta = StoreMeta(PSEUDO_FORMAT, index.classes, {"crf": False, UPPER_BOUND: True})
     shards = plan_shards([record.id for record in records], SHARD)
-    write_store(stage, out, meta, shards, import_shard, (masks,))
+    publish(build_store(stage, meta, shards, import_shard, (masks,)), out)
     return known, len(records) - known
 
 
@@ -86,6 +87,6 @@ def import_train_masks(params: Path, dataset: Path, checksums: Path, out: Path) 
     return (
         f"labels: {known} masks → {out}\n"
         "UPPER BOUND: a student trained on these has seen masks and is not weakly supervised. "
-        f"To train it: dvc exp run -S distill.labels={out} -S distill.first.rules.overrule=false; "
+        f"To train it: dvc exp run -S distill.labels={out} -S ++distill.relabel.overrule=false; "
         "if it was trained before: dvc repro -f -s distill"
     )

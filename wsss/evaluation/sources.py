@@ -8,22 +8,24 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import Field
 
-from wsss.data.datasets import MaskedImages
 from wsss.data.index import Index, Record
+from wsss.data.masks import MaskedImages
 from wsss.evaluation.boundary import boundary_iou
 from wsss.evaluation.classification import TagScores, score_tags
 from wsss.evaluation.collapse import Spread, count_values, spread_of
 from wsss.evaluation.confusion import Scores, mean_known, scores
 from wsss.evaluation.counting import CAMS, Counts, Stores, count_photos, final_sources
 from wsss.evaluation.thresholds import BINS, ThresholdSweep
-from wsss.inference.segment import SegmentSettings
+from wsss.predict.segment import SegmentSettings
 
 
 class EvaluateSettings(SegmentSettings):
     """Section `evaluate` of params.yaml: how the student is run, and how CAMs are cut."""
 
-    split: str = Field(description="split whose photos the student predicts")
-    cam_threshold: float = Field(ge=0, lt=1, description="fixed threshold on CAM scores; .27 is where (1−F)^4 = F")
+    split: str = Field(default="val", description="split whose photos the networks predict")
+    cam_threshold: float = Field(
+        default=0.27, ge=0, lt=1, description="fixed threshold for scoring CAMs; 0.27 is where (1 − F)^4 = F"
+    )
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def how_made(source: str, threshold: str, stores: Stores, settings: EvaluateSett
         return Made(True, threshold, stores.cams.multiscale, crf=False)
     if source == "pseudo-label":
         labels = stores.pseudo.attributes
-        return Made(True, str(labels.get("threshold", "fixed")), stores.cams.multiscale, bool(labels["crf"]))
+        return Made(True, str(labels.get("method", "fixed")), stores.cams.multiscale, bool(labels["crf"]))
     learnt = "oracle: masks" if stores.relabelled.upper_bound and not source.startswith("oste") else "arg-max"
     if source == "relabelled":
         labels = stores.relabelled.attributes

@@ -21,20 +21,19 @@ from wsss.core.errors import EnvError, UserError
 from wsss.core.log import say
 from wsss.export.parity import largest_difference, refuse_difference
 from wsss.export.portable import Portable, PortableStudent
-from wsss.inference.networks import (
+from wsss.models.checkpoint import NetworkCard, load_segmenting
+from wsss.models.oste import Oste
+from wsss.models.student import Student
+from wsss.predict.networks import (
     ALL_LOGITS,
     LOGITS,
     NORMALISATION,
     ONNX_FORMAT,
     ONNX_VERSION,
     onnx_session,
-    open_checkpoint,
     run_onnx,
 )
-from wsss.inference.segment import Network
-from wsss.models.checkpoint import NetworkCard
-from wsss.models.oste import Oste
-from wsss.models.student import Student
+from wsss.predict.segment import Network
 
 EXTRA_FILE = "wsss.json"
 """Where a TorchScript file keeps the card that ONNX keeps as metadata."""
@@ -52,8 +51,8 @@ class Exported:
 def export_onnx(model: Path, out: Path, photos: Sequence[np.ndarray] = ()) -> Exported:
     """Write `out`; it appears only if onnxruntime gives torch's logits on random inputs and `photos` (uint8 RGB)."""
     _need("onnx", "onnxscript", "onnxruntime")
-    network, card = open_checkpoint(model)
-    tells_tags = isinstance(network, Student) and network.tags is not None
+    network, card = load_segmenting(model)
+    tells_tags = network.segment_parts is not None
     portable = PortableStudent(network) if tells_tags else Portable(network)
     outputs = (LOGITS, ALL_LOGITS) if tells_tags else (LOGITS,)
     say(f"export: making {out} and comparing it with torch may take a minute")
@@ -75,7 +74,7 @@ def export_onnx(model: Path, out: Path, photos: Sequence[np.ndarray] = ()) -> Ex
 
 def export_torchscript(model: Path, out: Path, photos: Sequence[np.ndarray] = ()) -> Exported:
     """Write `out` for `torch.jit.load`; it appears only if it gives the network's logits."""
-    network, card = open_checkpoint(model)
+    network, card = load_segmenting(model)
     portable = Portable(network)
     content = _card(network, card, model)
     found: list[float] = []
@@ -119,9 +118,7 @@ def _reason(error: BaseException) -> str:
 
 def _reference(network: Student | Oste, output: str = LOGITS) -> Network:
     """The network as it is trained and evaluated, not the form that was exported."""
-    if isinstance(network, Oste):
-        return network.segment
-    return network if output == LOGITS else lambda images: network.look(images).logits
+    return network.segment if output == LOGITS or network.segment_parts is None else network.segment_parts
 
 
 def _example() -> torch.Tensor:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from wsss.core.errors import IntegrityError
-from wsss.inference.segment import Network
 from wsss.models.student import IMPROBABLE
+from wsss.predict.segment import Network
 
 TOLERANCE = 1e-4
 """Largest difference of a logit, as a share of the largest where that is above 1; classes left out are not measured."""

@@ -13,13 +13,13 @@ from wsss.core.atomic import sha256_file, write_text
 from wsss.core.errors import UserError, raise_all
 from wsss.core.executor import make_executor, run_tasks
 from wsss.core.log import Progress
-from wsss.core.tables import csv_text
 from wsss.data.codec import read_file
 from wsss.data.images import decode_image, load_mask
 from wsss.data.index import IGNORE, Index, Record
 from wsss.formats.raw import RawItem
 from wsss.formats.registry import scan
 from wsss.formats.settings import DatasetSettings
+from wsss.numeric.tables import csv_text
 
 CHUNK = 32
 POOL_FROM = 2000

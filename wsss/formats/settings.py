@@ -7,27 +7,40 @@ from typing import Literal
 
 from pydantic import Field
 
-from wsss.core.params import Settings
+from wsss.core.params import Settings, unit
 from wsss.data.images import MAX_MEGAPIXELS
 
 
 class DatasetSettings(Settings):
     """What a data set is. Paths are relative to `root`; `root` itself to the working folder."""
 
-    root: str = Field(min_length=1)
-    format: Literal["folder", "voc", "coco"]
-    tags: str = Field(default="tags.csv", min_length=1)
-    """A CSV; for `voc` also ``xml`` (the folder Annotations) or a ``.npy`` of one-hot vectors by id; for `coco` the
-    folder of the ``instances_*.json``, or one of them."""
-    masks: str = ""
-    """Folder of masks, used for scoring only; empty: none."""
-    classes: str = ""
-    """File of class names, line number = id; empty: all tags, sorted (`folder`), or VOC's 20 (`voc`). `coco`: empty."""
-    val_fraction: float = Field(default=0.2, ge=0.0, lt=1.0)
-    """Share of the photos without a given split that is drawn for val, by a hash of seed and id."""
-    allow_untagged: bool = False
-    """Keep photos without a tag, as photos that show no class, instead of reporting them as errors."""
-    max_megapixels: float = Field(default=MAX_MEGAPIXELS, gt=0.0)
+    root: str = Field(min_length=1, description="folder of the data set")
+    format: Literal["folder", "voc", "coco"] = Field(description="layout of the data set: see data/README.md")
+    tags: str = Field(
+        default="tags.csv",
+        min_length=1,
+        description="the tags: a CSV; for voc also xml (the folder Annotations) or a .npy of one-hot vectors by id; for "
+        "coco the folder of the instances_*.json, or one of them",
+    )
+    masks: str = Field(default="", description="folder of masks, used for scoring only; empty: none")
+    classes: str = Field(
+        default="",
+        description="file of class names, line number = id; empty: all tags, sorted (folder), or VOC's 20 (voc); coco: "
+        "always empty",
+    )
+    val_fraction: float = Field(
+        default=0.2,
+        ge=0.0,
+        lt=1.0,
+        description="fraction of the photos that becomes the split val, by a hash of seed and id; only where the tag file "
+        "names no split",
+    )
+    allow_untagged: bool = Field(
+        default=False, description="keep photos without a tag, as photos that show no class; else they are errors"
+    )
+    max_megapixels: float = Field(
+        default=MAX_MEGAPIXELS, gt=0.0, description="larger photos are errors", json_schema_extra=unit("megapixels")
+    )
 
     @property
     def tags_path(self) -> Path:

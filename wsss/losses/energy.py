@@ -8,20 +8,28 @@ import torch
 from pydantic import Field, PositiveFloat
 from torch.nn import functional as F
 
-from wsss.core.params import Settings
+from wsss.core.params import Settings, unit
 from wsss.data.index import IGNORE
-from wsss.filters.gaussian import gaussian_filter
+from wsss.losses.gaussian import gaussian_filter
 from wsss.losses.term import Term
 
 
 class EnergySettings(Settings):
     """The dense energy loss."""
 
-    enabled: bool = Field(description="add the loss at all")
-    sigma_xy: PositiveFloat = Field(description="σ_d of Eq (19): reach in pixels of the full-size crop")
-    sigma_rgb: PositiveFloat = Field(description="σ_r of Eq (19): tolerance of colour, 0..255")
-    stride: int = Field(ge=1, description="evaluated on one cell for so many pixels of the crop in each direction")
-    gate: Literal["soft", "none"] = Field(description="soft: labelled pixels count by 1 − their largest probability")
+    enabled: bool = Field(default=True, description="add this loss")
+    sigma_xy: PositiveFloat = Field(
+        default=100, description="σ_d of Eq (19): reach, in the full-size crop", json_schema_extra=unit("pixels")
+    )
+    sigma_rgb: PositiveFloat = Field(
+        default=15, description="σ_r of Eq (19): tolerance of colour", json_schema_extra=unit("0..255")
+    )
+    stride: int = Field(
+        default=4, ge=1, description="side of one cell of the grid it is computed on", json_schema_extra=unit("pixels")
+    )
+    gate: Literal["soft", "none"] = Field(
+        default="soft", description="soft: labelled pixels count by 1 − their largest probability; none: all count by 1"
+    )
 
 
 def dense_energy(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import sys
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import nn
@@ -24,11 +24,14 @@ from wsss.models.student import Student
 
 FORMAT = "wsss.network"
 VERSION = 1
+CLASSIFIER, OSTE, STUDENT = "classifier", "oste", "student"
+"""Kinds of networks, as their files name them."""
+Stride = Literal[8, 16, 32]
 
 
 @dataclass(frozen=True)
 class NetworkCard:
-    """What a network file says of itself: its `kind` (classifier, oste or student), and what `build_network` needs."""
+    """What a network file says of itself: its `kind` (classifier, oste or student), and what builds it again."""
 
     kind: str
     backbone: BackboneSettings
@@ -37,18 +40,24 @@ class NetworkCard:
     weights: str
 
 
-def build_network(card: NetworkCard, load_weights: bool) -> Classifier | Oste | Student:
-    """The network of `card`; `load_weights` puts the backbone's pretrained weights in, as for a new training."""
+def build_classifier(card: NetworkCard, load_weights: bool) -> Classifier:
+    """The classifier of `card`; `load_weights` puts the backbone's pretrained weights in, as for a new training."""
+    return Classifier(build_backbone(card.backbone, load=load_weights), len(card.classes) - 1, **card.settings)
+
+
+def build_oste(card: NetworkCard, load_weights: bool) -> Oste:
+    """The OSTE of `card`; `load_weights` as for `build_classifier`."""
+    modules = {
+        "expansion": ExpansionSettings.model_validate(card.settings["expansion"], strict=False),
+        "fusion": FusionSettings.model_validate(card.settings["fusion"], strict=False),
+    }
     backbone = build_backbone(card.backbone, load=load_weights)
-    if card.kind == "classifier":
-        return Classifier(backbone, len(card.classes) - 1, **card.settings)
-    if card.kind == "oste":
-        modules = {
-            "expansion": ExpansionSettings.model_validate(card.settings["expansion"], strict=False),
-            "fusion": FusionSettings.model_validate(card.settings["fusion"], strict=False),
-        }
-        return Oste(backbone, len(card.classes) - 1, **{**card.settings, **modules})
-    return Student(backbone, len(card.classes), **card.settings)
+    return Oste(backbone, len(card.classes) - 1, **{**card.settings, **modules})
+
+
+def build_student(card: NetworkCard, load_weights: bool) -> Student:
+    """The student of `card`; `load_weights` as for `build_classifier`."""
+    return Student(build_backbone(card.backbone, load=load_weights), len(card.classes), **card.settings)
 
 
 def save_network(path: Path, network: nn.Module, card: NetworkCard) -> None:
@@ -66,15 +75,51 @@ def save_network(path: Path, network: nn.Module, card: NetworkCard) -> None:
     write_bytes(path, canonical_bytes(content))
 
 
-def load_network(
-    path: Path, kind: str, classes: Sequence[str], output_stride: Literal[8, 16, 32] | None = None
-) -> tuple[Classifier | Oste | Student, NetworkCard]:
-    """Read a network in evaluation mode on the CPU.
+def load_classifier(
+    path: Path, classes: Sequence[str], output_stride: Stride | None = None
+) -> tuple[Classifier, NetworkCard]:
+    """A trained classifier; arguments and errors as for `load_oste`."""
+    return _load(path, CLASSIFIER, build_classifier, classes, output_stride)
+
+
+def load_oste(path: Path, classes: Sequence[str], output_stride: Stride | None = None) -> tuple[Oste, NetworkCard]:
+    """A trained OSTE in evaluation mode on the CPU.
 
     `output_stride` runs it on a finer or coarser grid than it was trained on: strides become dilation, so that the
     values at the common positions stay exactly the same. Raises `UserError` if the file is missing or of another
     kind, `IntegrityError` if it is damaged, foreign, or made for another class list (the difference is printed).
     """
+    return _load(path, OSTE, build_oste, classes, output_stride)
+
+
+def load_student(path: Path, classes: Sequence[str]) -> tuple[Student, NetworkCard]:
+    """A trained student; arguments and errors as for `load_oste`."""
+    return _load(path, STUDENT, build_student, classes, None)
+
+
+def load_segmenting(path: Path) -> tuple[Student | Oste, NetworkCard]:
+    """A student or an OSTE, whatever its classes. Raises `UserError` for a network that does not segment."""
+    fix = "give artifacts/student.pt or artifacts/oste.pt"
+    if path.is_dir():
+        raise UserError(path, "is a folder, expected a network file", fix)
+    content = read_checkpoint(path, FORMAT, VERSION)
+    if content["kind"] == STUDENT:
+        return load_student(path, content["classes"])
+    if content["kind"] == OSTE:
+        return load_oste(path, content["classes"])
+    raise UserError(path, f"a {content['kind']} does not segment (expected a student or an oste)", fix)
+
+
+N = TypeVar("N", bound=nn.Module)
+
+
+def _load(
+    path: Path,
+    kind: str,
+    build: Callable[[NetworkCard, bool], N],
+    classes: Sequence[str],
+    output_stride: Stride | None,
+) -> tuple[N, NetworkCard]:
     content = read_checkpoint(path, FORMAT, VERSION)
     if content["kind"] != kind:
         found, wanted = (f"{'an' if name[0] in 'aeiou' else 'a'} {name}" for name in (content["kind"], kind))
@@ -88,7 +133,7 @@ def load_network(
     trained = BackboneSettings(**content["backbone"])
     backbone = trained if output_stride is None else trained.model_copy(update={"output_stride": output_stride})
     card = NetworkCard(kind, backbone, content["settings"], tuple(content["classes"]), content["weights"])
-    network = build_network(card, load_weights=False)
+    network = build(card, False)
     try:
         network.load_state_dict(content["state"])
     except RuntimeError as error:

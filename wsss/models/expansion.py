@@ -12,8 +12,6 @@ import torch
 from pydantic import Field, field_validator
 
 from wsss.core.params import Settings
-from wsss.losses.classification import multilabel_soft_margin
-from wsss.losses.term import Term
 
 Merge = Literal["mean", "sum"]
 TileTarget = Literal["merged", "per_tile", "tile_max"]
@@ -22,12 +20,15 @@ TileTarget = Literal["merged", "per_tile", "tile_max"]
 class ExpansionSettings(Settings):
     """The location expansion module."""
 
-    enabled: bool = Field(description="compute tiled class maps at all")
+    enabled: bool = Field(default=True, description="compute tiled class maps")
     tilings: tuple[Annotated[int, Field(ge=2)], ...] = Field(
-        min_length=1, description="n of Eqs (3), (4): each cuts the photo into n × n tiles"
+        default=(2, 4), min_length=1, description="n of Eqs (3), (4): each cuts the photo into n × n tiles"
     )
-    merge: Merge = Field(description="Eq (5); mean keeps the scale of the maps, sum is the paper's")
-    cls: TileTarget = Field(description="what Eq (15) classifies: the re-assembled map, each tile, or the best tile")
+    merge: Merge = Field(default="mean", description="Eq (5): mean keeps the scale of the maps; sum is the paper's")
+    cls: TileTarget = Field(
+        default="merged",
+        description="Eq (15) classifies merged: the re-assembled map; per_tile: each tile; tile_max: the best tile",
+    )
 
     @field_validator("tilings")
     @classmethod
@@ -103,12 +104,3 @@ def tile_logits(maps: torch.Tensor, n: int, cls: TileTarget) -> torch.Tensor:
         return maps.mean((2, 3))
     means = split_tiles(maps, n).mean((2, 3))
     return means if cls == "per_tile" else means.reshape(len(maps), n * n, -1).amax(1)
-
-
-def tile_classification(maps: torch.Tensor, tags: torch.Tensor, n: int, cls: TileTarget) -> Term:
-    """Eq (15): multi-label loss of one tiling. `maps`: (N, K, h, w) before ReLU; `tags`: (N, K) in {0, 1}.
-
-    Weight: the number of logits.
-    """
-    logits = tile_logits(maps, n, cls)
-    return multilabel_soft_margin(logits, tags.repeat_interleave(len(logits) // len(tags), 0))

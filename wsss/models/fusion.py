@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from wsss.core.errors import UserError, did_you_mean
-from wsss.core.params import Settings
+from wsss.core.params import Settings, unit
 from wsss.models.backbones.base import Level
 
 EPS = 1e-5
@@ -25,16 +25,24 @@ BLOCK_GPU = 2**24
 class FusionSettings(Settings):
     """The multilevel activation fusion module."""
 
-    enabled: bool = Field(description="fuse at all")
-    levels: tuple[str, ...] = Field(min_length=1, description="names of the backbone's levels that are compared")
-    grid: Literal["coarsest", "finest", "cam"] = Field(description="of which level, or the maps' own, positions are")
-    channels: int = Field(ge=1, description="width of θ, Eq (6)")
-    tied: bool = Field(description="φ is θ, Eq (7); otherwise φ only starts as a copy of it")
-    g: Literal["mean", "conv"] = Field(
-        description="g of Eq (8): the merged maps as they are, or a learnt 1×1 convolution"
+    enabled: bool = Field(default=True, description="fuse the levels")
+    levels: tuple[str, ...] = Field(
+        default=("c3", "c4", "c5"), min_length=1, description="names of the backbone's levels that are compared"
     )
-    loss: Literal["ecr", "none"] = Field(description="what teaches θ: consistency with the original CAM, or nothing")
-    hardest: float = Field(gt=0, le=1, description="share of each photo's values that the consistency loss looks at")
+    grid: Literal["coarsest", "finest", "cam"] = Field(
+        default="coarsest", description="whose positions are compared: of the coarsest or finest level, or of the maps"
+    )
+    channels: int = Field(default=128, ge=1, description="width of θ, Eq (6)", json_schema_extra=unit("channels"))
+    tied: bool = Field(default=True, description="φ is θ, Eq (7); otherwise φ only starts as a copy of it")
+    g: Literal["mean", "conv"] = Field(
+        default="mean", description="g of Eq (8): mean: the merged maps as they are; conv: a learned 1×1 convolution"
+    )
+    loss: Literal["ecr", "none"] = Field(
+        default="ecr", description="what teaches θ: ecr: consistency with the original CAM; none: nothing"
+    )
+    hardest: float = Field(
+        default=0.2, gt=0, le=1, description="fraction of each photo's values that the consistency loss looks at"
+    )
 
 
 class Fusion(nn.Module):

@@ -92,6 +92,10 @@ class Oste(Classifier):
         logits: torch.Tensor = self.segmentation(self.backbone(images)[self.last_stage])
         return logits
 
+    @property
+    def segment_parts(self) -> None:
+        """As of `Student`: nothing is left out of a photo, so its pieces are segmented like whole photos."""
+
     def segment_and_classify(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Both branches after one pass: `segment`'s logits, and the class logits (N, K) of whole photos."""
         features = self.backbone(images)

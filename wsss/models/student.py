@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -70,6 +71,15 @@ class Student(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) float 0..255 → logits (N, K+1, ⌈H/8⌉, ⌈W/8⌉), `IMPROBABLE` for classes that are ruled out."""
         return self.probable(self.look(images))
+
+    def segment(self, images: torch.Tensor) -> torch.Tensor:
+        """As `forward`, by the name that every network which segments has."""
+        return self.probable(self.look(images))
+
+    @property
+    def segment_parts(self) -> Callable[[torch.Tensor], torch.Tensor] | None:
+        """For pieces of a photo: `segment` without leaving classes out. None if it leaves none out."""
+        return None if self.tags is None else lambda images: self.look(images).logits
 
     def probable(self, seen: StudentOutput) -> torch.Tensor:
         """Logits of what was `seen`, `IMPROBABLE` for classes that the photo's tags rule out."""

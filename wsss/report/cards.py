@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from wsss.core.errors import IntegrityError
-from wsss.data.datasets import MaskedImages
 from wsss.data.images import voc_palette
 from wsss.data.index import IGNORE, Index, Record
+from wsss.data.masks import MaskedImages
 from wsss.report.page import Card, Panel, Swatch, View
 from wsss.report.ranking import class_ious, coverage, disagreement, mean_iou, values_of
 from wsss.report.render import css_colour, fit, fit_label, heat_overlay, label_overlay

@@ -12,8 +12,9 @@ import numpy as np
 from wsss.core.errors import UserError, did_you_mean
 from wsss.core.interrupt import check_stop
 from wsss.core.log import Progress
-from wsss.data.datasets import MaskedImages, Photos
 from wsss.data.index import Record
+from wsss.data.masks import MaskedImages
+from wsss.data.photos import Photos
 from wsss.evaluation.confusion import Confusion
 from wsss.evaluation.counting import predicted_sources
 from wsss.report.changes import changed

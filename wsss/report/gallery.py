@@ -12,7 +12,7 @@ from pydantic import Field
 from wsss.core.atomic import atomic_dir
 from wsss.core.interrupt import check_stop
 from wsss.core.log import Progress
-from wsss.core.params import Settings
+from wsss.core.params import Settings, unit
 from wsss.data.index import Record
 from wsss.report.cards import Painter, Results
 from wsss.report.page import Card, Section, Source, page_html
@@ -28,9 +28,16 @@ R = TypeVar("R")
 class GallerySettings(Settings):
     """Section `gallery` of params.yaml."""
 
-    images: int = Field(ge=1, description="most photos shown of each split: half the worst, half spread over the rest")
-    width: int = Field(ge=64, le=2048, description="widest that a picture is on the page, in pixels")
-    split: str = Field(description="split that comes first")
+    images: int = Field(
+        default=60,
+        ge=1,
+        description="most photos shown of each split: half the worst, half spread over the rest",
+        json_schema_extra=unit("photos"),
+    )
+    width: int = Field(
+        default=320, ge=64, le=2048, description="greatest width of a picture", json_schema_extra=unit("pixels")
+    )
+    split: str = Field(default="val", description="split that comes first")
 
 
 def build_gallery(

@@ -12,8 +12,8 @@ from wsss.core.errors import UserError
 from wsss.core.stage import STORE_INDEX
 from wsss.data.images import voc_palette
 from wsss.data.index import read_index
-from wsss.inference.networks import onnx_card, onnx_session
 from wsss.models.checkpoint import FORMAT, VERSION, read_checkpoint
+from wsss.predict.networks import onnx_card, onnx_session
 from wsss.report.render import heat_overlay
 from wsss.report.summary import (
     REMEDY,

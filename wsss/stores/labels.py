@@ -5,7 +5,6 @@ from __future__ import annotations
 import h5py
 import numpy as np
 
-from wsss.core.errors import UserError
 from wsss.data.ids import encode_id
 from wsss.stores.shards import Store
 
@@ -13,7 +12,7 @@ PSEUDO_FORMAT = "wsss.pseudo"
 PREDICTIONS_FORMAT = "wsss.predictions"
 UPPER_BOUND = "upper_bound"
 """Attribute of a store of masks that were imported as labels."""
-NOT_VERSIONS = ("label", "confidence", "mixtures", "soft", "classes", "tag_logits")
+NOT_VERSIONS = ("label", "confidence", "mixtures", "tag_logits")
 """Arrays of a photo that are no earlier version of its label."""
 
 
@@ -46,13 +45,6 @@ def put_mixtures(file: h5py.File, name: str, rows: np.ndarray) -> None:
     file[encode_id(name)].create_dataset("mixtures", data=rows.astype(np.float64))
 
 
-def put_soft(file: h5py.File, name: str, classes: np.ndarray, soft: np.ndarray) -> None:
-    """Write ``/<id>/soft``, (P, h, w) float in [0, 1] kept in 255 steps, and ``/<id>/classes`` (P,)."""
-    group = file[encode_id(name)]
-    group.create_dataset("soft", data=np.rint(np.clip(soft, 0.0, 1.0) * 255).astype(np.uint8))
-    group.create_dataset("classes", data=np.asarray(classes).astype(np.uint8))
-
-
 class LabelStore(Store):
     """Read access to label maps."""
 
@@ -78,18 +70,11 @@ class PseudoStore(LabelStore):
     @property
     def has_mixtures(self) -> bool:
         """True if Gaussian mixtures made these labels."""
-        return bool(self.attributes.get("threshold") == "gmm")
+        return bool(self.attributes.get("method") == "gmm")
 
     def mixtures(self, name: str) -> np.ndarray:
-        """(P, 18) float64, a row for each present class, as `wsss.inference.mixtures` packs them."""
+        """(P, 18) float64, a row for each present class, as `wsss.correct.tables` packs them."""
         return np.asarray(self.array(name, "mixtures"), np.float64)
-
-    def soft(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Class ids (P,) int64 and their posteriors (P, h, w) float32 in [0, 1] on the CAM grid."""
-        if not self.attributes.get("soft"):
-            raise UserError(self.path, "holds no soft labels", "set correct.soft: true, then dvc repro correct")
-        soft = np.asarray(self.array(name, "soft"), np.float32) / 255.0
-        return self.array(name, "classes").astype(np.int64), soft
 
     @property
     def upper_bound(self) -> bool:
@@ -98,7 +83,7 @@ class PseudoStore(LabelStore):
 
 
 class RelabelledStore(PseudoStore):
-    """The store of pseudo-labels that a first student has corrected; empty where there is none."""
+    """The store of pseudo-labels that the first round's student has corrected; empty where there is one round."""
 
     stage = "distill"
 

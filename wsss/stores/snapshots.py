@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from wsss.core.atomic import atomic_dir
 from wsss.data.ids import file_name
 from wsss.data.index import Record
 
@@ -27,9 +25,3 @@ def snapshot_file(folder: Path, epoch: int, record: Record) -> Path:
 def epochs_of(folder: Path) -> list[int]:
     """The epochs that there are masks of, in their order."""
     return sorted(int(path.name) for path in folder.iterdir() if path.is_dir() and path.name.isdecimal())
-
-
-def publish(folder: Path, out: Path) -> None:
-    """Copy what a training has written to the artifact `out`. `folder` stays: a stage killed after that needs it."""
-    with atomic_dir(out) as fresh:
-        shutil.copytree(folder, fresh, dirs_exist_ok=True)

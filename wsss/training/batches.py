@@ -9,7 +9,7 @@ from torch.utils.data import Dataset, default_collate
 
 from wsss.core.errors import WsssError
 from wsss.core.executor import worker_lost
-from wsss.data.datasets import Batch
+from wsss.data.samples import Batch
 
 
 class Careful(Dataset[Any]):

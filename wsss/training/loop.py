@@ -17,16 +17,17 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from wsss.core.device import checkpoint_seconds, device, enough_memory, workers
+from wsss.core.environment import checkpoint_seconds, workers
 from wsss.core.errors import InterruptedStage, UserError
 from wsss.core.executor import shielded, worker_begins
 from wsss.core.interrupt import check_stop, stop_requested
 from wsss.core.log import Progress
-from wsss.data.datasets import Batch
-from wsss.data.sampling import BatchSampler, Plan
+from wsss.data.samples import Batch
 from wsss.losses.term import Term
+from wsss.numeric.device import device, enough_memory
 from wsss.training.batches import Careful, arriving, collate
-from wsss.training.resume import Memory, load_training, save_training
+from wsss.training.resume import load_training, save_training
+from wsss.training.sampling import BatchSampler, Plan
 from wsss.training.schedule import OptimSettings, learning_rate
 
 if TYPE_CHECKING:
@@ -96,8 +97,7 @@ def fit(
         )
     network = task.network
     wrapped, optimizer = fabric.setup(network, make_optimizer(network, settings))
-    memory = task if isinstance(task, Memory) else None
-    at = load_training(scratch, network, optimizer, memory)
+    at = load_training(scratch, network, optimizer)
     sampler = BatchSampler(plan, at.step, fabric.global_rank, fabric.world_size)
     loader = DataLoader(
         Careful(dataset),
@@ -116,7 +116,7 @@ def fit(
 
     def save() -> None:
         if fabric.is_global_zero:
-            save_training(scratch, network, optimizer, at, memory)
+            save_training(scratch, network, optimizer, at)
         fabric.barrier()
 
     with Progress(label, plan.steps, "steps", at.step) as progress:
@@ -135,8 +135,6 @@ def fit(
             if not all(math.isfinite(value) for name, value in values.items() if name in checked):
                 raise _not_finite(label, plan, at.step, settings.lr * rate, values, ids)
             at.step += 1
-            if memory is not None:
-                memory.after_step(at.step, plan.steps)
             for name, value in values.items():
                 at.sums[name] = at.sums.get(name, 0.0) + value
             if at.step % plan.steps_per_epoch == 0:

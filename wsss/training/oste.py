@@ -11,12 +11,14 @@ import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import nn
 
-from wsss.core.device import workers
+from wsss.core.environment import workers
 from wsss.core.errors import UserError
-from wsss.core.params import Settings
+from wsss.core.params import Settings, unit
 from wsss.core.stage import Stage
-from wsss.data.datasets import Batch, Photos, WeakImages
+from wsss.correct.fixed import FixedSettings
 from wsss.data.index import IGNORE, Index
+from wsss.data.photos import Photos
+from wsss.data.samples import Batch, WeakImages
 from wsss.data.transforms import AugmentSettings
 from wsss.losses.cams import ecr_loss, merge_consistency
 from wsss.losses.classification import multilabel_soft_margin
@@ -24,12 +26,11 @@ from wsss.losses.energy import EnergySettings, dense_energy
 from wsss.losses.segmentation import balanced_cross_entropy
 from wsss.losses.term import Term
 from wsss.models.backbones.base import freeze_batch_norm, freeze_levels
-from wsss.models.checkpoint import NetworkCard, build_network, load_network, save_network
-from wsss.models.expansion import ExpansionSettings, tile_classification
+from wsss.models.checkpoint import OSTE, NetworkCard, build_oste, load_classifier, save_network
+from wsss.models.expansion import ExpansionSettings, TileTarget, tile_logits
 from wsss.models.fusion import FusionSettings
 from wsss.models.oste import OsteOutput
-from wsss.pseudo.enhance import Enhancer
-from wsss.pseudo.fixed import FixedSettings
+from wsss.training.enhance import Enhancer
 from wsss.training.loop import History, fit
 from wsss.training.schedule import OptimSettings
 
@@ -37,30 +38,54 @@ from wsss.training.schedule import OptimSettings
 class LossWeights(Settings):
     """Weights of the terms of Eq (22)."""
 
-    cls: NonNegativeFloat = Field(description="classification, Eq (14)")
-    tiles: NonNegativeFloat = Field(description="classification of each tiling, Eq (15)")
-    mae: NonNegativeFloat = Field(description="merged against multi-scale CAM, Eq (16)")
-    seg: NonNegativeFloat = Field(description="segmentation, Eq (17)")
-    energy: NonNegativeFloat = Field(description="dense energy, Eqs (18)–(21)")
-    ecr: NonNegativeFloat = Field(description="consistency of the fused CAM")
+    cls: NonNegativeFloat = Field(default=1.0, description="weight of the classification, Eq (14)")
+    tiles: NonNegativeFloat = Field(default=1.0, description="weight of the classification of each tiling, Eq (15)")
+    mae: NonNegativeFloat = Field(default=1.0, description="weight of merged against multi-scale CAM, Eq (16)")
+    seg: NonNegativeFloat = Field(default=1.0, description="weight of the segmentation, Eq (17)")
+    energy: NonNegativeFloat = Field(default=0.1, description="weight of the dense energy, Eqs (18)–(21)")
+    ecr: NonNegativeFloat = Field(default=1.0, description="weight of the consistency of the fused CAM")
 
 
 class TrainSettings(Settings):
     """Section `train` of params.yaml."""
 
-    output_stride: Literal[8, 16, 32] = Field(description="stride of the classifier that training goes on with")
-    dropout: float = Field(ge=0, lt=1, description="share of feature channels dropped before the classifier")
-    channels: int = Field(ge=32, multiple_of=16, description="width of the segmentation branch")
-    norm: Literal["group", "none"] = Field(description="normalisation in the segmentation branch; the paper has none")
-    freeze_bn: bool = Field(description="keep BatchNorm statistics and affine of the pretrained backbone as they are")
-    frozen_levels: int = Field(ge=0, le=3, description="the backbone's first levels that keep their pretrained weights")
-    scales: tuple[PositiveFloat, ...] = Field(min_length=1, description="S of Eq (2) in training")
-    expansion: ExpansionSettings
-    fusion: FusionSettings
-    enhance: FixedSettings
-    energy: EnergySettings
-    weights: LossWeights
-    warmup_epochs: int = Field(ge=0, description="first epochs, which train the classification terms alone")
+    output_stride: Literal[8, 16, 32] = Field(
+        default=16, description="stride of the classifier that training goes on with", json_schema_extra=unit("pixels")
+    )
+    dropout: float = Field(
+        default=0.5, ge=0, lt=1, description="fraction of feature channels dropped before the classifier"
+    )
+    channels: int = Field(
+        default=256,
+        ge=32,
+        multiple_of=16,
+        description="width of the segmentation branch",
+        json_schema_extra=unit("channels"),
+    )
+    norm: Literal["group", "none"] = Field(
+        default="group", description="normalisation in the segmentation branch; the paper has none"
+    )
+    freeze_bn: bool = Field(default=True, description="keep the pretrained backbone's BatchNorm as it is")
+    frozen_levels: int = Field(
+        default=1, ge=0, le=3, description="the backbone's first levels that keep their pretrained weights"
+    )
+    scales: tuple[PositiveFloat, ...] = Field(
+        default=(1.0,),
+        min_length=1,
+        description="S of Eq (2) in training; each scale but 1 costs a forward pass and carries no gradient",
+        json_schema_extra=unit("× the photo's size"),
+    )
+    expansion: ExpansionSettings = ExpansionSettings()
+    fusion: FusionSettings = FusionSettings()
+    enhance: FixedSettings = FixedSettings()
+    energy: EnergySettings = EnergySettings()
+    weights: LossWeights = LossWeights()
+    warmup_epochs: int = Field(
+        default=1,
+        ge=0,
+        description="first epochs, of classification alone",
+        json_schema_extra=unit("epochs"),
+    )
     augment: AugmentSettings
     optim: OptimSettings
 
@@ -109,6 +134,15 @@ class LearnEverything:
         return terms | {"labelled": Term(count.sum(), pixels), "unlabelled_crops": Term((count == 0).sum(), crops)}
 
 
+def tile_classification(maps: torch.Tensor, tags: torch.Tensor, n: int, cls: TileTarget) -> Term:
+    """Eq (15): multi-label loss of one tiling. `maps`: (N, K, h, w) before ReLU; `tags`: (N, K) in {0, 1}.
+
+    Weight: the number of logits.
+    """
+    logits = tile_logits(maps, n, cls)
+    return multilabel_soft_margin(logits, tags.repeat_interleave(len(logits) // len(tags), 0))
+
+
 def train(
     stage: Stage, index: Index, photos: Photos, classifier: Path, seed: int, settings: TrainSettings, out: Path
 ) -> History:
@@ -118,7 +152,7 @@ def train(
     """
     _check(settings)
     torch.manual_seed(seed)
-    trained, before = load_network(classifier, "classifier", index.classes, settings.output_stride)
+    trained, before = load_classifier(classifier, index.classes, settings.output_stride)
     shape = {
         "dropout": settings.dropout,
         "channels": settings.channels,
@@ -126,8 +160,8 @@ def train(
         "expansion": json.loads(settings.expansion.model_dump_json()),
         "fusion": json.loads(settings.fusion.model_dump_json()),
     }
-    card = NetworkCard("oste", before.backbone, shape, index.classes, before.weights)
-    network = build_network(card, load_weights=False)
+    card = NetworkCard(OSTE, before.backbone, shape, index.classes, before.weights)
+    network = build_oste(card, load_weights=False)
     network.load_state_dict(trained.state_dict(), strict=False)
     network.train()
     if settings.freeze_bn:

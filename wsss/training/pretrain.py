@@ -10,14 +10,15 @@ from torch import nn
 
 from wsss.core.params import Settings
 from wsss.core.stage import Stage
-from wsss.data.datasets import Batch, Photos, WeakImages
 from wsss.data.index import Index
+from wsss.data.photos import Photos
+from wsss.data.samples import Batch, WeakImages
 from wsss.data.transforms import AugmentSettings
 from wsss.losses.classification import multilabel_soft_margin
 from wsss.losses.term import Term
 from wsss.models.backbones.base import freeze_batch_norm, freeze_levels
 from wsss.models.backbones.registry import BackboneSettings, weights_source
-from wsss.models.checkpoint import NetworkCard, build_network, save_network
+from wsss.models.checkpoint import CLASSIFIER, NetworkCard, build_classifier, save_network
 from wsss.training.loop import History, fit
 from wsss.training.schedule import OptimSettings
 
@@ -25,10 +26,12 @@ from wsss.training.schedule import OptimSettings
 class PretrainSettings(Settings):
     """Section `pretrain` of params.yaml."""
 
-    backbone: BackboneSettings
-    dropout: float = Field(ge=0, lt=1, description="share of feature channels dropped before the classifier")
-    freeze_bn: bool = Field(description="keep BatchNorm statistics and affine of the pretrained backbone as they are")
-    frozen_levels: int = Field(ge=0, le=3, description="the backbone's first levels that keep their pretrained weights")
+    backbone: BackboneSettings = BackboneSettings()
+    dropout: float = Field(default=0.5, ge=0, lt=1, description="fraction of channels dropped before the classifier")
+    freeze_bn: bool = Field(default=True, description="keep the pretrained backbone's BatchNorm as it is")
+    frozen_levels: int = Field(
+        default=1, ge=0, le=3, description="the backbone's first levels that keep their pretrained weights"
+    )
     augment: AugmentSettings
     optim: OptimSettings
 
@@ -50,13 +53,13 @@ def pretrain(stage: Stage, index: Index, photos: Photos, seed: int, settings: Pr
     """Train the classifier on the tags of `photos` and write it to `out`. Returns the history."""
     torch.manual_seed(seed)
     card = NetworkCard(
-        "classifier",
+        CLASSIFIER,
         settings.backbone,
         {"dropout": settings.dropout},
         index.classes,
         weights_source(settings.backbone),
     )
-    network = build_network(card, load_weights=True)
+    network = build_classifier(card, load_weights=True)
     if settings.freeze_bn:
         freeze_batch_norm(network.backbone)
     freeze_levels(network.backbone, settings.frozen_levels)

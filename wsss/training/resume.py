@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,7 +15,7 @@ from wsss.core.log import say, warn
 from wsss.models.checkpoint import canonical_bytes, read_checkpoint
 
 FORMAT = "wsss.training"
-VERSION = 1
+VERSION = 2
 FILE = "training.pt"
 
 
@@ -29,30 +28,13 @@ class Progressed:
     sums: dict[str, float]
 
 
-@runtime_checkable
-class Memory(Protocol):
-    """A task that keeps more than its network, such as a moving average of it."""
-
-    def after_step(self, step: int, steps: int) -> None:
-        """Called after every update: `step` of `steps` are done."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that the rest of the training depends on."""
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a `state_dict`."""
-
-
-def save_training(
-    scratch: Path, network: nn.Module, optimizer: torch.optim.Optimizer, at: Progressed, memory: Memory | None
-) -> None:
+def save_training(scratch: Path, network: nn.Module, optimizer: torch.optim.Optimizer, at: Progressed) -> None:
     """Write the checkpoint atomically. Random numbers are keyed by (seed, step), so none of their state is needed."""
     content = {
         "format": FORMAT,
         "version": VERSION,
         "network": network.state_dict(),
         "optimizer": optimizer.state_dict(),
-        "memory": {} if memory is None else memory.state_dict(),
         "step": at.step,
         "history": at.history,
         "sums": at.sums,
@@ -60,9 +42,7 @@ def save_training(
     write_bytes(scratch / FILE, canonical_bytes(content))
 
 
-def load_training(
-    scratch: Path, network: nn.Module, optimizer: torch.optim.Optimizer, memory: Memory | None
-) -> Progressed:
+def load_training(scratch: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> Progressed:
     """Continue from the checkpoint in `scratch`, if there is a sound one; else from the start."""
     try:
         content: dict[str, Any] = read_checkpoint(scratch / FILE, FORMAT, VERSION)
@@ -73,7 +53,5 @@ def load_training(
         return Progressed(0, [], {})
     network.load_state_dict(content["network"])
     optimizer.load_state_dict(content["optimizer"])
-    if memory is not None:
-        memory.load_state_dict(content["memory"])
     say(f"continuing after step {content['step']}")
     return Progressed(content["step"], content["history"], content["sums"])

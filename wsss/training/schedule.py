@@ -1,4 +1,4 @@
-"""Settings of an optimisation and its learning rate as a pure function of the step."""
+"""Settings of an optimisation, and its learning rate as a pure function of the step."""
 
 from __future__ import annotations
 
@@ -6,28 +6,41 @@ from typing import Literal
 
 from pydantic import Field
 
-from wsss.core.params import Settings
+from wsss.core.params import Settings, unit
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
 class ComputeSettings(Settings):
-    """Section `compute` of params.yaml: what changes bits although it is the machine's affair."""
+    """Section `compute` of params.yaml."""
 
-    threads: int = Field(ge=1, description="CPU threads of a training")
+    threads: int = Field(
+        default=2,
+        ge=1,
+        description="CPU threads of a training. A setting, not an environment variable, because it changes results "
+        "in the last bits",
+    )
 
 
 class OptimSettings(Settings):
     """Stochastic gradient descent with a polynomially decaying learning rate."""
 
-    epochs: int = Field(ge=1)
-    batch: int = Field(ge=1, description="photos per step, over all processes together")
+    epochs: int = Field(ge=1, description="passes over the training photos", json_schema_extra=unit("epochs"))
+    batch: int = Field(
+        default=8, ge=1, description="photos per step, over all processes together", json_schema_extra=unit("photos")
+    )
     lr: float = Field(gt=0, description="learning rate of the pretrained backbone")
-    head_lr_factor: float = Field(gt=0, description="new layers learn this many times faster")
-    momentum: float = Field(ge=0, lt=1)
-    weight_decay: float = Field(ge=0)
-    power: float = Field(ge=0, description="exponent of the decay; 0 keeps the rate constant")
-    warmup_steps: int = Field(ge=0, description="steps over which the rate rises from 0")
-    clip_norm: float = Field(ge=0, description="longer gradients are shortened to this norm; 0: none is")
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
+    head_lr_factor: float = Field(default=10, gt=0, description="new layers learn this many times faster")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="Nesterov momentum")
+    weight_decay: float = Field(default=1e-4, ge=0, description="of kernels; biases and normalisation have none")
+    power: float = Field(default=0.9, ge=0, description="exponent of the learning rate's decay; 0 keeps it constant")
+    warmup_steps: int = Field(
+        default=10, ge=0, description="steps over which the learning rate rises from 0", json_schema_extra=unit("steps")
+    )
+    clip_norm: float = Field(default=0, ge=0, description="gradients are clipped to this norm; 0 clips none")
+    precision: Precision = Field(
+        default="32-true", description="bf16-mixed and 16-mixed are for GPUs; 16-mixed needs one"
+    )
 
 
 def learning_rate(step: int, steps: int, base: float, power: float, warmup_steps: int) -> float:

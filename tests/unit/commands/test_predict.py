@@ -20,7 +20,7 @@ from wsss import cli
 from wsss.core.errors import ErrorList
 from wsss.core.lock import locked
 from wsss.data.images import load_mask
-from wsss.inference.collect import find_photos
+from wsss.predict.collect import find_photos
 from wsss.segmenter import Segmenter
 
 

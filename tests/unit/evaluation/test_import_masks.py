@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from wsss.distill.students import DistillSettings
 
 import pipeline.distill
 from tests.helpers import CLASSES
@@ -20,11 +21,10 @@ from wsss.commands import labels
 from wsss.core.errors import UserError
 from wsss.data.images import save_mask_png
 from wsss.data.index import Index, Record, write_index
+from wsss.distill.stage import open_labels
 from wsss.models.checkpoint import load_network
 from wsss.stores.labels import PSEUDO_FORMAT, PseudoStore, put_labels
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store_index
-from wsss.training.distill import open_labels
-from wsss.training.students import DistillSettings
 
 ALONE = altered(stage1__enabled=False, stage2__enabled=False, optim__epochs=1)
 

@@ -16,8 +16,8 @@ from tests.helpers import CLASSES, tree
 from tests.toy_evaluation import CAMS, SETTINGS, WITHOUT_CRF, Project, run_stage
 from tests.unit.evaluation.test_boundary import naive
 from tests.unit.evaluation.test_classification import average_precision
-from wsss.data.datasets import MaskedImages
 from wsss.data.index import Record
+from wsss.data.masks import MaskedImages
 from wsss.models.checkpoint import load_network
 from wsss.models.oste import Oste
 from wsss.stores.cams import CamStore

@@ -8,8 +8,6 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch.nn import functional as F
-
-from wsss.losses.cams import FLOOR
 from wsss.losses.distillation import (
     EPS,
     cam_distance,
@@ -20,6 +18,8 @@ from wsss.losses.distillation import (
     shrink,
     to_coarser,
 )
+
+from wsss.losses.cams import FLOOR
 from wsss.losses.term import Term
 
 INSIDE = torch.ones(2, 16, 24, dtype=torch.bool)

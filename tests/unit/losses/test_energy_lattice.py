@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from wsss.filters import gaussian
-from wsss.filters.lattice import build
+from wsss.crf.lattice import build
+from wsss.losses import gaussian
 from wsss.losses.energy import EnergySettings, dense_energy, pixel_features, potts_energy
 
 SETTINGS = EnergySettings(enabled=True, sigma_xy=100.0, sigma_rgb=15.0, stride=4, gate="soft")

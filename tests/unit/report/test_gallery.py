@@ -21,9 +21,10 @@ from pipeline.gallery import main
 from tests.toy_evaluation import Project, run_stage
 from wsss.core.atomic import sha256_file
 from wsss.core.errors import IntegrityError, UserError
-from wsss.data.datasets import MaskedImages, Photos
 from wsss.data.images import save_mask_png
 from wsss.data.index import Index, Record, write_index
+from wsss.data.masks import MaskedImages
+from wsss.data.photos import Photos
 from wsss.report.cards import Results
 from wsss.report.gallery import GallerySettings, build_gallery
 from wsss.report.page import SOURCE_COLUMNS, Source

@@ -8,9 +8,10 @@ import numpy as np
 from PIL import Image
 
 from tests.toy_runs import SHAPE, Toy, columns, write_run
-from wsss.data.datasets import MaskedImages, Photos
 from wsss.data.images import voc_palette
 from wsss.data.index import read_index
+from wsss.data.masks import MaskedImages
+from wsss.data.photos import Photos
 from wsss.report.cards import Results
 from wsss.report.overlays import GAP, PHOTOS, draw_overlays, sheet
 from wsss.report.render import label_overlay

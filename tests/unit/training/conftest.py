@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from wsss.core.device import set_threads
 from wsss.core.executor import end_children
+from wsss.numeric.device import set_threads
 
 
 @pytest.fixture(autouse=True, scope="module")

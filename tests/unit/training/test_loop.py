@@ -12,11 +12,11 @@ from torch.utils.data import default_collate
 from tests.helpers import BadPhoto, DeadlyPhoto, ToyLabels, run_two_processes
 from tests.toy_training import IDS_OF_LABELS, OPTIM, ToyTask, train_toy
 from wsss.core.errors import EnvError, InterruptedStage, UserError
-from wsss.core.tables import history_csv
-from wsss.data.sampling import Plan
 from wsss.models.checkpoint import save_network
+from wsss.numeric.tables import history_csv
 from wsss.training.loop import make_fabric, make_optimizer, update
 from wsss.training.resume import FILE
+from wsss.training.sampling import Plan
 
 
 def finish(task: ToyTask, scratch: Path) -> tuple[bytes, str]:
@@ -147,7 +147,7 @@ SCRIPT = """
 import sys, torch
 from pathlib import Path
 from tests.toy_training import OPTIM, ToyTask, train_toy
-from wsss.core.device import set_threads
+from wsss.numeric.device import set_threads
 from wsss.core.stage import open_stage
 set_threads(1)
 task = ToyTask(dropout=0.0)

@@ -28,20 +28,20 @@ from tests.toy_oste import (
 )
 from wsss.core.errors import InterruptedStage, UserError
 from wsss.core.stage import Stage
-from wsss.core.tables import history_csv
-from wsss.data.datasets import Batch, WeakImages
+from wsss.correct.fixed import fixed_pseudo_label
 from wsss.data.index import Index
-from wsss.data.sampling import Plan
+from wsss.data.samples import Batch, WeakImages
 from wsss.data.transforms import PAD_COLOUR, AugmentSettings
 from wsss.losses.segmentation import balanced_cross_entropy
 from wsss.losses.term import Term
 from wsss.models.backbones.base import FrozenBatchNorm2d
 from wsss.models.checkpoint import load_network, read_checkpoint
 from wsss.models.oste import Oste, OsteOutput
-from wsss.pseudo.fixed import fixed_pseudo_label
+from wsss.numeric.tables import history_csv
 from wsss.training import oste, resume
 from wsss.training.loop import make_fabric, make_optimizer, update
 from wsss.training.oste import LearnEverything, TrainSettings
+from wsss.training.sampling import Plan
 
 CROP = 64
 BATCH_TAGS = torch.tensor([[1.0, 0, 0], [0, 1, 1], [0, 0, 0], [1, 1, 1]])
@@ -554,7 +554,7 @@ import sys, torch
 from pathlib import Path
 from tests.helpers import CLASSES
 from tests.toy_oste import SHARED, toy_photos
-from wsss.core.device import set_threads
+from wsss.numeric.device import set_threads
 from wsss.core.stage import open_stage
 from wsss.data.index import Index
 from wsss.training.oste import train

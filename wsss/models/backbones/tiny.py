@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wsss.models.backbones.base import Backbone, ConvNorm, Level, dilate
+from wsss.models.backbones.entry import Entry
 
 STEM = 16
 STAGES = {"c2": 24, "c3": 48, "c4": 64, "c5": 96}
@@ -60,3 +61,6 @@ class Tiny(Backbone):
     def up_to(self, levels: int) -> list[nn.Module]:
         """Stem and the first `levels` stages."""
         return [self.stem, *list(self.stages.values())[:levels]]
+
+
+TINY = Entry(lambda stride, width: Tiny(stride))

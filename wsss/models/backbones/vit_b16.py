@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wsss.models.backbones.base import Backbone, Level
+from wsss.models.backbones.entry import Entry
 
 PATCH, GRID, HEAD, DEPTH, CHANNELS = 16, 14, 64, 12, 768
 """Pixels a patch, patches a side of the trained grid (224 px), channels a head, blocks, channels."""
@@ -176,3 +177,8 @@ class DeiTB16(ViTB16):
 
     mean: ClassVar = (123.675, 116.28, 103.53)
     std: ClassVar = (58.395, 57.12, 57.375)
+
+
+WHY = ", whose patches are of 16 pixels"
+VIT_B16 = Entry(lambda stride, width: ViTB16(stride), strides=STRIDES, why=WHY)
+DEIT_B16 = Entry(lambda stride, width: DeiTB16(stride), strides=STRIDES, why=WHY)

@@ -1,0 +1,144 @@
+"""Labels that a student gives the photos it has learnt from: the rules pixel by pixel, and the classes of the tags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from tests.helpers import CLASSES
+from tests.toy_distill import ToyStore
+from tests.toy_oste import CRF, toy_photos
+from wsss.core.stage import Stage
+from wsss.crf.dense import dense_crf
+from wsss.data.index import IGNORE, Index
+from wsss.distill.relabel import BEFORE, PhotoLabelSettings, change_shares, corrected, relabel_photos
+from wsss.distill.rules import RuleSettings
+from wsss.models.backbones.registry import BackboneSettings
+from wsss.models.checkpoint import NetworkCard, build_network, save_network
+from wsss.models.student import Student
+from wsss.stores.labels import RelabelledStore
+
+RULES = RuleSettings(tau_bg=0.6, tau_fg=0.7, overrule=True, fill=True, agree=False, crf=CRF)
+AGREEING = RULES.model_copy(update={"agree": True})
+WITHOUT_CRF = RULES.model_copy(update={"crf": CRF.model_copy(update={"enabled": False})})
+SETTINGS = PhotoLabelSettings(scales=(1.0,), flip=True, rules=RULES, batch=2, threads=1, shard_size=3)
+
+
+def by_pixel(old: int, q: list[float], p: list[float], rules: RuleSettings) -> int:
+    """`q` before, `p` after the CRF."""
+    best = max(range(1, len(p)), key=lambda k: p[k])
+    sure = 0 if p[0] > rules.tau_bg else best if p[best] > rules.tau_fg else None
+    if rules.agree and np.argmax(q) != np.argmax(p):
+        sure = None
+    if old == IGNORE:
+        return IGNORE if sure is None or not rules.fill else sure
+    if sure is not None and (old == 0) != (sure == 0):
+        return sure
+    return old if max(range(len(p)), key=lambda k: p[k]) == old else IGNORE
+
+
+@pytest.mark.parametrize("rules", [RULES, AGREEING, WITHOUT_CRF], ids=["crf", "agree", "plain"])
+def test_rules_act_on_the_probabilities_of_the_tags(tmp_path: Path, rules: RuleSettings) -> None:
+    photos = toy_photos(tmp_path)
+    store = ToyStore(photos)
+    generator = torch.Generator().manual_seed(0)
+    seen = set()
+    for record in photos.records:
+        image = photos.image(record)
+        scores = (2 * torch.randn(len(CLASSES), *image.shape[:2], generator=generator)).softmax(0)
+        there = [0, *sorted(record.tags)]
+        limited = own = scores[there].numpy() / scores[there].sum(0).numpy()
+        if rules.crf.enabled and len(there) > 1:
+            limited = dense_crf(image, limited, rules.crf)
+        shares, posteriors = np.zeros((2, *scores.shape), np.float32)
+        shares[there], posteriors[there] = own, limited
+        found = corrected(image, scores, record, store, rules)
+        old, new = store.label(record.id), found.labels[0].numpy()
+        for y, x in np.ndindex(old.shape):
+            expected = by_pixel(int(old[y, x]), shares[:, y, x].tolist(), posteriors[:, y, x].tolist(), rules)
+            assert new[y, x] == expected
+            seen.add((min(int(old[y, x]), 1) if old[y, x] != IGNORE else 2, expected))
+        assert set(np.unique(new)) <= {*there, IGNORE}
+        sure, before = found.confidence[0].numpy(), store.confidence(record.id)
+        for y, x in np.ndindex(old.shape):
+            if new[y, x] == old[y, x]:
+                assert sure[y, x] == before[y, x]
+            else:
+                share = 0.0 if new[y, x] == IGNORE else own[there.index(new[y, x]), y, x]
+                assert sure[y, x] == pytest.approx(share, abs=1e-6)
+    assert {(0, IGNORE), (1, 0), (2, 0), (2, IGNORE)} <= seen  # or the case could not tell
+
+
+def a_student() -> tuple[Student, NetworkCard]:
+    """The same one at every call. It holds all tags for improbable, which is no reason to leave out given ones."""
+    torch.manual_seed(1)
+    shape = {"channels": 32, "dropout": 0.1, "tag_threshold": 0.999}
+    card = NetworkCard("student", BackboneSettings(name="tiny", weights="random"), shape, CLASSES, "random")
+    network = build_network(card, load_weights=True)
+    assert isinstance(network, Student)
+    nn.init.normal_(network.head.weight, std=1.0)
+    return network, card
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> RelabelledStore:
+    photos = toy_photos(tmp_path / "photos")
+    network, card = a_student()
+    save_network(tmp_path / "student.pt", network, card)
+    (tmp_path / "scratch").mkdir()
+    stage = Stage("distill", "f" * 16, tmp_path / "scratch")
+    index, out = Index(CLASSES, tuple(photos.records)), tmp_path / "out"
+    relabel_photos(stage, index, photos, ToyStore(photos), tmp_path / "student.pt", SETTINGS, out)
+    return RelabelledStore(out)
+
+
+def test_store_holds_what_the_network_says_of_whole_photos(made: RelabelledStore, tmp_path: Path) -> None:
+    photos = toy_photos(tmp_path / "photos")
+    store = ToyStore(photos)
+    network, _ = a_student()
+    network.eval()
+    assert made.ids == tuple(sorted(record.id for record in photos.records))
+    counts = {"to_background": 0, "to_class": 0, "to_unsure": 0, "filled": 0}
+    pixels = 0
+    for record in photos.records:
+        image = photos.image(record)
+        view = torch.from_numpy(image).permute(2, 0, 1)[None].float()
+        grid = (-(-image.shape[0] // 4), -(-image.shape[1] // 4))
+
+        def probabilities(x: torch.Tensor, grid: tuple[int, int] = grid) -> torch.Tensor:
+            with torch.no_grad():
+                return F.interpolate(network.look(x).logits, grid, mode="bilinear").softmax(1)
+
+        both = (probabilities(view) + probabilities(view.flip(-1)).flip(-1)) / 2
+        whole = F.interpolate(both, image.shape[:2], mode="bilinear")[0]
+        expected = corrected(image, whole, record, store, RULES)
+        old, new = store.label(record.id), made.label(record.id)
+        # Photos go through the network in batches: rounding may tip a pixel.
+        assert (new == expected.labels[0].numpy()).mean() > 0.995
+        np.testing.assert_array_equal(made.label(record.id, BEFORE), old)
+        pixels += old.size
+        for before, after in zip(old.ravel().tolist(), new.ravel().tolist(), strict=True):
+            if before == IGNORE and after != IGNORE:
+                counts["filled"] += 1
+            elif before != after:
+                counts["to_background" if after == 0 else "to_unsure" if after == IGNORE else "to_class"] += 1
+    shares = change_shares(made, photos)
+    assert shares == {name: pytest.approx(count / pixels) for name, count in counts.items()}
+    assert counts["filled"] > 0
+
+
+def test_no_photos_make_an_empty_store(tmp_path: Path) -> None:
+    stage = Stage("distill", "f" * 16, tmp_path / "scratch")
+    photos = toy_photos(tmp_path / "photos")
+    nothing = type(photos)(photos.root, photos.max_megapixels, ())
+    relabel_photos(
+        stage, Index(CLASSES, ()), nothing, ToyStore(photos), tmp_path / "none.pt", SETTINGS, tmp_path / "out"
+    )
+    store = RelabelledStore(tmp_path / "out")
+    store.expect_classes(CLASSES)
+    assert store.ids == ()

@@ -1,0 +1,121 @@
+"""Stage `cams`: class activation maps of every photo, at all scales and tilings, of the present classes only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field, PositiveFloat
+
+from wsss.core.interrupt import check_stop
+from wsss.core.params import flat, unit
+from wsss.core.stage import Stage
+from wsss.data.batches import InferenceSettings, needs, size_batches, to_batch
+from wsss.data.index import Index, Record
+from wsss.data.photos import Photos
+from wsss.models.cam import divide_by_peak, peaks
+from wsss.models.checkpoint import load_oste
+from wsss.models.oste import Oste
+from wsss.numeric.device import device, enough_memory, set_threads
+from wsss.predict.multiscale import ScaleSettings
+from wsss.stores.cams import FORMAT, Cams, put_cams
+from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
+
+
+class CamsSettings(ScaleSettings):
+    """Section `cams` of params.yaml."""
+
+    scales: tuple[PositiveFloat, ...] = Field(
+        default=(0.5, 1.0, 1.5, 2.0),
+        min_length=1,
+        description="S of Eq (2): test-time scales that are averaged",
+        json_schema_extra=unit("× the photo's size"),
+    )
+    output_stride: Literal[8, 16, 32] = Field(
+        default=16,
+        description="grid of the maps; may be finer than the training's: strides become dilation",
+        json_schema_extra=unit("pixels"),
+    )
+    precision: Literal["32-true", "bf16-mixed"] = Field(
+        default="32-true",
+        description="bf16-mixed is twice as fast on processors that have it, and changes bits",
+    )
+
+
+def dump_cams(
+    stage: Stage, index: Index, photos: Photos, network: Path, settings: CamsSettings, inference: InferenceSettings
+) -> Path:
+    """The CAMs of all `photos`, a store in the stage's scratch folder."""
+    oste = open_oste(network, index, settings)
+    attributes = {"stride": oste.stride, "raw": oste.enhances, **flat(settings)}
+    meta = StoreMeta(FORMAT, index.classes, attributes)
+    shards = plan_shards([record.id for record in photos.records], inference.shard_size)
+    # Worker processes would each need the GPU's memory for a network of their own, and gain nothing.
+    arguments = (index, photos, network, settings, inference)
+    return build_store(stage, meta, shards, dump_shard, arguments, in_process=device().type == "cuda")
+
+
+def open_oste(path: Path, index: Index, settings: CamsSettings) -> Oste:
+    """The trained network at the stride of `settings`, checked against the data set's classes."""
+    return load_oste(path, index.classes, settings.output_stride)[0]
+
+
+def dump_shard(
+    path: Path,
+    shard: Shard,
+    meta: StoreMeta,
+    index: Index,
+    photos: Photos,
+    network: Path,
+    settings: CamsSettings,
+    inference: InferenceSettings,
+) -> None:
+    """Compute and write one shard."""
+    set_threads(inference.threads)
+    where = device()
+    oste = open_oste(network, index, settings).to(where)
+    wanted = set(shard.ids)
+    records = [record for record in photos.records if record.id in wanted]
+    with shard_writer(path, shard, meta) as file:
+        for batch in size_batches(records, inference.batch):
+            check_stop()
+            with enough_memory(*needs("cams", batch)):
+                images = to_batch([photos.image(record) for record in batch], where)
+                enhanced, raw = compute_cams(oste, images, settings)
+            for record, cams, before in zip(batch, enhanced, raw, strict=True):
+                put_cams(file, record.id, present_cams(cams, before if oste.enhances else None, record))
+
+
+@torch.inference_mode()
+def compute_cams(network: Oste, images: torch.Tensor, settings: CamsSettings) -> tuple[torch.Tensor, torch.Tensor]:
+    """M̂ of Eq (8) and M^MS of Eq (2), averaged over the photo and its horizontal flip.
+
+    `images`: (N, 3, H, W) float 0..255 → twice (N, K, ⌈H/stride⌉, ⌈W/stride⌉) float32 ≥ 0. Photos and flips of one
+    scale are one batch, and so are all tiles of one tiling.
+    """
+    views = torch.cat([images, images.flip(-1)]) if settings.flip else images
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.precision == "bf16-mixed"):
+        found = network.activations(views, network.backbone(views), settings.scales)
+    return _unflipped(found.enhanced, settings.flip), _unflipped(found.multiscale, settings.flip)
+
+
+def _unflipped(maps: torch.Tensor, flip: bool) -> torch.Tensor:
+    if not flip:
+        return maps
+    straight, flipped = maps.chunk(2)
+    return (straight + flipped.flip(-1)) / 2
+
+
+def present_cams(cams: torch.Tensor, raw: torch.Tensor | None, record: Record) -> Cams:
+    """Keep the classes that the photo is tagged with, each divided by its maximum. `cams`, `raw`: (K, h, w) ≥ 0."""
+    classes = np.asarray(record.tags, np.int64)
+    present = cams[classes - 1].float()
+    return Cams(
+        divide_by_peak(present).cpu().numpy(),
+        peaks(present).cpu().numpy() if len(classes) else np.zeros(0, np.float32),
+        classes,
+        (record.height, record.width),
+        None if raw is None else divide_by_peak(raw[classes - 1].float()).cpu().numpy(),
+    )

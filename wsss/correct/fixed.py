@@ -1,0 +1,93 @@
+"""Pseudo-labels of one photo by fixed thresholds and a dense CRF — Eqs (9)–(13) of OSTE, the classical way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field
+
+from wsss.core.params import Settings
+from wsss.correct.labels import (
+    agree,
+    foreground_scores,
+    threshold,
+    to_class_ids,
+    upsample,
+    with_background,
+    without_signal,
+)
+from wsss.correct.method import Labelled
+from wsss.crf.dense import dense_crf
+from wsss.crf.settings import PUBLISHED, Crf
+from wsss.data.index import IGNORE
+
+if TYPE_CHECKING:
+    from wsss.stores.cams import Cams
+
+
+class FixedSettings(Settings):
+    """Two thresholds in two numbers: background where F < 1 − α^(1/γ), a class where F > α."""
+
+    gamma: float = Field(default=4.0, gt=0, description="γ of Eq (10): background's score is (1 − F)^γ")
+    alpha: float = Field(default=0.8, ge=0, lt=1, description="α of Eq (12): pixels that score less are ignored")
+    crf: Crf = Field(default=PUBLISHED, description="dense CRF of Eq (11); pixels whose label it changes are ignored")
+
+
+class FixedThresholds:
+    """The same two thresholds for every photo."""
+
+    def __init__(self, settings: FixedSettings) -> None:
+        self.settings = settings
+
+    def survey(self, cams: Iterable[Cams]) -> None:
+        """Nothing."""
+
+    def begin(self, cams: Sequence[Cams], survey: None) -> Sequence[None]:
+        """Nothing."""
+        return [None] * len(cams)
+
+    def label(self, image: np.ndarray, cams: Cams, begun: None) -> Labelled:
+        """Eqs (9)–(13)."""
+        made = fixed_pseudo_label(image, cams.scores, cams.classes, self.settings)
+        return Labelled(made.label, made.confidence)
+
+
+@dataclass(frozen=True)
+class PseudoLabel:
+    """`label`: (H, W) uint8, 255 where ignored; `confidence`: (H, W) float32 in [0, 1], 0 where 255.
+
+    `no_signal`: ids of present classes whose map was zero or constant.
+    """
+
+    label: np.ndarray
+    confidence: np.ndarray
+    no_signal: tuple[int, ...]
+
+
+def fixed_pseudo_label(
+    image: np.ndarray, cams: np.ndarray, classes: np.ndarray, settings: FixedSettings
+) -> PseudoLabel:
+    """`image`: (H, W, 3) uint8; `cams`: (P, h, w) float32 of the present `classes` (P,) → the photo's pseudo-label.
+
+    A photo without tags is all background. Where a present class has no signal, nothing may be called background: the
+    object is there and its place is unknown.
+    """
+    size = image.shape[:2]
+    if len(classes) == 0:
+        return PseudoLabel(np.zeros(size, np.uint8), np.ones(size, np.float32), ())
+    maps = upsample(cams, size)
+    lost = without_signal(maps)
+    scores = with_background(foreground_scores(maps), settings.gamma)
+    labels, confidence = threshold(scores, settings.alpha), scores.max(0)
+    if settings.crf is not None:
+        posterior = dense_crf(image, scores, settings.crf)
+        labels, confidence = agree(labels, posterior.argmax(0).astype(np.uint8)), posterior.max(0)
+    if lost.any():
+        labels[labels == 0] = IGNORE
+    label = to_class_ids(labels, classes)
+    return PseudoLabel(
+        label, np.where(label == IGNORE, 0.0, confidence).astype(np.float32), tuple(classes[lost].tolist())
+    )

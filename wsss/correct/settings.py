@@ -1,0 +1,42 @@
+"""Section `correct` of params.yaml, and the correction methods by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from pydantic import Field
+
+from wsss.core.params import Settings, flat
+from wsss.correct.fixed import FixedSettings, FixedThresholds
+from wsss.correct.gmm import MixtureCorrection
+from wsss.correct.method import Method
+from wsss.correct.mixtures import GmmSettings
+
+
+class CorrectSettings(Settings):
+    """Section `correct` of params.yaml."""
+
+    method: Literal["fixed", "gmm"] = Field(
+        description="fixed: two thresholds for all photos; gmm: a Gaussian mixture of the scores corrects their label"
+    )
+    fixed: FixedSettings = FixedSettings()
+    gmm: GmmSettings = GmmSettings()
+
+    def made(self) -> Method:
+        """The method that is chosen."""
+        return METHODS[self.method](self)
+
+    def attributes(self) -> dict[str, bool | int | float | str]:
+        """What the store says of how it was made: the settings that were read, and no others."""
+        crf = self.fixed.crf if self.method == "fixed" else self.gmm.crf
+        used = flat(self.fixed, "fixed.")
+        if self.method == "gmm":
+            used |= flat(self.gmm, "gmm.")
+        return {"method": self.method, "crf": crf is not None, **used}
+
+
+METHODS: dict[str, Callable[[CorrectSettings], Method]] = {
+    "fixed": lambda settings: FixedThresholds(settings.fixed),
+    "gmm": lambda settings: MixtureCorrection(settings.fixed, settings.gmm),
+}

@@ -1,0 +1,58 @@
+"""Whole photos in batches of one size, for the stages that run a network on every photo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from wsss.core.params import Settings, unit
+from wsss.data.index import Record
+
+
+class InferenceSettings(Settings):
+    """Section `inference` of params.yaml: how the stages that visit every photo split their work."""
+
+    batch: int = Field(
+        default=8,
+        ge=1,
+        description="photos of one size in one forward pass",
+        json_schema_extra=unit("photos"),
+    )
+    threads: int = Field(default=1, ge=1, description="CPU threads of each worker process; they change the last bits")
+    shard_size: int = Field(
+        default=32,
+        ge=1,
+        description="photos in one HDF5 file: the most that a killed run loses per worker",
+        json_schema_extra=unit("photos"),
+    )
+
+
+def size_batches(records: Sequence[Record], batch: int) -> Iterator[list[Record]]:
+    """Cut `records` into batches of photos of exactly one size, at most `batch` each.
+
+    Exactly one size, because padding would change what the network sees at the border. Most photos of a data set share
+    a few sizes. The result depends on the records alone.
+    """
+    buckets: dict[tuple[int, int], list[Record]] = {}
+    for record in records:
+        buckets.setdefault((record.height, record.width), []).append(record)
+    for bucket in buckets.values():
+        for start in range(0, len(bucket), batch):
+            yield bucket[start : start + batch]
+
+
+def needs(section: str, batch: Sequence[Record]) -> tuple[str, str, str]:
+    """What to say where a `batch` needs more memory than there is; `section`: the scales' place in params.yaml."""
+    first, count = batch[0], len(batch)
+    photos = "" if count == 1 else f" and {count - 1} more"
+    doing = f"on {first.width}×{first.height} pixels ({first.id}{photos})"
+    fix = "lower inference.batch" if count > 1 else f"lower the largest of {section}.scales, or shrink the photo"
+    return section, doing, fix
+
+
+def to_batch(images: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
+    """N photos (H, W, 3) uint8 of one size → (N, 3, H, W) float32 0..255."""
+    return torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float()

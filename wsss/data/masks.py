@@ -1,0 +1,25 @@
+"""Ground-truth masks, as a type of their own: a test of the imports allows it in evaluation and report only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from wsss.data.images import load_mask
+from wsss.data.index import Record
+from wsss.data.photos import Photos
+
+
+@dataclass(frozen=True)
+class MaskedImages:
+    """Photos with ground truth. `classes` counts the background."""
+
+    photos: Photos
+    classes: int
+
+    def mask(self, record: Record) -> np.ndarray | None:
+        """(H, W) uint8, 0..K and 255, or None where the photo has no mask."""
+        if record.mask is None:
+            return None
+        return load_mask(self.photos.root / record.mask, (record.height, record.width), self.classes)

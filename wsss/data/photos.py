@@ -1,0 +1,61 @@
+"""Photos on disk: where the data set lies, and reading a photo that must be the one that was indexed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import ConfigDict, Field
+
+from wsss.core.errors import UserError
+from wsss.core.params import Settings
+from wsss.data.images import MAX_MEGAPIXELS, decode_image
+from wsss.data.index import Record
+
+
+class Location(Settings):
+    """Where the data set lies: the part of section `dataset` that stages after `index` read.
+
+    Moving a data set changes no result, so it is part of no stage's identity. `index` checks the whole section.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    root: str
+    max_megapixels: float = Field(default=MAX_MEGAPIXELS, gt=0)
+
+    def photos(self, records: Sequence[Record]) -> Photos:
+        """`records` at this place."""
+        return Photos(Path(self.root), self.max_megapixels, records)
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Photos on disk: their records and where they lie."""
+
+    root: Path
+    max_megapixels: float
+    records: Sequence[Record]
+
+    def image(self, record: Record) -> np.ndarray:
+        """(H, W, 3) uint8 RGB. `UserError` if the file is gone or is not the one that was indexed."""
+        path = self.root / record.image
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise UserError(
+                path, f"cannot be read ({error.strerror})", "restore the photo, or run: dvc repro index"
+            ) from error
+        if hashlib.sha256(data).hexdigest() != record.sha256:
+            raise UserError(path, "has changed since it was indexed", "run: dvc repro index")
+        return decode_image(data, path, self.max_megapixels)
+
+
+def tag_vector(record: Record, foreground: int) -> np.ndarray:
+    """(K,) float32 in {0, 1} from a record's tags."""
+    vector = np.zeros(foreground, np.float32)
+    vector[[tag - 1 for tag in record.tags]] = 1.0
+    return vector

@@ -1,0 +1,106 @@
+"""Training samples of the student: crops with pseudo-labels, their confidence, and the photo's tags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from wsss.core.errors import UserError
+from wsss.data.index import IGNORE, Index, Record
+from wsss.data.photos import Photos, tag_vector
+from wsss.data.samples import Batch, TrainingSamples
+from wsss.data.transforms import AugmentSettings, Sample
+from wsss.distill.settings import PSEUDO, DistillSettings
+from wsss.stores.labels import PseudoStore
+
+
+class LabelSource(Protocol):
+    """Anything that gives label maps by id, such as `stores.labels.LabelStore`."""
+
+    def label(self, name: str) -> np.ndarray:
+        """(H, W) uint8."""
+
+    def confidence(self, name: str) -> np.ndarray:
+        """(H, W) float32 in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a student is trained on: the index, the training photos and their labels, OSTE's network file, the seed.
+
+    `upper_bound`: the labels are masks, and whatever comes of them is to say so.
+    """
+
+    index: Index
+    photos: Photos
+    labels: LabelSource
+    oste: Path
+    seed: int
+    upper_bound: bool = False
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids of the training photos."""
+        return [record.id for record in self.photos.records]
+
+    def check(self, settings: DistillSettings) -> None:
+        """Raise `UserError` where the labels teach nothing, or where masks would be overruled."""
+        if self.upper_bound and settings.rounds == 2 and settings.relabel.overrule:
+            raise UserError(
+                "distill.relabel.overrule",
+                "found true: a first student would overrule the masks, and the result would be no upper bound",
+                "set it to false; or set distill.rounds: 1",
+            )
+        if settings.seg.enabled and all(bool((self.labels.label(name) == IGNORE).all()) for name in self.ids):
+            raise UserError(
+                "pseudo-labels",
+                f"not one pixel of {len(self.ids)} photos is labelled, so there is nothing to learn",
+                "lower correct.fixed.alpha, or train the classifier longer (pretrain.optim.epochs)",
+            )
+
+
+class LabelledImages(TrainingSamples):
+    """Photos with pseudo-labels and tags.
+
+    Items: `image` (3, crop, crop) uint8; `label` and `confidence` (crop, crop) uint8; `inside` (crop, crop) bool, False
+    where the crop goes beyond the photo; `tags` (K,) float32 in {0, 1}; `number` and `epoch` int64.
+    """
+
+    def __init__(
+        self, photos: Photos, labels: LabelSource, foreground: int, seed: int, settings: AugmentSettings
+    ) -> None:
+        super().__init__(photos, seed, settings)
+        self.labels, self.foreground = labels, foreground
+
+    def sample(self, record: Record) -> Sample:
+        confidence = np.rint(self.labels.confidence(record.id) * 255).astype(np.uint8)
+        # At least one step of 255, so that 0 means outside: that is what a crop is filled up with.
+        return Sample(self.photos.image(record), self.labels.label(record.id), np.maximum(confidence, 1))
+
+    def targets(self, record: Record, sample: Sample) -> Batch:
+        confidence = torch.from_numpy(sample.confidence)
+        return {
+            "label": torch.from_numpy(sample.label),
+            "confidence": confidence,
+            "inside": confidence > 0,
+            "tags": torch.from_numpy(tag_vector(record, self.foreground)),
+        }
+
+
+def open_labels(pseudo: Path, settings: DistillSettings) -> PseudoStore:
+    """The labels to learn from: `pseudo`, which stage `correct` wrote, or the store that `distill.labels` names.
+
+    Raises `UserError` for masks that nobody asked for: a student of theirs is no weakly supervised one.
+    """
+    store = PseudoStore(settings.store(pseudo))
+    if store.upper_bound and settings.labels == PSEUDO:
+        raise UserError(
+            store.path,
+            "holds masks and not pseudo-labels (it is marked as an upper bound)",
+            f"make pseudo-labels: dvc repro -f -s correct; or, for an upper bound, set distill.labels: {store.path}",
+        )
+    return store

@@ -1,0 +1,25 @@
+"""L_tags: the student learns the photo's tags as well, and leaves improbable classes out of its masks."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from wsss.distill.losses.base import Seen, StudentLoss
+from wsss.losses.classification import multilabel_soft_margin
+from wsss.losses.term import Term
+
+
+class TagLoss(StudentLoss):
+    """Classification of the photo's tags."""
+
+    names: ClassVar = ("tags",)
+
+    enabled: bool = Field(default=False, description="learn the photo's tags as well; masks show probable classes only")
+    threshold: float = Field(default=0.1, gt=0, lt=1, description="less probable classes are left out of masks")
+
+    def terms(self, seen: Seen) -> dict[str, Term]:
+        """Binary cross-entropy of every class."""
+        assert seen.tag_logits is not None
+        return {"tags": multilabel_soft_margin(seen.tag_logits, seen.tags)}

@@ -1,0 +1,154 @@
+"""Networks of the distillation: the student, with projections onto OSTE's features while it trains, and frozen OSTE."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from wsss.core.errors import UserError
+from wsss.data.index import Index
+from wsss.distill.settings import DistillSettings
+from wsss.models.backbones.base import freeze_batch_norm, freeze_levels
+from wsss.models.backbones.registry import weights_source
+from wsss.models.checkpoint import STUDENT, NetworkCard, build_student, load_oste
+from wsss.models.oste import Oste
+from wsss.models.student import Student, pyramid_levels
+from wsss.training.schedule import Precision
+
+
+def student_card(index: Index, settings: DistillSettings, upper_bound: bool) -> NetworkCard:
+    """What the student's file says of itself."""
+    threshold = settings.tags.threshold if settings.tags.enabled else None
+    shape = {"channels": settings.channels, "dropout": settings.dropout, "tag_threshold": threshold}
+    weights = weights_source(settings.backbone) + ("; UPPER BOUND: trained on masks" if upper_bound else "")
+    return NetworkCard(STUDENT, settings.backbone, shape, index.classes, weights)
+
+
+def make_student(card: NetworkCard, oste: Path, seed: int, settings: DistillSettings) -> Student:
+    """A new student, its head drawn by `seed`, its backbone from the network file `oste` or from ImageNet."""
+    torch.manual_seed(seed)
+    network = build_student(card, load_weights=settings.init == "pretrained")
+    if settings.init == "oste":
+        start_from(network, oste, card)
+    if settings.freeze_bn:
+        freeze_batch_norm(network.backbone)
+    freeze_levels(network.backbone, settings.frozen_levels)
+    return network
+
+
+def start_from(network: Student, oste: Path, card: NetworkCard) -> None:
+    """Copy OSTE's trained backbone into `network`; its strides may differ, its architecture may not."""
+    trained, found = load_oste(oste, card.classes)
+    if found.backbone.name != card.backbone.name:
+        raise UserError(
+            "distill.init",
+            f"OSTE is a {found.backbone.name} and the student a {card.backbone.name}",
+            "set distill.init: pretrained, or give both the same backbone",
+        )
+    network.backbone.load_state_dict(trained.backbone.state_dict())
+
+
+class ProjectedOutput(NamedTuple):
+    """`logits` (N, K+1, h, w); `tags` (N, K), if the student learns them; where asked for, features projected to the
+    teacher's channels, `fine` and `coarse`.
+    """
+
+    logits: torch.Tensor
+    tags: torch.Tensor | None
+    fine: torch.Tensor | None
+    coarse: torch.Tensor | None
+
+
+class ProjectedStudent(nn.Module):
+    """A student and, if the teacher's `channels` (fine, coarse) are given, a 1×1 projection to each of them.
+
+    The student alone is saved in the end; the projections belong to the training.
+    """
+
+    def __init__(self, student: Student, channels: tuple[int, int] | None) -> None:
+        super().__init__()
+        self.student = student
+        self.fine: nn.Conv2d | None = None
+        self.coarse: nn.Conv2d | None = None
+        if channels is not None:
+            levels = student.backbone.levels
+            self.fine = _projection(levels[student.fine].channels, channels[0])
+            self.coarse = _projection(levels[student.coarse].channels, channels[1])
+
+    def forward(self, images: torch.Tensor, features: bool) -> ProjectedOutput:
+        """(N, 3, H, W) float 0..255 → logits and, where `features`, the projected maps."""
+        seen = self.student.look(images)
+        if not features:
+            # With several processes, DDP would wait for the gradient of what is returned and enters no loss.
+            return ProjectedOutput(seen.logits, seen.tags, None, None)
+        assert self.fine is not None
+        assert self.coarse is not None
+        return ProjectedOutput(seen.logits, seen.tags, self.fine(seen.fine), self.coarse(seen.coarse))
+
+
+class Students(nn.Module):
+    """One student, or two that teach each other."""
+
+    def __init__(self, *students: ProjectedStudent) -> None:
+        super().__init__()
+        self.students = nn.ModuleList(students)
+
+    def forward(self, images: torch.Tensor, features: bool) -> tuple[ProjectedOutput, ...]:
+        """(N, 3, H, W) float 0..255 → the output of each of them for the same crops."""
+        return tuple(student(images, features) for student in self.students)
+
+
+class OsteOutput(NamedTuple):
+    """OSTE's output for N crops: `fine` and `coarse` features (N, c, h, w), `logits` (N, K+1, h, w) of its segmentation
+    branch, `cams` (N, K, h, w) ≥ 0. Float, without gradient.
+    """
+
+    fine: torch.Tensor
+    coarse: torch.Tensor
+    logits: torch.Tensor
+    cams: torch.Tensor
+
+
+class FrozenOste:
+    """A trained OSTE as a teacher. It never gets a gradient."""
+
+    def __init__(self, network: Oste, precision: Precision) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.precision = precision
+        self.coarse, self.fine = pyramid_levels(network.backbone.levels)
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Channels of `fine` and of `coarse`."""
+        levels = self.network.backbone.levels
+        return levels[self.fine].channels, levels[self.coarse].channels
+
+    def __call__(self, images: torch.Tensor) -> OsteOutput:
+        """(N, 3, H, W) float 0..255 → features, logits and CAMs of one forward pass of the backbone.
+
+        The CAMs are fused but not expanded: tiles would be further passes.
+        """
+        network = self.network.to(images.device)
+        dtype = torch.float16 if self.precision == "16-mixed" else torch.bfloat16
+        autocast = torch.autocast(images.device.type, dtype, enabled=self.precision != "32-true")
+        with torch.inference_mode(), autocast:
+            features = network.backbone(images)
+            scores = network.head(features[-1]).relu().float()
+            cams = network.enhance(features, None, scores)
+            logits = network.segmentation(features[network.last_stage])
+        parts = (features[self.fine], features[self.coarse], logits, cams)
+        # Copies that autograd may keep for its backward pass; tensors made in inference mode it refuses.
+        return OsteOutput(*(part.clone() for part in parts))
+
+
+def _projection(inputs: int, outputs: int) -> nn.Conv2d:
+    """Starts as the identity where channels agree: a student that begins as its teacher has nothing to catch up."""
+    layer = nn.Conv2d(inputs, outputs, 1, bias=False)
+    if inputs == outputs:
+        nn.init.dirac_(layer.weight)
+    else:
+        nn.init.orthogonal_(layer.weight)
+    return layer

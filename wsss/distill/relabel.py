@@ -1,0 +1,131 @@
+"""Between two rounds: the first round's student corrects the labels of the photos it was trained on, shard by shard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from wsss.core.interrupt import check_stop
+from wsss.core.params import flat
+from wsss.core.stage import Stage
+from wsss.crf.dense import dense_crf
+from wsss.data.batches import InferenceSettings, needs, size_batches, to_batch
+from wsss.data.index import IGNORE, Index, Record
+from wsss.data.photos import Photos, tag_vector
+from wsss.distill.data import LabelSource, TrainingData
+from wsss.distill.rules import CHANGES, Relabelled, RelabelSettings, relabel
+from wsss.models.checkpoint import load_student
+from wsss.numeric.device import device, enough_memory, set_threads
+from wsss.predict.segment import probabilities
+from wsss.stores.labels import PSEUDO_FORMAT, UPPER_BOUND, PseudoStore, RelabelledStore, put_labels
+from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
+
+BEFORE = "before"
+"""Version of a label: what it was."""
+STORE = "relabelled"
+
+
+def no_labels(stage: Stage, data: TrainingData) -> Path:
+    """The store of corrected labels where there is one round: it holds no photo."""
+    return build_store(stage, _meta(data, {}), [], relabel_shard, (), name=STORE)
+
+
+def relabel_photos(
+    stage: Stage, data: TrainingData, student: Path, settings: RelabelSettings, inference: InferenceSettings
+) -> RelabelledStore:
+    """The corrected labels of all training photos, and as version `before` what they were: a store in scratch.
+
+    `student`: a network file.
+    """
+    meta = _meta(data, {"multiscale": len(settings.scales) > 1, **flat(settings)}, settings.crf is not None)
+    shards = plan_shards(data.ids, inference.shard_size)
+    arguments = (data.index, data.photos, data.labels, student, settings, inference)
+    threads = torch.get_num_threads()
+    try:
+        in_process = device().type == "cuda"
+        folder = build_store(stage, meta, shards, relabel_shard, arguments, in_process, name=STORE)
+    finally:
+        # A last shard is written by this process, and what trains next shall not depend on that.
+        torch.set_num_threads(threads)
+    return RelabelledStore(folder)
+
+
+def _meta(data: TrainingData, attributes: dict[str, bool | int | float | str], crf: bool = False) -> StoreMeta:
+    bound = {UPPER_BOUND: True} if data.upper_bound else {}
+    return StoreMeta(PSEUDO_FORMAT, data.index.classes, {"crf": crf, "multiscale": False, **attributes, **bound})
+
+
+def relabel_shard(
+    path: Path,
+    shard: Shard,
+    meta: StoreMeta,
+    index: Index,
+    photos: Photos,
+    labels: LabelSource,
+    student: Path,
+    settings: RelabelSettings,
+    inference: InferenceSettings,
+) -> None:
+    """Correct and write one shard."""
+    set_threads(inference.threads)
+    where = device()
+    network, _ = load_student(student, index.classes)
+    network.to(where)
+    wanted = set(shard.ids)
+    with shard_writer(path, shard, meta) as file:
+        for batch in size_batches([record for record in photos.records if record.id in wanted], inference.batch):
+            check_stop()
+            images = [photos.image(record) for record in batch]
+            with torch.inference_mode(), enough_memory(*needs("distill.relabel", batch)):
+                views = to_batch(images, where)
+                # Of all classes: the photo's tags are known here, and need not be guessed.
+                coarse = probabilities(
+                    lambda x: network.look(x).logits, "student", views, settings.scales, settings.flip
+                )
+                size = (views.shape[-2], views.shape[-1])
+                scores = F.interpolate(coarse, size, mode="bilinear", align_corners=False).cpu()
+            for record, image, score in zip(batch, images, scores, strict=True):
+                found = corrected(image, score, record, labels, settings)
+                label, confidence = found.labels[0].numpy(), found.confidence[0].numpy()
+                put_labels(file, record.id, label, confidence, **{BEFORE: labels.label(record.id)})
+
+
+def corrected(
+    image: np.ndarray, scores: torch.Tensor, record: Record, labels: LabelSource, settings: RelabelSettings
+) -> Relabelled:
+    """The photo's label after the rules, as a batch of one. `scores`: (K+1, H, W) probabilities of all classes.
+
+    Classes without a tag get none, the others divide what is left; then the dense CRF, if it is on. A changed label's
+    confidence is the network's probability, because the CRF is always confident.
+    """
+    there = np.append(True, tag_vector(record, len(scores) - 1) > 0)
+    limited = torch.where(torch.from_numpy(there)[:, None, None], scores, 0.0)
+    divided = posteriors = limited / limited.sum(0).clamp_min(1e-6)
+    if settings.crf is not None and there.sum() > 1:
+        posteriors = torch.zeros_like(scores)
+        posteriors[there] = torch.from_numpy(dense_crf(image, divided[there].numpy(), settings.crf))
+    label, confidence = (
+        torch.from_numpy(values)[None] for values in (labels.label(record.id), labels.confidence(record.id))
+    )
+    found = relabel(label, confidence, divided[None], posteriors[None], settings)
+    known = (found.labels != label) & (found.labels != IGNORE)
+    own = divided[None].gather(1, found.labels.masked_fill(~known, 0).long()[:, None])[:, 0]
+    return found._replace(confidence=torch.where(known, own, found.confidence))
+
+
+def change_fractions(store: PseudoStore, photos: Photos) -> dict[str, float]:
+    """By rule, the fraction of all pixels of `photos` that it has changed in the `store` of `relabel_photos`."""
+    counts, pixels = dict.fromkeys(CHANGES, 0), 0
+    for record in photos.records:
+        check_stop()
+        old, new = store.label(record.id, BEFORE), store.label(record.id)
+        pixels += old.size
+        known = (old != IGNORE) & (old != new)
+        counts["to_background"] += int((known & (new == 0)).sum())
+        counts["to_unsure"] += int((known & (new == IGNORE)).sum())
+        counts["to_class"] += int((known & (new != 0) & (new != IGNORE)).sum())
+        counts["filled"] += int(((old == IGNORE) & (new != IGNORE)).sum())
+    return {name: count / max(pixels, 1) for name, count in counts.items()}

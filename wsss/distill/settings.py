@@ -1,0 +1,163 @@
+"""Section `distill` of params.yaml: the student, what it learns from, and how its rounds of self-training go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from wsss.core.errors import UserError
+from wsss.core.params import Settings, unit
+from wsss.data.transforms import AugmentSettings
+from wsss.distill.losses.base import StudentLoss
+from wsss.distill.losses.cams import CamLoss
+from wsss.distill.losses.correspondence import CorrespondenceLoss
+from wsss.distill.losses.energy import EnergyLoss
+from wsss.distill.losses.features import FeatureLoss
+from wsss.distill.losses.kl import KlLoss
+from wsss.distill.losses.pseudo_labels import PseudoLabelLoss
+from wsss.distill.losses.tags import TagLoss
+from wsss.distill.rules import RelabelSettings
+from wsss.models.backbones.registry import BackboneSettings
+from wsss.training.schedule import OptimSettings
+
+PSEUDO = "pseudo"
+"""`distill.labels` for the store that stage `correct` writes."""
+
+
+class StageOne(Settings):
+    """Stage 1 of DKD-GC: OSTE teaches its features. Each field of a loss is a loss."""
+
+    enabled: bool = Field(default=True, description="use the losses of stage 1")
+    epochs: int = Field(
+        default=0,
+        ge=0,
+        description="epochs before stage 2 begins, even if stage 1 is off; with two rounds, those of the first",
+        json_schema_extra=unit("epochs"),
+    )
+    keep: bool = Field(default=True, description="go on with the losses of stage 1 when stage 2 has begun")
+    feature: FeatureLoss = FeatureLoss()
+    correspondence: CorrespondenceLoss = CorrespondenceLoss()
+
+
+class StageTwo(Settings):
+    """Stage 2 of DKD-GC: a teacher teaches its predictions. Each field of a loss is a loss."""
+
+    enabled: bool = Field(default=True, description="use the losses of stage 2")
+    kl: KlLoss = KlLoss()
+    cam: CamLoss = CamLoss()
+    energy: EnergyLoss = EnergyLoss()
+
+
+class DistillSettings(Settings):
+    """Section `distill` of params.yaml."""
+
+    labels: str = Field(
+        default=PSEUDO, description="pseudo: the labels of stage `correct`; else the folder of another store of labels"
+    )
+    rounds: Literal[1, 2] = Field(
+        default=2,
+        description="rounds of self-training: after the first one, its student corrects the labels for the second",
+    )
+    restart: bool = Field(
+        default=True,
+        description="round 2 starts from the weights that round 1 started from; else from its end",
+    )
+    init: Literal["oste", "pretrained"] = Field(
+        default="oste",
+        description="start the backbone from the trained OSTE (same architecture) or from its weights",
+    )
+    backbone: BackboneSettings = BackboneSettings()
+    # With 16, a group of GroupNorm would be the one channel of a pooled map: always 0, and an error for one photo.
+    channels: int = Field(
+        default=128,
+        ge=32,
+        multiple_of=16,
+        description="width of the head",
+        json_schema_extra=unit("channels"),
+    )
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="fraction of the head's channels that is dropped")
+    freeze_bn: bool = Field(default=True, description="keep the pretrained backbone's BatchNorm as it is")
+    frozen_levels: int = Field(
+        default=1, ge=0, le=3, description="the backbone's first levels that keep their pretrained weights"
+    )
+    seg: PseudoLabelLoss = PseudoLabelLoss()
+    tags: TagLoss = TagLoss()
+    stage1: StageOne = StageOne()
+    stage2: StageTwo = StageTwo()
+    relabel: RelabelSettings = RelabelSettings()
+    augment: AugmentSettings
+    optim: OptimSettings
+
+    def losses(self, epoch: int | None = None) -> tuple[StudentLoss, ...]:
+        """The losses that act in `epoch`, counted from 0; without it, all that ever act. In the order of the sum."""
+        stage1, stage2 = self.stage1, self.stage2
+        chosen = list(_losses_of(self))
+        if stage1.enabled and (epoch is None or stage1.keep or epoch < stage1.epochs):
+            chosen += _losses_of(stage1)
+        if stage2.enabled and (epoch is None or epoch >= stage1.epochs):
+            chosen += _losses_of(stage2)
+        return tuple(chosen)
+
+    @property
+    def mutual(self) -> bool:
+        """True if two students teach each other."""
+        return self.stage2.enabled and self.stage2.kl.enabled and self.stage2.kl.teacher == "mutual"
+
+    def each_round(self) -> tuple[DistillSettings, ...]:
+        """The settings of each round: with two, the first has the epochs of stage 1, and the second all others."""
+        if self.rounds == 1:
+            return (self,)
+        stage1, optim = self.stage1, self.optim
+        first = {
+            "stage2": self.stage2.model_copy(update={"enabled": False}),
+            "optim": optim.model_copy(update={"epochs": stage1.epochs}),
+        }
+        second = {
+            "stage1": stage1.model_copy(update={"epochs": 0}),
+            "optim": optim.model_copy(update={"epochs": optim.epochs - stage1.epochs}),
+        }
+        return self.model_copy(update=first), self.model_copy(update=second)
+
+    def store(self, pseudo: Path) -> Path:
+        """The folder of labels to learn from; `pseudo` is what stage `correct` wrote."""
+        return pseudo if self.labels == PSEUDO else Path(self.labels)
+
+    def check(self) -> None:
+        """Raise `UserError` where nothing would be learned, or a stage or a setting would have no effect."""
+        begins, epochs = self.stage1.epochs, self.optim.epochs
+        if self.rounds == 2 and not 0 < begins < epochs:
+            raise UserError(
+                "distill.stage1.epochs",
+                f"found {begins} of {epochs} epochs, but each of two rounds needs some",
+                "set it to about half of distill.optim.epochs, or set distill.rounds: 1",
+            )
+        if self.stage2.enabled and begins >= epochs:
+            raise UserError(
+                "distill.stage1.epochs",
+                f"found {begins} of {epochs} epochs, so that stage 2 never begins",
+                f"lower it below {epochs}, or set distill.stage2.enabled: false",
+            )
+        if self.rounds == 2 and self.stage2.enabled and self.stage2.kl.enabled:
+            raise UserError(
+                "distill.stage2.kl.enabled",
+                "found true with two rounds, whose teacher's predictions are in the corrected labels already",
+                "set it to false, or set distill.rounds: 1",
+            )
+        for part in self.each_round():
+            for epoch in {0, min(part.stage1.epochs, part.optim.epochs - 1)}:
+                if not any(loss.weight for loss in part.losses(epoch) if loss is not self.tags):
+                    raise UserError(
+                        "distill",
+                        f"no loss acts in epoch {epoch + 1}: every one is switched off or has weight 0",
+                        "set distill.seg.enabled: true and its weight above 0",
+                    )
+
+
+def _losses_of(settings: Settings) -> Iterator[StudentLoss]:
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, StudentLoss) and value.enabled:
+            yield value

@@ -1,0 +1,41 @@
+"""What a student makes of a few photos after each epoch: a training that breaks down is seen before it is measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+
+from wsss.data.batches import to_batch
+from wsss.data.images import save_mask_png
+from wsss.data.photos import Photos
+from wsss.models.student import Student
+from wsss.numeric.device import enough_memory
+from wsss.stores.snapshots import shown, snapshot_file
+
+
+class Snapshots:
+    """Writes the masks of `student` at scale 1 into `folder`, for the `shown` of `photos`.
+
+    `before`: epochs of another student, whose numbers come first.
+    """
+
+    def __init__(self, student: Student, photos: Photos, folder: Path, before: int = 0) -> None:
+        self.student, self.photos, self.folder, self.before = student, photos, folder, before
+
+    def __call__(self, epoch: int) -> None:
+        """Write those of `epoch`, counted from 1. The student's mode is kept, and no random number is drawn."""
+        student = self.student
+        where, training = next(student.parameters()).device, student.training
+        student.eval()
+        with torch.inference_mode():
+            for record in shown(self.photos.records):
+                image = self.photos.image(record)
+                doing = f"on {record.width}×{record.height} pixels ({record.id})"
+                with enough_memory("distill", doing, "shrink the photo"):
+                    logits = student(to_batch([image], where)).float()
+                    whole = F.interpolate(logits, image.shape[:2], mode="bilinear", align_corners=False)
+                mask = whole[0].argmax(0).byte().cpu().numpy()
+                save_mask_png(snapshot_file(self.folder, self.before + epoch, record), mask)
+        student.train(training)

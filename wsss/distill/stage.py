@@ -1,0 +1,138 @@
+"""Stage `distill`: the student, trained on pseudo-labels with OSTE as its teacher, in one or two rounds.
+
+Our design after DKD-GC (doi 10.11834/jig.250040): stage 1 teaches features and correspondence, stage 2 the predictions
+of a frozen teacher or of a mutual pair. In self-training, the first round's student corrects the labels for the second.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from wsss.core.atomic import write_text
+from wsss.core.environment import leads
+from wsss.core.errors import IntegrityError, UserError
+from wsss.core.log import say, warn
+from wsss.core.stage import Stage
+from wsss.data.batches import InferenceSettings
+from wsss.distill.data import LabelledImages, TrainingData
+from wsss.distill.networks import FrozenOste, ProjectedStudent, Students, make_student, student_card
+from wsss.distill.relabel import STORE, change_fractions, no_labels, relabel_photos
+from wsss.distill.settings import DistillSettings
+from wsss.distill.snapshots import Snapshots
+from wsss.distill.step import DistillStep
+from wsss.models.checkpoint import NetworkCard, load_oste, load_student, save_network
+from wsss.models.student import Student
+from wsss.stores.labels import RelabelledStore
+from wsss.training.loop import History, fit, make_fabric
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """What the stage has made, in its scratch folder but for the student: the history of all rounds; the store of
+    corrected labels, which is empty after one round; the folder of `Snapshots`.
+    """
+
+    history: History
+    relabelled: Path
+    epochs: Path
+
+
+def distill(
+    stage: Stage, data: TrainingData, settings: DistillSettings, inference: InferenceSettings, out: Path
+) -> Distilled:
+    """Train the student in one or two rounds and write it to `out`. Of a mutual pair, the first is written."""
+    settings.check()
+    data.check(settings)
+    card = student_card(data.index, settings, data.upper_bound)
+    student = make_student(card, data.oste, data.seed, settings)
+    epochs = stage.scratch / "epochs"
+    first, *more = settings.each_round()
+    if not more:
+        history = train_round(student, card, data, first, stage, "training", Snapshots(student, data.photos, epochs))
+        relabelled = no_labels(stage, data) if leads() else stage.scratch
+    else:
+        before, student_file = _first_round(student, card, data, first, stage, epochs)
+        labels = _corrected_labels(stage, data, student_file, settings, inference)
+        relabelled = labels.path
+        fractions = change_fractions(labels, data.photos)
+        listed = ", ".join(f"{name} {fraction:.1%}" for name, fraction in fractions.items())
+        say(f"{stage.name}: fractions of pixels that the first round's student changed: {listed}")
+        if settings.restart:
+            student = make_student(card, data.oste, data.seed, settings)
+        else:
+            student.load_state_dict(load_student(student_file, card.classes)[0].state_dict())
+        # Crops that differ from the first round's: their generators are keyed by the seed.
+        corrected = replace(data, labels=labels, seed=data.seed + 1)
+        watch = Snapshots(student, data.photos, epochs, len(before))
+        after = train_round(student, card, corrected, more[0], stage, "second", watch)
+        history = joined(before, after, fractions)
+    save_network(out, student, card)
+    return Distilled(history, relabelled, epochs)
+
+
+def train_round(
+    student: Student,
+    card: NetworkCard,
+    data: TrainingData,
+    settings: DistillSettings,
+    stage: Stage,
+    name: str,
+    watch: Snapshots,
+) -> History:
+    """One training of `student`, in place, on `data` with the losses of `settings`. Returns its history.
+
+    Its checkpoints lie in folder `name` of the stage's scratch; `watch` is called after each epoch.
+    """
+    losses = settings.losses()
+    oste = None
+    if any({"oste", "features", "predictions"} & loss.needs for loss in losses):
+        oste = FrozenOste(load_oste(data.oste, card.classes)[0], settings.optim.precision)
+    projects = oste is not None and any("features" in loss.needs for loss in losses)
+    channels = oste.channels if oste is not None and projects else None
+    students = [ProjectedStudent(student, channels)]
+    if settings.mutual:
+        students.append(ProjectedStudent(make_student(card, data.oste, data.seed + 1, settings), channels))
+    step = DistillStep(Students(*students), oste, data.seed, settings)
+    crops = LabelledImages(data.photos, data.labels, data.index.foreground, data.seed, settings.augment)
+    return fit(step, crops, data.ids, data.seed, settings.optim, stage.scratch / name, stage.name, watch)
+
+
+def _first_round(
+    student: Student, card: NetworkCard, data: TrainingData, settings: DistillSettings, stage: Stage, epochs: Path
+) -> tuple[History, Path]:
+    """The first round's history and its student's file, in the scratch folder; a rerun finds them there."""
+    file, rows = stage.scratch / "first.pt", stage.scratch / "first.json"
+    if rows.exists():
+        try:
+            load_student(file, card.classes)
+            return json.loads(rows.read_text(encoding="utf-8")), file
+        except (IntegrityError, UserError, ValueError) as error:
+            warn(file, f"not usable ({error})", "none needed: the first round goes on from its checkpoint")
+    history = train_round(student, card, data, settings, stage, "first", Snapshots(student, data.photos, epochs))
+    save_network(file, student, card)
+    write_text(rows, json.dumps(history))
+    return history, file
+
+
+def _corrected_labels(
+    stage: Stage, data: TrainingData, student: Path, settings: DistillSettings, inference: InferenceSettings
+) -> RelabelledStore:
+    """The labels as the first round's student corrects them. Of several processes the first makes them."""
+    fabric = make_fabric(settings.optim.precision)
+    fabric.launch()
+    if leads():
+        relabel_photos(stage, data, student, settings.relabel, inference)
+    fabric.barrier()  # all others wait for the labels
+    return RelabelledStore(stage.scratch / STORE)
+
+
+def joined(first: History, second: History, changes: Mapping[str, float]) -> History:
+    """The histories of two rounds as one: losses that the first round lacks are 0 there, as are `changes`."""
+    none = dict.fromkeys(changes, 0.0)
+    columns = [*(name for name in second[0] if name != "grad_norm"), *changes, "grad_norm"]
+    rows = [none | row for row in first]
+    rows += [{**row, "epoch": row["epoch"] + len(first), **changes} for row in second]
+    return [{name: row.get(name, 0.0) for name in columns} for row in rows]

@@ -1,0 +1,90 @@
+"""Predictions of the student and of OSTE's segmentation branch for the evaluation split, shard by shard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsss.core.interrupt import check_stop
+from wsss.core.params import flat
+from wsss.core.stage import Stage
+from wsss.data.batches import InferenceSettings, needs, size_batches
+from wsss.data.index import Index
+from wsss.data.photos import Photos
+from wsss.models.checkpoint import load_oste, load_student
+from wsss.models.oste import Oste
+from wsss.models.student import Student
+from wsss.numeric.device import device, enough_memory, set_threads
+from wsss.predict.segment import SegmentSettings, predict, predict_oste
+from wsss.stores.labels import PREDICTIONS_FORMAT, PredictionStore, put_labels, put_tag_logits
+from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The files of the two networks that segment."""
+
+    student: Path
+    oste: Path
+
+    def load(self, index: Index) -> tuple[Student, Oste]:
+        """Both, checked against the data set's classes."""
+        return load_student(self.student, index.classes)[0], load_oste(self.oste, index.classes)[0]
+
+
+def predict_photos(
+    stage: Stage,
+    index: Index,
+    photos: Photos,
+    networks: Networks,
+    settings: SegmentSettings,
+    inference: InferenceSettings,
+) -> PredictionStore:
+    """The predictions of both networks for all `photos`, a store in the stage's scratch folder."""
+    networks.load(index)  # errors before workers start
+    views = SegmentSettings(scales=settings.scales, flip=settings.flip, crf=settings.crf)
+    meta = StoreMeta(PREDICTIONS_FORMAT, index.classes, {"crf": settings.crf is not None, **flat(views)})
+    shards = plan_shards([record.id for record in photos.records], inference.shard_size)
+    arguments = (index, photos, networks, settings, inference)
+    in_process = device().type == "cuda"
+    return PredictionStore(build_store(stage, meta, shards, predict_shard, arguments, in_process))
+
+
+def predict_shard(
+    path: Path,
+    shard: Shard,
+    meta: StoreMeta,
+    index: Index,
+    photos: Photos,
+    networks: Networks,
+    settings: SegmentSettings,
+    inference: InferenceSettings,
+) -> None:
+    """Predict and write one shard."""
+    set_threads(inference.threads)
+    where = device()
+    student, oste = networks.load(index)
+    student.to(where)
+    oste.to(where)
+    wanted = set(shard.ids)
+    records = [record for record in photos.records if record.id in wanted]
+    with shard_writer(path, shard, meta) as file:
+        for batch in size_batches(records, inference.batch):
+            check_stop()
+            with enough_memory(*needs("evaluate", batch)):
+                images = [photos.image(record) for record in batch]
+                final = predict(student, "student", images, settings, where)
+                branch, tags = predict_oste(oste, images, settings, where)
+            for record, made, before, logits in zip(batch, final, branch, tags, strict=True):
+                put_labels(
+                    file,
+                    record.id,
+                    made.final,
+                    made.confidence,
+                    single=made.single,
+                    multiscale=made.multiscale,
+                    oste=before.final,
+                    oste_single=before.single,
+                    oste_multiscale=before.multiscale,
+                )
+                put_tag_logits(file, record.id, logits)

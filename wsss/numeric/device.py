@@ -1,0 +1,58 @@
+"""The device that torch runs on, its threads, and what to say when memory runs out.
+
+`WSSS_DEVICE` names the device: auto, cpu, cuda or cuda:N.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from wsss.core.errors import EnvError, UserError
+
+
+def device() -> torch.device:
+    """The device `WSSS_DEVICE` names; `auto` (default) takes the first GPU, else the CPU."""
+    name = os.environ.get("WSSS_DEVICE", "auto")
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(
+            "WSSS_DEVICE", f"found {name!r}, expected auto, cpu, cuda or cuda:N", "unset WSSS_DEVICE"
+        ) from error
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise EnvError(
+            "WSSS_DEVICE",
+            f"{name} asked for, but torch sees no GPU",
+            "unset WSSS_DEVICE or install a CUDA build of torch",
+        )
+    return chosen
+
+
+@contextmanager
+def enough_memory(where: str | Path, doing: str, fix: str) -> Iterator[None]:
+    """Raise `EnvError` ("`where`: out of memory `doing`") where torch or NumPy gets no memory."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # On a CPU torch has no class of its own for this, and two wordings.
+        known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        if not known and not any(text in str(error) for text in ("allocate memory", "not enough memory")):
+            raise
+        raise EnvError(where, f"out of memory {doing}", fix) from error
+
+
+def set_threads(threads: int) -> None:
+    """Fix the number of CPU threads: it changes the order of sums, so it is a parameter and not the machine's."""
+    torch.set_num_threads(threads)
+    # oneDNN and OpenMP choose algorithms by load otherwise; on a GPU some backward passes have no deterministic form.
+    # Not use_deterministic_algorithms: it imports the compiler for this, two seconds in every worker.
+    torch.set_deterministic_debug_mode("error" if device().type == "cpu" else "default")
+    # That mode also fills every new tensor with NaN, to make reads of unwritten memory visible: a fifth of the time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

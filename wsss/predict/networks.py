@@ -1,0 +1,98 @@
+"""Segmentation networks by file, whatever made it: a student, an OSTE, or either of them exported to ONNX."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from wsss.core.errors import EnvError, IntegrityError, UserError
+from wsss.models.checkpoint import OSTE, STUDENT, load_segmenting
+from wsss.predict.segment import Network
+
+KINDS = (STUDENT, OSTE)
+ONNX_FORMAT, ONNX_VERSION = "wsss.onnx", 1
+LOGITS, ALL_LOGITS = "logits", "all_logits"
+"""Outputs of an exported network; the second, before any class is left out, of students that learn tags."""
+NORMALISATION = "inside the network; give RGB 0..255"
+
+
+@dataclass(frozen=True)
+class Segmenting:
+    """A network that segments: `run` maps (N, 3, H, W) float 0..255 → logits (N, K+1, h, w); `kind`: student or oste;
+    `classes`: names, background first. `parts`: the same for pieces of a photo, where `run` leaves out the classes that
+    its photo as a whole makes improbable; None where it leaves out nothing.
+    """
+
+    run: Network
+    kind: str
+    classes: tuple[str, ...]
+    parts: Network | None = None
+
+
+def open_network(path: Path, where: torch.device) -> Segmenting:
+    """The network in the file `path`, a checkpoint or an ``.onnx`` file (which runs on the CPU).
+
+    Raises `UserError` if it is missing or does not segment, `IntegrityError` if it is damaged or foreign.
+    """
+    if path.suffix == ".onnx":
+        return _open_onnx(path)
+    network, card = load_segmenting(path)
+    network.to(where)
+    return Segmenting(network.segment, card.kind, card.classes, network.segment_parts)
+
+
+def onnx_session(path: Path) -> Any:
+    """An onnxruntime session on the CPU for an ONNX file or its bytes. `EnvError` without the package."""
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        what = "running an ONNX file needs the package onnxruntime, which is not installed"
+        raise EnvError(path, what, "pip install 'wsss[onnx]'") from error
+    if not path.is_file():
+        raise UserError(path, "no such file", "export it: wsss export MODEL OUT.onnx")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its own exception types, one for each way of being damaged
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise IntegrityError(
+            path, f"not an ONNX file, or damaged ({reason[:120]})", "export it again: wsss export MODEL OUT.onnx"
+        ) from error
+
+
+def run_onnx(session: Any, output: str, images: torch.Tensor) -> torch.Tensor:
+    """The named output of an exported network: (N, 3, H, W) float 0..255 → (N, K+1, h, w) on the CPU."""
+    (logits,) = session.run([output], {"images": np.ascontiguousarray(images.cpu().numpy(), np.float32)})
+    return torch.from_numpy(logits)
+
+
+def onnx_card(path: Path, session: Any) -> dict[str, Any]:
+    """What the metadata of an exported file says: kind, classes, backbone, stride of the logits, source, checksum."""
+    found = dict(session.get_modelmeta().custom_metadata_map)
+    try:
+        card = dict(json.loads(found["wsss"]))
+        if (card["format"], card["version"]) != (ONNX_FORMAT, ONNX_VERSION):
+            raise ValueError(f"format {card['format']!r} version {card['version']}")
+        if card["kind"] not in KINDS or not all(isinstance(name, str) for name in card["classes"]):
+            raise ValueError("kind or classes")
+    except (KeyError, ValueError, TypeError) as error:
+        what = "an ONNX file that wsss has not exported: it does not say which classes it knows"
+        raise IntegrityError(path, what, "export it again: wsss export MODEL OUT.onnx") from error
+    return card
+
+
+def _open_onnx(path: Path) -> Segmenting:
+    session = onnx_session(path)
+    card = onnx_card(path, session)
+
+    every = any(output.name == ALL_LOGITS for output in session.get_outputs())
+    parts = partial(run_onnx, session, ALL_LOGITS) if every else None
+    return Segmenting(partial(run_onnx, session, LOGITS), str(card["kind"]), tuple(card["classes"]), parts)
