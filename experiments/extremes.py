@@ -18,9 +18,9 @@ from wsss.data.images import voc_palette
 from wsss.data.index import Record, read_index
 from wsss.data.masks import MaskedImages
 from wsss.data.photos import Location
+from wsss.data.render import fit, fit_label, label_overlay
 from wsss.report.cards import OSTE
 from wsss.report.ranking import class_ious, mean_iou
-from wsss.report.render import fit, fit_label, label_overlay
 from wsss.stores.labels import PredictionStore
 
 WIDTH, APART = 150, 30

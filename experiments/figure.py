@@ -17,9 +17,9 @@ from wsss.data.batches import to_batch
 from wsss.data.images import voc_palette
 from wsss.data.index import Record, read_index
 from wsss.data.photos import Location
+from wsss.data.render import fit, fit_label, heat_overlay, label_overlay
 from wsss.models.cam import divide_by_peak
 from wsss.models.oste import Oste
-from wsss.report.render import fit, fit_label, heat_overlay, label_overlay
 from wsss.stores.labels import PseudoStore
 
 WIDTH = 240

@@ -13,11 +13,11 @@ from wsss.core.stage import open_stage, stage_command
 from wsss.data.batches import InferenceSettings
 from wsss.data.index import read_index
 from wsss.data.photos import Location
+from wsss.data.tables import history_csv
 from wsss.distill.data import TrainingData, open_labels
 from wsss.distill.settings import DistillSettings
 from wsss.distill.stage import distill
 from wsss.numeric.device import set_threads
-from wsss.numeric.tables import history_csv
 from wsss.training.schedule import ComputeSettings
 
 

@@ -11,8 +11,8 @@ from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
 from wsss.data.index import read_index
 from wsss.data.photos import Location
+from wsss.data.tables import history_csv
 from wsss.numeric.device import set_threads
-from wsss.numeric.tables import history_csv
 from wsss.training.pretrain import PretrainSettings, pretrain
 from wsss.training.schedule import ComputeSettings
 

@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wsss.segmenter import Segmenter
+    from wsss.predict.segmenter import Segmenter
 
 __all__ = ["Segmenter"]
 
@@ -16,7 +16,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 def __getattr__(name: str) -> object:
     """`wsss.Segmenter` loads torch only when it is asked for."""
     if name == "Segmenter":
-        from wsss.segmenter import Segmenter
+        from wsss.predict.segmenter import Segmenter
 
         return Segmenter
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -28,7 +28,7 @@ from wsss.models.backbones.tiny import Tiny
 from wsss.models.backbones.vit_b16 import DeiTB16, ViTB16
 from wsss.models.student import IMPROBABLE, Student
 from wsss.predict.networks import onnx_session, open_checkpoint, run_onnx
-from wsss.segmenter import Segmenter
+from wsss.predict.segmenter import Segmenter
 
 SIZES = [(64, 64), (65, 97), (50, 33), (1, 1), (7, 200), (96, 31)]
 

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from wsss.crf.settings import CrfSettings
-
 from wsss.numeric.device import device
 
 BLOCK_ELEMENTS = 2**24

@@ -22,7 +22,7 @@ from tests.helpers import CLASSES, REPO
 from tests.toy_networks import photo, write_student
 from wsss.core.errors import UserError
 from wsss.export.network import export_onnx
-from wsss.segmenter import Segmenter
+from wsss.predict.segmenter import Segmenter
 
 NOTEBOOK = REPO / "docs" / "quickstart.ipynb"
 LARGEST = 60_000

@@ -78,8 +78,8 @@ def _network(source: Path, out: Path, kind: str, photos: Path | None, as_json: b
 
 def _samples(folder: Path) -> list[np.ndarray]:
     from wsss.data.images import load_image
+    from wsss.data.render import fit
     from wsss.predict.collect import find_photos
-    from wsss.report.render import fit
 
     return [fit(load_image(photo.path), LARGEST) for photo in find_photos([folder])[:PHOTOS]]
 

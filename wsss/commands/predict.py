@@ -23,7 +23,7 @@ from wsss.predict.collect import FoundPhoto, find_photos
 from wsss.predict.view import TILE, checked_scales
 
 if TYPE_CHECKING:
-    from wsss.segmenter import Segmenter
+    from wsss.predict.segmenter import Segmenter
 
 
 @dataclass
@@ -82,7 +82,10 @@ def main(
         # A rerun would take the masks for photos.
         raise UserError(out, "is a folder of photos", f"choose another -o, e.g. {same[0] / 'predicted'}")
     found = find_photos(photos)
-    from wsss.segmenter import DEFAULT_CRF, Segmenter  # loads torch: wrong arguments are told without waiting for it
+    from wsss.predict.segmenter import (  # loads torch: wrong arguments are told without waiting for it
+        DEFAULT_CRF,
+        Segmenter,
+    )
 
     segmenter = Segmenter.load(model, tile)
     settings = {

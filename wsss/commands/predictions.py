@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from wsss.core.atomic import atomic_file, write_text
 from wsss.core.errors import IntegrityError, UserError
 from wsss.data.ids import file_name
-from wsss.numeric.tables import csv_text
+from wsss.data.tables import csv_text
 
 if TYPE_CHECKING:
-    from wsss.segmenter import Segmentation
+    from wsss.predict.segmenter import Segmentation
 
 FORMAT, VERSION = "wsss.predict", 1
 SETTINGS, TABLE = "settings.json", "predictions.csv"

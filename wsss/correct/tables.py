@@ -12,7 +12,7 @@ from wsss.core.interrupt import check_stop
 from wsss.correct import em
 from wsss.correct.mixtures import GUARDS, MAX_COMPONENTS, Mixture, count_scores
 from wsss.data.index import Index, Record
-from wsss.numeric.tables import csv_text
+from wsss.data.tables import csv_text
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import PseudoStore
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from wsss.core.atomic import write_text
 from wsss.core.errors import IntegrityError, UserError
-from wsss.numeric.tables import csv_text
+from wsss.data.tables import csv_text
 
 INDEX_COLUMNS = ("id", "split", "image", "mask", "tags", "height", "width", "sha256")
 BACKGROUND = "background"

@@ -9,9 +9,9 @@ from pydantic import Field
 from wsss.core.params import Settings, unit
 from wsss.data.images import save_mask_png
 from wsss.data.index import TAG_SEPARATOR
+from wsss.data.tables import csv_text
 from wsss.demo.objects import CLASSES
 from wsss.demo.scene import draw_scene
-from wsss.numeric.tables import csv_text
 
 JPEG_QUALITY = 92
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from wsss.core.atomic import write_text
 from wsss.data.index import Index
+from wsss.data.tables import csv_text, yes_no
 from wsss.evaluation.classification import TagScores
 from wsss.evaluation.sources import Evaluation, Row, Sweep
 from wsss.evaluation.thresholds import ThresholdSweep
-from wsss.numeric.tables import csv_text, yes_no
 
 SOURCE_COLUMNS = (
     *("source", "split", "images", "tags_used", "threshold", "multiscale", "crf", "collapsed"),

@@ -16,10 +16,10 @@ from wsss.core.log import Progress
 from wsss.data.codec import read_file
 from wsss.data.images import decode_image, load_mask
 from wsss.data.index import IGNORE, Index, Record
+from wsss.data.tables import csv_text
 from wsss.formats.raw import RawItem
 from wsss.formats.registry import scan
 from wsss.formats.settings import DatasetSettings
-from wsss.numeric.tables import csv_text
 
 CHUNK = 32
 POOL_FROM = 2000

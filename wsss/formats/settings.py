@@ -19,7 +19,7 @@ class DatasetSettings(Settings):
     tags: str = Field(
         default="tags.csv",
         min_length=1,
-        description="the tags: a CSV; for voc also xml (the folder Annotations) or a .npy of one-hot vectors by id; for "
+        description="the tags: a CSV; for voc also xml (folder Annotations) or a .npy of one-hot vectors by id; for "
         "coco the folder of the instances_*.json, or one of them",
     )
     masks: str = Field(default="", description="folder of masks, used for scoring only; empty: none")
@@ -32,7 +32,7 @@ class DatasetSettings(Settings):
         default=0.2,
         ge=0.0,
         lt=1.0,
-        description="fraction of the photos that becomes the split val, by a hash of seed and id; only where the tag file "
+        description="fraction of the photos that becomes the split val, by a hash of seed and id, if the tag file "
         "names no split",
     )
     allow_untagged: bool = Field(

@@ -14,9 +14,9 @@ from wsss.core.errors import IntegrityError
 from wsss.data.images import voc_palette
 from wsss.data.index import IGNORE, Index, Record
 from wsss.data.masks import MaskedImages
+from wsss.data.render import css_colour, fit, fit_label, heat_overlay, label_overlay
 from wsss.report.page import Card, Panel, Swatch, View
 from wsss.report.ranking import class_ious, coverage, disagreement, mean_iou, values_of
-from wsss.report.render import css_colour, fit, fit_label, heat_overlay, label_overlay
 from wsss.report.templates import percent
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import LabelStore, PredictionStore, PseudoStore, RelabelledStore

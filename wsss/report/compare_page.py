@@ -12,13 +12,13 @@ from wsss.core.interrupt import check_stop
 from wsss.core.log import Progress
 from wsss.data.images import voc_palette
 from wsss.data.index import IGNORE
+from wsss.data.render import CHANGE_COLOURS, change_overlay, css_colour, fit, fit_label, label_overlay
 from wsss.report.cards import PICTURES, SHARPNESS, save_picture
 from wsss.report.changes import changes
 from wsss.report.compare import Comparison, Photo
 from wsss.report.compare_text import heading, own_photos, signed
 from wsss.report.page import Panel, Swatch, View
 from wsss.report.ranking import values_of
-from wsss.report.render import CHANGE_COLOURS, change_overlay, css_colour, fit, fit_label, label_overlay
 from wsss.report.templates import percent, render
 
 WIDTH = 320

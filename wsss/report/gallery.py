@@ -14,11 +14,11 @@ from wsss.core.interrupt import check_stop
 from wsss.core.log import Progress
 from wsss.core.params import Settings, unit
 from wsss.data.index import Record
+from wsss.data.render import HEAT_STOPS, css_colour
 from wsss.report.cards import Painter, Results
 from wsss.report.page import Card, Section, Source, page_html
 from wsss.report.plots import draw_plots
 from wsss.report.ranking import evenly, histogram, worst_and_spread
-from wsss.report.render import HEAT_STOPS, css_colour
 from wsss.report.strips import draw_strips
 
 T = TypeVar("T")

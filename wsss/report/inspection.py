@@ -12,9 +12,9 @@ from wsss.core.errors import UserError
 from wsss.core.stage import STORE_INDEX
 from wsss.data.images import voc_palette
 from wsss.data.index import read_index
+from wsss.data.render import heat_overlay
 from wsss.models.checkpoint import FORMAT, VERSION, read_checkpoint
 from wsss.predict.networks import onnx_card, onnx_session
-from wsss.report.render import heat_overlay
 from wsss.report.summary import (
     REMEDY,
     SHARES,

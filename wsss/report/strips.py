@@ -10,10 +10,10 @@ from wsss.core.errors import IntegrityError, UserError
 from wsss.core.interrupt import check_stop
 from wsss.data.images import load_mask
 from wsss.data.index import IGNORE, Record
+from wsss.data.render import fit, fit_label, label_overlay
 from wsss.report.cards import Painter, save_picture
 from wsss.report.page import Strip, View
 from wsss.report.ranking import values_of
-from wsss.report.render import fit, fit_label, label_overlay
 from wsss.stores.snapshots import epochs_of, shown, snapshot_file
 
 EPOCHS = 10

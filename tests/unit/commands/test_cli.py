@@ -53,7 +53,7 @@ def test_import_of_the_package_is_light_and_exports_the_segmenter_lazily() -> No
         "import sys, wsss; assert 'torch' not in sys.modules; from wsss import Segmenter; print(Segmenter.__module__)"
     )
     process = subprocess.run([sys.executable, "-c", code], cwd=REPO, check=True, capture_output=True, text=True)
-    assert process.stdout == "wsss.segmenter\n"
+    assert process.stdout == "wsss.predict.segmenter\n"
 
 
 def test_unknown_attribute_of_the_package() -> None:

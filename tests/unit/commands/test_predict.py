@@ -21,7 +21,7 @@ from wsss.core.errors import ErrorList
 from wsss.core.lock import locked
 from wsss.data.images import load_mask
 from wsss.predict.collect import find_photos
-from wsss.segmenter import Segmenter
+from wsss.predict.segmenter import Segmenter
 
 
 @pytest.fixture(scope="module")

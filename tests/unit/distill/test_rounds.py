@@ -16,13 +16,13 @@ from tests.toy_distill import BOUNDARY, STEPS, ToyStore, altered, train_student,
 from wsss.core.errors import InterruptedStage, UserError
 from wsss.core.stage import Stage
 from wsss.data.index import Index
+from wsss.data.tables import history_csv
 from wsss.distill import students
 from wsss.distill.relabel import change_shares, relabel_photos
 from wsss.distill.rules import CHANGES
 from wsss.distill.stage import distill
 from wsss.distill.step import FollowTeacher
 from wsss.models.checkpoint import load_network
-from wsss.numeric.tables import history_csv
 from wsss.stores.labels import RelabelledStore
 from wsss.training.loop import History
 

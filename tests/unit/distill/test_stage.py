@@ -17,11 +17,11 @@ from tests.toy_distill import BOUNDARY, SETTINGS, STEPS, ToyStore, altered, trai
 from wsss.core.errors import IntegrityError, InterruptedStage, UserError
 from wsss.data.index import Index
 from wsss.data.samples import Batch, PseudoImages
+from wsss.data.tables import history_csv
 from wsss.distill.data import TaughtImages
 from wsss.distill.step import FollowLabels, FollowTeacher
 from wsss.models.checkpoint import NetworkCard, load_network, save_network
 from wsss.models.student import Student
-from wsss.numeric.tables import history_csv
 from wsss.training.loop import fit
 
 TEACHERS = ("frozen", "ema", "mutual")

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 from tests.toy_networks import photo
 from wsss.models.student import IMPROBABLE
 from wsss.predict.segment import SegmentSettings, predict
+from wsss.predict.segmenter import DEFAULT_CRF
 from wsss.predict.tiles import blend_weights, label_photo, sample, scores
 from wsss.predict.view import View
-from wsss.segmenter import DEFAULT_CRF
 
 CPU = torch.device("cpu")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from wsss.data.render import CHANGE_COLOURS, change_overlay
 from wsss.report.changes import BETTER, OTHER, SAME, WORSE, changed, changes
-from wsss.report.render import CHANGE_COLOURS, change_overlay
 
 VALUES = np.array([0, 1, 2, 255], np.uint8)
 

@@ -12,9 +12,9 @@ from wsss.data.images import voc_palette
 from wsss.data.index import read_index
 from wsss.data.masks import MaskedImages
 from wsss.data.photos import Photos
+from wsss.data.render import label_overlay
 from wsss.report.cards import Results
 from wsss.report.overlays import GAP, PHOTOS, draw_overlays, sheet
-from wsss.report.render import label_overlay
 from wsss.stores.cams import FORMAT, CamStore
 from wsss.stores.labels import PSEUDO_FORMAT, PredictionStore, PseudoStore, RelabelledStore
 from wsss.stores.shards import StoreMeta, write_store_index

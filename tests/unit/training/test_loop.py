@@ -12,8 +12,8 @@ from torch.utils.data import default_collate
 from tests.helpers import BadPhoto, DeadlyPhoto, ToyLabels, run_two_processes
 from tests.toy_training import IDS_OF_LABELS, OPTIM, ToyTask, train_toy
 from wsss.core.errors import EnvError, InterruptedStage, UserError
+from wsss.data.tables import history_csv
 from wsss.models.checkpoint import save_network
-from wsss.numeric.tables import history_csv
 from wsss.training.loop import make_fabric, make_optimizer, update
 from wsss.training.resume import FILE
 from wsss.training.sampling import Plan

@@ -31,13 +31,13 @@ from wsss.core.stage import Stage
 from wsss.correct.fixed import fixed_pseudo_label
 from wsss.data.index import Index
 from wsss.data.samples import Batch, WeakImages
+from wsss.data.tables import history_csv
 from wsss.data.transforms import PAD_COLOUR, AugmentSettings
 from wsss.losses.segmentation import balanced_cross_entropy
 from wsss.losses.term import Term
 from wsss.models.backbones.base import FrozenBatchNorm2d
 from wsss.models.checkpoint import load_network, read_checkpoint
 from wsss.models.oste import Oste, OsteOutput
-from wsss.numeric.tables import history_csv
 from wsss.training import oste, resume
 from wsss.training.loop import make_fabric, make_optimizer, update
 from wsss.training.oste import LearnEverything, TrainSettings

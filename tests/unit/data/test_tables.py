@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from wsss.numeric.tables import csv_text, history_csv
+from wsss.data.tables import csv_text, history_csv
 
 
 def test_awkward_cells_survive() -> None:

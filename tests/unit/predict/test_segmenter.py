@@ -17,7 +17,7 @@ from tests.toy_oste import toy_classifier
 from wsss.core.errors import EnvError, IntegrityError, UserError
 from wsss.data.images import load_mask
 from wsss.predict.networks import Segmenting
-from wsss.segmenter import DEFAULT_CRF, Segmentation, Segmenter
+from wsss.predict.segmenter import DEFAULT_CRF, Segmentation, Segmenter
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,7 @@ import resource
 import numpy as np, torch
 from torch.nn import functional as F
 from wsss.predict.networks import Segmenting
-from wsss.segmenter import Segmenter
+from wsss.predict.segmenter import Segmenter
 
 def run(images):
     small = F.avg_pool2d(images, 8, ceil_mode=True)

@@ -20,11 +20,11 @@ from wsss.core.atomic import sha256_file
 from wsss.core.errors import UserError, did_you_mean
 from wsss.crf.settings import CrfSettings
 from wsss.data.images import MAX_MEGAPIXELS, load_image, rgb_array, save_mask_png, voc_palette
+from wsss.data.render import fit, fit_label, label_overlay
 from wsss.numeric.device import device, enough_memory
 from wsss.predict.networks import Segmenting, open_network
 from wsss.predict.tiles import label_photo
 from wsss.predict.view import TILE, View, checked_scales
-from wsss.report.render import fit, fit_label, label_overlay
 
 Photo = str | Path | Image.Image | np.ndarray
 
