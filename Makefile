@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # DVC runs `python -m pipeline.…`: the environment's python has to be the first on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup repro test check bench tables clean
+.PHONY: help setup repro test check bench docs tables clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,10 @@ check: $(READY) ## ruff and mypy
 
 bench: $(READY) ## measure the ratios of benchmarks/
 	python -m benchmarks
+
+docs: $(READY) ## write docs/settings.md and docs/params.schema.json from the code
+	wsss explain --markdown > docs/settings.md
+	wsss explain --schema > docs/params.schema.json
 
 tables: $(READY) ## write the tables of docs/experiments.md anew, from experiments/results
 	python -m experiments.pages

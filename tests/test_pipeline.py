@@ -8,6 +8,7 @@ import inspect
 import json
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -18,17 +19,28 @@ from wsss.core.params import SECTIONS, Settings, load
 REPO = Path(__file__).parent.parent
 DVC = YAML(typ="safe").load((REPO / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES = list(DVC["stages"])
-ROOMS = [
+FLOORS = (
     "core",
-    "data stores losses filters",
-    "formats models pseudo",
-    "training inference export",
-    "evaluation segmenter",
-    "report",
+    "numeric data",
+    "stores formats demo models crf",
+    "losses predict correct",
+    "training cams evaluation export",
+    "distill report",
     "commands",
-]
-LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms.split()}
+)
+"""The import order, written once: a room imports rooms of lower floors, and nothing of its own floor but itself."""
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms.split()}
+EXEMPT = "wsss/core"
+"""No dependency of any stage: what lies there cannot change an output."""
+PLUMBING = {
+    *("__future__", "abc", "collections", "contextlib", "dataclasses", "difflib", "errno", "functools", "hashlib"),
+    *("importlib", "itertools", "json", "os", "pathlib", "shutil", "sys", "time", "traceback", "types", "typing"),
+    *("concurrent", "ctypes", "fcntl", "fnmatch", "multiprocessing", "select", "signal", "threading"),
+    *("click", "pydantic", "rich", "ruamel"),
+}
+"""What exempt modules may import: neither arithmetic nor readers and writers of arrays, pictures and tables."""
 SUPERVISED = {"wsss.evaluation", "wsss.report", "pipeline.evaluate", "pipeline.gallery"}
+"""Who may see masks."""
 
 
 def stage_files(key: str, stage: str) -> set[str]:
@@ -49,16 +61,56 @@ def imports(path: Path) -> set[str]:
     return {name for name in found if name.startswith(("wsss.", "pipeline."))}
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_code_dependencies_are_the_files_that_the_stage_loads(stage: str) -> None:
+def loaded_files(stage: str) -> list[str]:
+    """All files of ours that a stage's script loads, `core` excepted."""
     code = (
         f"import json, pipeline.{stage}; from wsss.core.stage import loaded_code; "
         "print(json.dumps([str(path) for path in loaded_code()]))"
     )
     printed = subprocess.run([sys.executable, "-c", code], cwd=REPO, check=True, capture_output=True, text=True).stdout
-    loaded = sorted(str(Path(name).relative_to(REPO)) for name in json.loads(printed))
-    declared = sorted(name for name in stage_files("deps", stage) if name.endswith(".py"))
-    assert declared == loaded, "deps of this stage should be:\n" + "\n".join(f"      - {name}" for name in loaded)
+    return [Path(name).relative_to(REPO).as_posix() for name in json.loads(printed)]
+
+
+def modules_in(folder: Path) -> set[str]:
+    """Every module below a folder of the repository; packages' own files are empty."""
+    files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {path.relative_to(REPO).as_posix() for path in files if path.name != "__init__.py"}
+
+
+def exact(files: list[str]) -> list[str]:
+    """Dependencies on exactly `files`: a folder where all of its modules are among them, the largest possible one."""
+    rest, found = set(files), []
+    for folder in sorted((path for path in (REPO / "wsss").rglob("*") if path.is_dir()), key=lambda p: len(p.parts)):
+        modules = modules_in(folder)
+        if len(modules) > 1 and modules <= rest:
+            found.append(folder.relative_to(REPO).as_posix())
+            rest -= modules
+    return sorted([*found, *rest])
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_code_dependencies_are_the_files_that_the_stage_loads(stage: str) -> None:
+    wanted = exact(loaded_files(stage))
+    code = {name for name in stage_files("deps", stage) if name.startswith(("wsss/", "pipeline/"))}
+    declared = sorted(name for name in code if Path(name).suffix in ("", ".py"))
+    assert declared == wanted, "deps of this stage should be:\n" + "\n".join(f"      - {name}" for name in wanted)
+
+
+def test_what_no_stage_declares_cannot_change_an_output() -> None:
+    """Exempt modules compute nothing and write no numbers: they import nothing that could."""
+    loaded = set()
+    for stage in STAGES:
+        code = f"import sys, pipeline.{stage}; print(*[n for n in sys.modules if n.startswith('wsss.core.')])"
+        printed = subprocess.run([sys.executable, "-c", code], cwd=REPO, check=True, capture_output=True, text=True)
+        loaded |= set(printed.stdout.split())
+    assert {"wsss.core.params", "wsss.core.stage", "wsss.core.atomic"} <= loaded
+    for module in sorted(loaded):
+        path = REPO / f"{module.replace('.', '/')}.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for name in names:
+                assert name.startswith("wsss.core.") or name.split(".")[0] in PLUMBING, f"{module} imports {name}"
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -104,13 +156,34 @@ def test_demo_recipe_is_the_default() -> None:
     assert (REPO / "recipes/demo.yaml").read_bytes() == (REPO / "params.yaml").read_bytes()
 
 
+def room_of(name: str) -> str:
+    """The room of a module: ``wsss.crf.dense`` → ``crf``."""
+    return name.split(".")[1]
+
+
+def test_every_room_has_a_floor() -> None:
+    rooms = {path.name for path in (REPO / "wsss").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert rooms == set(FLOOR)
+
+
 def test_imports_point_down() -> None:
     for path in modules():
-        if path.parts[len(REPO.parts)] == "wsss" and len(path.relative_to(REPO).parts) > 2:
-            room = path.relative_to(REPO).parts[1]
+        parts = path.relative_to(REPO).parts
+        if parts[0] == "wsss" and len(parts) > 2:
             for name in imports(path):
                 assert name.startswith("wsss."), f"{path} imports {name}"
-                assert LEVEL[name.split(".")[1]] <= LEVEL[room], f"{path} ({room}) imports {name}"
+                below = FLOOR[room_of(name)] < FLOOR[parts[1]]
+                assert below or room_of(name) == parts[1], f"{path} (floor {FLOOR[parts[1]]}) imports {name}"
+
+
+def test_no_two_modules_import_each_other() -> None:
+    """Not even in a circle, and not even for types alone."""
+    names = {".".join(path.relative_to(REPO).with_suffix("").parts): path for path in modules()}
+    graph = {}
+    for name, path in names.items():
+        found = imports(path)
+        graph[name] = {module for each in found for module in (each, each.rpartition(".")[0]) if module in names}
+    assert tuple(TopologicalSorter(graph).static_order())
 
 
 def test_only_evaluation_and_report_see_masks() -> None:
@@ -118,7 +191,7 @@ def test_only_evaluation_and_report_see_masks() -> None:
         module = ".".join(path.relative_to(REPO).with_suffix("").parts)
         if not any(module.startswith(allowed) for allowed in SUPERVISED):
             names = {name.rsplit(".", 1)[1] for name in imports(path)}
-            allowed = {"wsss.data.datasets", "wsss.formats.health", "wsss.formats.build"}
+            allowed = {"wsss.data.masks", "wsss.formats.health", "wsss.formats.build"}
             assert "MaskedImages" not in names, module
             assert "load_mask" not in names or module in allowed, module
 

@@ -38,11 +38,10 @@ def make_project(folder: Path, **changes: object) -> Path:
         params[section]["backbone"]["output_stride"] = 16
     params["pretrain"]["dropout"] = 0.0
     params["compute"]["threads"] = 1
-    params["cams"].update({"scales": [1.0, 1.5], "shard_size": 5})
-    params["correct"]["shard_size"] = 7
+    params["inference"]["shard_size"] = 5
+    params["cams"]["scales"] = [1.0, 1.5]
     params["distill"]["stage1"]["epochs"] = 1
-    params["distill"]["first"]["shard_size"] = 5
-    params["evaluate"].update({"scales": [1.0], "shard_size": 3})
+    params["evaluate"].update({"scales": [1.0], "crf": {"iterations": 10}})
     for key, value in changes.items():
         section, name = key.split("__")
         params[section][name] = value
@@ -110,6 +109,65 @@ def test_another_folder_without_workers_gives_the_same_bytes(finished: Path, tmp
     assert hashes(other) == hashes(finished)
 
 
+OWN_FILES = {
+    "demo": "wsss/demo/coat.py",
+    "index": "wsss/formats/health.py",
+    "pretrain": "wsss/training/pretrain.py",
+    "train": "wsss/training/oste.py",
+    "cams": "wsss/cams/stage.py",
+    "correct": "wsss/correct/em.py",
+    "distill": "wsss/distill/step.py",
+    "evaluate": "wsss/evaluation/boundary.py",
+    "gallery": "wsss/report/cards.py",
+}
+"""A file of each stage that no other stage loads."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_comment_reruns_its_stage_and_nothing_behind_it(finished: Path, stage: str) -> None:
+    """Equal results are equal bytes, so DVC stops behind the stage whose code has changed."""
+    before = hashes(finished)
+    with (finished / OWN_FILES[stage]).open("a", encoding="utf-8") as file:
+        file.write("# a comment\n")
+    said = run(finished, DVC, "repro")
+    assert [part.split("'")[0] for part in said.split("Running stage '")[1:]] == [stage]
+    assert hashes(finished) == before
+
+
+READERS = {
+    "wsss/core/log.py": ("PLAIN_SECONDS = 30.0", []),
+    "wsss/numeric/compiled.py": ('"contract", "nsz"', ["cams", "correct", "distill", "evaluate", "pretrain", "train"]),
+    "wsss/crf/settings.py": ("default=10, ge=1, le=100", ["correct", "distill", "evaluate", "train"]),
+    "wsss/data/batches.py": ("default=8, ge=1", ["cams", "correct", "distill", "evaluate"]),
+    "wsss/data/transforms.py": ("default=0.2, ge=0", ["distill", "pretrain", "train"]),
+    "wsss/training/schedule.py": ("default=0.9, ge=0, lt=1", ["distill", "pretrain", "train"]),
+    "wsss/losses/energy.py": ("default=4, ge=1", ["distill", "train"]),
+    "wsss/correct/fixed.py": ("default=4.0, gt=0", ["correct", "train"]),
+    "wsss/correct/mixtures.py": ("default=250, ge=0", ["correct"]),
+    "wsss/cams/stage.py": ("default=(0.5, 1.0, 1.5, 2.0)", ["cams"]),
+    "wsss/distill/losses/features.py": ("default=0.2", ["distill"]),
+    "wsss/evaluation/sources.py": ("default=0.27, ge=0", ["evaluate"]),
+}
+"""A default in the code, and the stages that read it."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", READERS)
+def test_a_changed_default_reruns_the_stages_that_read_it(finished: Path, file: str) -> None:
+    old, stages = READERS[file]
+    path = finished / file
+    before = path.read_text(encoding="utf-8")
+    assert before.count(old) == 1
+    path.write_text(before.replace(old, f"{old}  # changed\n"), encoding="utf-8")
+    try:
+        # What DVC compares is the text: that it is no default any more does not matter here.
+        changed = json.loads(run(finished, DVC, "status", "--json").strip().splitlines()[-1])
+    finally:
+        path.write_text(before, encoding="utf-8")
+    assert sorted(changed) == stages
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "sign", "signal_number"),
@@ -120,7 +178,7 @@ def test_another_folder_without_workers_gives_the_same_bytes(finished: Path, tmp
         ("train", "*/*/training.pt", signal.SIGTERM),
         ("cams", "*/*/store/0*.h5", signal.SIGKILL),
         ("distill", "*/*/first/training.pt", signal.SIGUSR1),
-        ("distill", "*/*/labels/store/0*.h5", signal.SIGKILL),
+        ("distill", "*/*/relabelled/0*.h5", signal.SIGKILL),
         ("distill", "*/*/second/training.pt", signal.SIGKILL),
     ],
 )
@@ -155,6 +213,47 @@ def test_a_killed_stage_continues_and_ends_with_the_same_bytes(
     assert again.returncode == 0, again.stderr
     for out in outs:
         assert tree_bytes(folder / out) == tree_bytes(finished / out), out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stage", "published"),
+    [("correct", "artifacts/pseudo"), ("distill", "artifacts/relabelled"), ("evaluate", "artifacts/predictions")],
+)
+def test_a_finished_store_outlives_a_kill_at_the_very_end(
+    finished: Path, tmp_path: Path, stage: str, published: str
+) -> None:
+    """Killed when the store is whole, and again when it is published: no shard is made twice."""
+    folder = tmp_path / "killed"
+    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns(".dvc", ".scratch"))
+    scratch = tmp_path / "scratch"
+    env = {**os.environ, "WSSS_WORKERS": "0", "WSSS_CHECKPOINT_SECONDS": "0", "WSSS_SCRATCH": str(scratch)}
+    inodes: dict[str, int] = {}
+    for sign in (lambda: list(scratch.glob("*/*/*/index.json")), lambda: (folder / published / "index.json").exists()):
+        for out in hashes(finished)[stage]:
+            path = folder / out
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"pipeline.{stage}"], cwd=folder, env=env, stderr=subprocess.PIPE
+        )
+        try:
+            deadline = time.monotonic() + 180
+            while process.poll() is None and not sign():
+                assert time.monotonic() < deadline
+                time.sleep(0.0005)
+            process.kill()
+        finally:
+            process.communicate()
+        stores = {path.name: path.stat().st_ino for path in scratch.glob("*/*/*/0*.h5")}
+        if inodes and stores:
+            assert stores == inodes
+        inodes = stores or inodes
+    again = subprocess.run(
+        [sys.executable, "-m", f"pipeline.{stage}"], cwd=folder, env=env, capture_output=True, text=True
+    )
+    assert again.returncode == 0, again.stderr
+    assert {path.name: path.stat().st_ino for path in (folder / published).glob("0*.h5")} == inodes
+    assert tree_bytes(folder / published) == tree_bytes(finished / published)
 
 
 def tree_bytes(path: Path) -> dict[str, bytes]:

@@ -9,106 +9,68 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
-from wsss.distill.students import DistillSettings, Material
 
 from tests import toy_oste
 from tests.helpers import CLASSES
+from wsss.core.atomic import publish
+from wsss.core.environment import leads
 from wsss.core.interrupt import catch_signals
 from wsss.core.stage import Stage
+from wsss.data.batches import InferenceSettings
 from wsss.data.index import Index
 from wsss.data.photos import Photos
 from wsss.data.samples import Batch
-from wsss.distill import students
-from wsss.distill.stage import distill
-from wsss.distill.step import FollowTeacher
+from wsss.distill import stage as distilling
+from wsss.distill.data import TrainingData
+from wsss.distill.networks import make_student, student_card
+from wsss.distill.settings import DistillSettings
+from wsss.distill.snapshots import Snapshots
+from wsss.distill.step import DistillStep
 from wsss.losses.term import Term
 from wsss.models.backbones.registry import BackboneSettings
-from wsss.models.checkpoint import NetworkCard, build_network, save_network
+from wsss.models.checkpoint import OSTE, NetworkCard, build_oste, save_network
 from wsss.training.loop import History
 
 STEPS = 8
 """Two an epoch; with `BOUNDARY` of them stage 2 begins."""
 BOUNDARY = 2
+INFERENCE = InferenceSettings(batch=3, threads=1, shard_size=3)
 
 SETTINGS = DistillSettings.model_validate(
     {
-        "labels": "pseudo",
-        "teacher": "frozen",
+        "rounds": 1,
         "init": "pretrained",
         "backbone": {"name": "tiny", "output_stride": 16, "weights": "random"},
         "channels": 32,
         "dropout": 0.3,
-        "freeze_bn": True,
         "frozen_levels": 0,
-        "confidence_weights": True,
-        "seg": {"enabled": True, "weight": 1.0},
-        "tags": {"enabled": True, "weight": 0.6, "threshold": 0.1},
+        "tags": {"enabled": True, "weight": 0.6},
         "stage1": {
-            "enabled": True,
             "epochs": 1,
-            "keep": True,
-            "feature": {"enabled": True, "weight": 0.5},
-            "correspondence": {"enabled": True, "weight": 0.3, "points": 9},
+            "feature": {"weight": 0.5},
+            "correspondence": {"weight": 0.3, "points": 9},
         },
         "stage2": {
-            "enabled": True,
-            "kl": {"enabled": True, "weight": 0.7, "temperature": 2.0},
-            "cam": {"enabled": True, "weight": 0.4},
-            "energy": {
-                "enabled": True,
-                "weight": 0.2,
-                "sigma_xy": 30.0,
-                "sigma_rgb": 15.0,
-                "stride": 8,
-                "gate": "soft",
-            },
+            "kl": {"weight": 0.7, "teacher": "frozen"},
+            "cam": {"weight": 0.4},
+            "energy": {"weight": 0.2, "sigma_xy": 30.0, "stride": 8},
         },
-        "ema": {
-            "momentum": 0.6,
-            "relabel": {
-                "enabled": True,
-                "tau_bg": 0.5,
-                "tau_fg": 0.5,
-                "overrule": True,
-                "agree": False,
-                "fill": False,
-                "crf": toy_oste.CRF.model_copy(update={"enabled": False}).model_dump(),
-            },
-            "strong": {"jitter": 0.5, "blur": 1.0, "cutout": 0.3},
-        },
-        "first": {
-            "restart": True,
-            "scales": (1.0,),
-            "flip": True,
-            "rules": {
-                "tau_bg": 0.5,
-                "tau_fg": 0.5,
-                "overrule": True,
-                "fill": True,
-                "agree": False,
-                "crf": toy_oste.CRF.model_dump(),
-            },
-            "batch": 3,
-            "threads": 1,
-            "shard_size": 3,
-        },
-        "augment": {"crop": 64, "scale": (0.7, 1.5), "flip": True, "jitter": 0.2},
+        "relabel": {"tau_bg": 0.5, "tau_fg": 0.5, "overrule": True, "crf": toy_oste.CRF.model_dump()},
+        "augment": {"crop": 64},
         "optim": {
             "epochs": 4,
             "batch": 4,
             "lr": 0.01,
             "head_lr_factor": 5.0,
-            "momentum": 0.9,
             "weight_decay": 1e-3,
-            "power": 0.9,
             "warmup_steps": 2,
-            "clip_norm": 0.0,
-            "precision": "32-true",
         },
     }
 )
+"""One round, every loss, OSTE's own predictions."""
 
 
 def altered(settings: DistillSettings = SETTINGS, **changes: Any) -> DistillSettings:
@@ -119,8 +81,15 @@ def altered(settings: DistillSettings = SETTINGS, **changes: Any) -> DistillSett
         place = tree
         for parent in parents:
             place = place[parent]
+        assert last in place, path
         place[last] = value
     return DistillSettings.model_validate(tree)
+
+
+FROZEN = SETTINGS
+MUTUAL = altered(stage2__kl__teacher="mutual")
+TWO_ROUNDS = altered(rounds=2, stage2__kl__enabled=False)
+VARIANTS = {"frozen": FROZEN, "mutual": MUTUAL, "two rounds": TWO_ROUNDS}
 
 
 class ToyStore:
@@ -145,13 +114,20 @@ class ToyStore:
         return np.where(self.label(name) == 255, np.float32(0), sure)
 
 
+class Unknown(ToyStore):
+    """Not one pixel is labelled."""
+
+    def label(self, name: str) -> np.ndarray:
+        return np.full_like(super().label(name), 255)
+
+
 def write_oste(
     path: Path, backbone: str = "tiny", stride: int = 16, width: float = 1.0, classes: Any = CLASSES
 ) -> Path:
     """The file of an OSTE with random weights and class maps of either sign that reach about 1."""
     torch.manual_seed(5)
     card = NetworkCard(
-        "oste",
+        OSTE,
         BackboneSettings(name=backbone, output_stride=stride, weights="random", width=width),  # type: ignore[arg-type]
         {
             "dropout": 0.3,
@@ -164,7 +140,7 @@ def write_oste(
         classes,
         "random",
     )
-    network = build_network(card, load_weights=True)
+    network = build_oste(card, load_weights=True)
     nn.init.normal_(network.head.weight, std=0.1)
     for layer in network.segmentation:
         if isinstance(layer, nn.Conv2d):
@@ -173,14 +149,29 @@ def write_oste(
     return path
 
 
-class ToyLessons(FollowTeacher):
-    """After `stop_after` steps a signal reaches the process. Keeps what it has seen."""
+def toy_data(folder: Path, upper_bound: bool = False, labels: type[ToyStore] = ToyStore) -> TrainingData:
+    """Photos and OSTE's file in `folder`, made if they are not there; `labels` of the photos; seed 0."""
+    photos = toy_oste.toy_photos(folder / "photos")
+    oste = folder / "oste.pt"
+    if not oste.exists():
+        write_oste(oste)
+    return TrainingData(Index(CLASSES, tuple(photos.records)), photos, labels(photos), oste, 0, upper_bound)
+
+
+def toy_stage(folder: Path) -> Stage:
+    """Stage `distill` with its scratch in `folder`."""
+    (folder / "scratch").mkdir(parents=True, exist_ok=True)
+    return Stage("distill", "f" * 16, folder / "scratch")
+
+
+class ToyStep(DistillStep):
+    """After `stop_after` steps, those of `before` counted, a signal reaches the process. Keeps what it has seen."""
 
     stop_after: int | None = None
+    steps = 0
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.steps = 0
         self.epochs: list[int] = []
 
     def terms(self, network: nn.Module, batch: Batch) -> dict[str, Term]:
@@ -192,30 +183,42 @@ class ToyLessons(FollowTeacher):
 
 
 def train_student(
-    folder: Path, settings: DistillSettings = SETTINGS, stop_after: int | None = None
-) -> tuple[History, ToyLessons | None]:
-    """The stage's training in `folder`, which also holds its photos, its teacher, its scratch and its `student.pt`."""
-    made: list[ToyLessons] = []
+    folder: Path,
+    settings: DistillSettings = SETTINGS,
+    stop_after: int | None = None,
+    upper_bound: bool = False,
+    labels: type[ToyStore] = ToyStore,
+) -> tuple[History, list[ToyStep]]:
+    """The stage in `folder`, which also holds its photos, its teacher, its scratch and its three results: `student.pt`,
+    and the folders `relabelled` and `epochs`. Returns the history and the steps of each round that was trained.
+    """
+    made: list[ToyStep] = []
 
-    def make(*arguments: Any) -> ToyLessons:
-        made.append(ToyLessons(*arguments))
-        made[-1].stop_after = stop_after
-        made[-1].steps = made[-2].steps if len(made) > 1 else 0  # of two students in turn
-        return made[-1]
+    def make(*arguments: Any) -> ToyStep:
+        step = ToyStep(*arguments)
+        step.stop_after, step.steps = stop_after, made[-1].steps if made else 0
+        made.append(step)
+        return step
 
-    (folder / "scratch").mkdir(parents=True, exist_ok=True)
-    photos = toy_oste.toy_photos(folder / "photos")
-    oste = folder / "oste.pt"
-    if not oste.exists():
-        write_oste(oste)
-    stage = Stage("distill", "f" * 16, folder / "scratch")
-    index = Index(CLASSES, tuple(photos.records))
-    before, students.FollowTeacher = students.FollowTeacher, make  # type: ignore[assignment, misc]
-    try:
-        with catch_signals():
-            material = Material(index, photos, ToyStore(photos), oste, 0)
-            outs = (folder / "student.pt", folder / "relabelled", folder / "epochs")
-            history = distill(stage, material, settings, *outs)
-    finally:
-        students.FollowTeacher = before  # type: ignore[misc]
-    return history, made[0] if made else None
+    with catch_signals(), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(distilling, "DistillStep", make)
+        data = toy_data(folder, upper_bound, labels)
+        found = distilling.distill(toy_stage(folder), data, settings, INFERENCE, folder / "student.pt")
+    if leads():
+        publish(found.relabelled, folder / "relabelled")
+        publish(found.epochs, folder / "epochs")
+    return found.history, made
+
+
+def first_step(folder: Path, settings: DistillSettings = SETTINGS) -> tuple[DistillStep, Any]:
+    """The step of a training that is about to begin, and its data set."""
+    found: list[tuple[DistillStep, Any]] = []
+    data = toy_data(folder)
+    card = student_card(data.index, settings, data.upper_bound)
+    student = make_student(card, data.oste, data.seed, settings)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(distilling, "fit", lambda step, crops, *_: found.append((step, crops)) or [])
+        distilling.train_round(
+            student, card, data, settings, toy_stage(folder), "toy", Snapshots(student, data.photos, folder / "epochs")
+        )
+    return found[0]

@@ -25,7 +25,7 @@ from wsss.data.transforms import AugmentSettings
 from wsss.losses.energy import EnergySettings
 from wsss.losses.term import Term
 from wsss.models.backbones.registry import BackboneSettings, build_backbone
-from wsss.models.checkpoint import NetworkCard, build_network, save_network
+from wsss.models.checkpoint import NetworkCard, build_classifier, save_network
 from wsss.models.expansion import ExpansionSettings
 from wsss.models.fusion import FusionSettings
 from wsss.models.oste import Oste
@@ -34,45 +34,21 @@ from wsss.training.loop import History
 from wsss.training.oste import LearnEverything, LossWeights, TrainSettings
 from wsss.training.schedule import OptimSettings
 
-EXPANSION = ExpansionSettings(enabled=True, tilings=(2, 4), merge="mean", cls="merged")
-FUSION = FusionSettings(
-    enabled=True,
-    levels=("c3", "c4", "c5"),
-    grid="coarsest",
-    channels=32,
-    tied=True,
-    g="mean",
-    loss="ecr",
-    hardest=0.2,
-)
+EXPANSION = ExpansionSettings()
+FUSION = FusionSettings(channels=32)
 CRF = PUBLISHED.model_copy(update={"iterations": 3, "bilateral_xy": 20.0})
 SETTINGS = TrainSettings(
-    output_stride=16,
     dropout=0.3,
     channels=32,
-    norm="group",
-    freeze_bn=True,
     frozen_levels=0,
     scales=(1.0, 0.5),
     expansion=EXPANSION,
     fusion=FUSION,
-    enhance=FixedSettings(gamma=4.0, alpha=0.5, crf=CRF),
-    energy=EnergySettings(enabled=True, sigma_xy=30, sigma_rgb=15, stride=8, gate="soft"),
-    weights=LossWeights(cls=1.0, tiles=0.5, mae=0.7, seg=0.9, energy=0.1, ecr=0.3),
-    warmup_epochs=1,
-    augment=AugmentSettings(crop=64, scale=(0.7, 1.5), flip=True, jitter=0.2),
-    optim=OptimSettings(
-        epochs=4,
-        batch=4,
-        lr=0.01,
-        head_lr_factor=5.0,
-        momentum=0.9,
-        weight_decay=1e-3,
-        power=0.9,
-        warmup_steps=2,
-        clip_norm=0.0,
-        precision="32-true",
-    ),
+    enhance=FixedSettings(alpha=0.5, crf=CRF),
+    energy=EnergySettings(sigma_xy=30, stride=8),
+    weights=LossWeights(tiles=0.5, mae=0.7, seg=0.9, ecr=0.3),
+    augment=AugmentSettings(crop=64),
+    optim=OptimSettings(epochs=4, batch=4, lr=0.01, head_lr_factor=5.0, weight_decay=1e-3, warmup_steps=2),
 )
 """Eight steps, two an epoch; the first two are warm-up."""
 
@@ -89,7 +65,7 @@ def altered(settings: TrainSettings = SETTINGS, **changes: Any) -> TrainSettings
 
 
 def without_crf(settings: TrainSettings = SETTINGS) -> TrainSettings:
-    return altered(settings, enhance={"crf": CRF.model_copy(update={"enabled": False})})
+    return altered(settings, enhance={"crf": None})
 
 
 SHARED = altered(
@@ -112,7 +88,7 @@ def toy_classifier(path: Path, stride: int = 32) -> Path:
     torch.manual_seed(1)
     backbone = BackboneSettings(name="tiny", output_stride=stride, weights="random")
     card = NetworkCard("classifier", backbone, {"dropout": 0.5}, CLASSES, "random")
-    network = build_network(card, load_weights=True)
+    network = build_classifier(card, load_weights=True)
     nn.init.normal_(network.head.weight, std=0.1)
     save_network(path, network, card)
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,26 +11,27 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tests.helpers import CLASSES
-from tests.toy_distill import ToyStore
+from tests.helpers import CLASSES, tree
+from tests.toy_distill import ToyStore, toy_stage
 from tests.toy_oste import CRF, toy_photos
-from wsss.core.stage import Stage
 from wsss.crf.dense import dense_crf
+from wsss.data.batches import InferenceSettings
 from wsss.data.index import IGNORE, Index
-from wsss.distill.relabel import BEFORE, PhotoLabelSettings, change_shares, corrected, relabel_photos
-from wsss.distill.rules import RuleSettings
+from wsss.distill.data import TrainingData
+from wsss.distill.relabel import BEFORE, change_fractions, corrected, no_labels, relabel_photos
+from wsss.distill.rules import RelabelSettings
 from wsss.models.backbones.registry import BackboneSettings
-from wsss.models.checkpoint import NetworkCard, build_network, save_network
+from wsss.models.checkpoint import STUDENT, NetworkCard, build_student, save_network
 from wsss.models.student import Student
 from wsss.stores.labels import RelabelledStore
 
-RULES = RuleSettings(tau_bg=0.6, tau_fg=0.7, overrule=True, fill=True, agree=False, crf=CRF)
+RULES = RelabelSettings(tau_bg=0.6, tau_fg=0.7, overrule=True, crf=CRF)
 AGREEING = RULES.model_copy(update={"agree": True})
-WITHOUT_CRF = RULES.model_copy(update={"crf": CRF.model_copy(update={"enabled": False})})
-SETTINGS = PhotoLabelSettings(scales=(1.0,), flip=True, rules=RULES, batch=2, threads=1, shard_size=3)
+WITHOUT_CRF = RULES.model_copy(update={"crf": None})
+INFERENCE = InferenceSettings(batch=2, threads=1, shard_size=3)
 
 
-def by_pixel(old: int, q: list[float], p: list[float], rules: RuleSettings) -> int:
+def by_pixel(old: int, q: list[float], p: list[float], rules: RelabelSettings) -> int:
     """`q` before, `p` after the CRF."""
     best = max(range(1, len(p)), key=lambda k: p[k])
     sure = 0 if p[0] > rules.tau_bg else best if p[best] > rules.tau_fg else None
@@ -43,7 +45,7 @@ def by_pixel(old: int, q: list[float], p: list[float], rules: RuleSettings) -> i
 
 
 @pytest.mark.parametrize("rules", [RULES, AGREEING, WITHOUT_CRF], ids=["crf", "agree", "plain"])
-def test_rules_act_on_the_probabilities_of_the_tags(tmp_path: Path, rules: RuleSettings) -> None:
+def test_rules_act_on_the_probabilities_of_the_tags(tmp_path: Path, rules: RelabelSettings) -> None:
     photos = toy_photos(tmp_path)
     store = ToyStore(photos)
     generator = torch.Generator().manual_seed(0)
@@ -53,7 +55,7 @@ def test_rules_act_on_the_probabilities_of_the_tags(tmp_path: Path, rules: RuleS
         scores = (2 * torch.randn(len(CLASSES), *image.shape[:2], generator=generator)).softmax(0)
         there = [0, *sorted(record.tags)]
         limited = own = scores[there].numpy() / scores[there].sum(0).numpy()
-        if rules.crf.enabled and len(there) > 1:
+        if rules.crf is not None and len(there) > 1:
             limited = dense_crf(image, limited, rules.crf)
         shares, posteriors = np.zeros((2, *scores.shape), np.float32)
         shares[there], posteriors[there] = own, limited
@@ -78,23 +80,22 @@ def a_student() -> tuple[Student, NetworkCard]:
     """The same one at every call. It holds all tags for improbable, which is no reason to leave out given ones."""
     torch.manual_seed(1)
     shape = {"channels": 32, "dropout": 0.1, "tag_threshold": 0.999}
-    card = NetworkCard("student", BackboneSettings(name="tiny", weights="random"), shape, CLASSES, "random")
-    network = build_network(card, load_weights=True)
-    assert isinstance(network, Student)
+    card = NetworkCard(STUDENT, BackboneSettings(name="tiny", weights="random"), shape, CLASSES, "random")
+    network = build_student(card, load_weights=True)
     nn.init.normal_(network.head.weight, std=1.0)
     return network, card
 
 
+def toy_material(folder: Path) -> TrainingData:
+    photos = toy_photos(folder / "photos")
+    return TrainingData(Index(CLASSES, tuple(photos.records)), photos, ToyStore(photos), folder / "none.pt", 0)
+
+
 @pytest.fixture
 def made(tmp_path: Path) -> RelabelledStore:
-    photos = toy_photos(tmp_path / "photos")
     network, card = a_student()
     save_network(tmp_path / "student.pt", network, card)
-    (tmp_path / "scratch").mkdir()
-    stage = Stage("distill", "f" * 16, tmp_path / "scratch")
-    index, out = Index(CLASSES, tuple(photos.records)), tmp_path / "out"
-    relabel_photos(stage, index, photos, ToyStore(photos), tmp_path / "student.pt", SETTINGS, out)
-    return RelabelledStore(out)
+    return relabel_photos(toy_stage(tmp_path), toy_material(tmp_path), tmp_path / "student.pt", RULES, INFERENCE)
 
 
 def test_store_holds_what_the_network_says_of_whole_photos(made: RelabelledStore, tmp_path: Path) -> None:
@@ -127,18 +128,61 @@ def test_store_holds_what_the_network_says_of_whole_photos(made: RelabelledStore
                 counts["filled"] += 1
             elif before != after:
                 counts["to_background" if after == 0 else "to_unsure" if after == IGNORE else "to_class"] += 1
-    shares = change_shares(made, photos)
-    assert shares == {name: pytest.approx(count / pixels) for name, count in counts.items()}
+    fractions = change_fractions(made, photos)
+    assert fractions == {name: pytest.approx(count / pixels) for name, count in counts.items()}
     assert counts["filled"] > 0
 
 
-def test_no_photos_make_an_empty_store(tmp_path: Path) -> None:
-    stage = Stage("distill", "f" * 16, tmp_path / "scratch")
-    photos = toy_photos(tmp_path / "photos")
-    nothing = type(photos)(photos.root, photos.max_megapixels, ())
-    relabel_photos(
-        stage, Index(CLASSES, ()), nothing, ToyStore(photos), tmp_path / "none.pt", SETTINGS, tmp_path / "out"
+def test_store_lies_in_scratch_and_says_how_it_was_made(made: RelabelledStore, tmp_path: Path) -> None:
+    assert made.path == tmp_path / "scratch/relabelled"
+    made.expect_classes(CLASSES)
+    assert not made.upper_bound
+    told = {name: made.attributes[name] for name in ("tau_bg", "tau_fg", "overrule", "fill", "agree", "flip", "scales")}
+    assert told == {
+        "tau_bg": 0.6,
+        "tau_fg": 0.7,
+        "overrule": True,
+        "fill": True,
+        "agree": False,
+        "flip": True,
+        "scales": "1",
+    }
+    assert made.attributes["crf"] is True
+    assert made.attributes["crf.iterations"] == CRF.iterations
+    assert made.attributes["multiscale"] is False
+    shards = sorted(file.name for file in made.path.iterdir() if file.suffix == ".h5")
+    assert shards == ["00000.h5", "00001.h5", "00002.h5"]
+
+
+def test_store_without_crf_and_at_several_scales_says_so(tmp_path: Path) -> None:
+    network, card = a_student()
+    save_network(tmp_path / "student.pt", network, card)
+    rules = WITHOUT_CRF.model_copy(update={"scales": (1.0, 0.5)})
+    store = relabel_photos(toy_stage(tmp_path), toy_material(tmp_path), tmp_path / "student.pt", rules, INFERENCE)
+    assert not store.attributes["crf"]  # stage `evaluate` asks this way
+    assert store.attributes["multiscale"] is True
+    with_crf = relabel_photos(
+        toy_stage(tmp_path / "crf"), toy_material(tmp_path), tmp_path / "student.pt", RULES, INFERENCE
     )
-    store = RelabelledStore(tmp_path / "out")
-    store.expect_classes(CLASSES)
-    assert store.ids == ()
+    assert with_crf.attributes["crf"]
+
+
+def test_workers_write_the_same_store_and_leave_the_threads_alone(
+    made: RelabelledStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WSSS_WORKERS", "2")
+    torch.set_num_threads(2)
+    stage = toy_stage(tmp_path / "workers")
+    store = relabel_photos(stage, toy_material(tmp_path), tmp_path / "student.pt", RULES, INFERENCE)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+    assert tree(store.path) == tree(made.path)
+
+
+def test_one_round_has_an_empty_store(tmp_path: Path) -> None:
+    for upper_bound in (False, True):
+        data = replace(toy_material(tmp_path), upper_bound=upper_bound)
+        store = RelabelledStore(no_labels(toy_stage(tmp_path / str(upper_bound)), data))
+        store.expect_classes(CLASSES)
+        assert store.ids == ()
+        assert store.upper_bound is upper_bound

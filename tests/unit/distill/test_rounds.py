@@ -1,37 +1,46 @@
-"""Two students one after the other: what the first learns, how it relabels, and what the second does with that."""
+"""Two rounds: what the first learns, how its student corrects the labels, and what the second does with that."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from wsss.distill.students import DistillSettings, Material
 
-from tests import toy_oste
 from tests.helpers import CLASSES, run_two_processes, tree
-from tests.toy_distill import BOUNDARY, STEPS, ToyStore, altered, train_student, write_oste
+from tests.toy_distill import (
+    BOUNDARY,
+    INFERENCE,
+    STEPS,
+    TWO_ROUNDS,
+    VARIANTS,
+    altered,
+    toy_data,
+    toy_stage,
+    train_student,
+)
 from wsss.core.errors import InterruptedStage, UserError
-from wsss.core.stage import Stage
-from wsss.data.index import Index
 from wsss.data.tables import history_csv
-from wsss.distill import students
-from wsss.distill.relabel import change_shares, relabel_photos
+from wsss.distill import stage as distilling
+from wsss.distill.data import LabelledImages
+from wsss.distill.relabel import change_fractions, relabel_photos
 from wsss.distill.rules import CHANGES
-from wsss.distill.stage import distill
-from wsss.distill.step import FollowTeacher
-from wsss.models.checkpoint import load_network
+from wsss.distill.settings import DistillSettings
+from wsss.distill.stage import joined
+from wsss.distill.step import DistillStep
+from wsss.models.checkpoint import load_student
 from wsss.stores.labels import RelabelledStore
+from wsss.stores.snapshots import epochs_of
+from wsss.training import resume
 from wsss.training.loop import History
 
-FIRST = altered(teacher="first")
 LOSSES = ["seg_background", "seg_foreground", "tags", "feature_fine", "feature_coarse", "corr", "cam", "energy"]
 
 
-def finish(folder: Path, settings: DistillSettings = FIRST) -> tuple[bytes, str, Any, Any]:
-    """(bytes of the student's file, history as CSV, bytes of the relabelled store, bytes of the masks by epoch)."""
+def finish(folder: Path, settings: DistillSettings = TWO_ROUNDS) -> tuple[bytes, str, Any, Any]:
+    """(bytes of the student's file, history as CSV, bytes of the corrected labels, bytes of the masks by epoch)."""
     history, _ = train_student(folder, settings)
     return (
         (folder / "student.pt").read_bytes(),
@@ -41,85 +50,173 @@ def finish(folder: Path, settings: DistillSettings = FIRST) -> tuple[bytes, str,
     )
 
 
-@pytest.mark.parametrize("restart", [True, False])
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str, Any, Any]:
+    return finish(tmp_path_factory.mktemp("undisturbed"))
+
+
 @pytest.mark.parametrize("stop_after", [1, BOUNDARY, BOUNDARY + 1, 5])
-def test_stopped_and_continued_equals_undisturbed_to_the_bit(tmp_path: Path, stop_after: int, restart: bool) -> None:
-    settings = altered(FIRST, first__restart=restart)
-    undisturbed = finish(tmp_path / "whole", settings)
+def test_stopped_and_continued_equals_undisturbed_to_the_bit(
+    tmp_path: Path, stop_after: int, undisturbed: tuple[bytes, str, Any, Any]
+) -> None:
+    with pytest.raises(InterruptedStage, match="SIGTERM"):
+        train_student(tmp_path, stop_after=stop_after, settings=TWO_ROUNDS)
+    torch.manual_seed(99)
+    assert finish(tmp_path) == undisturbed
+
+
+@pytest.mark.parametrize("stop_after", [1, BOUNDARY, BOUNDARY + 1, 5])
+def test_so_it_does_without_a_restart(tmp_path: Path, stop_after: int) -> None:
+    settings = altered(TWO_ROUNDS, restart=False)
+    whole = finish(tmp_path / "whole", settings)
     with pytest.raises(InterruptedStage, match="SIGTERM"):
         train_student(tmp_path / "part", settings, stop_after=stop_after)
     torch.manual_seed(99)
-    assert finish(tmp_path / "part", settings) == undisturbed
+    assert finish(tmp_path / "part", settings) == whole
 
 
-def test_finished_first_student_and_its_labels_are_not_made_again(tmp_path: Path) -> None:
+def test_finished_first_round_and_its_labels_are_not_made_again(tmp_path: Path) -> None:
     with pytest.raises(InterruptedStage, match="SIGTERM"):
-        train_student(tmp_path, FIRST, stop_after=5)
+        train_student(tmp_path, TWO_ROUNDS, stop_after=5)
     made = {name: (tmp_path / "scratch" / name).stat().st_mtime_ns for name in ("first.pt", "relabelled/00000.h5")}
-    _, task = train_student(tmp_path, FIRST)
-    assert (tmp_path / "scratch/first.pt").stat().st_mtime_ns == made["first.pt"]
-    assert (tmp_path / "relabelled/00000.h5").stat().st_mtime_ns == made["relabelled/00000.h5"]
-    assert task is not None
-    assert task.steps == STEPS - 5  # those that were left
+    _, rounds = train_student(tmp_path, TWO_ROUNDS)
+    for name, time in made.items():
+        assert (tmp_path / "scratch" / name).stat().st_mtime_ns == time
+    (second,) = rounds
+    assert second.steps == STEPS - 5  # those that were left
+
+
+DAMAGE = {
+    "truncated": ("first.pt", lambda path: path.write_bytes(path.read_bytes()[:1000])),
+    "empty": ("first.pt", lambda path: path.write_bytes(b"")),
+    "missing": ("first.pt", lambda path: path.unlink()),
+    "another network": ("first.pt", lambda path: path.write_bytes((path.parent.parent / "oste.pt").read_bytes())),
+    "garbage history": ("first.json", lambda path: path.write_bytes(b"\xff[{")),
+    "truncated history": ("first.json", lambda path: path.write_bytes(path.read_bytes()[:-5])),
+}
+
+
+@pytest.mark.parametrize("checkpoint", [True, False], ids=["checkpoint", "none"])
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_first_round_is_trained_again_with_a_warning(
+    tmp_path: Path,
+    damage: str,
+    checkpoint: bool,
+    undisturbed: tuple[bytes, str, Any, Any],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of one epoch and two steps; stopped in the second round. It goes on from its checkpoint, if it has one."""
+    if checkpoint:
+        monkeypatch.setenv("WSSS_CHECKPOINT_SECONDS", "0")
+    with pytest.raises(InterruptedStage, match="SIGTERM"):
+        train_student(tmp_path, TWO_ROUNDS, stop_after=5)
+    monkeypatch.delenv("WSSS_CHECKPOINT_SECONDS", raising=False)
+    assert (tmp_path / "scratch/first" / resume.FILE).exists() is checkpoint
+    name, spoil = DAMAGE[damage]
+    before = (tmp_path / "scratch" / name).read_bytes()
+    spoil(tmp_path / "scratch" / name)
+    capsys.readouterr()
+    history, (first, second) = train_student(tmp_path, TWO_ROUNDS)
+    told = capsys.readouterr().err
+    assert "not usable (" in told
+    assert "the first round goes on from its checkpoint" in told
+    assert (first.steps, second.steps) == ((0, 3) if checkpoint else (2, 5))
+    assert (tmp_path / "scratch" / name).read_bytes() == before
+    found = (tmp_path / "student.pt").read_bytes(), history_csv(history), tree(tmp_path / "relabelled")
+    assert (*found, tree(tmp_path / "epochs")) == undisturbed
 
 
 def test_history_is_one_of_both(tmp_path: Path) -> None:
-    history, _ = train_student(tmp_path, FIRST)
+    history, (first, second) = train_student(tmp_path, TWO_ROUNDS)
+    assert (first.epochs, second.epochs) == ([0, 0], [0, 0, 1, 1, 2, 2])
     assert list(history[0]) == ["epoch", "lr", "loss", *LOSSES, *CHANGES, "grad_norm"]
     assert [row["epoch"] for row in history] == [1, 2, 3, 4]
-    shares = change_shares(RelabelledStore(tmp_path / "relabelled"), toy_oste.toy_photos(tmp_path / "photos"))
-    assert sum(shares.values()) > 0
+    assert epochs_of(tmp_path / "epochs") == [1, 2, 3, 4]
+    changes = change_fractions(RelabelledStore(tmp_path / "relabelled"), toy_data(tmp_path).photos)
+    assert sum(changes.values()) > 0
     for row in history:
         assert row["loss"] == pytest.approx(sum(row[name] for name in LOSSES), rel=1e-5)
         begun = row["epoch"] > 1
-        assert {name: row[name] for name in CHANGES} == (shares if begun else dict.fromkeys(CHANGES, 0.0))
+        assert {name: row[name] for name in CHANGES} == (changes if begun else dict.fromkeys(CHANGES, 0.0))
         assert [row[name] > 0 for name in ("cam", "energy")] == [begun, begun]
         assert row["feature_fine"] > 0
 
 
+def test_rows_of_two_histories_by_hand() -> None:
+    first = [{"epoch": 1, "lr": 0.5, "loss": 3.0, "seg": 3.0, "grad_norm": 9.0}]
+    second = [
+        {"epoch": 1, "lr": 0.5, "loss": 2.0, "seg": 1.5, "cam": 0.5, "grad_norm": 8.0},
+        {"epoch": 2, "lr": 0.1, "loss": 1.0, "seg": 0.75, "cam": 0.25, "grad_norm": 7.0},
+    ]
+    rows = joined(first, second, {"filled": 0.25})
+    assert [list(row) for row in rows] == [["epoch", "lr", "loss", "seg", "cam", "filled", "grad_norm"]] * 3
+    assert [list(row.values()) for row in rows] == [
+        [1, 0.5, 3.0, 3.0, 0.0, 0.0, 9.0],
+        [2, 0.5, 2.0, 1.5, 0.5, 0.25, 8.0],
+        [3, 0.1, 1.0, 0.75, 0.25, 0.25, 7.0],
+    ]
+
+
 def test_first_student_is_one_of_stage_1_alone_and_labels_the_photos(tmp_path: Path) -> None:
-    train_student(tmp_path / "both", FIRST)
-    train_student(tmp_path / "alone", altered(stage2__enabled=False, optim__epochs=1))
+    train_student(tmp_path / "both", TWO_ROUNDS)
+    history, _ = train_student(tmp_path / "alone", altered(stage2__enabled=False, optim__epochs=1))
     first = tmp_path / "both/scratch/first.pt"
     assert first.read_bytes() == (tmp_path / "alone/student.pt").read_bytes()
-    photos = toy_oste.toy_photos(tmp_path / "photos")
-    stage = Stage("distill", "f" * 16, tmp_path / "scratch")
-    index = Index(CLASSES, tuple(photos.records))
-    relabel_photos(stage, index, photos, ToyStore(photos), first, FIRST.first, tmp_path / "expected")
-    assert tree(tmp_path / "expected") == tree(tmp_path / "both/relabelled")
+    assert json.loads(first.with_suffix(".json").read_text()) == history
+    expected = relabel_photos(toy_stage(tmp_path), toy_data(tmp_path), first, TWO_ROUNDS.relabel, INFERENCE)
+    assert tree(expected.path) == tree(tmp_path / "both/relabelled")
 
 
 @pytest.mark.parametrize("restart", [True, False])
-def test_second_begins_where_the_first_began_or_ended(
+def test_second_begins_where_the_first_began_or_ended_with_other_labels_and_crops(
     tmp_path: Path, restart: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     starts: list[dict[str, torch.Tensor]] = []
-    fit = students.fit
+    given: list[LabelledImages] = []
+    fit = distilling.fit
 
-    def watched(task: FollowTeacher, *arguments: Any) -> History:
-        student = task.network.pupils[0].student
-        starts.append({name: tensor.clone() for name, tensor in student.state_dict().items()})
-        return fit(task, *arguments)
+    def watched(step: DistillStep, crops: LabelledImages, *arguments: Any) -> History:
+        student: Any = step.network.students[0]  # type: ignore[index]
+        starts.append({name: tensor.clone() for name, tensor in student.student.state_dict().items()})
+        given.append(crops)
+        return fit(step, crops, *arguments)
 
-    monkeypatch.setattr(students, "fit", watched)
-    train_student(tmp_path, altered(FIRST, first__restart=restart))
-    ended = load_network(tmp_path / "scratch/first.pt", "student", CLASSES)[0].state_dict()
-    saved = load_network(tmp_path / "student.pt", "student", CLASSES)[0].state_dict()
+    monkeypatch.setattr(distilling, "fit", watched)
+    train_student(tmp_path, altered(TWO_ROUNDS, restart=restart))
+    ended = load_student(tmp_path / "scratch/first.pt", CLASSES)[0].state_dict()
+    saved = load_student(tmp_path / "student.pt", CLASSES)[0].state_dict()
     begun, again = starts
     assert not torch.equal(begun["head.weight"], ended["head.weight"])
     assert not torch.equal(again["head.weight"], saved["head.weight"])
     for name, tensor in again.items():
         assert torch.equal(tensor, (begun if restart else ended)[name]), name
+    before, after = given
+    assert not torch.equal(before[0, 0]["image"], after[0, 0]["image"])
+    store = RelabelledStore(tmp_path / "relabelled")
+    assert any((store.label(name) != before.labels.label(name)).any() for name in store.ids)
+    for name in store.ids:
+        assert (after.labels.label(name) == store.label(name)).all()
+        assert (after.labels.confidence(name) == store.confidence(name)).all()
 
 
-def test_without_rounds_the_store_is_empty(tmp_path: Path) -> None:
-    train_student(tmp_path)
-    assert RelabelledStore(tmp_path / "relabelled").ids == ()
+@pytest.mark.parametrize("name", ["frozen", "mutual"])
+def test_one_round_corrects_no_label(tmp_path: Path, name: str) -> None:
+    train_student(tmp_path, VARIANTS[name])
+    store = RelabelledStore(tmp_path / "relabelled")
+    store.expect_classes(CLASSES)
+    assert store.ids == ()
+    assert not (tmp_path / "scratch/first.pt").exists()
 
 
 def test_first_student_needs_an_epoch(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"distill\.stage1\.epochs: found 0: the first student would learn nothing"):
-        train_student(tmp_path, altered(FIRST, stage1__epochs=0))
+    with pytest.raises(UserError, match=r"distill\.stage1\.epochs: found 0 of 4 epochs, but each of two rounds needs"):
+        train_student(tmp_path, altered(TWO_ROUNDS, stage1__epochs=0))
+
+
+def test_a_teacher_of_predictions_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"distill\.stage2\.kl\.enabled: found true with two rounds"):
+        train_student(tmp_path, altered(rounds=2))
 
 
 SCRIPT = """
@@ -128,53 +225,42 @@ from pathlib import Path
 
 import torch
 
-from tests.toy_distill import altered, train_student
+from tests.toy_distill import VARIANTS, altered, train_student
 
 if __name__ == "__main__":
-    settings = altered(teacher=sys.argv[2], dropout=0.0, optim__lr=0.0005)
-    history, task = train_student(Path("shared"), settings)
-    torch.save([dict(task.network.state_dict()), history], f"{sys.argv[1]}.pt")
+    settings = altered(VARIANTS[sys.argv[2]], dropout=0.0, optim__lr=0.0005)
+    history, steps = train_student(Path("shared"), settings)
+    torch.save([dict(steps[-1].network.state_dict()), history], f"{sys.argv[1]}.pt")
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("teacher", ["first", "frozen"])
-def test_two_processes_with_one_scratch_folder_equal_one(tmp_path: Path, teacher: str) -> None:
-    """One of them writes the store of relabelled photos, full or empty; the other waits."""
+@pytest.mark.parametrize("name", ["two rounds", "frozen"])
+def test_two_processes_with_one_scratch_folder_equal_one(tmp_path: Path, name: str) -> None:
+    """One of them writes the store of corrected labels, full or empty; the other waits."""
     shared = tmp_path / "shared"
-    toy_oste.toy_photos(shared / "photos")
-    write_oste(shared / "oste.pt")
-    run_two_processes(SCRIPT, tmp_path, teacher)
-    history, whole = train_student(tmp_path / "one", altered(teacher=teacher, dropout=0.0, optim__lr=0.0005))
-    assert whole is not None
+    toy_data(shared)
+    run_two_processes(SCRIPT, tmp_path, name)
+    history, whole = train_student(tmp_path / "one", altered(VARIANTS[name], dropout=0.0, optim__lr=0.0005))
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in "01")
-    for name, tensor in whole.network.state_dict().items():
-        assert torch.equal(first[0][name], second[0][name]), name
-        assert (first[0][name] - tensor).abs().max() <= 1e-5, name
+    for key, tensor in whole[-1].network.state_dict().items():
+        assert torch.equal(first[0][key], second[0][key]), key
+        assert (first[0][key] - tensor).abs().max() <= 1e-5, key
     assert tree(shared / "relabelled").keys() == tree(tmp_path / "one" / "relabelled").keys()
     for ours, theirs in zip(first[1], history, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-5)
 
 
-def test_labels_that_come_of_masks_say_so(tmp_path: Path) -> None:
-    photos = toy_oste.toy_photos(tmp_path / "photos")
-    write_oste(tmp_path / "oste.pt")
-    stage = Stage("distill", "f" * 16, tmp_path / "scratch")
-    index = Index(CLASSES, tuple(photos.records))
-    for upper_bound in (False, True):
-        material = Material(index, photos, ToyStore(photos), tmp_path / "oste.pt", 0, upper_bound)
-        folder = tmp_path / str(upper_bound)
-        scratch = replace(stage, scratch=folder / "scratch")
-        settings = altered(FIRST, first__rules__overrule=not upper_bound)
-        distill(scratch, material, settings, folder / "student.pt", folder / "relabelled", folder / "epochs")
-        assert RelabelledStore(folder / "relabelled").upper_bound is upper_bound
-        _, card = load_network(folder / "student.pt", "student", CLASSES)
-        assert ("UPPER BOUND" in card.weights) is upper_bound
+@pytest.mark.parametrize("upper_bound", [False, True])
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_what_comes_of_masks_says_so(tmp_path: Path, upper_bound: bool, rounds: int) -> None:
+    settings = altered(TWO_ROUNDS, rounds=rounds, relabel__overrule=not upper_bound)
+    train_student(tmp_path, settings, upper_bound=upper_bound)
+    assert RelabelledStore(tmp_path / "relabelled").upper_bound is upper_bound
+    _, card = load_student(tmp_path / "student.pt", CLASSES)
+    assert ("UPPER BOUND" in card.weights) is upper_bound
 
 
 def test_masks_are_not_overruled(tmp_path: Path) -> None:
-    photos = toy_oste.toy_photos(tmp_path / "photos")
-    stage = Stage("distill", "f" * 16, tmp_path / "scratch")
-    material = Material(Index(CLASSES, tuple(photos.records)), photos, ToyStore(photos), tmp_path / "oste.pt", 0, True)
-    with pytest.raises(UserError, match=r"overrule: found true: a first student would overrule the masks"):
-        distill(stage, material, FIRST, tmp_path / "student.pt", tmp_path / "relabelled", tmp_path / "epochs")
+    with pytest.raises(UserError, match=r"relabel\.overrule: found true: a first student would overrule the masks"):
+        train_student(tmp_path, TWO_ROUNDS, upper_bound=True)

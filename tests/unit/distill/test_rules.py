@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from wsss.crf.settings import PUBLISHED
 from wsss.distill.rules import RelabelSettings, relabel
 
-SETTINGS = RelabelSettings(enabled=True, tau_bg=0.7, tau_fg=0.8, overrule=True, fill=False, agree=False, crf=PUBLISHED)
+SETTINGS = RelabelSettings(tau_bg=0.7, tau_fg=0.8, overrule=True, fill=False, agree=False)
 FILLING = SETTINGS.model_copy(update={"fill": True})
 FILLING_ALONE = FILLING.model_copy(update={"overrule": False})
 AGREEING = FILLING.model_copy(update={"agree": True})

@@ -1,5 +1,7 @@
 """Masks of a few photos after each epoch: what the student makes of them then, and nothing that disturbs it."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,29 +11,22 @@ import torch
 from PIL import Image
 
 from tests import toy_oste
-from tests.helpers import tree
-from tests.toy_distill import CLASSES, SETTINGS, altered, train_student
-from wsss.crf.settings import CrfSettings
+from tests.helpers import CLASSES, tree
+from tests.toy_distill import SETTINGS, VARIANTS, train_student
+from wsss.distill.settings import DistillSettings
 from wsss.distill.snapshots import Snapshots
-from wsss.models.checkpoint import load_network
-from wsss.models.student import Student
+from wsss.models.checkpoint import load_student
 from wsss.predict.segment import SegmentSettings, predict
 from wsss.stores.snapshots import epochs_of, shown, snapshot_file
 
-NO_CRF = CrfSettings.model_validate(
-    {"enabled": False, "iterations": 1, "bilateral_weight": 1, "bilateral_xy": 1, "bilateral_rgb": 1}
-    | {"spatial_weight": 1, "spatial_xy": 1}
-)
 
-
-@pytest.mark.parametrize("teacher", ["frozen", "mutual", "first"])
-def test_the_last_epoch_shows_what_the_student_predicts(tmp_path: Path, teacher: str) -> None:
-    settings = altered(teacher=teacher)
+@pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
+def test_the_last_epoch_shows_what_the_student_predicts(tmp_path: Path, settings: DistillSettings) -> None:
     history, _ = train_student(tmp_path, settings)
     assert epochs_of(tmp_path / "epochs") == list(range(1, len(history) + 1))
-    network, _ = load_network(tmp_path / "student.pt", "student", CLASSES)
+    network, _ = load_student(tmp_path / "student.pt", CLASSES)
     photos = toy_oste.toy_photos(tmp_path / "photos")
-    how = SegmentSettings(scales=(1.0,), flip=False, crf=NO_CRF, batch=1, threads=1, shard_size=1)
+    how = SegmentSettings(scales=(1.0,), flip=False, crf=None)
     for record in shown(photos.records):
         image = photos.image(record)
         (expected,) = predict(network, "student", [image], how, torch.device("cpu"))
@@ -56,8 +51,7 @@ def test_looking_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_mode_and_random_numbers_are_kept(tmp_path: Path) -> None:
     train_student(tmp_path, SETTINGS)
-    network, _ = load_network(tmp_path / "student.pt", "student", CLASSES)
-    assert isinstance(network, Student)
+    network, _ = load_student(tmp_path / "student.pt", CLASSES)
     state = torch.get_rng_state()
     for mode in (True, False):
         network.train(mode)

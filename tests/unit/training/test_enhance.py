@@ -14,7 +14,7 @@ from wsss.training.enhance import Enhancer
 
 CRF = PUBLISHED.model_copy(update={"iterations": 5, "bilateral_weight": 4.0, "bilateral_xy": 40.0})
 WITH = FixedSettings(gamma=4.0, alpha=0.5, crf=CRF)
-WITHOUT = FixedSettings(gamma=4.0, alpha=0.5, crf=CRF.model_copy(update={"enabled": False}))
+WITHOUT = FixedSettings(gamma=4.0, alpha=0.5, crf=None)
 TAGS = torch.tensor([[1.0, 0, 1, 0], [0, 0, 0, 0], [0, 1, 0, 0], [1, 1, 1, 1], [0, 0, 1, 0]])
 SIZE = (40, 48)
 

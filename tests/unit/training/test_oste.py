@@ -36,7 +36,7 @@ from wsss.data.transforms import PAD_COLOUR, AugmentSettings
 from wsss.losses.segmentation import balanced_cross_entropy
 from wsss.losses.term import Term
 from wsss.models.backbones.base import FrozenBatchNorm2d
-from wsss.models.checkpoint import load_network, read_checkpoint
+from wsss.models.checkpoint import load_classifier, load_oste, read_checkpoint
 from wsss.models.oste import Oste, OsteOutput
 from wsss.training import oste, resume
 from wsss.training.loop import make_fabric, make_optimizer, update
@@ -351,7 +351,7 @@ def test_training_learns_the_tags_and_then_the_labels(tmp_path: Path) -> None:
     last = {name: np.mean([row[name] for row in history[-4:]]) for name in ("cls", "seg_foreground")}
     assert last["cls"] < 0.92 * history[0]["cls"]
     assert last["seg_foreground"] < 0.75 * history[1]["seg_foreground"]
-    network, card = load_network(tmp_path / "oste.pt", "oste", CLASSES)
+    network, card = load_oste(tmp_path / "oste.pt", CLASSES)
     assert isinstance(network, Oste)
     assert (card.backbone.output_stride, card.weights) == (16, "random")
     assert torch.equal(network.head.weight, task.network.head.weight)
@@ -447,7 +447,7 @@ def start(folder: Path, monkeypatch: pytest.MonkeyPatch, settings: TrainSettings
 
 def test_weights_of_the_classifier_are_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network = start(tmp_path, monkeypatch)
-    trained, card = load_network(toy_classifier(tmp_path / "again.pt"), "classifier", CLASSES)
+    trained, card = load_classifier(toy_classifier(tmp_path / "again.pt"), CLASSES)
     assert (card.backbone.output_stride, network.stride) == (32, 16)
     ours, theirs = network.state_dict(), trained.state_dict()
     assert len(theirs) > 40
@@ -579,10 +579,10 @@ def test_two_processes_equal_one_with_unevenly_spread_labels(tmp_path: Path, lab
     assert any((count == 0).any() for count in known)
     run_two_processes(SCRIPT, tmp_path, WSSS_SCRATCH=str(tmp_path / "shared"))
     assert (tmp_path / "0.pt").read_bytes() == (tmp_path / "1.pt").read_bytes()
-    shared, _ = load_network(tmp_path / "0.pt", "oste", CLASSES)
+    shared, _ = load_oste(tmp_path / "0.pt", CLASSES)
     for name, tensor in task.network.state_dict().items():
         assert (shared.state_dict()[name] - tensor).abs().max() <= 1e-6, name
-    start, _ = load_network(tmp_path / "backbone.pt", "classifier", CLASSES)
+    start, _ = load_classifier(tmp_path / "backbone.pt", CLASSES)
     assert (shared.head.weight - start.head.weight).abs().max() > 1e-3
     for ours, theirs in zip(torch.load(tmp_path / "0.history", weights_only=True), history, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-6)

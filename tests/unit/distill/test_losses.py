@@ -1,25 +1,30 @@
-"""Losses between student and teacher against loops over photos, positions, classes and pairs."""
+"""Losses of the student against loops over photos, positions, classes, pairs; and what all of them have in common."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
 
 import pytest
 import torch
 from torch.nn import functional as F
-from wsss.losses.distillation import (
-    EPS,
-    cam_distance,
-    confident_kl,
-    correspondence,
-    feature_distance,
-    present_only,
-    shrink,
-    to_coarser,
-)
 
+from wsss.core.params import Settings
+from wsss.distill.losses.base import Seen, StudentLoss
+from wsss.distill.losses.cams import CamLoss, cam_distance
+from wsss.distill.losses.correspondence import CorrespondenceLoss, correspondence, draw_points
+from wsss.distill.losses.energy import EnergyLoss
+from wsss.distill.losses.features import EPS, FeatureLoss, feature_distance
+from wsss.distill.losses.grids import shrink, to_coarser
+from wsss.distill.losses.kl import KlLoss, confident_kl, present_only
+from wsss.distill.losses.pseudo_labels import PseudoLabelLoss
+from wsss.distill.losses.tags import TagLoss
+from wsss.distill.settings import DistillSettings
 from wsss.losses.cams import FLOOR
+from wsss.losses.energy import EnergySettings, dense_energy
+from wsss.losses.segmentation import balanced_cross_entropy
 from wsss.losses.term import Term
 
 INSIDE = torch.ones(2, 16, 24, dtype=torch.bool)
@@ -284,3 +289,211 @@ def test_grids_that_do_not_divide_each_other_meet_on_the_coarser() -> None:
     assert second.shape == (2, 3, 4, 9)
     torch.testing.assert_close(first, F.interpolate(maps(4, 5, 9, 0), (4, 9), mode="area"))
     assert shrink(PARTLY, first).shape == (2, 4, 9)
+
+
+# What all losses have in common
+
+
+def seen(size: tuple[int, int] = (16, 24)) -> Seen:
+    """Everything there may be to look at, for two crops that reach beyond their photos."""
+    generator = torch.Generator().manual_seed(30)
+    labels = torch.randint(0, 6, (2, *size), generator=generator)
+    labels[(labels > 3) | ~PARTLY] = 255
+    return Seen(
+        images=255 * torch.rand(2, 3, *size, generator=generator),
+        labels=labels.byte(),
+        confidence=torch.rand(2, *size, generator=generator) * PARTLY,
+        inside=PARTLY,
+        tags=TAGS,
+        keys=((0, 3, 5), (0, 3, 2)),
+        logits=2 * maps(4, 8, 12, 31),
+        tag_logits=torch.randn(2, 3, generator=generator),
+        fine=maps(5, 8, 12, 32),
+        coarse=maps(7, 4, 6, 33),
+        oste_fine=maps(5, 4, 6, 34),
+        oste_coarse=maps(7, 4, 6, 35),
+        oste_cams=maps(3, 4, 6, 36).relu(),
+        predictions=2 * maps(4, 4, 6, 37),
+    )
+
+
+OF_STUDENT = ("logits", "tag_logits", "fine", "coarse")
+OF_TEACHERS = ("oste_fine", "oste_coarse", "oste_cams", "predictions")
+PARTS = {
+    "features": ("fine", "coarse"),
+    "oste": ("oste_fine", "oste_coarse", "oste_cams"),
+    "predictions": ("predictions",),
+}
+TABLE: dict[type[StudentLoss], tuple[str, set[str]]] = {
+    PseudoLabelLoss: ("seg_background seg_foreground", {"logits"}),
+    TagLoss: ("tags", {"tag_logits"}),
+    FeatureLoss: ("feature_fine feature_coarse", {"fine", "coarse"}),
+    CorrespondenceLoss: ("corr", {"logits"}),
+    KlLoss: ("kl", {"logits"}),
+    CamLoss: ("cam", {"logits"}),
+    EnergyLoss: ("energy", {"logits"}),
+}
+"""Of each loss: its terms, and the outputs of the student that its gradient reaches."""
+
+
+def losses_in(model: type[Settings]) -> Iterator[type[StudentLoss]]:
+    """Every kind of loss among the fields of `model`, and of their fields."""
+    for field in model.model_fields.values():
+        for kind in (field.annotation, *typing.get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, StudentLoss):
+                yield kind
+            elif isinstance(kind, type) and issubclass(kind, Settings):
+                yield from losses_in(kind)
+
+
+def children(kind: type[StudentLoss]) -> Iterator[type[StudentLoss]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from children(child)
+
+
+def test_table_holds_every_loss_that_settings_may_choose() -> None:
+    reachable = list(losses_in(DistillSettings))
+    assert sorted(kind.__name__ for kind in reachable) == sorted(kind.__name__ for kind in TABLE)
+    assert set(children(StudentLoss)) == set(TABLE), "a loss that is no field of the settings"
+    names = [name for kind in reachable for name in kind.names]
+    assert len(set(names)) == len(names)  # columns of one history
+
+
+@pytest.mark.parametrize("kind", TABLE, ids=lambda kind: kind.__name__)
+def test_terms_are_finite_and_have_the_names(kind: type[StudentLoss]) -> None:
+    terms = kind().terms(seen())
+    assert " ".join(terms) == " ".join(kind.names) == TABLE[kind][0]
+    for term in terms.values():
+        assert term.total.shape == term.weight.shape == ()
+        assert term.total.dtype == torch.float32
+        assert math.isfinite(term.total.item())
+        assert term.total.item() != 0.0
+        assert term.weight.item() > 0.0
+
+
+@pytest.mark.parametrize("kind", TABLE, ids=lambda kind: kind.__name__)
+def test_gradient_reaches_the_student_alone(kind: type[StudentLoss]) -> None:
+    given = seen()
+    leaves = {name: getattr(given, name).clone().requires_grad_() for name in ("images", *OF_STUDENT, *OF_TEACHERS)}
+    terms = kind().terms(replace(given, **leaves))
+    assert not any(term.weight.requires_grad for term in terms.values())
+    whole = torch.stack([term.mean() for term in terms.values()]).sum()
+    gradients = dict(zip(leaves, torch.autograd.grad(whole, list(leaves.values()), allow_unused=True), strict=True))
+    reached = {name for name, gradient in gradients.items() if gradient is not None and gradient.any()}
+    assert reached == TABLE[kind][1]
+    assert all(gradient.isfinite().all() for gradient in gradients.values() if gradient is not None)
+
+
+@pytest.mark.parametrize("kind", TABLE, ids=lambda kind: kind.__name__)
+def test_what_a_loss_does_not_need_it_does_not_look_at(kind: type[StudentLoss]) -> None:
+    assert kind.needs <= PARTS.keys()
+    missing = {name: None for need, names in PARTS.items() if need not in kind.needs for name in names}
+    least = replace(seen(), **missing)  # type: ignore[arg-type]
+    for name, term in kind().terms(least).items():
+        whole = kind().terms(seen())[name]
+        assert torch.equal(term.total, whole.total)
+        assert torch.equal(term.weight, whole.weight)
+    for need in kind.needs:
+        without = replace(seen(), **dict.fromkeys(PARTS[need]))  # type: ignore[arg-type]
+        with pytest.raises(AssertionError):
+            kind().terms(without)
+
+
+@pytest.mark.parametrize("kind", TABLE, ids=lambda kind: kind.__name__)
+def test_crops_may_come_in_any_order(kind: type[StudentLoss]) -> None:
+    given = seen()
+    turned = {
+        field.name: value[::-1] if isinstance(value := getattr(given, field.name), tuple) else value.flip(0)
+        for field in fields(Seen)
+    }
+    for name, term in kind().terms(Seen(**turned)).items():
+        whole = kind().terms(given)[name]
+        assert float(term.total) == pytest.approx(float(whole.total), rel=1e-5, abs=1e-6)
+        assert float(term.weight) == pytest.approx(float(whole.weight), rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", TABLE, ids=lambda kind: kind.__name__)
+def test_the_weight_and_the_switch_are_not_the_business_of_the_terms(kind: type[StudentLoss]) -> None:
+    plain, other = kind().terms(seen()), kind(enabled=False, weight=7.0).terms(seen())
+    assert all(torch.equal(plain[name].total, other[name].total) for name in kind.names)
+
+
+# What each makes of what is seen
+
+
+def same(found: Term, expected: Term) -> None:
+    torch.testing.assert_close(found.total, expected.total)
+    torch.testing.assert_close(found.weight, expected.weight)
+
+
+@pytest.mark.parametrize("by_confidence", [True, False])
+def test_pseudo_labels_by_confidence_or_all_alike(by_confidence: bool) -> None:
+    given = seen()
+    weights = given.confidence if by_confidence else torch.ones(2, 16, 24)
+    background, foreground = balanced_cross_entropy(given.logits, given.labels, weights)
+    terms = PseudoLabelLoss(confidence=by_confidence).terms(given)
+    same(terms["seg_background"], background)
+    same(terms["seg_foreground"], foreground)
+
+
+def test_crops_without_labels_weigh_nothing() -> None:
+    given = seen()
+    unknown = replace(given, labels=torch.full_like(given.labels, 255))
+    for term in PseudoLabelLoss(confidence=False).terms(unknown).values():
+        assert term.total.item() == term.weight.item() == 0.0
+
+
+def test_tags_are_a_classification_of_each_class() -> None:
+    given = seen()
+    assert given.tag_logits is not None
+    expected = F.binary_cross_entropy_with_logits(given.tag_logits, TAGS)
+    torch.testing.assert_close(TagLoss().terms(given)["tags"].mean(), expected)
+
+
+def test_features_are_compared_level_by_level() -> None:
+    given, terms = seen(), FeatureLoss().terms(seen())
+    same(terms["feature_fine"], feature_distance(given.fine, given.oste_fine, PARTLY))
+    same(terms["feature_coarse"], feature_distance(given.coarse, given.oste_coarse, PARTLY))
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_teacher_predicts_the_classes_of_the_tags_alone(temperature: float) -> None:
+    given = seen()
+    assert given.predictions is not None
+    target = given.predictions.clone()
+    for n, k in (TAGS == 0).nonzero().tolist():
+        target[n, 1 + k] = -1e4
+    found = KlLoss(temperature=temperature).terms(given)["kl"]
+    same(found, confident_kl(given.logits, target, temperature, PARTLY))
+
+
+def test_cams_are_those_of_oste() -> None:
+    given = seen()
+    same(CamLoss().terms(given)["cam"], cam_distance(given.logits, given.oste_cams, TAGS, PARTLY))
+
+
+def test_energy_is_of_the_crop_with_its_labels_and_settings() -> None:
+    given = seen()
+    settings = {"sigma_xy": 20.0, "sigma_rgb": 40.0, "stride": 8, "gate": "none"}
+    found = EnergyLoss(**settings).terms(given)["energy"]
+    expected = EnergySettings(**settings)
+    same(found, dense_energy(given.logits, given.images, given.labels, expected, PARTLY))
+    assert float(found.total) != pytest.approx(float(EnergyLoss().terms(given)["energy"].total), rel=1e-3)
+
+
+def test_pairs_are_of_probabilities_and_drawn_for_the_crop() -> None:
+    given = seen()
+    points = draw_points(given.keys, 6)
+    expected = correspondence(given.logits.softmax(1), given.oste_coarse, points, PARTLY)
+    same(CorrespondenceLoss(points=6).terms(given)["corr"], expected)
+
+
+def test_pixel_pairs_belong_to_the_seed_the_epoch_and_the_photo() -> None:
+    keys = ((0, 1, 5), (0, 1, 2), (0, 2, 5), (1, 1, 5))
+    points = draw_points(keys, 9)
+    assert (points.shape, points.dtype) == ((4, 2, 9, 2), torch.float64)
+    assert 0 <= points.min() <= points.max() < 1
+    assert torch.equal(draw_points(keys[::-1], 9), points.flip(0))
+    assert torch.equal(draw_points(keys[1:2], 9), points[1:2])
+    assert len({float(value) for value in points.flatten()}) == points.numel()
