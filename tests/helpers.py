@@ -19,12 +19,13 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from wsss.core.atomic import publish
 from wsss.core.errors import UserError
 from wsss.core.interrupt import check_stop
 from wsss.core.stage import Stage
 from wsss.data.samples import Batch
 from wsss.stores.labels import PSEUDO_FORMAT, put_labels
-from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store
+from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
 
 REPO = Path(__file__).parent.parent
 CLASSES = ("background", "Kuh", "cat", "dog")
@@ -77,8 +78,8 @@ def computed(log: Path) -> list[str]:
 def write_toy_store(stage: Stage, out: Path, log: Path, slow: float = 0.0, ids: Sequence[str] = IDS) -> None:
     """A store of 20 toy labels in shards of 3."""
     log.mkdir(exist_ok=True)
-    meta = StoreMeta(PSEUDO_FORMAT, CLASSES, stage.fingerprint, {"crf": False})
-    write_store(stage, out, meta, plan_shards(ids, 3), toy_task, (log, slow))
+    meta = StoreMeta(PSEUDO_FORMAT, CLASSES, {"crf": False})
+    publish(build_store(stage, meta, plan_shards(ids, 3), toy_task, (log, slow)), out)
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -21,22 +21,23 @@ from tests.helpers import CLASSES
 from tests.toy_distill import ToyStore, write_oste
 from tests.toy_oste import CRF, toy_photos
 from wsss.cams.stage import CamsSettings, dump_cams
+from wsss.core.atomic import publish
 from wsss.core.stage import Stage
+from wsss.data.batches import InferenceSettings
 from wsss.data.images import save_mask_png
 from wsss.data.index import Index, write_index
 from wsss.data.photos import Photos
 from wsss.evaluation.sources import EvaluateSettings
 from wsss.models.backbones.registry import BackboneSettings
-from wsss.models.checkpoint import NetworkCard, build_network, save_network
+from wsss.models.checkpoint import NetworkCard, build_student, save_network
 from wsss.models.student import Student
 from wsss.stores.labels import PSEUDO_FORMAT, put_labels
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store_index
 
-CAMS = CamsSettings(output_stride=16, scales=(0.5, 1.0), flip=True, batch=2, threads=1, shard_size=3)
-SETTINGS = EvaluateSettings(
-    split="val", cam_threshold=0.3, scales=(0.75, 1.0), flip=True, crf=CRF, batch=2, threads=1, shard_size=3
-)
-WITHOUT_CRF = SETTINGS.model_copy(update={"crf": CRF.model_copy(update={"enabled": False})})
+CAMS = CamsSettings(scales=(0.5, 1.0))
+SETTINGS = EvaluateSettings(cam_threshold=0.3, scales=(0.75, 1.0), crf=CRF)
+INFERENCE = InferenceSettings(batch=2, shard_size=3)
+WITHOUT_CRF = SETTINGS.model_copy(update={"crf": None})
 
 
 class Project:
@@ -62,9 +63,8 @@ class Project:
         self.write_pseudo()
         self.write_relabelled(())
         Path("scratch-cams").mkdir()
-        dump_cams(
-            Stage("cams", "f" * 16, Path("scratch-cams")), self.index, self.photos, Path("oste.pt"), cams, Path("cams")
-        )
+        stage = Stage("cams", "f" * 16, Path("scratch-cams"))
+        publish(dump_cams(stage, self.index, self.photos, Path("oste.pt"), cams, INFERENCE), Path("cams"))
 
     def write_student(self, change: Callable[[Student], None] = lambda student: None) -> None:
         torch.manual_seed(3)
@@ -75,8 +75,7 @@ class Project:
             CLASSES,
             "random",
         )
-        network = build_network(card, load_weights=True)
-        assert isinstance(network, Student)
+        network = build_student(card, load_weights=True)
         nn.init.normal_(network.head.weight, std=1.0)
         with torch.no_grad():
             change(network)
@@ -84,7 +83,7 @@ class Project:
 
     def write_pseudo(self, threshold: str = "gmm", crf: bool = True) -> None:
         labels = ToyStore(self.photos)
-        meta = StoreMeta(PSEUDO_FORMAT, CLASSES, "f" * 16, {"crf": crf, "threshold": threshold})
+        meta = StoreMeta(PSEUDO_FORMAT, CLASSES, {"crf": crf, "method": threshold})
         shards: list[Shard] = plan_shards([record.id for record in self.index.records], 5)
         folder = Path("pseudo")
         folder.mkdir(exist_ok=True)
@@ -96,7 +95,7 @@ class Project:
 
     def write_relabelled(self, names: Sequence[str], **attributes: bool) -> None:
         """All background, for the photos `names`."""
-        meta = StoreMeta(PSEUDO_FORMAT, CLASSES, "f" * 16, {"crf": True, "multiscale": False, **attributes})
+        meta = StoreMeta(PSEUDO_FORMAT, CLASSES, {"crf": True, "multiscale": False, **attributes})
         folder, sizes = Path("relabelled"), {r.id: (r.height, r.width) for r in self.index.records}
         folder.mkdir(exist_ok=True)
         shards = plan_shards(names, 5)
@@ -111,7 +110,8 @@ def run_stage(settings: EvaluateSettings = SETTINGS) -> Result:
     """The stage on the run in the working folder; `reports` and `predictions` are written beside it."""
     sections: dict[str, Any] = {
         "dataset": {"root": "photos", "max_megapixels": 1.0},
-        "evaluate": settings.model_dump(mode="json"),
+        "inference": INFERENCE.model_dump(),
+        "evaluate": settings.model_dump(mode="json") | {"crf": settings.crf.model_dump() if settings.crf else "off"},
     }
     Path("params.yaml").write_text(json.dumps(sections, indent=1))
     names = ("dataset", "cams", "pseudo", "relabelled", "predictions", "reports")

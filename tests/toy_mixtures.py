@@ -6,26 +6,11 @@ import numpy as np
 
 from wsss.correct.fixed import FixedSettings
 from wsss.correct.mixtures import GmmSettings
-from wsss.crf.settings import PUBLISHED
+from wsss.crf.settings import CrfSettings
 
-WITH_CRF = PUBLISHED.model_copy(update={"iterations": 5, "bilateral_weight": 4.0, "bilateral_xy": 40.0})
-CRF = WITH_CRF.model_copy(update={"enabled": False})
-FIXED = FixedSettings(gamma=4.0, alpha=0.5, crf=CRF)
-GMM = GmmSettings(
-    scope="image",
-    posterior="own",
-    max_components=2,
-    prior_cells=50.0,
-    min_scores=50,
-    min_separation=2.0,
-    min_weight=0.005,
-    tau_fg=0.9,
-    tau_bg=0.9,
-    lead=0.1,
-    fill=True,
-    agree=False,
-    crf=CRF,
-)
+WITH_CRF = CrfSettings(iterations=5, bilateral_weight=4.0, bilateral_xy=40.0)
+FIXED = FixedSettings(gamma=4.0, alpha=0.5, crf=None)
+GMM = GmmSettings(scope="image", prior_cells=50.0, min_scores=50, agree=False, crf=None)
 
 
 def hills(seed: int, share: float = 0.3, size: tuple[int, int] = (14, 20)) -> np.ndarray:

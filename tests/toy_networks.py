@@ -12,8 +12,7 @@ from tests.helpers import CLASSES
 from tests.toy_oste import SETTINGS as OSTE
 from tests.toy_oste import toy_network
 from wsss.models.backbones.registry import BackboneSettings
-from wsss.models.checkpoint import NetworkCard, build_network, save_network
-from wsss.models.student import Student
+from wsss.models.checkpoint import NetworkCard, build_student, save_network
 
 
 def write_student(
@@ -21,11 +20,10 @@ def write_student(
 ) -> Path:
     """A student that finds every class somewhere, unless a `tag_threshold` rules it out."""
     torch.manual_seed(seed)
-    settings = BackboneSettings(name=backbone, output_stride=stride, weights="random")  # type: ignore[arg-type]
+    settings = BackboneSettings(name=backbone, output_stride=stride, weights="random")
     shape = {"channels": 32, "dropout": 0.1, "tag_threshold": tag_threshold}
     card = NetworkCard("student", settings, shape, CLASSES, "random")
-    network = build_network(card, load_weights=False)
-    assert isinstance(network, Student)
+    network = build_student(card, load_weights=False)
     nn.init.normal_(network.head.weight, std=1.0)
     save_network(path, network, card)
     return path

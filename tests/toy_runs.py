@@ -85,7 +85,7 @@ def _store(
     **attributes: bool,
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    meta = StoreMeta(kind, classes, "0" * 16, attributes)
+    meta = StoreMeta(kind, classes, attributes)
     shards = [Shard("00000.h5", tuple(sorted(labels)))] if labels else []
     for shard in shards:
         with shard_writer(folder / shard.name, shard, meta) as file:

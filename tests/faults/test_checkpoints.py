@@ -17,7 +17,16 @@ from tests.helpers import CLASSES, REPO
 from wsss.core.errors import IntegrityError, UserError
 from wsss.data.index import Index, Record, write_index
 from wsss.models.backbones.registry import BackboneSettings
-from wsss.models.checkpoint import NetworkCard, build_network, load_network, save_network
+from wsss.models.checkpoint import (
+    NetworkCard,
+    build_classifier,
+    load_classifier,
+    load_oste,
+    load_student,
+    save_network,
+)
+
+LOADERS = {"classifier": load_classifier, "oste": load_oste, "student": load_student}
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +35,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     card = NetworkCard(
         "classifier", BackboneSettings(name="tiny", weights="random"), {"dropout": 0.5}, CLASSES, "random"
     )
-    save_network(path, build_network(card, load_weights=True), card)
+    save_network(path, build_classifier(card, load_weights=True), card)
     return path
 
 
@@ -39,7 +48,7 @@ def path(network: Path, tmp_path: Path) -> Path:
 
 def refusal(path: Path, kind: str = "classifier", classes: tuple[str, ...] = CLASSES) -> str:
     with pytest.raises((IntegrityError, UserError)) as caught:
-        load_network(path, kind, classes)
+        LOADERS[kind](path, classes)
     message = str(caught.value)
     assert message.startswith(f"error: {path}: ")
     assert "\nfix: " in message
@@ -47,7 +56,7 @@ def refusal(path: Path, kind: str = "classifier", classes: tuple[str, ...] = CLA
 
 
 def test_44_sound_checkpoint_is_read_and_ready_to_use(path: Path) -> None:
-    found, card = load_network(path, "classifier", CLASSES)
+    found, card = load_classifier(path, CLASSES)
     assert not found.training
     assert card.classes == CLASSES
     assert card.weights == "random"
@@ -55,7 +64,7 @@ def test_44_sound_checkpoint_is_read_and_ready_to_use(path: Path) -> None:
 
 
 def test_44_same_state_is_the_same_bytes_after_a_round_trip(path: Path, tmp_path: Path) -> None:
-    found, card = load_network(path, "classifier", CLASSES)
+    found, card = load_classifier(path, CLASSES)
     save_network(tmp_path / "again.pt", found, card)
     assert (tmp_path / "again.pt").read_bytes() == path.read_bytes()
 
@@ -69,7 +78,7 @@ def test_44_cut_checkpoint(path: Path, share: float) -> None:
 
 def test_44_no_flipped_bit_is_accepted_silently(path: Path) -> None:
     whole = path.read_bytes()
-    before = load_network(path, "classifier", CLASSES)[0].state_dict()
+    before = load_classifier(path, CLASSES)[0].state_dict()
     generator = np.random.default_rng(0)
     refused = 0
     for bit in generator.choice(8 * len(whole), 150, replace=False).tolist():
@@ -77,7 +86,7 @@ def test_44_no_flipped_bit_is_accepted_silently(path: Path) -> None:
         data[bit // 8] ^= 1 << (bit % 8)
         path.write_bytes(data)
         try:
-            found, card = load_network(path, "classifier", CLASSES)
+            found, card = load_classifier(path, CLASSES)
         except (IntegrityError, UserError):
             refused += 1
             continue
@@ -96,7 +105,7 @@ def test_44_flipped_bits_in_what_describes_the_tensors_never_crash(path: Path) -
         data[at] ^= 1 << int(generator.integers(8))
         path.write_bytes(data)
         try:
-            load_network(path, "classifier", CLASSES)
+            load_classifier(path, CLASSES)
         except (IntegrityError, UserError):
             continue
 

@@ -24,10 +24,11 @@ from wsss.export import network as exporting
 from wsss.export.parity import largest_difference, refuse_difference
 from wsss.export.portable import Portable
 from wsss.models.backbones import registry
+from wsss.models.backbones.entry import Entry
 from wsss.models.backbones.tiny import Tiny
 from wsss.models.backbones.vit_b16 import DeiTB16, ViTB16
 from wsss.models.student import IMPROBABLE, Student
-from wsss.predict.networks import onnx_session, open_checkpoint, run_onnx
+from wsss.predict.networks import load_segmenting, onnx_session, run_onnx
 from wsss.predict.segmenter import Segmenter
 
 SIZES = [(64, 64), (65, 97), (50, 33), (1, 1), (7, 200), (96, 31)]
@@ -65,7 +66,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("backbone", ["tiny", "efficientnet_lite0"])
 @pytest.mark.parametrize("stride", [8, 32])
 def test_folded_network_is_the_network_for_odd_and_even_sizes(tmp_path: Path, backbone: str, stride: int) -> None:
-    network, _ = open_checkpoint(write_student(tmp_path / "n.pt", backbone=backbone, stride=stride))
+    network, _ = load_segmenting(write_student(tmp_path / "n.pt", backbone=backbone, stride=stride))
     portable = Portable(network)
     for size in SIZES:
         images = torch.from_numpy(photo(*size)).permute(2, 0, 1)[None].float()
@@ -93,7 +94,7 @@ def small_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
     small: dict[str, type[ViTB16]] = {"vit_b16": ViTB16, "deit_b16": DeiTB16}
     for name, cls in small.items():
         monkeypatch.setitem(
-            registry.BUILDERS, name, lambda settings, cls=cls: cls(settings.output_stride, depth=4, channels=64)
+            registry.BACKBONES, name, Entry(lambda stride, width, cls=cls: cls(stride, depth=4, channels=64))
         )
 
 
@@ -113,7 +114,7 @@ def test_transformer_is_exported_for_any_size(tmp_path: Path, backbone: str, str
         with exporting._quiet():
             found = torch.jit.load(str(out))  # type: ignore[no-untyped-call]
     assert made.difference <= 1e-4
-    network, _ = open_checkpoint(student)
+    network, _ = load_segmenting(student)
     for count, size in [(1, (64, 64)), (2, (65, 97)), (1, (9, 200)), (3, (7, 5)), (1, (224, 224)), (1, (241, 375))]:
         images = torch.stack([torch.from_numpy(photo(*size, n)).permute(2, 0, 1).float() for n in range(count)])
         with torch.inference_mode():
@@ -131,7 +132,7 @@ class Moody(Tiny):
 
 def test_network_that_onnx_cannot_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnxscript", reason="needs wsss[onnx]")
-    monkeypatch.setitem(registry.BUILDERS, "tiny", lambda settings: Moody(settings.output_stride))
+    monkeypatch.setitem(registry.BACKBONES, "tiny", Entry(lambda stride, width: Moody(stride)))
     out = tmp_path / "o.onnx"
     code, _, text = run(write_student(tmp_path / "student.pt"), out)
     assert code == 2
@@ -189,7 +190,7 @@ def test_torchscript_runs_without_wsss_for_any_size(student: Path, tmp_path: Pat
     code, text, errors = run(student, out, "--torchscript", "--json")
     assert code == 0, errors
     assert json.loads(text)["difference"] <= 1e-4
-    network, _ = open_checkpoint(student)
+    network, _ = load_segmenting(student)
     with exporting._quiet():
         loaded = torch.jit.load(str(out), _extra_files=(extra := {"wsss.json": ""}))  # type: ignore[no-untyped-call]
     assert json.loads(extra["wsss.json"])["classes"] == list(CLASSES)
@@ -210,7 +211,7 @@ def test_torchscript_is_no_checkpoint_and_is_told_apart(student: Path, tmp_path:
 
 
 def test_all_classes_are_exported_beside_those_that_are_left_out(student: Path, onnx_file: Path) -> None:
-    network, session = open_checkpoint(student)[0], onnx_session(onnx_file)
+    network, session = load_segmenting(student)[0], onnx_session(onnx_file)
     assert isinstance(network, Student)
     images = torch.stack([torch.from_numpy(photo(65, 97, n)).permute(2, 0, 1).float() for n in range(3)])
     with torch.inference_mode():

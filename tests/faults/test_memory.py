@@ -15,6 +15,7 @@ from tests.toy_training import ToyTask, train_toy
 from wsss.cams.stage import CamsSettings, dump_cams
 from wsss.core.errors import EnvError
 from wsss.core.stage import Stage
+from wsss.data.batches import InferenceSettings
 from wsss.models.checkpoint import read_checkpoint
 from wsss.training import loop, resume
 
@@ -84,20 +85,18 @@ def test_46_thread_that_makes_labels_too(tmp_path: Path, monkeypatch: pytest.Mon
 def test_46_photos_that_do_not_fit_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     project = Project()
-    monkeypatch.setattr("wsss.predict.segment.predict_oste", FAILURES["cpu"])
+    monkeypatch.setattr("wsss.evaluation.predictions.predict_oste", FAILURES["cpu"])
     result = run_stage()
     first, *_ = (record for record in project.index.records if record.split == "val")
     assert result.exit_code == 3
     assert f"error: evaluate: out of memory on {first.width}×{first.height} pixels ({first.id}" in result.stderr
     assert re.search(
-        r"\nfix: lower (evaluate\.batch|the largest of evaluate\.scales, or shrink the photo)\n", result.stderr
+        r"\nfix: lower (inference\.batch|the largest of evaluate\.scales, or shrink the photo)\n", result.stderr
     )
     monkeypatch.setattr("wsss.cams.stage.compute_cams", FAILURES["gpu"])
-    settings = CamsSettings(output_stride=16, scales=(1.0,), flip=False, batch=1, threads=1, shard_size=2)
+    settings, stage = CamsSettings(scales=(1.0,), flip=False), Stage("cams", "f" * 16, tmp_path)
     with pytest.raises(EnvError) as caught:
-        dump_cams(
-            Stage("cams", "f" * 16, tmp_path), project.index, project.photos, Path("oste.pt"), settings, Path("new")
-        )
+        dump_cams(stage, project.index, project.photos, Path("oste.pt"), settings, InferenceSettings(batch=1))
     assert str(caught.value).startswith("error: cams: out of memory on ")
     assert str(caught.value).endswith("\nfix: lower the largest of cams.scales, or shrink the photo")
 

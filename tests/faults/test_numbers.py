@@ -16,27 +16,28 @@ from tests.helpers import CLASSES, ToyLabels
 from tests.toy_evaluation import WITHOUT_CRF, Project, run_stage
 from tests.toy_mixtures import GMM
 from tests.toy_training import OPTIM, ToyTask, train_toy
+from wsss.core.atomic import publish
 from wsss.core.errors import IntegrityError, UserError, WsssError
 from wsss.core.stage import Stage
 from wsss.correct.fixed import FixedSettings, fixed_pseudo_label
-from wsss.correct.stage import CorrectSettings, CorrectSummary, make_pseudo_labels
+from wsss.correct.settings import CorrectSettings
+from wsss.correct.stage import CorrectSummary, make_pseudo_labels, summarise
 from wsss.crf.dense import dense_crf
 from wsss.crf.settings import PUBLISHED
 from wsss.data.index import Index, Record
 from wsss.data.photos import Photos
 from wsss.data.samples import Batch
 from wsss.losses.segmentation import balanced_cross_entropy
-from wsss.models.checkpoint import load_network, read_checkpoint, save_network
-from wsss.models.oste import Oste
+from wsss.models.checkpoint import load_oste, read_checkpoint, save_network
 from wsss.models.student import Student
 from wsss.stores.cams import FORMAT, Cams, CamStore, put_cams
 from wsss.stores.labels import PseudoStore
-from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store
+from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
 from wsss.training import resume
 
 CRF = PUBLISHED.model_copy(update={"iterations": 5})
 WITH = FixedSettings(gamma=4.0, alpha=0.5, crf=CRF)
-WITHOUT = FixedSettings(gamma=4.0, alpha=0.5, crf=CRF.model_copy(update={"enabled": False}))
+WITHOUT = FixedSettings(gamma=4.0, alpha=0.5, crf=None)
 
 
 @pytest.fixture(autouse=True)
@@ -186,17 +187,13 @@ def test_30_whole_stage_counts_them(tmp_path: Path, method: Literal["fixed", "gm
         Record(name, "train", "x.png", None, (1,) * len(maps), 32, 48, digest) for name, maps in MAPS.items()
     )
     stage = Stage("correct", "f" * 16, tmp_path)
-    meta = StoreMeta(FORMAT, CLASSES, "f" * 16, {"stride": 16})
-    write_store(stage, tmp_path / "cams", meta, plan_shards(list(MAPS), 9), cam_task, ())
-    made = make_pseudo_labels(
-        stage,
-        Index(CLASSES, records),
-        Photos(tmp_path, 1.0, records),
-        tmp_path / "cams",
-        CorrectSettings(method=method, fixed=WITHOUT, gmm=GMM, soft=False, shard_size=9),
-        tmp_path / "pseudo",
-    )
-    store = PseudoStore(tmp_path / "pseudo")
+    meta = StoreMeta(FORMAT, CLASSES, {"stride": 16})
+    publish(build_store(stage, meta, plan_shards(list(MAPS), 9), cam_task, ()), tmp_path / "cams")
+    photos, cams = Photos(tmp_path, 1.0, records), CamStore(tmp_path / "cams")
+    settings = CorrectSettings(method=method, fixed=WITHOUT, gmm=GMM)
+    correcting = Stage("correct", "f" * 16, tmp_path / "scratch")
+    store = make_pseudo_labels(correcting, Index(CLASSES, records), photos, cams, settings, 9)
+    made = summarise(store, photos, cams)
     labelled = [store.label(name) != 255 for name in MAPS]
     assert made == CorrectSummary(
         coverage=float(np.mean(labelled)),
@@ -215,8 +212,10 @@ def nan_task(path: Path, shard: Shard, meta: StoreMeta) -> None:
 
 
 def test_30_cam_with_nan_is_refused_when_it_is_read(tmp_path: Path) -> None:
-    meta = StoreMeta(FORMAT, CLASSES, "f" * 16, {"stride": 16})
-    write_store(Stage("cams", "f" * 16, tmp_path), tmp_path / "cams", meta, plan_shards(["x"], 1), nan_task, ())
+    meta = StoreMeta(FORMAT, CLASSES, {"stride": 16})
+    publish(
+        build_store(Stage("cams", "f" * 16, tmp_path), meta, plan_shards(["x"], 1), nan_task, ()), tmp_path / "cams"
+    )
     with pytest.raises(IntegrityError, match="CAM of 'x' is not finite\nfix: run the cams stage again"):
         CamStore(tmp_path / "cams").read("x")
 
@@ -309,8 +308,7 @@ def test_33_collapsed_oste_has_its_own_remedy(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WSSS_SCRATCH", str(tmp_path / "scratch"))
     Project(masks=False)
-    oste, card = load_network(Path("oste.pt"), "oste", CLASSES)
-    assert isinstance(oste, Oste)
+    oste, card = load_oste(Path("oste.pt"), CLASSES)
     with torch.no_grad():
         oste.segmentation[-1].weight.zero_()
         oste.segmentation[-1].bias.copy_(torch.tensor([9.0, 0.0, 0.0, 0.0]))

@@ -35,7 +35,7 @@ pretrain:
     clip_norm: 0
     precision: 32-true
 """
-SECTION_NAMES = "seed, compute, dataset, demo, pretrain, train, cams, correct, distill, evaluate, gallery"
+SECTION_NAMES = "seed, compute, dataset, demo, pretrain, train, inference, cams, correct, distill, evaluate, gallery"
 OPTIM_KEYS = "batch, clip_norm, epochs, head_lr_factor, lr, momentum, power, precision, warmup_steps, weight_decay"
 WRITE_ONE = "wsss recipe use NAME{0} (see wsss recipe list), or for your own photos: wsss init FOLDER{0}"
 
@@ -231,8 +231,6 @@ def test_all_errors_come_at_once(file: Path) -> None:
         fix: known sections are SECTION_NAMES
         error: params.yaml:4: pretrain.flip: found 'no', expected a valid boolean
         fix: change pretrain.flip
-        error: params.yaml:5: pretrain.optim.batch: missing
-        fix: add pretrain.optim.batch (see recipes/demo.yaml)
         error: params.yaml:8: pretrain.optim.lr: found 0, expected greater than 0
         fix: change pretrain.optim.lr
         error: params.yaml:7: pretrain.optim.bach: unknown key (did you mean 'batch'?)
@@ -313,9 +311,9 @@ class Sized(Settings):
         "pretrain: {crop: 64, scale: [0, 1], flip: true, jitter: 0}",
         "pretrain: {crop: 64, scale: [-1, 1], flip: true, jitter: 0}",
         "pretrain: {crop: 64, scale: [0.5, .nan], flip: true, jitter: 0}",
-        "cams: {scales: [1, 0], flip: true, batch: 1, threads: 1, shard_size: 1}",
-        "cams: {scales: [-0.5], flip: true, batch: 1, threads: 1, shard_size: 1}",
-        "cams: {scales: [], flip: true, batch: 1, threads: 1, shard_size: 1}",
+        "cams: {scales: [1, 0], flip: true}",
+        "cams: {scales: [-0.5], flip: true}",
+        "cams: {scales: [], flip: true}",
     ],
 )
 def test_scales_that_no_photo_can_have_are_refused(file: Path, section: str) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
-from wsss.distill.students import DistillSettings
 
 from experiments import pages
 from experiments.__main__ import TABLES
 from experiments.table import Column, Row, Table, markdown, result_file, run
 from wsss.core.errors import UserError
 from wsss.core.params import Settings
+from wsss.distill.settings import DistillSettings
 from wsss.training.oste import TrainSettings
 from wsss.training.pretrain import PretrainSettings
 

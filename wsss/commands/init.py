@@ -12,6 +12,7 @@ from wsss.core.command import people_command
 from wsss.core.errors import UserError
 from wsss.core.params import load
 from wsss.core.recipes import (
+    SCHEMA,
     put_in_place,
     read_recipe,
     same_as_recipe,
@@ -37,8 +38,8 @@ def main(folder: Path, tags: Path | None, recipe: str, params: Path, force: bool
     dataset = guess_dataset(folder, tags)
     if params.exists() and not force:
         raise _in_the_way(params)
-    header = [f"# Settings for {Path(dataset.root).name}, made by `wsss init` from recipes/{recipe}.yaml."]
-    header += ["# Every key is explained in docs/pipeline.md; unknown keys are errors."]
+    header = [SCHEMA, f"# Settings for {Path(dataset.root).name}, made by `wsss init` from recipes/{recipe}.yaml."]
+    header += ["# Keys that are not written here have the defaults of docs/settings.md (`wsss explain KEY`)."]
     body = text.splitlines(keepends=True)
     while body and body[0].startswith("#"):
         body.pop(0)

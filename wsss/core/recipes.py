@@ -9,6 +9,8 @@ from pathlib import Path
 from wsss.core.atomic import write_bytes, write_text
 from wsss.core.errors import EnvError, UserError, did_you_mean
 
+SCHEMA = "# yaml-language-server: $schema=docs/params.schema.json"
+"""First line of every settings file: editors then complete and check the keys."""
 RECIPE_PHOTOS = 350
 """About how many training photos the epochs of `msrc` were chosen on."""
 _EPOCHS = re.compile(r"^([^#\n]*?\bepochs: )(\d+)", re.MULTILINE)
@@ -52,6 +54,8 @@ def recipe_header(text: str) -> list[str]:
     for line in text.splitlines():
         if not line.startswith("#"):
             break
+        if line == SCHEMA:
+            continue
         lines.append(line.removeprefix("#").strip())
     return lines
 
@@ -78,9 +82,10 @@ def with_dataset(text: str, section: str, where: Path) -> str:
 
 
 def times_longer(photos: int) -> int:
-    """By what the student's epochs are to be multiplied for so few training `photos`: 1 for more than about 150.
+    """Factor on the student's epochs for small data sets; 1 for more than about 150 training `photos`.
 
-    The root of what would give as many steps: the fewer the labels, the sooner their errors are known by heart.
+    The square root of what would keep the number of steps constant, because a student overfits the errors of few labels
+    early.
     """
     return max(1, round(math.sqrt(RECIPE_PHOTOS / max(photos, 1))))
 
@@ -88,7 +93,7 @@ def times_longer(photos: int) -> int:
 def with_longer_distillation(text: str, times: int) -> str:
     """`text` with the epochs of section `distill` multiplied; every other character stays as it is.
 
-    Not those of the classifier and of OSTE: on few photos they soon know all tags by heart, and their maps shrink.
+    Not those of the classifier and of OSTE: on few photos they soon overfit the tags, and their maps shrink.
     """
 
     def longer(section: re.Match[str]) -> str:

@@ -55,7 +55,7 @@ def relabel_photos(
 
 def _meta(data: TrainingData, attributes: dict[str, bool | int | float | str], crf: bool = False) -> StoreMeta:
     bound = {UPPER_BOUND: True} if data.upper_bound else {}
-    return StoreMeta(PSEUDO_FORMAT, data.index.classes, {"crf": crf, "multiscale": False, **attributes, **bound})
+    return StoreMeta(PSEUDO_FORMAT, data.index.classes, {"multiscale": False, **attributes, "crf": crf, **bound})
 
 
 def relabel_shard(

@@ -43,7 +43,7 @@ def predict_photos(
     """The predictions of both networks for all `photos`, a store in the stage's scratch folder."""
     networks.load(index)  # errors before workers start
     views = SegmentSettings(scales=settings.scales, flip=settings.flip, crf=settings.crf)
-    meta = StoreMeta(PREDICTIONS_FORMAT, index.classes, {"crf": settings.crf is not None, **flat(views)})
+    meta = StoreMeta(PREDICTIONS_FORMAT, index.classes, {**flat(views), "crf": settings.crf is not None})
     shards = plan_shards([record.id for record in photos.records], inference.shard_size)
     arguments = (index, photos, networks, settings, inference)
     in_process = device().type == "cuda"

@@ -100,7 +100,7 @@ def store_summary(source: Store | OneShard) -> dict[str, Any]:
     """A store of CAMs or labels, or one shard of it. Reads the arrays of at most `SAMPLE` photos."""
     ids = source.ids
     chosen = [ids[number] for number in np.linspace(0, len(ids) - 1, min(SAMPLE, len(ids))).astype(int)]
-    attributes = {k: v for k, v in source.attributes.items() if k not in ("format", "version", "params_hash", "shards")}
+    attributes = {k: v for k, v in source.attributes.items() if k not in ("format", "version", "shards")}
     arrays: dict[str, Values] = {}
     pixels = np.zeros(256, np.int64)
     sizes: list[tuple[int, int]] = []
@@ -123,7 +123,6 @@ def store_summary(source: Store | OneShard) -> dict[str, Any]:
         "what": "store" if isinstance(source, Store) else "shard",
         "format": source.format,
         "version": source.attributes.get("version"),
-        "fingerprint": source.attributes.get("params_hash"),
         "classes": list(source.classes),
         "settings": attributes,
         "photos": len(ids),

@@ -15,15 +15,18 @@ from torch.nn import functional as F
 from tests import toy_oste
 from tests.helpers import CLASSES, tree
 from wsss.cams.stage import CamsSettings, compute_cams, dump_cams, present_cams
+from wsss.core.atomic import publish
 from wsss.core.stage import Stage
+from wsss.data.batches import InferenceSettings
 from wsss.data.index import Index, Record
 from wsss.data.photos import Photos
 from wsss.models.backbones.registry import BackboneSettings
-from wsss.models.checkpoint import NetworkCard, build_network, load_network, save_network
+from wsss.models.checkpoint import NetworkCard, build_oste, load_oste, save_network
 from wsss.models.oste import Oste
 from wsss.stores.cams import CamStore
 
-SETTINGS = CamsSettings(output_stride=16, scales=(0.5, 1.0), flip=True, batch=2, threads=1, shard_size=2)
+SETTINGS = CamsSettings(scales=(0.5, 1.0))
+INFERENCE = InferenceSettings(batch=2, shard_size=2)
 SIZES = [(40, 56), (56, 40), (40, 56), (40, 56), (33, 47)]
 TAGS = [(1,), (2, 3), (), (1, 2, 3), (3,)]
 EXPANSION, FUSION = (json.loads(part.model_dump_json()) for part in (toy_oste.EXPANSION, toy_oste.FUSION))
@@ -34,11 +37,10 @@ def write_network(path: Path, modules: bool) -> Oste:
     parts = {name: {**part, "enabled": modules} for name, part in (("expansion", EXPANSION), ("fusion", FUSION))}
     shape = {"dropout": 0.5, "channels": 16, "norm": "group", **parts}
     card = NetworkCard("oste", BackboneSettings(name="tiny", weights="random"), shape, CLASSES, "")
-    network = build_network(card, load_weights=True)
+    network = build_oste(card, load_weights=True)
     torch.nn.init.normal_(network.head.weight, std=1.0)
     save_network(path, network, card)
-    found, _ = load_network(path, "oste", CLASSES)
-    assert isinstance(found, Oste)
+    found, _ = load_oste(path, CLASSES)
     return found
 
 
@@ -176,7 +178,9 @@ def test_any_number_of_workers_gives_the_same_bytes(
     for workers in ("0", "2") if modules else ("0",):
         monkeypatch.setenv("WSSS_WORKERS", workers)
         stage = Stage("cams", "f" * 16, tmp_path / f"scratch{workers}")
-        dump_cams(stage, index, photos, tmp_path / "network.pt", SETTINGS, tmp_path / f"out{workers}")
+        publish(
+            dump_cams(stage, index, photos, tmp_path / "network.pt", SETTINGS, INFERENCE), tmp_path / f"out{workers}"
+        )
     if modules:
         assert tree(tmp_path / "out0") == tree(tmp_path / "out2")
     store = CamStore(tmp_path / "out0")

@@ -79,8 +79,8 @@ def test_other_lines_are_those_of_the_recipe(photos: RawData) -> None:
     ours, theirs = (text.splitlines() for text in (PARAMS.read_text(encoding="utf-8"), recipe))
     new = [line for line in ours if line not in theirs]
     assert new[0] == "# Settings for raw, made by `wsss init` from recipes/demo.yaml."
-    assert {line.split(":")[0].strip() for line in new[2:]} <= set(DatasetSettings.model_fields)
-    assert ours[-60:] == theirs[-60:]
+    assert {line.split(":")[0].strip() for line in new[1:]} <= set(DatasetSettings.model_fields)
+    assert ours[-30:] == theirs[-30:]
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -94,7 +94,9 @@ def test_a_longer_distillation_changes_its_epochs_alone(name: str) -> None:
     before, after = (leaves(YAML(typ="safe").load(each)) for each in (text, with_longer_distillation(text, 7)))
     epochs = {".distill.optim.epochs", ".distill.stage1.epochs"}
     assert {place for place in before if before[place] != after[place]} <= epochs
-    assert [after[place] for place in sorted(epochs)] == [7 * int(str(before[place])) for place in sorted(epochs)]
+    written = [place for place in sorted(epochs) if place in before]  # one round has no epochs of stage 1
+    assert [after[place] for place in written] == [7 * int(str(before[place])) for place in written]
+    assert ".distill.optim.epochs" in written
 
 
 @pytest.mark.parametrize(
@@ -113,7 +115,7 @@ def test_enough_photos_leave_the_epochs_as_they_are(raw_data: RawData) -> None:
     raw_data.write("tags.csv", "filename,tags,split\n" + "".join(rows))
     result = init("raw")
     assert "are few" not in result.stdout
-    assert "epochs: 8, batch" in PARAMS.read_text(encoding="utf-8")
+    assert "epochs: 32, lr" in PARAMS.read_text(encoding="utf-8")
 
 
 def test_problems_are_counted_and_left_to_check(photos: RawData) -> None:

@@ -42,7 +42,7 @@ def pseudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def cams(tmp_path: Path) -> Path:
     folder = tmp_path / "cams"
     shards = plan_shards(["a", "b"], 2)
-    meta = StoreMeta(FORMAT, CLASSES, "abc", {"stride": 16, "raw": False})
+    meta = StoreMeta(FORMAT, CLASSES, {"stride": 16, "raw": False})
     with shard_writer(folder / shards[0].name, shards[0], meta) as file:
         scores = np.linspace(0, 1, 24, dtype=np.float32).reshape(2, 3, 4)
         put_cams(file, "a", Cams(scores, np.ones(2, np.float32), np.array([1, 3]), (48, 64)))
@@ -56,7 +56,6 @@ def test_labels(pseudo: Path) -> None:
     assert code == 0
     for line in (
         "format: wsss.pseudo",
-        "fingerprint: ffffffffffffffff",
         "classes: background, Kuh, cat, dog",
         "photos: 20",
         "sizes: 8 × 12 (height × width)",
@@ -73,7 +72,7 @@ def test_labels(pseudo: Path) -> None:
 def test_one_shard_says_the_same_as_its_store(pseudo: Path) -> None:
     store, shard = (json.loads(inspect(path, "--json")[1]) for path in (pseudo, pseudo / "00000.h5"))
     assert (store.pop("what"), shard.pop("what")) == ("store", "shard")
-    for key in ("format", "version", "fingerprint", "classes", "settings"):
+    for key in ("format", "version", "classes", "settings"):
         assert store[key] == shard[key]
     assert shard["photos"] == 3
 

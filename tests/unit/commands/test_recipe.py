@@ -12,7 +12,7 @@ from tests.helpers import REPO
 from wsss.commands.recipe import main
 from wsss.core import recipes
 from wsss.core.errors import EnvError, UserError
-from wsss.core.recipes import dataset_section, recipe_names, recipes_folder, with_dataset
+from wsss.core.recipes import SCHEMA, dataset_section, recipe_names, recipes_folder, with_dataset
 
 PARAMS = Path("params.yaml")
 
@@ -30,7 +30,9 @@ def test_list_names_each_recipe_with_its_header() -> None:
     result = recipe("list")
     assert result.exit_code == 0
     for path in (REPO / "recipes").glob("*.yaml"):
-        first = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+        schema, first, *_ = path.read_text(encoding="utf-8").splitlines()
+        assert schema == SCHEMA
+        first = first.removeprefix("# ")
         assert any(line.split()[0] == path.stem and line.endswith(first) for line in result.stdout.splitlines() if line)
     assert result.stdout.endswith("\nnext: wsss recipe use NAME\n")
 
@@ -40,7 +42,7 @@ def test_list_as_json() -> None:
     assert [each["name"] for each in found] == sorted(path.stem for path in (REPO / "recipes").glob("*.yaml"))
     for each in found:
         text = (REPO / "recipes" / f"{each['name']}.yaml").read_text(encoding="utf-8")
-        assert text.startswith(f"# {each['about'].split()[0]}")
+        assert text.startswith(f"{SCHEMA}\n# {each['about'].split()[0]}")
 
 
 def test_use_puts_the_file_in_place() -> None:

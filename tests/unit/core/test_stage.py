@@ -58,7 +58,7 @@ def test_fingerprint_changes_with_settings_name_and_inputs(data: Path) -> None:
 
 def test_fingerprint_changes_with_the_libraries_that_compute(monkeypatch: pytest.MonkeyPatch) -> None:
     before = make_fingerprint("x", {}, [])
-    monkeypatch.setattr("torch.__version__", "0.1")
+    monkeypatch.setattr("importlib.metadata.version", lambda package: f"{package} 0.1")
     assert make_fingerprint("x", {}, []) != before
 
 

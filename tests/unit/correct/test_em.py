@@ -111,23 +111,3 @@ def test_too_few_filled_bins_have_no_mixture(fit: object, values: list[float]) -
     assert found.components.tolist() == [0, 3]
     assert np.isinf(found.bic[0])
     assert np.isfinite(found.means).all()
-
-
-@pytest.mark.parametrize("share", [0.05, 0.3, 0.7])
-def test_weights_alone_follow_the_map(share: float) -> None:
-    """Components held, the weights of a map are found from 280 scores; `cells` pull towards the shared ones."""
-    everything = em.histogram(drawn(0, (0.5, 0.5), (0.2, 0.7), (0.06, 0.1), 20000), 0.0)
-    shared = em.fit(everything[None], 2, 1e-6, 1000)
-    counts = em.histogram(drawn(1, (1 - share, share), (0.2, 0.7), (0.06, 0.1), 280), 0.0)[None]
-    free, tied = em.fit_weights(counts, shared, 0.0), em.fit_weights(counts, shared, 1e9)
-    assert free[0].sum() == pytest.approx(1)
-    assert free[0, 1] == pytest.approx(share, abs=0.06)
-    np.testing.assert_allclose(tied, shared.weights, atol=1e-4)
-    between = em.fit_weights(counts, shared, 280.0)[0, 1]
-    assert min(free[0, 1], 0.5) < between < max(free[0, 1], 0.5)
-
-
-def test_map_without_scores_has_the_shared_weights() -> None:
-    shared = em.fit(em.histogram(np.linspace(0.1, 0.9, 99) ** 2, 0.0)[None], 2, 1e-4, 100)
-    for cells in (0.0, 50.0):
-        np.testing.assert_allclose(em.fit_weights(np.zeros((1, em.BINS)), shared, cells), shared.weights)

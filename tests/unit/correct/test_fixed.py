@@ -12,7 +12,7 @@ from wsss.crf.settings import PUBLISHED
 
 CRF = PUBLISHED.model_copy(update={"iterations": 5, "bilateral_weight": 4.0, "bilateral_xy": 40.0})
 WITH = FixedSettings(gamma=4.0, alpha=0.5, crf=CRF)
-WITHOUT = FixedSettings(gamma=4.0, alpha=0.5, crf=CRF.model_copy(update={"enabled": False}))
+WITHOUT = FixedSettings(gamma=4.0, alpha=0.5, crf=None)
 
 
 @pytest.fixture

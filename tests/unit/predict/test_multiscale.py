@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from wsss.data.batches import size_batches, to_batch
 from wsss.data.index import Record
-from wsss.predict.multiscale import over_scales, size_batches, to_batch
+from wsss.predict.multiscale import over_scales
 
 
 def record(number: int, height: int, width: int) -> Record:

@@ -15,14 +15,14 @@ from wsss.core.errors import IntegrityError
 from wsss.crf.dense import dense_crf
 from wsss.crf.settings import PUBLISHED
 from wsss.models.backbones.registry import BackboneSettings, build_backbone
-from wsss.models.checkpoint import load_network
+from wsss.models.checkpoint import load_oste
 from wsss.models.oste import Oste
 from wsss.models.student import Student
 from wsss.predict.segment import AVERAGING_STRIDE, MIN_PEAK, Prediction, SegmentSettings, predict, predict_oste
 
 CRF = PUBLISHED.model_copy(update={"iterations": 3})
-WITH = SegmentSettings(scales=(0.75, 1.0), flip=True, crf=CRF, batch=2, threads=1, shard_size=2)
-WITHOUT = WITH.model_copy(update={"crf": CRF.model_copy(update={"enabled": False})})
+WITH = SegmentSettings(scales=(0.75, 1.0), crf=CRF)
+WITHOUT = WITH.model_copy(update={"crf": None})
 CPU = torch.device("cpu")
 IMAGES = [np.random.default_rng(seed).integers(0, 256, (40, 52, 3), np.uint8) for seed in range(2)]
 
@@ -126,7 +126,7 @@ def test_network_that_gives_nan_is_not_all_background(student: Student, settings
 
 @pytest.fixture(scope="module")
 def oste(tmp_path_factory: pytest.TempPathFactory) -> Oste:
-    network, _ = load_network(write_oste(tmp_path_factory.mktemp("oste") / "oste.pt"), "oste", CLASSES)
+    network, _ = load_oste(write_oste(tmp_path_factory.mktemp("oste") / "oste.pt"), CLASSES)
     assert isinstance(network, Oste)
     return network
 
@@ -147,7 +147,7 @@ def test_one_pass_of_oste_gives_its_prediction_and_its_class_scores(oste: Oste, 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_class_scores_that_are_not_finite_are_refused(tmp_path: Path, bad: float) -> None:
-    broken, _ = load_network(write_oste(tmp_path / "oste.pt"), "oste", CLASSES)
+    broken, _ = load_oste(write_oste(tmp_path / "oste.pt"), CLASSES)
     assert isinstance(broken, Oste)
     with torch.no_grad():
         broken.head.weight[1] = bad

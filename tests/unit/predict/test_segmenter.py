@@ -148,7 +148,7 @@ def test_refuses_what_does_not_segment(tmp_path: Path) -> None:
 def test_network_with_nan_is_no_background(tmp_path: Path) -> None:
     segmenter = Segmenter.load(write_student(tmp_path / "student.pt"))
     with torch.no_grad():
-        segmenter.network.run.head.weight[0] = torch.nan  # type: ignore[attr-defined]
+        segmenter.network.run.__self__.head.weight[0] = torch.nan  # type: ignore[attr-defined]
     with pytest.raises(IntegrityError, match="student: gave NaN or Inf as probabilities"):
         segmenter(photo(16, 16))
 

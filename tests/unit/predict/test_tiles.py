@@ -102,10 +102,10 @@ def test_crf_of_a_cut_photo_agrees_with_that_of_the_whole() -> None:
 @pytest.mark.parametrize("crf", [True, False])
 def test_small_photo_is_predicted_as_the_evaluation_does(crf: bool) -> None:
     image = photo(61, 90)
-    settings = DEFAULT_CRF.model_copy(update={"enabled": crf})
-    evaluation = SegmentSettings(scales=(0.5, 1.25), flip=True, crf=settings, batch=1, threads=1, shard_size=1)
+    settings = DEFAULT_CRF if crf else None
+    evaluation = SegmentSettings(scales=(0.5, 1.25), crf=settings)
     (expected,) = predict(local, "student", [image], evaluation, CPU)
-    label, sure = label_photo(local, "student", image, View((0.5, 1.25), True, 1024), settings if crf else None, CPU)
+    label, sure = label_photo(local, "student", image, View((0.5, 1.25), True, 1024), settings, CPU)
     assert (label == expected.final).all()
     np.testing.assert_allclose(sure.astype(np.float32), expected.confidence, atol=1e-3)
 

@@ -85,7 +85,7 @@ def half(left: int, right: int, columns: int = 16) -> np.ndarray:
 
 def write_store(folder: Path, kind: str, put: dict[str, Callable[[h5py.File], None]], **attributes: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    meta = StoreMeta(kind, CLASSES, "0" * 16, attributes)
+    meta = StoreMeta(kind, CLASSES, attributes)
     shards = [Shard("00000.h5", tuple(sorted(put)))] if put else []
     for shard in shards:
         with shard_writer(folder / shard.name, shard, meta) as file:

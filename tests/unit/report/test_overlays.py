@@ -24,9 +24,9 @@ def results(folder: Path, toys: list[Toy]) -> Results:
     write_run(folder, toys)
     index = read_index(folder / "artifacts/dataset")
     (folder / "artifacts/cams").mkdir()
-    write_store_index(folder / "artifacts/cams", StoreMeta(FORMAT, index.classes, "0" * 16, {"raw": False}), [])
+    write_store_index(folder / "artifacts/cams", StoreMeta(FORMAT, index.classes, {"raw": False}), [])
     (folder / "artifacts/relabelled").mkdir()
-    write_store_index(folder / "artifacts/relabelled", StoreMeta(PSEUDO_FORMAT, index.classes, "0" * 16, {}), [])
+    write_store_index(folder / "artifacts/relabelled", StoreMeta(PSEUDO_FORMAT, index.classes, {}), [])
     return Results(
         index,
         MaskedImages(Photos(folder / "data", 1.0, index.records), len(index.classes)),

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wsss.core.atomic import publish
 from wsss.core.errors import IntegrityError
 from wsss.core.stage import Stage
 from wsss.stores.cams import FORMAT, Cams, CamStore, put_cams
@@ -18,7 +19,7 @@ from wsss.stores.labels import (
     put_labels,
     put_tag_logits,
 )
-from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store
+from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
 
 
 def cams(count: int, seed: int = 0) -> Cams:
@@ -53,8 +54,8 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
 
 
 def test_cams_come_back(stage: Stage, tmp_path: Path) -> None:
-    meta = StoreMeta(FORMAT, ("background", "a"), stage.fingerprint, {"stride": 16})
-    write_store(stage, tmp_path / "out", meta, plan_shards(list(GIVEN), 2), cam_task, ())
+    meta = StoreMeta(FORMAT, ("background", "a"), {"stride": 16})
+    publish(build_store(stage, meta, plan_shards(list(GIVEN), 2), cam_task, ()), tmp_path / "out")
     store = CamStore(tmp_path / "out")
     assert store.attributes["stride"] == 16
     with pytest.raises(IntegrityError, match="does not say at which scales it was made"):
@@ -82,8 +83,8 @@ def test_cams_that_are_not_finite_are_not_written(stage: Stage, tmp_path: Path, 
 def test_labels_and_confidence_come_back(stage: Stage, tmp_path: Path) -> None:
     label = np.random.default_rng(0).integers(0, 256, (9, 13), np.uint8)
     confidence = np.random.default_rng(1).uniform(-0.1, 1.1, (9, 13))
-    meta = StoreMeta(PSEUDO_FORMAT, ("background", "a"), stage.fingerprint, {})
-    write_store(stage, tmp_path / "out", meta, plan_shards(["a"], 1), label_task, (label, confidence))
+    meta = StoreMeta(PSEUDO_FORMAT, ("background", "a"), {})
+    publish(build_store(stage, meta, plan_shards(["a"], 1), label_task, (label, confidence)), tmp_path / "out")
     store = PseudoStore(tmp_path / "out")
     assert np.array_equal(store.label("a"), label)
     assert np.array_equal(store.label("a", "single"), label // 2)
@@ -94,8 +95,8 @@ def test_labels_and_confidence_come_back(stage: Stage, tmp_path: Path) -> None:
 
 def test_class_scores_of_a_photo_come_back_and_are_no_version_of_its_label(stage: Stage, tmp_path: Path) -> None:
     label, confidence = np.zeros((9, 13), np.uint8), np.ones((9, 13))
-    meta = StoreMeta(PREDICTIONS_FORMAT, ("background", "a", "b"), stage.fingerprint, {})
-    write_store(stage, tmp_path / "out", meta, plan_shards(["a"], 1), label_task, (label, confidence))
+    meta = StoreMeta(PREDICTIONS_FORMAT, ("background", "a", "b"), {})
+    publish(build_store(stage, meta, plan_shards(["a"], 1), label_task, (label, confidence)), tmp_path / "out")
     store = PredictionStore(tmp_path / "out")
     assert store.tag_logits("a").tolist() == [-1.5, 2.25]
     assert store.tag_logits("a").dtype == np.float32
