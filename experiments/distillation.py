@@ -1,4 +1,4 @@
-"""What each stage of the distillation adds to a student of labels alone, for each kind of teacher; and the upper bound.
+"""What each stage of the distillation adds to pseudo-labels only, for each kind of teacher; and the upper bound.
 
 The upper bound's labels have to be there first: `wsss labels import-masks`.
 """
@@ -19,15 +19,20 @@ MASKS = "artifacts/masks_as_labels"
 
 
 def _with(
-    *parts: str, teacher: str = "frozen", labels: str = "pseudo", begins: int = 2, energy: float = 0.1
+    *parts: str,
+    rounds: int = 1,
+    teacher: str = "frozen",
+    labels: str = "pseudo",
+    begins: int = 2,
+    energy: float = 0.1,
 ) -> tuple[str, ...]:
-    """`parts` beside the labels; `begins`: epochs before stage 2; `energy`: its weight."""
-    stage2 = teacher == "first" or any(part in parts for part in STAGE2)
+    """`parts` beside the labels; `begins`: epochs before stage 2 or of the first round; `energy`: its weight."""
     return (
         *(f"{switch}={str(name in parts).lower()}" for name, switch in SWITCHES.items()),
-        f"distill.stage2.enabled={str(stage2).lower()}",
+        f"distill.stage2.enabled={str(any(part in parts for part in STAGE2)).lower()}",
         f"distill.stage2.energy.weight={energy}",
-        f"distill.teacher={teacher}",
+        f"distill.stage2.kl.teacher={teacher}",
+        f"distill.rounds={rounds}",
         f"distill.labels={labels}",
         f"distill.stage1.epochs={begins}",
     )
@@ -36,19 +41,18 @@ def _with(
 TABLE = Table(
     "distillation",
     rows=(
-        Row("labels only", _with()),
+        Row("pseudo-labels only", _with()),
         Row("+ stage 1", _with("stage 1")),
         Row("+ stage 2", _with(*STAGE2)),
         Row("both", _with("stage 1", *STAGE2)),
-        Row("both, ema teacher", _with("stage 1", *STAGE2, teacher="ema")),
         Row("both, mutual", _with("stage 1", *STAGE2, teacher="mutual")),
-        Row("both, two students in turn", _with("stage 1", *STAGE2, teacher="first", begins=4)),
-        Row("two students in turn, of labels only", _with(teacher="first", begins=4)),
-        Row("labels and tags", _with("tags")),
-        Row("labels and tags, + stage 1", _with("tags", "stage 1")),
-        Row("labels and tags, + stage 1, + energy", _with("tags", "stage 1", "energy", energy=1.0)),
-        Row("labels only, from masks (upper bound)", _with(labels=MASKS)),
-        Row("labels and tags, from masks (upper bound)", _with("tags", labels=MASKS)),
+        Row("both, two rounds", _with("stage 1", "cam", "energy", rounds=2, begins=4)),
+        Row("pseudo-labels only, two rounds", _with(rounds=2, begins=4)),
+        Row("pseudo-labels and tags", _with("tags")),
+        Row("pseudo-labels and tags, + stage 1", _with("tags", "stage 1")),
+        Row("pseudo-labels and tags, + stage 1, + energy", _with("tags", "stage 1", "energy", energy=1.0)),
+        Row("masks only (upper bound)", _with(labels=MASKS)),
+        Row("masks and tags (upper bound)", _with("tags", labels=MASKS)),
     ),
     columns=(
         Column("pseudo-label, train", "pseudo-label", "train"),

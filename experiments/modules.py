@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from experiments.table import Column, Row, Table
 
-SWITCHES = {"LEM": "train.expansion.enabled", "MAF": "train.fusion.enabled", "FBE": "train.enhance.crf.enabled"}
+SWITCHES = {
+    "LEM": ("train.expansion.enabled", "true", "false"),
+    "MAF": ("train.fusion.enabled", "true", "false"),
+    "FBE": ("train.enhance.crf", "published", "off"),
+}
+"""The key of each module, and what it is with the module and without."""
 
 COLUMNS = (
     Column("CAM, fixed threshold, train", "cam", "train"),
@@ -18,7 +23,7 @@ COLUMNS = (
 
 
 def _with(*modules: str) -> tuple[str, ...]:
-    return tuple(f"{switch}={str(name in modules).lower()}" for name, switch in SWITCHES.items())
+    return tuple(f"{key}={on if name in modules else off}" for name, (key, on, off) in SWITCHES.items())
 
 
 TABLE = Table(

@@ -77,7 +77,9 @@ def run(table: Table, folder: Path, seeds: Sequence[int], common: Sequence[str])
                 say(f"{target}: there already")
                 continue
             settings = [f"seed={seed}", *common, *row.overrides]
-            command = ["dvc", "exp", "run", "evaluate", *(part for setting in settings for part in ("-S", setting))]
+            # ++: also where params.yaml does not write the key.
+            overrides = [part for setting in settings for part in ("-S", f"++{setting}")]
+            command = ["dvc", "exp", "run", "evaluate", *overrides]
             say(" ".join(command))
             subprocess.run(command, check=True)
             shutil.copyfile(SOURCES, target)
@@ -109,7 +111,7 @@ def fingerprint(table: Table, common: Sequence[str]) -> str:
         *way, last = key.split(".")
         section: Any = tree
         for part in way:
-            section = section[part]
+            section = section.setdefault(part, {})
         section[last] = value
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from torch.utils.data import Dataset
 from wsss.core.atomic import publish
 from wsss.core.errors import UserError
 from wsss.core.interrupt import check_stop
+from wsss.core.params import Settings
 from wsss.core.stage import Stage
 from wsss.data.samples import Batch
 from wsss.stores.labels import PSEUDO_FORMAT, put_labels
@@ -30,6 +31,17 @@ from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard
 REPO = Path(__file__).parent.parent
 CLASSES = ("background", "Kuh", "cat", "dog")
 IDS = tuple(f"set/{name} {number}%" for name in ("ä", "b") for number in range(10))
+
+
+def written(settings: Settings) -> Any:
+    """Settings as params.yaml writes them."""
+
+    def plain(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: plain(value) for key, value in node.items()}
+        return "off" if node is None else node
+
+    return plain(settings.model_dump(mode="json"))
 
 
 def double(number: int) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from torch import nn
 
 import pipeline.evaluate
-from tests.helpers import CLASSES
+from tests.helpers import CLASSES, written
 from tests.toy_distill import ToyStore, write_oste
 from tests.toy_oste import CRF, toy_photos
 from wsss.cams.stage import CamsSettings, dump_cams
@@ -111,7 +111,7 @@ def run_stage(settings: EvaluateSettings = SETTINGS) -> Result:
     sections: dict[str, Any] = {
         "dataset": {"root": "photos", "max_megapixels": 1.0},
         "inference": INFERENCE.model_dump(),
-        "evaluate": settings.model_dump(mode="json") | {"crf": settings.crf.model_dump() if settings.crf else "off"},
+        "evaluate": written(settings),
     }
     Path("params.yaml").write_text(json.dumps(sections, indent=1))
     names = ("dataset", "cams", "pseudo", "relabelled", "predictions", "reports")

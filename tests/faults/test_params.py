@@ -157,7 +157,7 @@ def test_every_way_to_write_a_thousandth(file: Path, text: str) -> None:
             "lr: 1e-3",
             "lr:",
             """\
-            error: params.yaml:8: pretrain.optim.lr: found None, expected a valid number
+            error: params.yaml:8: pretrain.optim.lr: found nothing, expected a value
             fix: change pretrain.optim.lr""",
         ),
         (
@@ -314,6 +314,7 @@ class Sized(Settings):
         "cams: {scales: [1, 0], flip: true}",
         "cams: {scales: [-0.5], flip: true}",
         "cams: {scales: [], flip: true}",
+        "cams: {scales: [1, ~], flip: true}",
     ],
 )
 def test_scales_that_no_photo_can_have_are_refused(file: Path, section: str) -> None:

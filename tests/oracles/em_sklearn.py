@@ -7,6 +7,8 @@ import warnings
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
 
 from wsss.correct import em
 
@@ -40,10 +42,6 @@ def fit_values(
     values: np.ndarray, start: tuple[np.ndarray, np.ndarray, np.ndarray], tolerance: float, max_iterations: int
 ) -> Any:
     """The fitted `GaussianMixture` of scores `values` (n,), begun at `start` (weights, means, variances)."""
-    # Here and not above: it takes a second to load, and the other backend does without.
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.mixture import GaussianMixture
-
     weights, means, variances = start
     model = GaussianMixture(
         len(weights),

@@ -96,6 +96,8 @@ def as_yaml(value: Any) -> str:
         return f"{{{inner}}}" if changed else "published"
     if isinstance(value, (tuple, list)):
         return f"[{', '.join(as_yaml(item) for item in value)}]"
+    if isinstance(value, float):
+        return f"{value:g}"
     return '""' if value == "" else str(value)
 
 
@@ -104,6 +106,8 @@ def _keys(model: type[Settings], prefix: str, defaults: Settings | None) -> Iter
     for name, field in model.model_fields.items():
         inner = _model_of(field)
         default = field.default if defaults is None else getattr(defaults, name)
+        if isinstance(default, int) and field.annotation is float:
+            default = float(default)
         if inner is CrfSettings:
             yield Key(prefix + name, CRF_HELP, as_yaml(default), "", field.description or "dense CRF")
             yield from _keys(CrfSettings, f"{prefix}{name}.", None)

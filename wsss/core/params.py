@@ -42,7 +42,15 @@ MAX_VALUES = 10_000
 class Settings(BaseModel):
     """Base of all settings: immutable, no unknown keys, no silent conversion of types."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())
+    # Defaults are validated too: 10 written in the code and in a file become the same 10.0.
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        validate_default=True,
+    )
 
 
 T = TypeVar("T", bound=Settings)
@@ -92,10 +100,13 @@ def load(path: Path, model: type[T]) -> T:
         raise UserError(
             path, f"more than {MAX_VALUES} values, or an alias inside itself", "write the values out"
         ) from error
+    for location in _nothing(plain, []):
+        key = ".".join(location)
+        errors.append(_error(path, _line(document, location), key, "found nothing, expected a value", f"change {key}"))
     try:
         settings = model.model_validate(plain)
     except ValidationError as invalid:
-        errors += [_explain(path, document, model, problem) for problem in invalid.errors()]
+        errors += [_explain(path, document, model, one) for one in invalid.errors() if one["input"] is not None]
         settings = None
     raise_all(errors)
     assert settings is not None
@@ -148,6 +159,15 @@ def _plain(node: Any, count: Iterator[int]) -> Any:
         if isinstance(node, kind):
             return kind(node)
     return node
+
+
+def _nothing(node: Any, location: list[str]) -> Iterator[list[str]]:
+    """Places of keys without a value. Some settings take None for "off", and nobody means that by writing nothing."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from _nothing(value, [*location, key])
+    elif node is None:
+        yield location
 
 
 def _explain(path: Path, document: CommentedMap, model: type[Settings], problem: Any) -> UserError:

@@ -146,14 +146,16 @@ class DistillSettings(Settings):
                 "found true with two rounds, whose teacher's predictions are in the corrected labels already",
                 "set it to false, or set distill.rounds: 1",
             )
+        before = 0
         for part in self.each_round():
             for epoch in {0, min(part.stage1.epochs, part.optim.epochs - 1)}:
                 if not any(loss.weight for loss in part.losses(epoch) if loss is not self.tags):
                     raise UserError(
                         "distill",
-                        f"no loss acts in epoch {epoch + 1}: every one is switched off or has weight 0",
+                        f"no loss acts in epoch {before + epoch + 1}: every one is switched off or has weight 0",
                         "set distill.seg.enabled: true and its weight above 0",
                     )
+            before += part.optim.epochs
 
 
 def _losses_of(settings: Settings) -> Iterator[StudentLoss]:

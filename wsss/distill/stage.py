@@ -86,12 +86,11 @@ def train_round(
 
     Its checkpoints lie in folder `name` of the stage's scratch; `watch` is called after each epoch.
     """
-    losses = settings.losses()
+    needs = {need for loss in settings.losses() for need in loss.needs}
     oste = None
-    if any({"oste", "features", "predictions"} & loss.needs for loss in losses):
+    if needs & {"oste", "features"} or ("predictions" in needs and not settings.mutual):
         oste = FrozenOste(load_oste(data.oste, card.classes)[0], settings.optim.precision)
-    projects = oste is not None and any("features" in loss.needs for loss in losses)
-    channels = oste.channels if oste is not None and projects else None
+    channels = oste.channels if oste is not None and "features" in needs else None
     students = [ProjectedStudent(student, channels)]
     if settings.mutual:
         students.append(ProjectedStudent(make_student(card, data.oste, data.seed + 1, settings), channels))
@@ -108,7 +107,10 @@ def _first_round(
     if rows.exists():
         try:
             load_student(file, card.classes)
-            return json.loads(rows.read_text(encoding="utf-8")), file
+            known: History = json.loads(rows.read_text(encoding="utf-8"))
+            if len(known) != settings.optim.epochs:
+                raise ValueError(f"{rows.name} is no history of {settings.optim.epochs} epochs")
+            return known, file
         except (IntegrityError, UserError, ValueError) as error:
             warn(file, f"not usable ({error})", "none needed: the first round goes on from its checkpoint")
     history = train_round(student, card, data, settings, stage, "first", Snapshots(student, data.photos, epochs))

@@ -69,8 +69,8 @@ class Project:
             build_store(stage, meta, plan_shards(list(TAGS), 9), cam_task, (broken,), in_process=True), folder / "cams"
         )
 
-    def make(self, out: str, shard_size: int = 3, **changes: Any) -> CorrectSummary:
-        stage = Stage("correct", "f" * 16, self.folder / f"scratch {out}")
+    def make(self, out: str, shard_size: int = 3, fingerprint: str = "f" * 16, **changes: Any) -> CorrectSummary:
+        stage = Stage("correct", fingerprint, self.folder / f"scratch {out}")
         settings = CorrectSettings.model_validate({"method": "gmm", "fixed": FIXED, "gmm": GMM} | changes)
         cams = CamStore(self.folder / "cams")
         labels = make_pseudo_labels(stage, self.index, self.photos, cams, settings, shard_size)
@@ -125,6 +125,17 @@ def test_workers_and_size_of_the_shards_do_not_change_a_label(
     for name in TAGS:
         assert np.array_equal(small.label(name), large.label(name))
         assert np.array_equal(small.mixtures(name), large.mixtures(name), equal_nan=True)
+
+
+@pytest.mark.parametrize("method", ["fixed", "gmm"])
+def test_code_and_inputs_stand_nowhere_in_the_store(project: Project, method: str) -> None:
+    """Another fingerprint, the same labels by the same settings: DVC has to see no difference; others it sees."""
+    project.make("one", method=method)
+    project.make("other", fingerprint="0" * 16, method=method)
+    assert tree(project.folder / "one") == tree(project.folder / "other")
+    project.make("alpha", method=method, fixed=FIXED.model_copy(update={"alpha": 0.6}))
+    assert PseudoStore(project.folder / "alpha").attributes["fixed.alpha"] == 0.6
+    assert tree(project.folder / "one") != tree(project.folder / "alpha")
 
 
 def test_killed_stage_goes_on_with_the_shards_it_has(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

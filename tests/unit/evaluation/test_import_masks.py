@@ -13,15 +13,15 @@ import torch
 from click.testing import CliRunner, Result
 
 import pipeline.distill
-from tests.helpers import CLASSES
+from tests.helpers import CLASSES, written
 from tests.toy_distill import SETTINGS, ToyStore, altered, write_oste
 from tests.toy_oste import toy_photos
 from wsss.commands import labels
 from wsss.core.errors import UserError
 from wsss.data.images import save_mask_png
 from wsss.data.index import Index, Record, write_index
+from wsss.distill.data import open_labels
 from wsss.distill.settings import DistillSettings
-from wsss.distill.stage import open_labels
 from wsss.models.checkpoint import load_student
 from wsss.stores.labels import PSEUDO_FORMAT, PseudoStore, put_labels
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store_index
@@ -62,7 +62,8 @@ def write_params(settings: DistillSettings) -> None:
         "seed": 0,
         "compute": {"threads": 1},
         "dataset": {"root": "photos", "max_megapixels": 1.0},
-        "distill": settings.model_dump(mode="json"),
+        "inference": {"batch": 3, "shard_size": 3},
+        "distill": written(settings),
     }
     Path("params.yaml").write_text(json.dumps(sections, indent=1))
 
