@@ -19,7 +19,7 @@ from wsss.evaluation.predictions import Networks, predict_photos
 from wsss.evaluation.sources import EvaluateSettings, evaluate
 from wsss.evaluation.tables import write_tables
 from wsss.stores.cams import CamStore
-from wsss.stores.labels import PseudoStore, RelabelledStore
+from wsss.stores.options import label_store_options, open_label_stores
 
 FIXES = {
     "oste": "lower train.optim.lr or raise train.optim.epochs, then: dvc repro",
@@ -41,8 +41,7 @@ class Params(Settings):
 @click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
 @click.option("--masks", type=click.Path(path_type=Path), default="artifacts/masks.csv")
 @click.option("--cams", type=click.Path(path_type=Path), default="artifacts/cams")
-@click.option("--pseudo", type=click.Path(path_type=Path), default="artifacts/pseudo")
-@click.option("--relabelled", type=click.Path(path_type=Path), default="artifacts/relabelled")
+@label_store_options
 @click.option("--oste", type=click.Path(path_type=Path), default="artifacts/oste.pt")
 @click.option("--student", type=click.Path(path_type=Path), default="artifacts/student.pt")
 @click.option("--predictions", type=click.Path(path_type=Path), default="artifacts/predictions")
@@ -52,26 +51,25 @@ def main(
     dataset: Path,
     masks: Path,
     cams: Path,
-    pseudo: Path,
-    relabelled: Path,
     oste: Path,
     student: Path,
     predictions: Path,
     reports: Path,
+    **label_stores: Path,
 ) -> str:
     """Predict the evaluation split; score CAMs, pseudo-labels and predictions against the masks there are."""
     settings = load(params, Params)
-    inputs = [dataset, masks, cams, pseudo, relabelled, oste, student]
+    inputs = [dataset, masks, cams, *label_stores.values(), oste, student]
     with open_stage("evaluate", settings.model_dump(exclude={"dataset"}), inputs) as stage:
         index = read_index(dataset)
-        maps, labels, corrected = CamStore(cams), PseudoStore(pseudo), RelabelledStore(relabelled)
-        for store in (maps, labels, corrected):
+        maps, labels = CamStore(cams), open_label_stores(label_stores)
+        for store in (maps, *labels):
             store.expect_classes(index.classes)
         photos = settings.dataset.photos(index.split(settings.evaluate.split))
         networks = Networks(student, oste)
         made = predict_photos(stage, index, photos, networks, settings.evaluate, settings.inference)
         masked = MaskedImages(settings.dataset.photos(index.records), len(index.classes))
-        stores = Stores(maps, labels, corrected, made)
+        stores = Stores(maps, labels, made)
         result = evaluate(index, masked, stores, settings.evaluate)
         table = write_tables(reports, index, result, settings.evaluate.split)
         publish(made.path, predictions)

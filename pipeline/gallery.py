@@ -18,7 +18,8 @@ from wsss.report.page import read_sources
 from wsss.report.plots import TABLES
 from wsss.report.templates import percent
 from wsss.stores.cams import CamStore
-from wsss.stores.labels import PredictionStore, PseudoStore, RelabelledStore
+from wsss.stores.labels import PredictionStore
+from wsss.stores.options import label_store_options, open_label_stores
 
 
 class Params(Settings):
@@ -32,8 +33,7 @@ class Params(Settings):
 @click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
 @click.option("--masks", type=click.Path(path_type=Path), default="artifacts/masks.csv")
 @click.option("--cams", type=click.Path(path_type=Path), default="artifacts/cams")
-@click.option("--pseudo", type=click.Path(path_type=Path), default="artifacts/pseudo")
-@click.option("--relabelled", type=click.Path(path_type=Path), default="artifacts/relabelled")
+@label_store_options
 @click.option("--predictions", type=click.Path(path_type=Path), default="artifacts/predictions")
 @click.option("--epochs", type=click.Path(path_type=Path), default="artifacts/epochs")
 @click.option("--reports", type=click.Path(path_type=Path), default="reports")
@@ -44,24 +44,23 @@ def main(
     dataset: Path,
     masks: Path,
     cams: Path,
-    pseudo: Path,
-    relabelled: Path,
     predictions: Path,
     epochs: Path,
     reports: Path,
     out: Path,
     overlays: Path,
+    **label_stores: Path,
 ) -> str:
     """Lay photos, CAMs, pseudo-labels, predictions and masks side by side on one page, worst first."""
     settings = load(params, Params)
     tables = [reports / name for name in ("sources.csv", *TABLES)]
-    inputs = [dataset, masks, cams, pseudo, relabelled, predictions, epochs, *tables]
+    inputs = [dataset, masks, cams, *label_stores.values(), predictions, epochs, *tables]
     with open_stage("gallery", settings.model_dump(exclude={"dataset"}), inputs):
         index = read_index(dataset)
         masked = MaskedImages(settings.dataset.photos(index.records), len(index.classes))
-        labels, corrected = PseudoStore(pseudo), RelabelledStore(relabelled)
-        results = Results(index, masked, CamStore(cams), labels, corrected, PredictionStore(predictions))
-        for store in (results.cams, labels, corrected, results.predictions):
+        labels = open_label_stores(label_stores)
+        results = Results(index, masked, CamStore(cams), labels, PredictionStore(predictions))
+        for store in (results.cams, *labels, results.predictions):
             store.expect_classes(index.classes)
         sources = read_sources(reports / "sources.csv")
         first, *_ = build_gallery(results, sources, settings.gallery, out, tables=reports, epochs=epochs)

@@ -16,7 +16,7 @@ from wsss.evaluation.boundary import count_bands, outline_band
 from wsss.evaluation.confusion import count_pairs
 from wsss.evaluation.thresholds import count_scores, cut
 from wsss.stores.cams import CamStore
-from wsss.stores.labels import PredictionStore, PseudoStore, RelabelledStore
+from wsss.stores.labels import PredictionStore, PseudoStore
 
 CHUNK = 32
 CAMS = ("raw cam", "cam")
@@ -27,14 +27,16 @@ NETWORKS = ("oste", "student")
 
 @dataclass(frozen=True)
 class Stores:
-    """What is scored: `cams` and `pseudo` hold all photos, `relabelled` none or those that the student learnt from,
-    `predictions` those of one split.
-    """
+    """What is scored: `cams` hold all photos, `labels` are those of `LABEL_STORES`, `predictions` hold one split."""
 
     cams: CamStore
-    pseudo: PseudoStore
-    relabelled: RelabelledStore
+    labels: tuple[PseudoStore, ...]
     predictions: PredictionStore
+
+    @property
+    def pseudo(self) -> PseudoStore:
+        """The labels of stage `correct`."""
+        return self.labels[0]
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,7 @@ def count_photo(record: Record, truth: np.ndarray, classes: int, stores: Stores,
             scores = foreground_scores(upsample(maps, (truth.shape[0], truth.shape[1])))
             bands = count_bands(truth, band, cut(scores, found.classes, threshold), classes)
             counts[name] = Counts(count_scores(truth, scores, found.classes, classes), bands)
-    labels = {"pseudo-label": stores.pseudo.label(record.id)}
-    if record.id in stores.relabelled:
-        labels["relabelled"] = stores.relabelled.label(record.id)
+    labels = {store.source: store.label(record.id) for store in stores.labels if store.whole or record.id in store}
     if record.id in stores.predictions:
         for name, version in predicted_sources(stores.predictions).items():
             labels[name] = stores.predictions.label(record.id, version)

@@ -138,13 +138,12 @@ def how_made(source: str, threshold: str, stores: Stores, settings: EvaluateSett
     """`threshold`: what CAMs were cut at, else empty."""
     if source.startswith(CAMS):
         return Made(True, threshold, stores.cams.multiscale, crf=False)
-    if source == "pseudo-label":
-        labels = stores.pseudo.attributes
-        return Made(True, str(labels.get("method", "fixed")), stores.cams.multiscale, bool(labels["crf"]))
-    learnt = "oracle: masks" if stores.relabelled.upper_bound and not source.startswith("oste") else "arg-max"
-    if source == "relabelled":
-        labels = stores.relabelled.attributes
-        return Made(True, learnt, bool(labels["multiscale"]), bool(labels["crf"]))
+    for labels in stores.labels:
+        if source == labels.source:
+            multiscale = bool(labels.attributes.get("multiscale", stores.cams.multiscale))
+            return Made(True, labels.threshold, multiscale, bool(labels.attributes["crf"]))
+    bound = any(labels.upper_bound for labels in stores.labels)
+    learnt = "oracle: masks" if bound and not source.startswith("oste") else "arg-max"
     return Made(False, learnt, "ms" in source and len(settings.scales) > 1, "crf" in source)
 
 

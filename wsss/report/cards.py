@@ -19,7 +19,7 @@ from wsss.report.page import Card, Panel, Swatch, View
 from wsss.report.ranking import class_ious, coverage, disagreement, mean_iou, values_of
 from wsss.report.templates import percent
 from wsss.stores.cams import CamStore
-from wsss.stores.labels import LabelStore, PredictionStore, PseudoStore, RelabelledStore
+from wsss.stores.labels import LabelStore, PredictionStore, PseudoStore
 
 PICTURES = "images"
 """Folder of the picture files, beside the page."""
@@ -50,9 +50,14 @@ class Results:
     index: Index
     masked: MaskedImages
     cams: CamStore
-    pseudo: PseudoStore
-    relabelled: RelabelledStore
+    labels: tuple[PseudoStore, ...]
+    """Those of `LABEL_STORES`."""
     predictions: PredictionStore
+
+    @property
+    def pseudo(self) -> PseudoStore:
+        """The labels of stage `correct`."""
+        return self.labels[0]
 
     def label(self, store: LabelStore, record: Record) -> np.ndarray | None:
         """(H, W) uint8 label in `store`, None if it has none; `IntegrityError` if it does not fit."""
@@ -171,10 +176,12 @@ class Painter:
     def _pseudo_labels(
         self, photo: np.ndarray, record: Record, label: np.ndarray | None
     ) -> list[tuple[str, np.ndarray]]:
-        """The label of `correct`, what it was before a correction, and what a first student made of it."""
+        """The label of `correct`, what it was before a correction, and what later stages made of it."""
         results = self.results
         views = self._versions(photo, record, results.pseudo, label, "corrected", FBE, FBE.upper())
-        return views + self._overlays(photo, {"relabelled": results.label(results.relabelled, record)})
+        return views + self._overlays(
+            photo, {store.source: results.label(store, record) for store in results.labels[1:]}
+        )
 
     def _versions(
         self,

@@ -40,10 +40,7 @@ def _strip(painter: Painter, row: int, record: Record, epochs: Path, chosen: lis
     results = painter.results
     names = results.index.classes
     photo = fit(results.masked.photos.image(record), WIDTH)
-    labels = {
-        "Pseudo-label": results.label(results.pseudo, record),
-        "Relabelled": results.label(results.relabelled, record),
-    }
+    labels = {store.source.capitalize(): results.label(store, record) for store in results.labels}
     labels |= {f"Epoch {epoch}": _read(epochs, epoch, record, len(names)) for epoch in chosen}
     there = {name: label for name, label in labels.items() if label is not None}
     pictures = {"Photo": photo}

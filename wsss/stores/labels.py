@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import ClassVar
+
 import h5py
 import numpy as np
 
@@ -66,6 +69,16 @@ class PseudoStore(LabelStore):
 
     format = PSEUDO_FORMAT
     stage = "correct"
+    source: ClassVar[str] = "pseudo-label"
+    """Its row in the table of scores."""
+    place: ClassVar[Path] = Path("artifacts/pseudo")
+    whole: ClassVar[bool] = True
+    """Holds all photos; else some, and the others are not scored."""
+
+    @property
+    def threshold(self) -> str:
+        """What decided the labels, for the table of scores."""
+        return str(self.attributes.get("method", "fixed"))
 
     @property
     def has_mixtures(self) -> bool:
@@ -86,6 +99,19 @@ class RelabelledStore(PseudoStore):
     """The store of pseudo-labels that the first round's student has corrected; empty where there is one round."""
 
     stage = "distill"
+    source = "relabelled"
+    place = Path("artifacts/relabelled")
+    whole = False
+
+    @property
+    def threshold(self) -> str:
+        """A network's, which chooses the most probable class."""
+        return "oracle: masks" if self.upper_bound else "arg-max"
+
+
+LABEL_STORES: tuple[type[PseudoStore], ...] = (PseudoStore, RelabelledStore)
+"""Every store of labels that a stage makes, in the order of the stages. `evaluate` scores and `gallery` shows them, each
+from its `place`: the store of a new stage is one more class and one more entry here."""
 
 
 class PredictionStore(LabelStore):

@@ -162,8 +162,7 @@ class Run:
             self.index,
             MaskedImages(photos, len(CLASSES)),
             CamStore(self.folder / "cams"),
-            PseudoStore(self.folder / "pseudo"),
-            RelabelledStore(self.folder / "relabelled"),
+            (PseudoStore(self.folder / "pseudo"), RelabelledStore(self.folder / "relabelled")),
             PredictionStore(self.folder / "predictions"),
         )
 

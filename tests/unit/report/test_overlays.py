@@ -31,8 +31,7 @@ def results(folder: Path, toys: list[Toy]) -> Results:
         index,
         MaskedImages(Photos(folder / "data", 1.0, index.records), len(index.classes)),
         CamStore(folder / "artifacts/cams"),
-        PseudoStore(folder / "artifacts/pseudo"),
-        RelabelledStore(folder / "artifacts/relabelled"),
+        (PseudoStore(folder / "artifacts/pseudo"), RelabelledStore(folder / "artifacts/relabelled")),
         PredictionStore(folder / "artifacts/predictions"),
     )
 
