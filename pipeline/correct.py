@@ -57,7 +57,7 @@ def main(params: Path, dataset: Path, cams: Path, out: Path, mixtures: Path, his
         if len(set(made.empty) & set(made.no_signal)) > len(made.empty) / 2:
             fix = "train the classifier longer (pretrain.optim.epochs): it has not found what the tags name"
         else:
-            fix = "lower correct.fixed.alpha" if settings.correct.method == "fixed" else "lower correct.gmm.tau_fg"
+            fix = settings.correct.made().advice
         what = f"{share:.0%} of the photos got no foreground label, e.g. {', '.join(made.empty[:5])}"
         warn(out, what, fix)
     for reason, ids in made.guards.items():

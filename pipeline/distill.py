@@ -18,6 +18,7 @@ from wsss.distill.data import TrainingData, open_labels
 from wsss.distill.settings import DistillSettings
 from wsss.distill.stage import distill
 from wsss.numeric.device import set_threads
+from wsss.stores.labels import LEARNED
 from wsss.training.schedule import ComputeSettings
 
 
@@ -33,7 +34,7 @@ class Params(Settings):
 
 @stage_command
 @click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
-@click.option("--pseudo", type=click.Path(path_type=Path), default="artifacts/pseudo")
+@click.option("--pseudo", type=click.Path(path_type=Path), default=str(LEARNED.place))
 @click.option("--oste", type=click.Path(path_type=Path), default="artifacts/oste.pt")
 @click.option("--out", type=click.Path(path_type=Path), default="artifacts/student.pt")
 @click.option("--relabelled", type=click.Path(path_type=Path), default="artifacts/relabelled")

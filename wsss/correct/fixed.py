@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from wsss.core.params import Settings
+from wsss.core.params import Settings, flat
 from wsss.correct.labels import (
     agree,
     foreground_scores,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class FixedSettings(Settings):
-    """Two thresholds in two numbers: background where F < 1 − α^(1/γ), a class where F > α."""
+    """Thresholds on the score F, given by γ and α: background where F < 1 − α^(1/γ), a class where F > α."""
 
     gamma: float = Field(default=4.0, gt=0, description="γ of Eq (10): background's score is (1 − F)^γ")
     alpha: float = Field(default=0.8, ge=0, lt=1, description="α of Eq (12): pixels that score less are ignored")
@@ -39,8 +39,14 @@ class FixedSettings(Settings):
 class FixedThresholds:
     """The same two thresholds for every photo."""
 
+    advice = "lower correct.fixed.alpha"
+
     def __init__(self, settings: FixedSettings) -> None:
         self.settings = settings
+
+    def attributes(self) -> dict[str, bool | int | float | str]:
+        """γ, α and the CRF."""
+        return {"crf": self.settings.crf is not None, **flat(self.settings, "fixed.")}
 
     def survey(self, cams: Iterable[Cams]) -> None:
         """Nothing."""

@@ -1,6 +1,6 @@
 """Gaussian correction: posteriors of a mixture of CAM scores, and rules (a)–(e) by which they correct a label.
 
-Section 6 of the method, after DKD-GC.
+Described in docs/method.md, "Gaussian correction"; after DKD-GC.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wsss.core.params import flat
 from wsss.correct import em
 from wsss.correct.fixed import FixedSettings, PseudoLabel, fixed_pseudo_label
 from wsss.correct.labels import foreground_scores, to_class_ids, upsample
@@ -40,8 +41,14 @@ BEFORE = "fbe"
 class MixtureCorrection:
     """The label of the fixed thresholds, corrected by a Gaussian mixture of each map's scores."""
 
+    advice = "lower correct.gmm.tau_fg"
+
     def __init__(self, fixed: FixedSettings, settings: GmmSettings) -> None:
         self.fixed, self.settings = fixed, settings
+
+    def attributes(self) -> dict[str, bool | int | float | str]:
+        """The settings of the thresholds and of the mixture."""
+        return {"crf": self.settings.crf is not None, **flat(self.fixed, "fixed."), **flat(self.settings, "gmm.")}
 
     def survey(self, cams: Iterable[Cams]) -> Shared | None:
         """The scores of all training photos; None in scope `image`."""

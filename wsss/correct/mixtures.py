@@ -1,4 +1,4 @@
-"""Gaussian mixtures of CAM scores: which maps one can cut, and the posteriors it gives. Section 6 of the method.
+"""Gaussian mixtures of CAM scores: which maps one can cut, and the posteriors it gives (docs/method.md).
 
 Nothing here knows a mask: a threshold per map follows from the distribution of its scores alone.
 """

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from wsss.core.params import Settings, flat
+from wsss.core.params import Settings
 from wsss.correct.fixed import FixedSettings, FixedThresholds
 from wsss.correct.gmm import MixtureCorrection
 from wsss.correct.method import Method
@@ -26,14 +26,6 @@ class CorrectSettings(Settings):
     def made(self) -> Method:
         """The method that is chosen."""
         return METHODS[self.method](self)
-
-    def attributes(self) -> dict[str, bool | int | float | str]:
-        """What the store says of how it was made: the settings that were read, and no others."""
-        crf = self.fixed.crf if self.method == "fixed" else self.gmm.crf
-        used = flat(self.fixed, "fixed.")
-        if self.method == "gmm":
-            used |= flat(self.gmm, "gmm.")
-        return {"method": self.method, "crf": crf is not None, **used}
 
 
 METHODS: dict[str, Callable[[CorrectSettings], Method]] = {

@@ -40,9 +40,10 @@ def make_pseudo_labels(
 ) -> PseudoStore:
     """The pseudo-labels of all `photos`, a store in the stage's scratch folder."""
     cams.expect_classes(index.classes)
-    meta = StoreMeta(PSEUDO_FORMAT, index.classes, settings.attributes())
+    method = settings.made()
+    meta = StoreMeta(PSEUDO_FORMAT, index.classes, {"method": settings.method, **method.attributes()})
     shards = plan_shards([record.id for record in photos.records], shard_size)
-    survey = settings.made().survey(_each(cams, index.split("train")))
+    survey = method.survey(_each(cams, index.split("train")))
     return PseudoStore(build_store(stage, meta, shards, correct_shard, (photos, cams, settings, survey)))
 
 
@@ -67,8 +68,8 @@ def correct_shard(
             check_stop()
             made = method.label(photos.image(record), maps, part)
             put_labels(file, record.id, made.label, made.confidence, **made.before)
-            if made.rows is not None:
-                put_mixtures(file, record.id, made.rows)
+            if made.mixtures is not None:
+                put_mixtures(file, record.id, made.mixtures)
 
 
 def summarise(labels: PseudoStore, photos: Photos, cams: CamStore) -> CorrectSummary:

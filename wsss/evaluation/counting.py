@@ -16,7 +16,7 @@ from wsss.evaluation.boundary import count_bands, outline_band
 from wsss.evaluation.confusion import count_pairs
 from wsss.evaluation.thresholds import count_scores, cut
 from wsss.stores.cams import CamStore
-from wsss.stores.labels import PredictionStore, PseudoStore
+from wsss.stores.labels import PredictionStore, PseudoStore, learned
 
 CHUNK = 32
 CAMS = ("raw cam", "cam")
@@ -35,8 +35,8 @@ class Stores:
 
     @property
     def pseudo(self) -> PseudoStore:
-        """The labels of stage `correct`."""
-        return self.labels[0]
+        """The labels that the student learned from."""
+        return learned(self.labels)
 
 
 @dataclass(frozen=True)

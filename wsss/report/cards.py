@@ -19,7 +19,7 @@ from wsss.report.page import Card, Panel, Swatch, View
 from wsss.report.ranking import class_ious, coverage, disagreement, mean_iou, values_of
 from wsss.report.templates import percent
 from wsss.stores.cams import CamStore
-from wsss.stores.labels import LabelStore, PredictionStore, PseudoStore
+from wsss.stores.labels import LabelStore, PredictionStore, PseudoStore, learned
 
 PICTURES = "images"
 """Folder of the picture files, beside the page."""
@@ -56,8 +56,8 @@ class Results:
 
     @property
     def pseudo(self) -> PseudoStore:
-        """The labels of stage `correct`."""
-        return self.labels[0]
+        """The labels that the student learned from."""
+        return learned(self.labels)
 
     def label(self, store: LabelStore, record: Record) -> np.ndarray | None:
         """(H, W) uint8 label in `store`, None if it has none; `IntegrityError` if it does not fit."""
@@ -176,7 +176,7 @@ class Painter:
     def _pseudo_labels(
         self, photo: np.ndarray, record: Record, label: np.ndarray | None
     ) -> list[tuple[str, np.ndarray]]:
-        """The label of `correct`, what it was before a correction, and what later stages made of it."""
+        """The label of `correct`, what it was before a correction, and what other stages made of it."""
         results = self.results
         views = self._versions(photo, record, results.pseudo, label, "corrected", FBE, FBE.upper())
         return views + self._overlays(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -77,7 +78,7 @@ class PseudoStore(LabelStore):
 
     @property
     def threshold(self) -> str:
-        """What decided the labels, for the table of scores."""
+        """What cut the scores into labels, for the table of scores: the method of `correct`."""
         return str(self.attributes.get("method", "fixed"))
 
     @property
@@ -110,8 +111,15 @@ class RelabelledStore(PseudoStore):
 
 
 LABEL_STORES: tuple[type[PseudoStore], ...] = (PseudoStore, RelabelledStore)
-"""Every store of labels that a stage makes, in the order of the stages. `evaluate` scores and `gallery` shows them, each
-from its `place`: the store of a new stage is one more class and one more entry here."""
+"""Every store of labels that a stage makes, in the order of the stages. `evaluate` scores and `gallery` shows them,
+each from its `place`: the store of a new stage is one more class and one more entry."""
+LEARNED = [kind for kind in LABEL_STORES if kind.whole][-1]
+"""The labels that stage `distill` learns from: the last ones that are of all photos."""
+
+
+def learned(stores: Sequence[PseudoStore]) -> PseudoStore:
+    """Of one store of each of `LABEL_STORES`, that of the labels that the student learned from."""
+    return stores[LABEL_STORES.index(LEARNED)]
 
 
 class PredictionStore(LabelStore):

@@ -1,7 +1,9 @@
 """What a loss of the student is: a settings class that says what it needs and gives its terms.
 
 To add one, write a file beside this one and add it as a field of `StageOne`, `StageTwo` or `DistillSettings` in
-`distill.settings`. Shapes: N crops of H×W pixels, K classes without background; grids h×w differ from map to map.
+`distill.settings`, with `enabled` false by default, so that no recipe changes. `wsss.losses` holds what OSTE uses too.
+
+Shapes: N crops of H×W pixels, K classes without background; grids h×w differ from map to map.
 """
 
 from __future__ import annotations

@@ -17,7 +17,11 @@ from wsss.models.backbones.depthwise import depthwise
 
 @dataclass(frozen=True)
 class Level:
-    """One feature map of a backbone: `(N, channels, ⌈H/stride⌉, ⌈W/stride⌉)`, stride after dilation."""
+    """One feature map of a backbone: `(N, channels, ⌈H/stride⌉, ⌈W/stride⌉)`, stride after dilation.
+
+    `name`: c2, c3 … by the undilated stride 2^n, which `train.fusion.levels` names; `head` for a map that belongs to an
+    ImageNet classifier and is too wide to be segmented from.
+    """
 
     name: str
     channels: int

@@ -42,8 +42,8 @@ class WeightsPackage:
 class Entry:
     """One backbone.
 
-    `build(output_stride, width)`: the network with random weights; `strides`: output strides that it has, and `why` it
-    has no others; `widths`: whether `width` may differ from 1; `imagenet`: its weights, if a package ships them.
+    `build(output_stride, width)`: the network with random weights; `strides`: output strides that it has, and `why` no
+    others; `widths`: whether `width` may differ from 1; `imagenet`: its weights, if a package ships them.
     """
 
     build: Callable[[int, float], Backbone]

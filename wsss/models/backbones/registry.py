@@ -89,7 +89,7 @@ def _check(settings: BackboneSettings) -> None:
         known = " or ".join(map(str, entry.strides))
         raise UserError(
             "backbone.output_stride",
-            f"found {settings.output_stride}, expected {known} for {settings.name}{entry.why}",
+            f"found {settings.output_stride}, expected {known} for {settings.name}{entry.why and f', {entry.why}'}",
             f"set output_stride to {entry.strides[-1]}",
         )
 

@@ -179,6 +179,6 @@ class DeiTB16(ViTB16):
     std: ClassVar = (58.395, 57.12, 57.375)
 
 
-WHY = ", whose patches are of 16 pixels"
+WHY = "whose patches are of 16 pixels"
 VIT_B16 = Entry(lambda stride, width: ViTB16(stride), strides=STRIDES, why=WHY)
 DEIT_B16 = Entry(lambda stride, width: DeiTB16(stride), strides=STRIDES, why=WHY)
