@@ -1,7 +1,8 @@
 """What the recipes compute stays what it is: a run of seconds of each, every array, tensor, CSV column and score.
 
 On a processor of the kind that made `golden/recipes.json`, with the same libraries, to the bit; elsewhere the means,
-within what another order of sums may change in a few steps. Where a change is meant: python -m tests.test_golden
+within what another order of sums may change in a few steps. Where a change is
+meant: `python -m tests.test_golden results`; for a new key or default: `python -m tests.test_golden settings`.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ from wsss.commands.sections import Sections
 from wsss.core.params import flat, load
 
 REPO = Path(__file__).parent.parent
-KEPT = Path(__file__).parent / "golden" / "recipes.json"
-STAGES = ("demo", "index", "pretrain", "train", "cams", "correct", "distill", "evaluate", "gallery")
+RESULTS = Path(__file__).parent / "golden" / "recipes.json"
+SETTINGS = Path(__file__).parent / "golden" / "settings.json"
+STAGES = list(YAML(typ="safe").load((REPO / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
 RECIPES = ("demo", "baseline", "msrc")
 ALL_RECIPES = sorted(path.stem for path in (REPO / "recipes").glob("*.yaml"))
 TINY: dict[str, Any] = {
@@ -125,17 +127,13 @@ def mean(cells: list[str]) -> float:
     return float(np.mean(numbers)) if numbers else 0.0
 
 
-@pytest.fixture(scope="module")
-def kept() -> Any:
-    return json.loads(KEPT.read_text(encoding="utf-8"))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_recipe_computes_what_it_did(kept: Any, recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recipe_computes_what_it_did(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WSSS_WORKERS", "0")
     run_recipe(recipe)
+    kept = json.loads(RESULTS.read_text(encoding="utf-8"))
     before = kept["results"][recipe]
     now = {name: [hashed, value] for name, hashed, value in found()}
     assert now.keys() == before.keys()
@@ -147,9 +145,14 @@ def test_a_recipe_computes_what_it_did(kept: Any, recipe: str, tmp_path: Path, m
 
 
 @pytest.mark.parametrize("recipe", ALL_RECIPES)
-def test_a_recipe_resolves_to_what_it_did(kept: Any, recipe: str) -> None:
+def test_a_recipe_resolves_to_what_it_did(recipe: str) -> None:
     """A default that changes in the code shows here, for each recipe that does not write its key."""
-    assert flat(load(REPO / f"recipes/{recipe}.yaml", Sections)) == kept["settings"][recipe]
+    assert resolved(recipe) == json.loads(SETTINGS.read_text(encoding="utf-8"))[recipe]
+
+
+def resolved(recipe: str) -> dict[str, Any]:
+    """Every setting of a recipe by its key, defaults included."""
+    return flat(load(REPO / f"recipes/{recipe}.yaml", Sections))
 
 
 @pytest.mark.parametrize("recipe", ALL_RECIPES)
@@ -163,18 +166,23 @@ def leaves(node: Any) -> list[Any]:
     return [leaf for value in node.values() for leaf in leaves(value)] if isinstance(node, dict) else [node]
 
 
-def main() -> None:
-    """Write the file anew."""
+def write(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def main(what: str) -> None:
+    """Write `settings`, or `results`, anew."""
+    if what == "settings":
+        write(SETTINGS, {name: resolved(name) for name in ALL_RECIPES})
+        return
     os.environ["WSSS_WORKERS"] = "0"
     results = {}
     for recipe in RECIPES:
         with tempfile.TemporaryDirectory() as folder, chdir(folder):
             run_recipe(recipe)
             results[recipe] = {name: [hashed, round(value, 6)] for name, hashed, value in found()}
-    settings = {name: flat(load(REPO / f"recipes/{name}.yaml", Sections)) for name in ALL_RECIPES}
-    content = {"machine": machine(), "settings": settings, "results": results}
-    KEPT.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write(RESULTS, {"machine": machine(), "results": results})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(sys.argv[1])

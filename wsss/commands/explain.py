@@ -16,6 +16,7 @@ from wsss.core.errors import UserError, did_you_mean
 if TYPE_CHECKING:
     from wsss.commands.sections import Key
 
+MISSING = object()
 PARAMS, DVC = Path("params.yaml"), Path("dvc.yaml")
 
 
@@ -77,7 +78,7 @@ def line_text(key: Key, values: dict[str, str]) -> str:
 
 def key_text(key: Key, values: dict[str, str], written: set[str], stages: Sequence[str]) -> str:
     """Everything about one key."""
-    value = values.get(key.name, "(no params.yaml here)")
+    value = values.get(key.name, "(none)")
     # DVC adds a key only where ++ says so.
     plus = "" if key.name in written else "++"
     lines = {
@@ -85,7 +86,7 @@ def key_text(key: Key, values: dict[str, str], written: set[str], stages: Sequen
         "default": key.default,
         "takes": key.kind,
         "read by": ", ".join(stages) or "(no dvc.yaml here)",
-        "try": f"dvc exp run -S '{plus}{key.name}={value}'",
+        "try": f"dvc exp run -S '{plus}{key.name}={values.get(key.name, key.default)}'",
     }
     return "\n".join([key.name, f"  {key.sentence}", "", *(f"  {name:<8} {text}" for name, text in lines.items())])
 
@@ -106,8 +107,9 @@ def _values(params: Path, keys: Sequence[Key]) -> tuple[dict[str, str], set[str]
     for key in keys:
         value: Any = settings
         for part in key.name.split("."):
-            value = getattr(value, part, None)
-        found[key.name] = as_yaml(value)
+            value = getattr(value, part, MISSING)
+        if value is not MISSING:  # a key of a CRF that is off has none
+            found[key.name] = as_yaml(value)
     return found, set(_written(YAML(typ="safe").load(params.read_text(encoding="utf-8")), ""))
 
 

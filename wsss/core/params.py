@@ -101,7 +101,7 @@ def load(path: Path, model: type[T]) -> T:
             path, f"more than {MAX_VALUES} values, or an alias inside itself", "write the values out"
         ) from error
     for location in _nothing(plain, []):
-        key = ".".join(location)
+        key = ".".join(map(str, location))
         errors.append(_error(path, _line(document, location), key, "found nothing, expected a value", f"change {key}"))
     try:
         settings = model.model_validate(plain)
@@ -161,10 +161,10 @@ def _plain(node: Any, count: Iterator[int]) -> Any:
     return node
 
 
-def _nothing(node: Any, location: list[str]) -> Iterator[list[str]]:
-    """Places of keys without a value. Some settings take None for "off", and nobody means that by writing nothing."""
-    if isinstance(node, dict):
-        for key, value in node.items():
+def _nothing(node: Any, location: list[Any]) -> Iterator[list[Any]]:
+    """Places without a value. Some settings take None for "off", and nobody means that by writing nothing."""
+    if isinstance(node, (dict, tuple)):
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
             yield from _nothing(value, [*location, key])
     elif node is None:
         yield location

@@ -1,4 +1,8 @@
-"""The formats by name."""
+"""The formats by name.
+
+To add one, write a file beside this one with a function `scan`, add its line to `FORMATS`, its name to
+`DatasetSettings.format`, and, if `wsss init` is to recognise it, a branch in `formats.guess`.
+"""
 
 from __future__ import annotations
 

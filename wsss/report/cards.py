@@ -179,9 +179,8 @@ class Painter:
         """The label of `correct`, what it was before a correction, and what other stages made of it."""
         results = self.results
         views = self._versions(photo, record, results.pseudo, label, "corrected", FBE, FBE.upper())
-        return views + self._overlays(
-            photo, {store.source: results.label(store, record) for store in results.labels[1:]}
-        )
+        others = [store for store in results.labels if store is not results.pseudo]
+        return views + self._overlays(photo, {store.source: results.label(store, record) for store in others})
 
     def _versions(
         self,

@@ -117,7 +117,7 @@ def test_outside_a_project_the_code_alone_speaks() -> None:
     Path("dvc.yaml").unlink()
     assert readers(Path("dvc.yaml")) == {}
     text = explain("correct.fixed.alpha").stdout
-    assert "(no params.yaml here)" in text
+    assert "value    (none)" in text
     assert "(no dvc.yaml here)" in text
     (found,) = json.loads(explain("correct.fixed.alpha", "--json").stdout)
     assert (Key(*(found[name] for name in Key.__dataclass_fields__)), found["value"]) == (
