@@ -11,7 +11,7 @@ from wsss.core.command import json_option, json_text, people_command
 
 @people_command
 @click.argument("a")
-@click.argument("b")
+@click.argument("b", default=".")
 @click.option("--source", help="label maps to compare, as the score table names them  [default: the final prediction]")
 @click.option("--split", help="photos to compare  [default: those that both have predicted]")
 @click.option("--images", type=click.IntRange(1, 1000), default=10, help="most photos shown of each kind")
@@ -28,10 +28,11 @@ def main(
     out: Path,
     as_json: bool,
 ) -> str:
-    """Compare run B with run A: scores, classes, the photos that became better and worse, and the settings.
+    """Compare run B (default: this folder) with run A: scores, classes, photos that became better and worse, settings.
 
     A and B are folders of checkouts after `dvc repro`, or revisions of this repository: branches, tags, commits,
-    experiments. Photos without masks are ordered by how much of them differs. Writes a page of pictures into -o.
+    experiments. So `wsss compare HEAD` shows what has changed since the last commit. Photos without masks are ordered
+    by how much of them differs. Writes a page of pictures into -o.
     """
     from wsss.report.compare import compare
     from wsss.report.compare_page import write_page

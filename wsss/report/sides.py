@@ -131,7 +131,8 @@ def _link(name: str, folder: Path, cache: Path) -> None:
         copies = cached_copies(outputs[folder / wanted], cache)
         if copies is None or not all(copy.is_file() for copy in copies.values()):
             what = f"{wanted} of this revision is not in DVC's cache ({cache})"
-            raise UserError(name, what, f"fetch it: dvc pull; or make it again: {_again(name)}")
+            fix = f"fetch it: dvc pull; or make it again: {_again(name)}; its scores alone: dvc metrics diff"
+            raise UserError(name, what, fix)
         for path, copy in copies.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.symlink_to(copy)
