@@ -11,9 +11,9 @@ TABLE = Table(
     columns=(
         Column("CAM, fixed threshold, train", "cam", "train"),
         Column("pseudo-label, train", "pseudo-label", "train"),
-        Column("labelled pixels alone", "pseudo-label", "train", "miou_labelled"),
+        Column("labelled pixels only", "pseudo-label", "train", "miou_labelled"),
         Column("coverage", "pseudo-label", "train", "coverage"),
-        Column("first student's labels, train", "relabelled", "train"),
+        Column("corrected by the first round, train", "relabelled", "train"),
         Column("OSTE's branch, val", "oste", "val"),
         *students.COLUMNS,
     ),

@@ -155,7 +155,7 @@ def test_fault_17_class_never_alone(data: RawData) -> None:
         *(f"{name},sheep|bottle" for name in names[1:3]),
     ]
     tags_of(data, "filename,tags\n" + "\n".join(rows))
-    assert "classes never the only tag of a training photo: bottle, sheep; " in data.text
+    assert "classes that never appear alone in a training photo: bottle, sheep; " in data.text
     assert "fix: add photos that show them without other classes" in data.text
 
 

@@ -89,7 +89,8 @@ def _classes(survey: Survey) -> Iterator[Finding]:
         what = f"classes in every training photo: {_some(constant)}; tags cannot tell them from background"
         yield Finding(what, "add training photos without them")
     if never := [names[k] for k in kinds if counts[k] >= FEW and counts[k] < len(train) and k not in alone]:
-        what = f"classes never the only tag of a training photo: {_some(never)}; their masks may be too large"
+        always = "their masks may include what they always appear with"
+        what = f"classes that never appear alone in a training photo: {_some(never)}; {always}"
         yield Finding(what, "add photos that show them without other classes")
 
 
@@ -115,8 +116,8 @@ def _sizes(survey: Survey) -> Iterator[Finding]:
     sides = [max(record.height, record.width) for record in survey.index.records if record.split == "train"]
     if sides and (median := round(statistics.median(sides))) > LARGE:
         yield Finding(
-            f"training photos are large (longer side {median} pixels in the middle): a crop of 192 to 320 shows a "
-            "corner, and seldom what the tags name",
+            f"training photos are large (median longer side {median} px): crops of 192 to 320 px will rarely contain the "
+            "tagged object",
             "train on copies (of the masks, too) shrunk to about 500 pixels; or raise augment.crop of pretrain, train "
             "and distill in proportion, where a GPU has the memory",
         )

@@ -98,7 +98,7 @@ def test_tags_that_are_separated_by_blanks_are_told(herd: RawData) -> None:
 def test_photos_much_larger_than_a_crop_are_told(herd: RawData, width: int, told: bool) -> None:
     for number in range(18):
         herd.photo(f"p{number:02}.jpg", size=(8, width if number > 7 else 4000))
-    what = f"warning: {herd.root}: training photos are large (longer side {width} pixels in the middle)"
+    what = f"warning: {herd.root}: training photos are large (median longer side {width} px)"
     assert (what in check(herd).stdout) is told
 
 
