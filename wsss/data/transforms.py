@@ -49,12 +49,12 @@ def augment(sample: Sample, settings: AugmentSettings, rng: np.random.Generator)
     # The window in the photo's own pixels. A photo smaller than the window is padded at a random side.
     top = float(rng.uniform(min(0.0, height - size), max(0.0, height - size)))
     left = float(rng.uniform(min(0.0, width - size), max(0.0, width - size)))
-    mirrored = settings.flip and bool(rng.integers(2))
+    flipped = settings.flip and bool(rng.integers(2))
     factors = 1.0 + settings.jitter * rng.uniform(-1.0, 1.0, 3)
 
     def cut(array: np.ndarray, fill: int | tuple[int, ...], method: Image.Resampling) -> np.ndarray:
         window = _window(array, top, left, size, settings.crop, fill, method)
-        return np.ascontiguousarray(window[:, ::-1]) if mirrored else window
+        return np.ascontiguousarray(window[:, ::-1]) if flipped else window
 
     image = cut(sample.image, PAD_COLOUR, Image.Resampling.BILINEAR)
     label = None if sample.label is None else cut(sample.label, IGNORE, Image.Resampling.NEAREST)

@@ -14,7 +14,7 @@ from wsss.numeric.compiled import compiled
 class Confusion:
     """Confusion matrix over a whole data set, int64.
 
-    `counts`: (C, C + 1); row = ground truth, column = prediction, the last column = pixels predicted as 255 ("unsure").
+    `counts`: (C, C + 1); row = ground truth, column = prediction, the last column = pixels predicted as 255 (ignored).
     Pixels whose ground truth is 255 are not counted at all.
     """
 

@@ -143,8 +143,8 @@ def how_made(source: str, threshold: str, stores: Stores, settings: EvaluateSett
             multiscale = bool(labels.attributes.get("multiscale", stores.cams.multiscale))
             return Made(True, labels.threshold, multiscale, bool(labels.attributes["crf"]))
     bound = any(labels.upper_bound for labels in stores.labels)
-    learnt = "oracle: masks" if bound and not source.startswith("oste") else "arg-max"
-    return Made(False, learnt, "ms" in source and len(settings.scales) > 1, "crf" in source)
+    decided = "oracle: masks" if bound and not source.startswith("oste") else "arg-max"
+    return Made(False, decided, "ms" in source and len(settings.scales) > 1, "crf" in source)
 
 
 def _cut(

@@ -13,7 +13,7 @@ from wsss.data.index import Record
 from wsss.formats.build import Survey
 
 FEW = 5
-"""A class with fewer training photos than this is not learnt."""
+"""A class with fewer training photos than this is not learned."""
 LARGE = 1000
 """Longer side of a photo, pixels, from which the recipes' crops of 192 to 320 show a corner and not what is tagged."""
 
@@ -116,8 +116,8 @@ def _sizes(survey: Survey) -> Iterator[Finding]:
     sides = [max(record.height, record.width) for record in survey.index.records if record.split == "train"]
     if sides and (median := round(statistics.median(sides))) > LARGE:
         yield Finding(
-            f"training photos are large (median longer side {median} px): crops of 192 to 320 px will rarely contain the "
-            "tagged object",
+            f"training photos are large (median longer side {median} px): crops of 192 to 320 px will rarely contain "
+            "the tagged object",
             "train on copies (of the masks, too) shrunk to about 500 pixels; or raise augment.crop of pretrain, train "
             "and distill in proportion, where a GPU has the memory",
         )

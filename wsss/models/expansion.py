@@ -65,11 +65,11 @@ def pad_to_multiple(images: torch.Tensor, multiple: int) -> tuple[torch.Tensor, 
     height, width = images.shape[-2:]
     for axis, size in ((-2, height), (-1, width)):
         if size % multiple:
-            images = images.index_select(axis, _mirrored(size, -(-size // multiple) * multiple, images.device))
+            images = images.index_select(axis, _reflected(size, -(-size // multiple) * multiple, images.device))
     return images, (height, width)
 
 
-def _mirrored(size: int, length: int, device: torch.device) -> torch.Tensor:
+def _reflected(size: int, length: int, device: torch.device) -> torch.Tensor:
     """Indices 0 1 … size−1 size−2 … 1 0 1 … of the given length; the edge is not repeated."""
     period = max(1, 2 * (size - 1))
     steps = torch.arange(length, device=device) % period

@@ -99,8 +99,8 @@ class Segmenter:
     ) -> Segmentation:
         """Segment one photo: a path, a PIL image, or an (H, W, 3) uint8 RGB array.
 
-        Probabilities are averaged over `scales` and, with `flip`, mirror images; `crf` refines them (`True`: with the
-        recipes' settings). Raises `UserError` for a photo that cannot be read.
+        Probabilities are averaged over `scales` and, with `flip`, horizontal flips; `crf` refines them (`True`: with
+        the recipes' settings). Raises `UserError` for a photo that cannot be read.
         """
         image = as_array(photo)
         view = View(checked_scales(scales), flip, self.tile)

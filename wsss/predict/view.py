@@ -23,7 +23,7 @@ UNTILED = 4
 
 @dataclass(frozen=True)
 class View:
-    """How a photo is looked at: averaged over `scales` and, with `flip`, mirror images; `tile`: side of the tiles in
+    """The views of a photo that are averaged: `scales` and, with `flip`, horizontal flips; `tile`: side of the tiles in
     pixels of the largest view.
     """
 

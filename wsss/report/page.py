@@ -82,7 +82,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Strip:
-    """What the student made of photo `id` while it learnt, and the classes in it; size of each tile in pixels."""
+    """The student's masks of photo `id` epoch by epoch, and the classes in it; size of each tile in pixels."""
 
     id: str
     tags: tuple[str, ...]

@@ -33,7 +33,7 @@ class Enhancer:
 
     @staticmethod
     def labels(started: Sequence[Future[np.ndarray]], inside: torch.Tensor) -> torch.Tensor:
-        """(N, H, W) uint8 labels of the crops, 255 where unsure and where `inside` (N, H, W) bool is False."""
+        """(N, H, W) uint8 labels of the crops, 255 where ignored and where `inside` (N, H, W) bool is False."""
         found = torch.from_numpy(np.stack([future.result() for future in started])).to(inside.device)
         return found.masked_fill(~inside, IGNORE)
 

@@ -60,7 +60,7 @@ class _Depthwise(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         to_x = to_weight = to_bias = None
         if ctx.needs_input_grad[0]:
-            # With an odd kernel that is centred, the transposed convolution is the convolution by the mirrored kernel.
+            # With an odd kernel that is centred, the transposed convolution is the convolution by the flipped kernel.
             to_x = _convolve(gradient, weight.flip(2, 3), None, ctx.dilation)
         if ctx.needs_input_grad[1]:
             sums = np.zeros((*weight.shape[2:], len(weight)), np.float32)

@@ -1,6 +1,6 @@
 """ViT-B/16: the plain vision transformer of Dosovitskiy et al. (2020); DeiT (Touvron et al., 2021) shares it.
 
-Written from the papers: patches of 16×16 pixels and a class token, learnt positions, twelve pre-norm blocks of
+Written from the papers: patches of 16×16 pixels and a class token, learned positions, twelve pre-norm blocks of
 attention and a two-layer perceptron. State dicts have the names that timm and DeiT gave it.
 """
 
@@ -46,13 +46,13 @@ class PatchEmbedding(nn.Module):
         return tokens + self.positions(grid), grid
 
     def positions(self, grid: tuple[int, int]) -> Tensor:
-        """`(1, 1 + h·w, C)`: the learnt positions, interpolated bicubically from 14×14 to `grid`.
+        """`(1, 1 + h·w, C)`: the learned positions, interpolated bicubically from 14×14 to `grid`.
 
         As a product with the two interpolation matrices, because CUDA's bicubic backward is not deterministic.
         """
         rows, columns = (bicubic(side, self.pos_embed) for side in grid)
-        learnt = self.pos_embed[0, 1:].reshape(GRID, GRID, -1)  # (14, 14, C)
-        taller = (rows @ learnt.flatten(1)).reshape(-1, GRID, learnt.shape[-1])  # (h, 14, C)
+        learned = self.pos_embed[0, 1:].reshape(GRID, GRID, -1)  # (14, 14, C)
+        taller = (rows @ learned.flatten(1)).reshape(-1, GRID, learned.shape[-1])  # (h, 14, C)
         return torch.cat([self.pos_embed[:, :1], (columns @ taller).flatten(0, 1)[None]], 1)
 
 
