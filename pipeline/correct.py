@@ -62,7 +62,7 @@ def main(params: Path, dataset: Path, cams: Path, out: Path, mixtures: Path, his
         warn(out, what, fix)
     for reason, ids in made.guards.items():
         if reason == "no_signal":
-            continue  # nothing cuts these, and they are named above
+            continue  # no threshold cuts these, and they are reported above
         what = f"{len(ids)} photos have a map that no mixture cuts ({reason}), e.g. {', '.join(ids[:5])}"
         warn(mixtures, what, "make them again: dvc repro -f -s cams" if reason in LOST else CUT_ANYWAY)
     return (

@@ -1,4 +1,4 @@
-"""Stage `cams`: class activation maps of every photo, at all scales and tilings, of the present classes only."""
+"""Stage `cams`: class activation maps of every photo, of its tagged classes, from all scales and tilings."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def dump_cams(
     attributes = {"stride": oste.stride, "raw": oste.enhances, **flat(settings)}
     meta = StoreMeta(FORMAT, index.classes, attributes)
     shards = plan_shards([record.id for record in photos.records], inference.shard_size)
-    # Worker processes would each need the GPU's memory for a network of their own, and gain nothing.
+    # On a GPU, worker processes would each need memory for a network of their own, and gain nothing.
     arguments = (index, photos, network, settings, inference)
     return build_store(stage, meta, shards, dump_shard, arguments, in_process=device().type == "cuda")
 

@@ -1,7 +1,7 @@
-"""Gaussian mixtures of many weighted histograms at once: expectation–maximisation, each row with its own stop.
+"""Gaussian mixtures of many weighted histograms at once: expectation–maximisation, stopped for each row on its own.
 
-A score map has thousands of values and one of 256 bins holds many of them, so the work no longer grows with the map.
-The algorithm is scikit-learn's (`GaussianMixture` with `reg_covar`), started by k-means instead of at random.
+A score map has thousands of values and one of 256 bins holds many of them, so the cost does not grow with the size of
+the map. The algorithm is scikit-learn's (`GaussianMixture` with `reg_covar`), started by k-means instead of at random.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ CENTRES = (np.arange(BINS) + 0.5) / BINS
 """(256,) float64: the scores that the bins over [0, 1] stand for."""
 SHARES = 256
 VARIANCE_FLOOR = 5e-4
-"""Added to every variance, as scikit-learn's `reg_covar`: a component narrower than .022 is noise of the map."""
+"""Added to every variance, as scikit-learn's `reg_covar`: a component narrower than 0.022 is noise of the map."""
 
 
 @dataclass(frozen=True)
 class Mixtures:
-    """One mixture a row, unused components at the end with weight 0.
+    """One mixture per row, unused components at the end with weight 0.
 
     `components`: (N,) int64, 0 where there was nothing to fit; `weights`, `means`, `deviations`: (N, M) float64, means
     ascending; `bic`: (N,) float64; `iterations`: (N,) int64.
@@ -38,9 +38,9 @@ class Mixtures:
 
 
 def histogram(scores: np.ndarray, floor: float) -> np.ndarray:
-    """(256,) float64: the scores above `floor`, each shared out between the two bins around it. Any shape, [0, 1].
+    """(256,) float64: the scores above `floor`, each split between the two bins around it. Any shape, in [0, 1].
 
-    The shares keep the mean as it is, and are multiples of 1/256: sums are exact, in any order of the pixels.
+    The split keeps the mean and is in multiples of 1/256: sums are exact, in any order of the pixels.
     """
     return _count(np.ascontiguousarray(scores).ravel(), floor) / SHARES
 
@@ -49,7 +49,7 @@ def fit(histograms: np.ndarray, components: int, tolerance: float, max_iteration
     """Mixtures of exactly `components` Gaussians. `histograms`: (N, 256) ≥ 0 counts of scores in [0, 1].
 
     A row stops when its mean log-likelihood rises by less than `tolerance`. A row with fewer filled bins than
-    components has none.
+    components gets no mixture.
     """
     found = _fit(np.ascontiguousarray(histograms, np.float64), components, tolerance, max_iterations)
     used, weights, means, variances, bic, iterations = found
@@ -100,7 +100,7 @@ def _fit(
 
 @compiled
 def _start(counts: np.ndarray, weights: np.ndarray, means: np.ndarray, variances: np.ndarray) -> None:
-    """k-means, its centres spread evenly over the range of the scores; the clusters' shares, means and variances."""
+    """Fill in weights, means and variances of k-means clusters; centres start evenly over the range of scores."""
     components = len(weights)
     filled = np.nonzero(counts)[0]
     low, high = CENTRES[filled[0]], CENTRES[filled[-1]]
@@ -131,7 +131,7 @@ def _start(counts: np.ndarray, weights: np.ndarray, means: np.ndarray, variances
     for m in range(components):
         spread = seconds[m] / weights[m] - means[m] ** 2 if weights[m] > 0 else 0.0
         variances[m] = max(spread, 0.0) + VARIANCE_FLOOR
-        # An empty cluster starts as if one score were there, so that no logarithm is of zero.
+        # An empty cluster starts as if it held one score, to avoid the logarithm of 0.
         weights[m] = max(weights[m], 1.0) / total
     weights /= weights.sum()
 
@@ -178,7 +178,7 @@ def _maximise(
                 second[m] += part * x * x
         likelihood /= total
         for m in range(components):
-            # The sum of ten smallest steps, as scikit-learn has it: a component that lost all its scores stays finite.
+            # Plus 10 machine epsilons, as in scikit-learn: a component that lost all its scores stays finite.
             held = mass[m] + 10 * 2.220446049250313e-16
             means[m] = first[m] / held
             variances[m] = max(second[m] / held - means[m] ** 2, 0.0) + VARIANCE_FLOOR

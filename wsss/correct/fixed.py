@@ -1,4 +1,4 @@
-"""Pseudo-labels of one photo by fixed thresholds and a dense CRF — Eqs (9)–(13) of OSTE, the classical way."""
+"""Pseudo-labels of one photo by fixed thresholds and a dense CRF, the classical method: Eqs (9)–(13) of OSTE."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ class FixedThresholds:
         return {"crf": self.settings.crf is not None, **flat(self.settings, "fixed.")}
 
     def survey(self, cams: Iterable[Cams]) -> None:
-        """Nothing."""
+        """Not needed: nothing depends on other photos."""
 
     def begin(self, cams: Sequence[Cams], survey: None) -> Sequence[None]:
-        """Nothing."""
+        """Not needed: None for each photo."""
         return [None] * len(cams)
 
     def label(self, image: np.ndarray, cams: Cams, begun: None) -> Labelled:
@@ -63,9 +63,11 @@ class FixedThresholds:
 
 @dataclass(frozen=True)
 class PseudoLabel:
-    """`label`: (H, W) uint8, 255 where ignored; `confidence`: (H, W) float32 in [0, 1], 0 where 255.
+    """The result of `fixed_pseudo_label` only: a label by fixed thresholds, before any Gaussian correction.
 
-    `no_signal`: ids of present classes whose map was zero or constant.
+    `gmm.Corrected` is such a label after the correction; `method.Labelled` is what either method gives to the store.
+    `label`: (H, W) uint8, 255 where ignored; `confidence`: (H, W) float32 in [0, 1], 0 where 255; `no_signal`: ids of
+    present classes whose map was zero or constant.
     """
 
     label: np.ndarray
@@ -78,8 +80,8 @@ def fixed_pseudo_label(
 ) -> PseudoLabel:
     """`image`: (H, W, 3) uint8; `cams`: (P, h, w) float32 of the present `classes` (P,) → the photo's pseudo-label.
 
-    A photo without tags is all background. Where a present class has no signal, nothing may be called background: the
-    object is there and its place is unknown.
+    A photo without tags is all background. Where a present class has no signal, no pixel may become background: the
+    object is in the photo at an unknown place.
     """
     size = image.shape[:2]
     if len(classes) == 0:

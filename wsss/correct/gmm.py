@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from wsss.stores.cams import Cams
 
 BEFORE = "fbe"
-"""Name of the label that was corrected: that of foreground–background enhancement."""
+"""Name of the stored label before the correction, that of foreground–background enhancement."""
 
 
 class MixtureCorrection:
@@ -56,7 +56,7 @@ class MixtureCorrection:
             return None
         counts = np.zeros(em.BINS)
         for found in cams:
-            # Multiples of 1/256 add up exactly: the order of the photos does not matter.
+            # Sums of multiples of 1/256 are exact: the order of the photos does not matter.
             counts += count_scores(found.scores).sum(0)
         return Shared(counts)
 
@@ -65,18 +65,20 @@ class MixtureCorrection:
         return fit_maps([found.scores for found in cams], self.settings, survey)
 
     def label(self, image: np.ndarray, cams: Cams, begun: list[Mixture]) -> Labelled:
-        """The corrected label, the one before, and a row for each map."""
+        """The corrected label, the uncorrected one, and a row for each map."""
         made = corrected_label(image, cams.scores, cams.classes, begun, self.fixed, self.settings)
         return Labelled(made.label, made.confidence, {BEFORE: made.before}, pack(begun, made.cuts, made.counts))
 
 
 @dataclass(frozen=True)
 class Corrected:
-    """`label`: (H, W) uint8, 255 where ignored; `confidence`: (H, W) float32, the posterior of the label, 0 where 255.
+    """The result of `corrected_label` only: a `fixed.PseudoLabel` after the Gaussian correction, and what it changed.
 
-    `counts`: (P, 5) int64, pixels that rules (a)–(e) changed, by the class at stake: the label's own, or where that is
-    none the strongest at the pixel. `cuts`: (P, 2) float64, scores up to which it is background and from which it is
-    the class. `before`: (H, W) uint8, the label that was corrected.
+    `MixtureCorrection` turns it into a `method.Labelled`, which the store keeps.
+    `label`: (H, W) uint8, 255 where ignored; `confidence`: (H, W) float32, the posterior of the label, 0 where 255;
+    `counts`: (P, 5) int64, pixels that rules (a)–(e) changed, by class: the label's own, or the strongest at the pixel
+    if the label is no class; `cuts`: (P, 2) float64, the score up to which it is background and that from which it is
+    the class; `before`: (H, W) uint8, the label that was corrected.
     """
 
     label: np.ndarray
@@ -97,8 +99,8 @@ def corrected_label(
 ) -> Corrected:
     """`image`: (H, W, 3) uint8; `cams`: (P, h, w) float32 of the present `classes` (P,), with a mixture each.
 
-    `before` is what `fixed` makes of the photo, for a caller who has it already. With `agree`, nothing is sure where
-    the dense CRF moved the label, as in Eq (13).
+    `before`: the label by the thresholds `fixed`, if the caller has it already. With `agree`, no class is confident
+    where the dense CRF changed the label, as in Eq (13).
     """
     lost = np.array([mixture.guard in LOST for mixture in mixtures], bool)
     if lost.any():
@@ -112,7 +114,7 @@ def corrected_label(
     sure = np.zeros((len(classes) + 1, *image.shape[:2]), np.float32)
     moved = np.zeros(image.shape[:2], bool)
     if not lost.all():
-        # The posterior is a function of the score alone: enlarge the scores and look up, not the other way round.
+        # The posterior depends on the score only, so the scores are enlarged and the posteriors looked up after that.
         scores, here = upsample(grid[~lost], image.shape[:2]), tables[~lost]
         found = joint(look_up(here[:, 0], scores), look_up(here[:, 1], scores), scores)
         if settings.crf is not None:
@@ -121,7 +123,7 @@ def corrected_label(
             found = np.where(moved, np.float32(0), smooth) if settings.agree else smooth
         sure[np.concatenate([[True], ~lost])] = found
     if lost.any():
-        # A class without signal is in the photo and its place is unknown: nothing may be called background.
+        # A class without signal is in the photo at an unknown place: no pixel may become background.
         sure[0] = 0.0
     old = to_index(before.label, classes)
     new, counts = apply_rules(old, sure, moved, settings)
@@ -136,7 +138,7 @@ def corrected_label(
 
 
 def fixed_cuts(fixed: FixedSettings) -> tuple[float, float]:
-    """The two thresholds on F that α and γ are; where α is so small that it rejects nothing, the score of a tie."""
+    """The two thresholds on F that follow from α and γ; the score of a tie if α is too small to reject anything."""
     low, high = 1.0 - fixed.alpha ** (1.0 / fixed.gamma), fixed.alpha
     if low <= high:
         return low, high
@@ -153,10 +155,11 @@ def look_up(tables: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def joint(background: np.ndarray, foreground: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Posteriors of one map each, (P, H, W), → of background and the classes together, (P + 1, H, W) float32.
+    """Posteriors in each map on its own, (P, H, W) → joint ones of background and classes, (P + 1, H, W) float32.
 
-    Background is what no map claims. The strongest claim is shared out by posterior × score: far above their
-    thresholds all posteriors are 1, and only the scores still tell two classes apart.
+    Background gets its smallest posterior of all maps. The largest posterior of a class is divided among the classes by
+    posterior × score: far above their thresholds all posteriors are 1, and only the scores still tell two classes
+    apart.
     """
     claims = foreground * (scores + 1e-3) + 1e-9
     classes = foreground.max(0) * claims / claims.sum(0)
@@ -164,7 +167,7 @@ def joint(background: np.ndarray, foreground: np.ndarray, scores: np.ndarray) ->
 
 
 def by_posterior(sure: np.ndarray, settings: GmmSettings) -> np.ndarray:
-    """Step 5: (P + 1, H, W) → (H, W) uint8 of indices 0..P, 255 where nothing is sure enough."""
+    """Step 5: (P + 1, H, W) → (H, W) uint8 of indices 0..P, 255 where no posterior is confident."""
     return _by_posterior(sure[0], *leaders(sure[1:]), settings)
 
 
@@ -191,8 +194,9 @@ def apply_rules(
 ) -> tuple[np.ndarray, np.ndarray]:
     """`old`: (H, W) uint8 indices 0..P or 255; `sure`: (P + 1, H, W); `moved`: (H, W) bool, what the CRF changed.
 
-    (a) a class becomes background where background is sure; (b) background becomes a class where that is sure;
-    (c) any other disagreement becomes 255; (e) 255 becomes what is sure, if `fill`.
+    `sure` are posteriors, and those that reach the thresholds of `settings` are confident. (a) A class becomes
+    background where background is confident. (b) Background becomes a class where that class is. (c) Any other
+    disagreement becomes 255. (e) With `fill`, 255 becomes background or the class that is confident.
     Returns (H, W) uint8 indices and (P, 5) int64 counts.
     """
     winner, strongest, second = leaders(sure[1:])

@@ -10,7 +10,7 @@ from wsss.data.index import IGNORE
 
 EPS = 1e-5
 NO_SIGNAL = 1e-3
-"""A map whose scores span less than this says nothing about where its class is."""
+"""A map whose scores span less than this does not locate its class."""
 
 
 def upsample(scores: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a correction method is: CAMs of photos in, labels out. Arrays only; `correct.stage` does the files.
+"""The interface of a correction method: CAMs of photos in, labels out. Arrays only; `correct.stage` handles files.
 
 To add one, write a file beside this one; in `correct.settings` add its name, its settings and its line in `METHODS`.
 """
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Labelled:
-    """A photo's pseudo-label.
+    """A photo's pseudo-label as every method returns it and the store keeps it.
 
+    The methods' own results carry more detail: `fixed.PseudoLabel` and, for the Gaussian correction, `gmm.Corrected`.
     `label`: (H, W) uint8, 0 background, 1..K, 255 = ignored; `confidence`: (H, W) float32 in [0, 1], 0 where 255.
     `before`: by name, earlier versions of the label, kept beside it; `mixtures`: (P, 18) float64 of `correct.tables`,
-    what was fitted to each map, None where nothing was.
+    the mixture of each map, None if the method fits none.
     """
 
     label: np.ndarray
@@ -33,19 +34,19 @@ class Labelled:
 
 
 class Method(Protocol):
-    """A way to make pseudo-labels of CAMs."""
+    """A way to make pseudo-labels from CAMs."""
 
     advice: str
-    """What to change where many photos get no foreground label."""
+    """What to change if many photos get no foreground label."""
 
     def attributes(self) -> dict[str, bool | int | float | str]:
-        """What the store says of how it was made: ``crf`` (a bool), and the settings that were read, and no others."""
+        """What the store records of its making: ``crf`` (a bool) and the settings that were read, no others."""
 
     def survey(self, cams: Iterable[Cams]) -> Any:
-        """What the method has to know of all training photos first, or None."""
+        """Statistics of all training photos that the method needs first, or None."""
 
     def begin(self, cams: Sequence[Cams], survey: Any) -> Sequence[Any]:
-        """What it computes of the photos of one shard at once, one item for each photo."""
+        """What the method computes for all photos of a shard together, one item for each photo."""
 
     def label(self, image: np.ndarray, cams: Cams, begun: Any) -> Labelled:
         """The label of one photo: `image` (H, W, 3) uint8, its CAMs, and its item of `begin`."""

@@ -1,6 +1,6 @@
-"""Gaussian mixtures of CAM scores: which maps one can cut, and the posteriors it gives (docs/method.md).
+"""Gaussian mixtures of CAM scores: the fit, the guards against a bad one, and the posteriors (docs/method.md).
 
-Nothing here knows a mask: a threshold per map follows from the distribution of its scores alone.
+No mask is used: the thresholds of a map follow only from the distribution of its scores.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from wsss.correct.labels import NO_SIGNAL, foreground_scores
 from wsss.crf.settings import PUBLISHED, Crf
 
 FLOOR = 0.02
-"""Scores at or below are background without a question, and their peak at 0 is no Gaussian."""
+"""Scores at or below are certainly background. They are not fitted, because their peak at 0 is not Gaussian."""
 MAX_COMPONENTS = 3
 GUARDS = ("", "no_signal", "not_finite", "few_scores", "one_component", "overlap", "light")
-"""Why a map is cut by the fixed thresholds instead; their places are what the store keeps."""
+"""Reasons to cut a map by the fixed thresholds instead. The store keeps their positions in this tuple."""
 LOST = ("no_signal", "not_finite")
-"""Guards of maps that say nothing at all."""
+"""Guards of maps without any information."""
 TABLE = 1024
 SCORES = np.arange(TABLE) / (TABLE - 1)
 """(1024,) float64: the scores at which posteriors are tabulated."""
@@ -76,7 +76,7 @@ class GmmSettings(Settings):
 
 @dataclass(frozen=True)
 class Mixture:
-    """What was fitted to one map. `guard`: why it is not used, or empty; arrays (components,), means ascending."""
+    """The mixture fitted to one map. `guard`: why it is not used, or empty; arrays (components,), means ascending."""
 
     guard: str
     weights: np.ndarray
@@ -122,12 +122,12 @@ def fit_maps(maps: Sequence[np.ndarray], settings: GmmSettings, shared: Shared |
 
 
 def posteriors(mixture: Mixture, settings: GmmSettings, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
-    """Background's and the class's posterior (1024,) at `SCORES`: never rising, never falling.
+    """Posteriors (1024,) at `SCORES` of background, which never rises, and of the class, which never falls.
 
-    Foreground is the last component, background the first; with one variance for both, the cut lies in the middle of
-    their means. (With their own variances posteriors cross again far out, and labels were worse: see
-    docs/experiments.md.) A guarded map has the fixed thresholds: background needs a score below `low`, a class one
-    above `high`. A map without signal has neither.
+    Background is the first component, foreground the last. Both get one variance, so the cut lies in the middle of
+    their means. With their own variances, posteriors cross again far out and labels were worse (docs/experiments.md).
+    A guarded map has the fixed thresholds: background needs a score below `low`, a class one above `high`. In a map
+    without signal, both posteriors are 0.
     """
     if mixture.guard in LOST:
         return np.zeros(TABLE), np.zeros(TABLE)
@@ -135,7 +135,7 @@ def posteriors(mixture: Mixture, settings: GmmSettings, low: float, high: float)
         places = [0.0, low, max(high, low + 1e-6), 1.0]
         foreground = np.interp(SCORES, places, [0.0, 1 - settings.tau_bg, settings.tau_fg, 1.0])
         return 1.0 - foreground, foreground
-    # The linear discriminant: two Gaussians of one variance and even odds, log odds that are a straight line.
+    # The linear discriminant: with equal variances and even odds, the log odds are linear in the score.
     variance = np.average(mixture.deviations**2, weights=mixture.weights)
     first_mean, last_mean = mixture.means[[0, -1]]
     odds = (last_mean - first_mean) / variance * (SCORES - (first_mean + last_mean) / 2)
@@ -144,7 +144,7 @@ def posteriors(mixture: Mixture, settings: GmmSettings, low: float, high: float)
 
 
 def thresholds(background: np.ndarray, foreground: np.ndarray, settings: GmmSettings) -> tuple[float, float]:
-    """The scores up to which it is background and from which it is the class; NaN where never."""
+    """The score up to which a pixel is background and that from which it is the class; NaN if there is none."""
     below, above = background >= settings.tau_bg, foreground >= settings.tau_fg
     low = float(SCORES[np.flatnonzero(below)[-1]]) if below.any() else float("nan")
     return low, float(SCORES[np.argmax(above)]) if above.any() else float("nan")
@@ -157,7 +157,7 @@ def _problem(map_: np.ndarray) -> str:
 
 
 def _fit(counts: np.ndarray, settings: GmmSettings, shared: Shared | None) -> list[Mixture]:
-    """One mixture for each histogram (N, 256), whatever the scope."""
+    """One mixture for each histogram (N, 256), in either scope."""
     own = _best(counts, settings)
     rows = [(_row(own, row), float(counts[row].sum())) for row in range(len(counts))]
     if settings.scope == "image":
@@ -184,9 +184,9 @@ def _row(fits: list[em.Mixtures], row: int) -> Components:
 
 
 def _moved(all_maps: Components, all_cells: float, own: Components, cells: float, settings: GmmSettings) -> Mixture:
-    """The mixture of all maps, its first and last mean moved to those of a map: by n / (n + prior) for n scores.
+    """The mixture of all maps, its first and last mean moved towards this map's by n / (n + prior) for n scores.
 
-    A map whose own scores are no mixture has that of all maps as it is.
+    A map without a usable mixture of its own gets that of all maps unchanged.
     """
     weights, means, deviations = all_maps
     if not _judge(own, cells, settings).guard:
@@ -212,5 +212,5 @@ def _judge(components: Components, cells: float, settings: GmmSettings) -> Mixtu
 
 
 def separation(means: np.ndarray, deviations: np.ndarray) -> float:
-    """Ashman's D of the first and the last component; above 2 their sum has two hills."""
+    """Ashman's D of the first and the last component; above 2 their sum has two peaks."""
     return float(np.sqrt(2) * abs(means[-1] - means[0]) / np.hypot(deviations[0], deviations[-1]))

@@ -24,7 +24,7 @@ class CorrectSettings(Settings):
     gmm: GmmSettings = GmmSettings()
 
     def made(self) -> Method:
-        """The method that is chosen."""
+        """The chosen method."""
         return METHODS[self.method](self)
 
 

@@ -24,9 +24,10 @@ from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard
 
 @dataclass(frozen=True)
 class CorrectSummary:
-    """Share of labelled pixels, photos without any foreground label, photos with a CAM without signal.
+    """`coverage`: fraction of labelled pixels; `empty`: photos with tags and without any foreground label.
 
-    `guards`: by reason, the photos of maps that a mixture cannot cut (those without signal included).
+    `no_signal`: photos with a CAM without signal; `guards`: by reason, photos with a map that a mixture cannot cut
+    (those without signal included).
     """
 
     coverage: float

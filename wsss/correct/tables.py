@@ -1,4 +1,4 @@
-"""Mixtures as arrays in the store of pseudo-labels, and as the two tables that people and plots read."""
+"""Mixtures as rows in the store of pseudo-labels, and as two CSV tables for people and plots."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ COLUMNS = (
 )
 HISTOGRAM_COLUMNS = ("class", "score", "share", "background", "uncertain", "foreground", "below", "above")
 PLOT_BINS = 64
-"""Bins of the histograms that are drawn, of the 256 that are fitted."""
+"""Bins of the plotted histograms, merged from the 256 that are fitted."""
 WIDTH = 2 + 3 * MAX_COMPONENTS + 2 + len(RULES)
 
 
 def pack(mixtures: Sequence[Mixture], cuts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(P, 18) float64 rows of what is kept of each map: guard, components, mixture, thresholds, counts of the rules."""
+    """(P, 18) float64, one row for each map: guard, components, mixture, thresholds, counts of the rules."""
     rows = np.zeros((len(mixtures), WIDTH))
     for row, mixture, cut, count in zip(rows, mixtures, cuts, counts, strict=True):
         used = len(mixture.weights)
@@ -50,7 +50,7 @@ def unpack(row: np.ndarray) -> tuple[Mixture, np.ndarray, np.ndarray]:
 
 
 def mixtures_csv(labels: PseudoStore, records: Iterable[Record], names: Sequence[str]) -> str:
-    """One row for each map, by id and class; several components in one cell are parted by blanks."""
+    """One row for each map, by id and class; several components in one cell are separated by spaces."""
     lines: list[tuple[object, ...]] = []
     for record in records:
         for number, row in zip(record.tags, labels.mixtures(record.id), strict=True):
@@ -64,10 +64,11 @@ def mixtures_csv(labels: PseudoStore, records: Iterable[Record], names: Sequence
 
 
 def histograms_csv(cams: CamStore, labels: PseudoStore, records: Sequence[Record], names: Sequence[str]) -> str:
-    """Per class and bin of scores: the share of the scores, and the density of the maps' components, also as shares.
+    """For each class and bin: the fraction of the scores, and the density of the maps' components, also as fractions.
 
-    The components are the mean over the class's maps that have an unguarded mixture, weighted by their scores; so are,
-    the same in all rows of a class, the scores `below` which it is background and `above` which it is the class.
+    The components are the mean over the class's maps that have an unguarded mixture, weighted by the number of their
+    scores. So are the scores `below` which it is background and `above` which it is the class; they are the same in all
+    rows of a class.
     """
     counts = np.zeros((len(names), em.BINS))
     densities = np.zeros((len(names), 3, em.BINS))
@@ -104,7 +105,7 @@ def component_densities(mixture: Mixture) -> np.ndarray:
 
 
 def write_tables(reports: tuple[Path, Path], cams: CamStore, labels: PseudoStore, index: Index) -> None:
-    """Write `mixtures.csv` and `mixture_histograms.csv`; headers alone where no mixtures were fitted."""
+    """Write `mixtures.csv` and `mixture_histograms.csv`; only headers if no mixtures were fitted."""
     records = index.records if labels.has_mixtures else ()
     write_text(reports[0], mixtures_csv(labels, records, index.classes))
     write_text(reports[1], histograms_csv(cams, labels, records, index.classes))

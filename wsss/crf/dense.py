@@ -17,8 +17,8 @@ def dense_crf(image: np.ndarray, scores: np.ndarray, settings: CrfSettings) -> n
     """Posterior after mean-field inference, unary ``−log clip(scores, 1e-5)``. Eq (11) of OSTE.
 
     `image`: (H, W, 3) uint8; `scores`: (C, H, W) float in [0, 1], C ≥ 2 → (C, H, W) float32 summing to 1 over C.
-    Raises `WsssError` for scores or an image that an engine would turn into silent nonsense: one class, another size,
-    NaN.
+    Raises `WsssError` for scores or an image for which an engine would silently return wrong results: one class,
+    another size, NaN.
     """
     if scores.ndim != 3 or image.shape != (*scores.shape[1:], 3) or image.dtype != np.uint8:
         raise WsssError(

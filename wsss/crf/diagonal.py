@@ -1,6 +1,6 @@
-"""What each point of a permutohedral lattice gives itself, exactly: splat, blur and slice of that point alone.
+"""The exact diagonal of a permutohedral lattice's filter: splat, blur and slice of each point alone.
 
-It is less than 1 and differs from point to point: the blur drops what passes through corners that no point touches.
+It is less than 1 and differs from point to point: the blur loses what passes through corners that no point touches.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from wsss.numeric.compiled import compiled
 
 F32, I32, U64 = np.float32, np.int32, np.uint64
 Sides = tuple[int, ...]
-"""A tuple of length d + 1, which compiled code knows before it runs."""
+"""A tuple of length d + 1; its length is known when code is compiled."""
 
 
 @compiled
@@ -25,7 +25,7 @@ def own_shares(
 ) -> np.ndarray:
     """``wᵀ B w`` of each point, (N,) float32: w its weights, B what the blur carries from corner to corner; d ≤ 5.
 
-    Neighbouring pixels mostly share a simplex: a small table of recent ones spares most B.
+    Neighbouring pixels mostly share a simplex: a small table of recent ones saves computing most B.
     """
     count, bits = len(sides), 10
     on, back = _open_ways(after), _open_ways(before)
@@ -50,7 +50,7 @@ def own_shares(
 
 @compiled
 def _open_ways(steps: np.ndarray) -> np.ndarray:
-    """Bit T of each corner: whether it has a way along the axes of T, in the blur's order, over corners that exist.
+    """Bit T of each corner: whether it has a path along the axes of T, in the blur's order, over corners that exist.
 
     `steps`: (d + 1, M) neighbours, M where there is none. T is a set of axes, itself as bits: (M,) uint64 for d ≤ 5.
     """
@@ -72,8 +72,8 @@ def _blur_of_simplex(
     """Fill `blur` (d + 1, d + 1) of a simplex's `corners` (d + 1,), to and from; `axes` (d + 1,) is scratch.
 
     Corner k + 1 lies one step after corner k, along the axis of rank d − k in `order`, and corner 0 one after the last.
-    So there are two ways between two corners, on and back around the simplex, each step with ½. But the blur takes
-    these steps in the order of the axes, through corners outside the simplex, where one may be missing.
+    So there are two paths between two corners, on and back around the simplex, with a factor ½ for each step. But the
+    blur takes these steps in the order of the axes, through corners outside the simplex, where one may be missing.
     """
     count = len(sides)
     for axis in range(count):

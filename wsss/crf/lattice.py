@@ -2,7 +2,7 @@
 
 ``out_i = Σ_j exp(−|f_i − f_j|² / 2) v_j`` in time linear in the number of points: values are *splatted* to the
 d + 1 corners of each point's simplex, *blurred* along the d + 1 axes of the lattice, and *sliced* back. In five
-dimensions the sums come out at a half to three quarters of the exact ones; ratios of sums are good.
+dimensions the sums are a half to three quarters of the exact ones; ratios of sums are accurate.
 
 Corners are named by one integer each, linear in their coordinates: the key of a neighbour is a constant away, so all
 neighbours along an axis are found by walking the sorted keys twice in step instead of by hashing.
@@ -19,13 +19,13 @@ from wsss.crf.diagonal import own_shares
 from wsss.crf.lattice_kernels import F32, I32, I64, blur, locate, name_corners, neighbours, slice_, splat
 
 MAX_DIMENSIONS = 5
-"""A photo's place and colours. `own_shares` keeps the sets of d + 1 axes in 64 bits, `locate` an axis in 3."""
+"""Position and colour of a pixel. `own_shares` keeps the sets of d + 1 axes in 64 bits, `locate` an axis in 3."""
 WIDTHS = (2, 4, 8)
 
 
 @dataclass(frozen=True)
 class Lattice:
-    """N points on M lattice corners in d dimensions, d + 1 corners a point.
+    """N points on M lattice corners in d dimensions, d + 1 corners per point.
 
     `corners`: (N, d + 1) int32 in [0, M); `orders`: (N,) int32, bits 3 i… the rank of coordinate i in the simplex;
     `weights`: (N, d + 1) float32 ≥ 0, each row sums to 1 (barycentric);
@@ -46,8 +46,8 @@ class Lattice:
         """Unnormalised Gaussian sums, (N, C) float32 → (N, C) float32.
 
         The blur's axes are taken in order, or in `reverse`, which is the adjoint: corners that no point touches hold
-        nothing, so the order matters a little. Without a copy where C = `padded(C)` and all is C-contiguous; `out`,
-        (N, C) float32 of such a C, is then written and returned.
+        nothing, so the order matters a little. `values` are not copied if C = `padded(C)` and they are C-contiguous
+        float32. `out`, (N, C) float32 of such a C, is written and returned.
         """
         channels, sides = values.shape[1], (0,) * self.corners.shape[1]
         columns = padded(channels)
@@ -74,7 +74,7 @@ class Lattice:
 
 
 def _peak(d: int) -> np.float32:
-    """Makes the taps (½, 1, ½) and the weights a kernel of peak 1, as Krähenbühl & Koltun scale it."""
+    """The factor that gives the kernel of taps (½, 1, ½) and weights a peak of 1, as Krähenbühl & Koltun scale it."""
     return F32(1 / (1 + 2.0**-d))
 
 

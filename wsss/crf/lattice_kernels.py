@@ -1,6 +1,6 @@
 """The loops of the permutohedral lattice; `wsss.crf.lattice` says what they are for.
 
-All that they call stands in this file: numba compiles them again where their own file changed, not another one.
+Everything they call is in this file, because numba recompiles them only if their own file changes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from wsss.numeric.compiled import compiled
 BLOCK = 256
 F32, I32, I64 = np.float32, np.int32, np.int64
 Unit = tuple[int, ...]
-"""A tuple whose length is what is meant: compiled code knows it before it runs."""
+"""A tuple of which only the length is used: it is known when code is compiled."""
 
 
 def _row_operation(accumulate: bool) -> Any:
@@ -132,7 +132,7 @@ def name_corners(
 ) -> np.ndarray:
     """Number all corners in the order of their first point; fills `corners`, returns their keys (M,) int64.
 
-    Neighbouring pixels mostly share a simplex: a small table of recent ones spares d + 1 look-ups in the big one.
+    Neighbouring pixels mostly share a simplex: a small table of recent ones saves d + 1 look-ups in the big one.
     """
     d = len(sides) - 1
     mix = np.uint64(0x9E3779B97F4A7C15)
@@ -173,7 +173,7 @@ def name_corners(
 
 @compiled
 def _grown(names: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """The same corners in a hash table of `bits` bits, half full at most."""
+    """The same corners in a hash table of `bits` bits, at most half full."""
     slots, more = np.full(1 << bits, -1, I32), np.empty(1 << (bits - 1), I64)
     more[: len(names)] = names
     for corner in range(len(names)):
@@ -207,7 +207,7 @@ def neighbours(
 def splat(
     corners: np.ndarray, weights: np.ndarray, values: np.ndarray, first: int, held: np.ndarray, unit: Unit, sides: Unit
 ) -> None:
-    """Columns `first`… of `values` (n, C) onto `held` (M + 1, width); its last row is the corner that is not there."""
+    """Columns `first`… of `values` (n, C) onto `held` (M + 1, width); its last row stands for missing corners."""
     held[:] = 0
     channels, width = values.shape[1], len(unit)
     for p in range(len(corners)):
@@ -219,7 +219,7 @@ def splat(
 def blur(
     held: np.ndarray, spare: np.ndarray, before: np.ndarray, after: np.ndarray, reverse: bool, unit: Unit
 ) -> np.ndarray:
-    """Taps (½, 1, ½) along every axis; both buffers (M + 1, width) are used up, returns the one with the result."""
+    """Taps (½, 1, ½) along every axis; both buffers (M + 1, width) are overwritten. Returns the one with the result."""
     (axes, count), width = before.shape, len(unit)
     spare[count] = 0
     for turn in range(axes):

@@ -1,8 +1,9 @@
 """Mean-field inference of the fully connected CRF (Krähenbühl & Koltun 2011, Algorithm 1) on the CPU, in numba.
 
 The appearance kernel is filtered on the permutohedral lattice, the smoothness kernel by a separable convolution. Both
-are normalised symmetrically: ``k'(i, j) = k(i, j) / √(Σ k(i, ·) · Σ k(·, j))``. All classes go the same way, so that
-a tie stays a tie: the last class's message as a remainder would be cheaper, but its rounding grows with iterations.
+are normalised symmetrically: ``k'(i, j) = k(i, j) / √(Σ k(i, ·) · Σ k(·, j))``. All classes are computed in the same
+way, so that a tie stays a tie. The last class's message as a remainder would be cheaper, but its rounding error grows
+with iterations.
 """
 
 from __future__ import annotations

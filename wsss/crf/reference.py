@@ -1,4 +1,4 @@
-"""The dense CRF as `pydensecrf` runs it, the code of Krähenbühl & Koltun (2011): what the fast engine is held to."""
+"""The dense CRF by `pydensecrf`, the code of Krähenbühl & Koltun (2011): the reference for the fast engine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wsss.crf.settings import CrfSettings
 def infer(image: np.ndarray, unary: np.ndarray, settings: CrfSettings) -> np.ndarray:
     """`image`: (H, W, 3) uint8, `unary`: (C, H, W) float32 energies → (C, H, W) float32, sums to 1 over C.
 
-    Raises `EnvError` where pydensecrf is not installed. It trusts its input: the caller checks.
+    Raises `EnvError` where pydensecrf is not installed. It does not check its input; the caller does.
     """
     count, height, width = unary.shape
     field = _densecrf()(width, height, count)

@@ -34,7 +34,7 @@ OFF = "off"
 
 
 def read_crf(value: Any) -> Any:
-    """``off`` → None, ``published`` → the defaults; keys are left to the model."""
+    """``off`` → None, ``published`` → the defaults; keys are checked by the model. `ValueError` for any other text."""
     if value == OFF:
         return None
     if value == "published":

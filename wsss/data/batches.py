@@ -45,7 +45,7 @@ def size_batches(records: Sequence[Record], batch: int) -> Iterator[list[Record]
 
 
 def needs(section: str, batch: Sequence[Record]) -> tuple[str, str, str]:
-    """What to say where a `batch` needs more memory than there is; `section`: the scales' place in params.yaml."""
+    """Arguments of `enough_memory` for a `batch`; `section`: the one with the scales in params.yaml."""
     first, count = batch[0], len(batch)
     photos = "" if count == 1 else f" and {count - 1} more"
     doing = f"on {first.width}×{first.height} pixels ({first.id}{photos})"

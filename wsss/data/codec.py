@@ -1,4 +1,4 @@
-"""Opening image bytes that nobody vouches for: which formats, how large, and what to say of anything else."""
+"""Opens untrusted image bytes: the accepted formats and sizes, and the errors for anything else."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def read_file(path: Path) -> bytes:
 def open_image(
     data: bytes, name: str | Path, formats: tuple[str, ...] = FORMATS, max_megapixels: float | None = None
 ) -> Image.Image:
-    """The image with its header read and its size judged, not yet decoded. `UserError` naming `name`."""
+    """The image with its header read and its size checked, not yet decoded. `UserError` naming `name`."""
     try:
         with own_limits:
             image = Image.open(io.BytesIO(data), formats=formats)
@@ -89,7 +89,7 @@ def open_image(
 
 
 def broken(data: bytes, name: str | Path, error: Exception, formats: tuple[str, ...] = FORMATS) -> UserError:
-    """What the bytes are instead of a whole image, as far as one can see."""
+    """The error for bytes that are no whole image, with what they seem to be instead."""
     fix = "copy or download the file again, or delete it and its entry"
     found = sniff(data)
     if found in formats:
@@ -101,7 +101,7 @@ def broken(data: bytes, name: str | Path, error: Exception, formats: tuple[str, 
 
 
 def sniff(data: bytes) -> str:
-    """What the first bytes say a file is: ``JPEG``, ``an HTML page``, ``an empty file`` …"""
+    """The kind of a file by its first bytes: ``JPEG``, ``an HTML page``, ``an empty file`` …"""
     if not data:
         return "an empty file"
     if data[4:8] == b"ftyp":

@@ -21,7 +21,7 @@ _FOREIGN = """
 .svg .tga .xcf
 """
 FOREIGN_SUFFIXES = frozenset(_FOREIGN.split())
-"""Extensions of pictures that are not read; they are counted, so that nobody misses them in silence."""
+"""Extensions of pictures that are not read; they are counted, so that none is skipped silently."""
 
 FILE_NAME_BYTES = 200
 """Longest file name made of an id: 255 is the usual limit, and atomic writers add a prefix and a suffix."""
@@ -61,7 +61,7 @@ def clean_id(path: str, where: str | Path) -> str:
 
 
 def warn_foreign(folder: Path, paths: Iterable[str]) -> None:
-    """Tell how many of the files at `paths`, below `folder`, are pictures that are not read."""
+    """Warn how many of the files at `paths`, below `folder`, are pictures that are not read."""
     files = sorted(path for path in set(paths) if PurePosixPath(path).suffix.lower() in FOREIGN_SUFFIXES)
     if files:
         kinds = Counter(PurePosixPath(path).suffix.lower() for path in files)
@@ -76,7 +76,7 @@ def encode_id(name: str) -> str:
 
 
 def decode_id(key: str) -> str:
-    """The id that `encode_id` made `key` of."""
+    """The id from which `encode_id` made `key`."""
     return unquote(key, errors="strict")
 
 
@@ -85,6 +85,6 @@ def file_name(name: str, suffix: str) -> str:
     encoded = encode_id(name)
     if len(encoded) + len(suffix) <= FILE_NAME_BYTES:
         return encoded + suffix
-    # `+` is never left by the encoding, so that a shortened name cannot be the whole name of another id.
+    # The encoding leaves no `+`, so a shortened name cannot be the whole name of another id.
     tail = f"+{hashlib.sha256(name.encode()).hexdigest()[:16]}{suffix}"
     return encoded[: FILE_NAME_BYTES - len(tail)] + tail

@@ -1,4 +1,4 @@
-"""What counts as a photo and what as a mask: one policy for every stage that opens an image file."""
+"""Loads photos and masks, and saves masks: one policy for every stage that opens an image file."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def load_image(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> ImageArray
 def decode_image(data: bytes, name: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -> ImageArray:
     """Bytes of a JPEG, PNG, WEBP, BMP or TIFF → (H, W, 3) uint8 RGB, fully decoded, EXIF rotation applied.
 
-    Transparency is laid on white, 16 bits are scaled to 8, of several frames the first is taken (with a
-    warning). `name` is for messages only. Raises `UserError` naming it if the bytes are something else,
-    damaged or truncated, or if the photo has more than `max_megapixels`.
+    Transparency is laid on white, 16 bits are scaled to 8, and the first of several frames is taken (with a warning).
+    `name` is for messages only. Raises `UserError` naming it if the bytes are something else, damaged or truncated, or
+    if the photo has more than `max_megapixels`.
     """
     image = open_image(data, name, max_megapixels=max_megapixels)
     # The second image of a JPEG (MPO) is a preview or a gain map of the same photo, not a page of its own.
@@ -57,13 +57,13 @@ def decode_image(data: bytes, name: str | Path, max_megapixels: float = MAX_MEGA
 
 
 def rgb_array(image: Image.Image, name: str | Path) -> ImageArray:
-    """An opened image → (H, W, 3) uint8 RGB as it is displayed, by the policy of `decode_image`. It is not changed."""
+    """An opened image → (H, W, 3) uint8 RGB as it is displayed, by the policy of `decode_image`. `image` is kept."""
     with own_limits:
         return np.array(_to_rgb(_upright(image), name), dtype=np.uint8)
 
 
 def load_mask(path: Path, size: tuple[int, int], classes: int) -> ImageArray:
-    """Mask at `path` → (H, W) uint8 with values 0..classes-1, and 255 = ignore.
+    """Mask at `path` → (H, W) uint8 with values 0..classes-1, and 255 = ignored.
 
     `size` is (H, W) of the photo as displayed; `classes` counts the background. An indexed or grey PNG holds
     class ids, a colour PNG the colours of `voc_palette`. Raises `UserError` naming the size, value or colour
@@ -102,7 +102,7 @@ def load_mask(path: Path, size: tuple[int, int], classes: int) -> ImageArray:
 
 
 def save_mask_png(path: Path, mask: ImageArray) -> None:
-    """Write a (H, W) uint8 mask as an indexed PNG in the VOC palette, whole or not at all."""
+    """Write a (H, W) uint8 mask as an indexed PNG in the VOC palette, atomically."""
     if mask.ndim != 2 or mask.dtype != np.uint8:
         raise ValueError(f"expected a mask (H, W) uint8, got {mask.shape} {mask.dtype}")
     image = Image.fromarray(mask)
@@ -170,7 +170,7 @@ def _ids_of_colours(pixels: npt.NDArray[np.uint8], path: Path) -> ImageArray:
 
 @lru_cache(maxsize=4096)
 def _warn_frames(name: str) -> None:
-    # Cached: once a process and photo, not once an epoch.
+    # Cached: once per process and photo, not once per epoch.
     warn(
         name,
         "has several frames or pages; the first is used",

@@ -1,7 +1,8 @@
-"""The table every stage stands on: which photos exist, their split, tags, size and checksum.
+"""The index that every stage reads: the photos with their split, tags, size and checksum.
 
 `index.csv` holds `id,split,image,mask,tags,height,width,sha256`, sorted by id, paths relative to the data set's root;
-`classes.csv` holds `id,name` with 0 = background. Nothing in it says where the data set lies: location is not identity.
+`classes.csv` holds `id,name` with 0 = background. It does not hold the location of the data set, which is not part of
+its identity.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Ground-truth masks, as a type of their own: a test of the imports allows it in evaluation and report only."""
+"""Ground-truth masks, in a module of their own: a test allows importing it in evaluation and report only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class MaskedImages:
     classes: int
 
     def mask(self, record: Record) -> np.ndarray | None:
-        """(H, W) uint8, 0..K and 255, or None where the photo has no mask."""
+        """(H, W) uint8, 0..K and 255, or None if the photo has no mask."""
         if record.mask is None:
             return None
         return load_mask(self.photos.root / record.mask, (record.height, record.width), self.classes)

@@ -1,4 +1,4 @@
-"""Photos on disk: where the data set lies, and reading a photo that must be the one that was indexed."""
+"""Photos on disk: the location of the data set, and reading photos with a check that they are the indexed ones."""
 
 from __future__ import annotations
 

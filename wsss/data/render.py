@@ -15,7 +15,7 @@ HEAT_ALPHA = (0.45, 0.9)
 
 COLOUR_ALPHA = 0.68
 BACKGROUND_LIGHT = 0.52
-"""Share of the photo's grey that background and hatching keep: dark, because VOC has a grey class, too."""
+"""Fraction of the photo's grey that background and hatching keep: dark, because VOC has a grey class, too."""
 
 CHANGE_COLOURS = ((0, 0, 0), (74, 222, 128), (239, 68, 68), (190, 190, 200))
 """Colours of `SAME` (not drawn), `BETTER`, `WORSE`, `OTHER`: green is also lighter than red."""
@@ -29,7 +29,7 @@ EDGE_COLOUR = (255, 255, 255)
 def fit(photo: np.ndarray, width: int) -> np.ndarray:
     """Shrink (never enlarge) a photo to at most `width` columns and `2·width` rows.
 
-    `photo`: (H, W, 3) uint8 → (h, w, 3) uint8 of the same shape of picture, h, w ≥ 1.
+    `photo`: (H, W, 3) uint8 → (h, w, 3) uint8 of the same aspect ratio, h, w ≥ 1.
     """
     rows, columns = photo.shape[:2]
     scale = min(1.0, width / columns, 2 * width / rows)
@@ -64,7 +64,7 @@ def heat_overlay(photo: np.ndarray, scores: np.ndarray) -> np.ndarray:
 def label_overlay(photo: np.ndarray, label: np.ndarray, palette: np.ndarray) -> np.ndarray:
     """Lay a label map over a photo: classes in colour with an edge, background dark and grey, 255 hatched.
 
-    `photo`: (H, W, 3) uint8; `label`: (H, W) uint8, 0 background, 1..K, 255 ignore; `palette`: (256, 3) uint8
+    `photo`: (H, W, 3) uint8; `label`: (H, W) uint8, 0 background, 1..K, 255 ignored; `palette`: (256, 3) uint8
     → (H, W, 3) uint8.
     """
     grey = _grey(photo)

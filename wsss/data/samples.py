@@ -38,7 +38,7 @@ class TrainingSamples(Dataset[Batch], ABC):
 
     @abstractmethod
     def targets(self, record: Record, sample: Sample) -> Batch:
-        """What the network is to learn from the augmented sample."""
+        """The training targets of the augmented sample."""
 
 
 class WeakImages(TrainingSamples):

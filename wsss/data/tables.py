@@ -1,4 +1,4 @@
-"""CSV as every stage writes it: UTF-8, ``\\n``, no clock times, so that equal results are equal bytes."""
+"""CSV as every stage writes it: UTF-8, ``\\n``, no timestamps, so that equal results are equal bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def history_csv(history: Sequence[Mapping[str, float]]) -> str:
-    """One row an epoch; whole numbers stay whole, others get six significant digits."""
+    """One row per epoch; whole numbers stay whole, others get six significant digits."""
     header = list(history[0]) if history else []
     return csv_text(header, [[_number(row[name]) for name in header] for row in history])
 

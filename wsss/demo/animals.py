@@ -1,4 +1,4 @@
-"""Cow, horse, bird and fish: large plain bodies that look alike, told apart by heads, tails, wings and fins."""
+"""Cow, horse, bird and fish: figures with similar large plain bodies, told apart by heads, tails, wings and fins."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Seven kinds of place, textured and cluttered, in which the objects are set."""
+"""The backgrounds of the demo: seven kinds of place, textured and cluttered, in which objects stand."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

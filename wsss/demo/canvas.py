@@ -1,4 +1,4 @@
-"""From outlines to pixels: antialiased cover, relief under a light, patterns, shadows and reflections."""
+"""Paints outlines as pixels: antialiased cover, relief under a light, patterns, shadows and reflections."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Studio:
-    """What all figures of a scene have in common."""
+    """What all figures of a scene share."""
 
     frame: Window  # the whole image
     light: tuple[float, float]  # a unit vector towards it: x, y
@@ -77,7 +77,7 @@ def window_around(left: float, top: float, right: float, bottom: float, within: 
 
 
 def fill(outlines: Iterable[Points], window: Window) -> Field:
-    """Share of every pixel of the window that the outlines cover: (h, w) in [0, 1]."""
+    """Fraction of each pixel of the window that the outlines cover: (h, w) in [0, 1]."""
     height, width = window.shape
     canvas = Image.new("L", (width * FINE, height * FINE))
     draw = ImageDraw.Draw(canvas)

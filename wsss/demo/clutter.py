@@ -121,7 +121,7 @@ def post(rng: Rng) -> Figure:
 
 
 def bale(rng: Rng) -> Figure:
-    """A round bale or barrel: a plain body that is nothing's body."""
+    """A round bale or barrel: a plain body that belongs to no class."""
     color = rgb(0.70, 0.58, 0.33) if rng.random() < 0.5 else draw_color(rng)
     high = rng.uniform(0.5, 0.65)
     side = smooth((-0.4, -high), (0.3, -high), (0.42, -high / 2), (0.3, 0), (-0.4, 0), (-0.48, -high / 2))

@@ -1,4 +1,4 @@
-"""Colours of a figure, drawn alike for every class so that colour tells nothing about the class."""
+"""Colours of a figure, from one distribution for every class, so that colour does not reveal the class."""
 
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ class Coat:
 
 
 def mix(a: Color, b: Color, share: float) -> Color:
-    """`share` of b in a."""
+    """a with the fraction `share` of b."""
     return a + (b - a) * np.float32(share)
 
 

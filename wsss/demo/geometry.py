@@ -78,7 +78,7 @@ def reach(start: Pair, *bones: tuple[float, float]) -> list[Pair]:
 
 
 def moved(figure: Figure, scale: float, degrees: float, mirror: bool, to: Pair) -> Figure:
-    """The figure scaled, mirrored, turned about its origin and set down at `to`, in pixels."""
+    """The figure scaled, flipped if `mirror`, rotated about its origin and moved to `to`, in pixels."""
     flip = np.array((-scale if mirror else scale, scale))
 
     def place(outline: Points) -> Points:

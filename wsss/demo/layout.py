@@ -1,4 +1,4 @@
-"""What stands where: the objects of a scene and its clutter, sized and placed but not yet painted."""
+"""The layout of a scene: its objects and clutter, sized and placed but not yet painted."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,7 +15,7 @@ from wsss.demo.objects import KINDS, Kind, Pose
 Rng = np.random.Generator
 Contact = Literal["ground", "water", "none"]
 
-# Share of the image that an object would cover, whole and alone: from smallest to largest, × 16, so × 4 in length.
+# Fraction of the image that a whole, lone object would cover: from smallest to largest × 16, so × 4 in length.
 SMALLEST, LARGEST = 0.03, 0.48
 _CONTACT: dict[Surface, Contact] = {"land": "ground", "deep": "ground", "water": "water", "air": "none"}
 _LONE, _PAIR = 0.45, 0.43  # probabilities of one and of two objects; else three
@@ -28,7 +28,7 @@ class Item:
     figure: Figure
     label: int  # 0 belongs to the background
     depth: float  # items are painted in this order
-    size: float  # pixels a unit
+    size: float  # pixels per unit
     contact: Contact
     base: float  # row where it meets ground or water
     sink: float = 0.0  # pixels of it that the ground or the water hides
@@ -36,7 +36,7 @@ class Item:
 
 
 def choose_kinds(rng: Rng, first: int, place: Place) -> list[int]:
-    """Class indices: `first`, and companions, mostly others that are at home in the same place."""
+    """Class indices: `first` and its companions, mostly other classes at home in the same place."""
     chance = rng.random()
     count = 1 if chance < _LONE else 2 if chance < _LONE + _PAIR else 3
     chosen = [first]
@@ -105,7 +105,7 @@ def place_object(rng: Rng, index: int, backdrop: Backdrop, crowding: int) -> lis
 
 
 def _size(figure: Figure, share: float, height: int, width: int) -> float:
-    """Pixels a unit, so that the figure covers `share` of the image, or else just about fits in."""
+    """Pixels per unit, so that the figure covers `share` of the image, or else just about fits in."""
     left, top, right, bottom = extent(figure)
     wanted = float(np.sqrt(share * height * width / _area(figure)))
     return min(wanted, 1.1 * width / (right - left), 1.1 * height / (bottom - top))

@@ -1,4 +1,4 @@
-"""One scene: a backdrop, objects and clutter painted far to near, light, lens and sensor, and the exact mask."""
+"""Draws one scene: backdrop, objects and clutter painted far to near, light, lens and sensor, and its exact mask."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from wsss.demo.objects import CLASSES, KINDS
 from wsss.demo.texture import Picture, noise
 
 Rng = np.random.Generator
-MIN_AREA = 0.012  # of the image: an object of which less is visible would be a riddle
+MIN_AREA = 0.012  # of the image: an object with less visible could not be recognised
 _MIN_VISIBLE = 0.35  # of the object: enough to tell what it is
 _ATTEMPTS = 100
 
@@ -28,8 +28,8 @@ class Scene:
 def draw_scene(seed: int, index: int, size: int) -> Scene:
     """Scene `index` of the set drawn from `seed`; its longer side is `size` pixels.
 
-    The class that the scene is about takes turns with `index`, so that every class is equally frequent; all else
-    comes from a generator keyed by (seed, index).
+    The main class of the scene rotates with `index`, so that all classes are equally frequent. All else comes from a
+    generator keyed by (seed, index).
     """
     rng = np.random.default_rng((seed, index))
     height, width = _draw_shape(rng, size)
@@ -57,7 +57,7 @@ def _compose(rng: Rng, backdrop: Backdrop, items: list[Item]) -> tuple[Picture, 
     picture = np.maximum(backdrop.picture, 0).astype(np.float32)
     height, width = picture.shape[:2]
     studio = draw_studio(rng, height, width)
-    # The share of each pixel that shows the background (0) and every object (1..): the largest is the mask.
+    # The fraction of each pixel that shows the background (0) and each object (1..): the largest gives the mask.
     shares, labels, whole = [np.ones((height, width), np.float32)], [0], [0.0]
     for item in sorted(items, key=lambda item: item.depth):
         layer = paint(rng, item.figure, studio, item.coat, item.size)

@@ -1,4 +1,4 @@
-"""Boat, car, windmill and lighthouse: large plain bodies told apart by sails, wheels, blades and lamps."""
+"""Boat, car, windmill and lighthouse: large plain bodies, told apart by sails, wheels, blades and lamps."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The demo set on disk, as a user would lay out photos of their own: images, a tag file, and masks for val only."""
+"""Writes the demo set in the layout of a user's own photos: images, a tag file, and masks for val only."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +34,7 @@ def write_demo(out: Path, seed: int, settings: DemoSettings, drawn: Callable[[],
     """Draw the set into the folder `out`; `drawn` is called after each scene.
 
     `images/*.jpg`, `tags.csv` (filename,tags,split), `classes.txt`, and `masks/*.png` of the val scenes. Masks of the
-    train scenes are never written: the demo keeps the promise of weak supervision by not having them.
+    train scenes are never written, so the demo is certain to be weakly supervised.
     """
     images, masks = out / "images", out / "masks"
     images.mkdir()

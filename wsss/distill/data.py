@@ -32,7 +32,7 @@ class LabelSource(Protocol):
 class TrainingData:
     """What a student is trained on: the index, the training photos and their labels, OSTE's network file, the seed.
 
-    `upper_bound`: the labels are masks, and whatever comes of them is to say so.
+    `upper_bound`: the labels are masks, and everything trained on them must be marked as such.
     """
 
     index: Index
@@ -48,7 +48,7 @@ class TrainingData:
         return [record.id for record in self.photos.records]
 
     def check(self, settings: DistillSettings) -> None:
-        """Raise `UserError` where the labels teach nothing, or where masks would be overruled."""
+        """Raise `UserError` if no pixel is labelled, or if masks would be overruled."""
         if self.upper_bound and settings.rounds == 2 and settings.relabel.overrule:
             raise UserError(
                 "distill.relabel.overrule",
@@ -78,7 +78,7 @@ class LabelledImages(TrainingSamples):
 
     def sample(self, record: Record) -> Sample:
         confidence = np.rint(self.labels.confidence(record.id) * 255).astype(np.uint8)
-        # At least one step of 255, so that 0 means outside: that is what a crop is filled up with.
+        # At least 1 of 255, so that 0 means outside the photo: crops are padded with 0.
         return Sample(self.photos.image(record), self.labels.label(record.id), np.maximum(confidence, 1))
 
     def targets(self, record: Record, sample: Sample) -> Batch:
@@ -94,7 +94,8 @@ class LabelledImages(TrainingSamples):
 def open_labels(pseudo: Path, settings: DistillSettings) -> PseudoStore:
     """The labels to learn from: `pseudo`, which stage `correct` wrote, or the store that `distill.labels` names.
 
-    Raises `UserError` for masks that nobody asked for: a student of theirs is no weakly supervised one.
+    Raises `UserError` for masks in `pseudo`: a student trained on masks must be asked for, as it is not weakly
+    supervised.
     """
     store = PseudoStore(settings.store(pseudo))
     if store.upper_bound and settings.labels == PSEUDO:

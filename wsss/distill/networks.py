@@ -20,7 +20,7 @@ from wsss.training.schedule import Precision
 
 
 def student_card(index: Index, settings: DistillSettings, upper_bound: bool) -> NetworkCard:
-    """What the student's file says of itself."""
+    """The card that the student's file carries."""
     threshold = settings.tags.threshold if settings.tags.enabled else None
     shape = {"channels": settings.channels, "dropout": settings.dropout, "tag_threshold": threshold}
     weights = weights_source(settings.backbone) + ("; UPPER BOUND: trained on masks" if upper_bound else "")
@@ -28,7 +28,7 @@ def student_card(index: Index, settings: DistillSettings, upper_bound: bool) -> 
 
 
 def make_student(card: NetworkCard, oste: Path, seed: int, settings: DistillSettings) -> Student:
-    """A new student, its head drawn by `seed`, its backbone from the network file `oste` or from ImageNet."""
+    """A new student: its head initialised by `seed`, its backbone from the network file `oste` or from ImageNet."""
     torch.manual_seed(seed)
     network = build_student(card, load_weights=settings.init == "pretrained")
     if settings.init == "oste":
@@ -65,7 +65,7 @@ class ProjectedOutput(NamedTuple):
 class ProjectedStudent(nn.Module):
     """A student and, if the teacher's `channels` (fine, coarse) are given, a 1×1 projection to each of them.
 
-    The student alone is saved in the end; the projections belong to the training.
+    Only the student is saved in the end. The projections are used for training only.
     """
 
     def __init__(self, student: Student, channels: tuple[int, int] | None) -> None:
@@ -82,7 +82,7 @@ class ProjectedStudent(nn.Module):
         """(N, 3, H, W) float 0..255 → logits and, where `features`, the projected maps."""
         seen = self.student.look(images)
         if not features:
-            # With several processes, DDP would wait for the gradient of what is returned and enters no loss.
+            # With several processes, DDP would wait for the gradient of outputs that enter no loss.
             return ProjectedOutput(seen.logits, seen.tags, None, None)
         assert self.fine is not None
         assert self.coarse is not None
@@ -129,7 +129,7 @@ class FrozenOste:
     def __call__(self, images: torch.Tensor) -> OsteOutput:
         """(N, 3, H, W) float 0..255 → features, logits and CAMs of one forward pass of the backbone.
 
-        The CAMs are fused but not expanded: tiles would be further passes.
+        The CAMs are fused but not expanded: tiles would need further passes.
         """
         network = self.network.to(images.device)
         dtype = torch.float16 if self.precision == "16-mixed" else torch.bfloat16
@@ -140,12 +140,12 @@ class FrozenOste:
             cams = network.enhance(features, None, scores)
             logits = network.segmentation(features[network.last_stage])
         parts = (features[self.fine], features[self.coarse], logits, cams)
-        # Copies that autograd may keep for its backward pass; tensors made in inference mode it refuses.
+        # Copies, because autograd refuses to keep tensors made in inference mode for its backward pass.
         return OsteOutput(*(part.clone() for part in parts))
 
 
 def _projection(inputs: int, outputs: int) -> nn.Conv2d:
-    """Starts as the identity where channels agree: a student that begins as its teacher has nothing to catch up."""
+    """Starts as the identity where channels agree: a student initialised as its teacher then starts at distance 0."""
     layer = nn.Conv2d(inputs, outputs, 1, bias=False)
     if inputs == outputs:
         nn.init.dirac_(layer.weight)

@@ -1,4 +1,4 @@
-"""Between two rounds: the first round's student corrects the labels of the photos it was trained on, shard by shard."""
+"""Label correction between two rounds: the first round's student corrects its own training labels, shard by shard."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from wsss.stores.labels import PSEUDO_FORMAT, UPPER_BOUND, PseudoStore, Relabell
 from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
 
 BEFORE = "before"
-"""Version of a label: what it was."""
+"""Name of the stored version of a label before its correction."""
 STORE = "relabelled"
 
 
 def no_labels(stage: Stage, data: TrainingData) -> Path:
-    """The store of corrected labels where there is one round: it holds no photo."""
+    """Make the store of corrected labels for a training of one round: it holds no photo."""
     return build_store(stage, _meta(data, {}), [], relabel_shard, (), name=STORE)
 
 
 def relabel_photos(
     stage: Stage, data: TrainingData, student: Path, settings: RelabelSettings, inference: InferenceSettings
 ) -> RelabelledStore:
-    """The corrected labels of all training photos, and as version `before` what they were: a store in scratch.
+    """Correct the labels of all training photos: a store in scratch, with the old labels as version `before`.
 
     `student`: a network file.
     """
@@ -48,7 +48,7 @@ def relabel_photos(
         in_process = device().type == "cuda"
         folder = build_store(stage, meta, shards, relabel_shard, arguments, in_process, name=STORE)
     finally:
-        # A last shard is written by this process, and what trains next shall not depend on that.
+        # This process may write a shard itself, which sets its threads. The next training must not depend on that.
         torch.set_num_threads(threads)
     return RelabelledStore(folder)
 
@@ -81,7 +81,7 @@ def relabel_shard(
             images = [photos.image(record) for record in batch]
             with torch.inference_mode(), enough_memory(*needs("distill.relabel", batch)):
                 views = to_batch(images, where)
-                # Of all classes: the photo's tags are known here, and need not be guessed.
+                # Logits of all classes: the photo's tags are known here, so none is left out by a predicted tag.
                 coarse = probabilities(
                     lambda x: network.look(x).logits, "student", views, settings.scales, settings.flip
                 )
@@ -98,8 +98,8 @@ def corrected(
 ) -> Relabelled:
     """The photo's label after the rules, as a batch of one. `scores`: (K+1, H, W) probabilities of all classes.
 
-    Classes without a tag get none, the others divide what is left; then the dense CRF, if it is on. A changed label's
-    confidence is the network's probability, because the CRF is always confident.
+    Classes without a tag get probability 0, and the others are renormalised. Then comes the dense CRF, if it is on. A
+    changed label's confidence is the network's probability, because the CRF is always confident.
     """
     there = np.append(True, tag_vector(record, len(scores) - 1) > 0)
     limited = torch.where(torch.from_numpy(there)[:, None, None], scores, 0.0)
@@ -117,7 +117,7 @@ def corrected(
 
 
 def change_fractions(store: PseudoStore, photos: Photos) -> dict[str, float]:
-    """By rule, the fraction of all pixels of `photos` that it has changed in the `store` of `relabel_photos`."""
+    """For each rule, the fraction of all pixels of `photos` that it changed. `store`: that of `relabel_photos`."""
     counts, pixels = dict.fromkeys(CHANGES, 0), 0
     for record in photos.records:
         check_stop()

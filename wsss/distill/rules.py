@@ -34,7 +34,7 @@ class RelabelSettings(ScaleSettings):
 
 
 class Relabelled(NamedTuple):
-    """`labels` (N, H, W) uint8 and `confidence` (N, H, W) float32; where each rule has acted, (N, H, W) bool."""
+    """`labels` (N, H, W) uint8, `confidence` (N, H, W) float32, and the pixels each rule changed (N, H, W) bool."""
 
     labels: torch.Tensor
     confidence: torch.Tensor
@@ -51,15 +51,15 @@ def relabel(
     posteriors: torch.Tensor,
     settings: RelabelSettings,
 ) -> Relabelled:
-    """The rules of the label correction, with posteriors of any origin.
+    """Apply the rules of the label correction to posteriors of any origin.
 
     `labels`: (N, H, W) uint8, 0..K and 255; `confidence`: (N, H, W) float in [0, 1]; `probabilities`: (N, K+1, H, W) in
     [0, 1], a network's predictions, 0 for classes that are not in the photo; `posteriors`: the same after the dense
-    CRF, rule (d), or unchanged. (a) A class becomes background where that is above `tau_bg`. (b) Background becomes a
-    class where that is above `tau_fg`. (c) Any other label that disagrees with the arg-max becomes 255. Rules (a)–(c)
-    apply only if `overrule` is set. (e) With `fill`, 255 becomes background or a class if (a) or (b) would be as
-    confident. A new label's confidence is its posterior. With `agree`, nothing is confident where `posteriors` and
-    `probabilities` have different arg-max classes.
+    CRF, rule (d), or unchanged. (a) A class becomes background where the posterior of background is above `tau_bg`. (b)
+    Background becomes a class where the posterior of that class is above `tau_fg`. (c) Any other label that disagrees
+    with the arg-max becomes 255. Rules (a)–(c) apply only if `overrule` is set. (e) With `fill`, 255 becomes background
+    or a class if (a) or (b) would be as confident. A new label's confidence is its posterior. With `agree`, no
+    posterior counts as confident where `posteriors` and `probabilities` have different arg-max classes.
     """
     background = posteriors[:, 0]
     strongest, winner = posteriors[:, 1:].max(1)

@@ -1,4 +1,4 @@
-"""Section `distill` of params.yaml: the student, what it learns from, and how its rounds of self-training go."""
+"""Section `distill` of params.yaml: the student, its labels and losses, and its rounds of self-training."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class DistillSettings(Settings):
         description="start the backbone from the trained OSTE (same architecture) or from its weights",
     )
     backbone: BackboneSettings = BackboneSettings()
-    # With 16, a group of GroupNorm would be the one channel of a pooled map: always 0, and an error for one photo.
+    # With 16, a group of GroupNorm would be a single channel of a pooled map: always 0, and an error for one photo.
     channels: int = Field(
         default=128,
         ge=32,
@@ -92,7 +92,7 @@ class DistillSettings(Settings):
     optim: OptimSettings
 
     def losses(self, epoch: int | None = None) -> tuple[StudentLoss, ...]:
-        """The losses that act in `epoch`, counted from 0; without it, all that ever act. In the order of the sum."""
+        """The losses active in `epoch`, counted from 0; without it, those active in any. In the order of the sum."""
         stage1, stage2 = self.stage1, self.stage2
         chosen = list(_losses_of(self))
         if stage1.enabled and (epoch is None or stage1.keep or epoch < stage1.epochs):

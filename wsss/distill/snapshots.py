@@ -1,4 +1,4 @@
-"""What a student makes of a few photos after each epoch: a training that breaks down is seen before it is measured."""
+"""Writes the student's masks of a few photos after each epoch, to show a failing training before its evaluation."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from wsss.stores.snapshots import shown, snapshot_file
 class Snapshots:
     """Writes the masks of `student` at scale 1 into `folder`, for the `shown` of `photos`.
 
-    `before`: epochs of another student, whose numbers come first.
+    `before`: number of epochs of an earlier round; the numbering continues after them.
     """
 
     def __init__(self, student: Student, photos: Photos, folder: Path, before: int = 0) -> None:
         self.student, self.photos, self.folder, self.before = student, photos, folder, before
 
     def __call__(self, epoch: int) -> None:
-        """Write those of `epoch`, counted from 1. The student's mode is kept, and no random number is drawn."""
+        """Write the masks of `epoch`, counted from 1. Keeps the student's mode and draws no random number."""
         student = self.student
         where, training = next(student.parameters()).device, student.training
         student.eval()

@@ -31,8 +31,8 @@ from wsss.training.loop import History, fit, make_fabric
 
 @dataclass(frozen=True)
 class Distilled:
-    """What the stage has made, in its scratch folder but for the student: the history of all rounds; the store of
-    corrected labels, which is empty after one round; the folder of `Snapshots`.
+    """Results of the stage apart from the student: `history` of all rounds and, in the scratch folder, `relabelled`,
+    the store of corrected labels (empty after one round), and `epochs`, the folder of `Snapshots`.
     """
 
     history: History
@@ -43,7 +43,7 @@ class Distilled:
 def distill(
     stage: Stage, data: TrainingData, settings: DistillSettings, inference: InferenceSettings, out: Path
 ) -> Distilled:
-    """Train the student in one or two rounds and write it to `out`. Of a mutual pair, the first is written."""
+    """Train the student in one or two rounds and write it to `out`. Of a mutual pair, the first student is written."""
     settings.check()
     data.check(settings)
     card = student_card(data.index, settings, data.upper_bound)
@@ -64,7 +64,7 @@ def distill(
             student = make_student(card, data.oste, data.seed, settings)
         else:
             student.load_state_dict(load_student(student_file, card.classes)[0].state_dict())
-        # Crops that differ from the first round's: their generators are keyed by the seed.
+        # Another seed, so that crops differ from the first round's: the seed is part of their generators' key.
         corrected = replace(data, labels=labels, seed=data.seed + 1)
         watch = Snapshots(student, data.photos, epochs, len(before))
         after = train_round(student, card, corrected, more[0], stage, "second", watch)
@@ -82,7 +82,7 @@ def train_round(
     name: str,
     watch: Snapshots,
 ) -> History:
-    """One training of `student`, in place, on `data` with the losses of `settings`. Returns its history.
+    """Train `student` in place on `data` with the losses of `settings`. Returns the history.
 
     Its checkpoints lie in folder `name` of the stage's scratch; `watch` is called after each epoch.
     """
@@ -102,7 +102,7 @@ def train_round(
 def _first_round(
     student: Student, card: NetworkCard, data: TrainingData, settings: DistillSettings, stage: Stage, epochs: Path
 ) -> tuple[History, Path]:
-    """The first round's history and its student's file, in the scratch folder; a rerun finds them there."""
+    """The first round's history and its student's file. Both are in the scratch folder, where a rerun finds them."""
     file, rows = stage.scratch / "first.pt", stage.scratch / "first.json"
     if rows.exists():
         try:
@@ -122,7 +122,7 @@ def _first_round(
 def _corrected_labels(
     stage: Stage, data: TrainingData, student: Path, settings: DistillSettings, inference: InferenceSettings
 ) -> RelabelledStore:
-    """The labels as the first round's student corrects them. Of several processes the first makes them."""
+    """The labels corrected by the first round's student. With several processes, the first one makes them."""
     fabric = make_fabric(settings.optim.precision)
     fabric.launch()
     if leads():

@@ -1,4 +1,4 @@
-"""What one training step of the student computes: the losses that act, from one look at everything they need."""
+"""One training step of the student: each network runs once, then all active losses are computed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from wsss.distill.settings import DistillSettings
 from wsss.losses.term import Term
 
 PREFIXES = ("", "second_")
-"""Of the terms of each of two students that teach each other."""
+"""Prefixes of the terms: the first student's and, in a mutual pair, the second's."""
 
 
 class DistillStep:
-    """One step of a student, or of two that teach each other. `oste` is needed by the losses that say so."""
+    """One step of a student, or of two that teach each other. `oste` may be None if no loss needs it."""
 
     monitors: tuple[str, ...] = ()
 
@@ -32,7 +32,7 @@ class DistillStep:
         }
 
     def terms(self, network: nn.Module, batch: Batch) -> dict[str, Term]:
-        """The terms of all losses; those that do not act in this epoch are 0."""
+        """The terms of all losses. Those that are not active in this epoch are 0."""
         losses = self.settings.losses(int(batch["epoch"][0]))
         needed: set[Need] = {need for loss in losses for need in loss.needs}
         mutual = self.settings.mutual
@@ -40,10 +40,10 @@ class DistillStep:
         outputs: tuple[ProjectedOutput, ...] = network(images, "features" in needed)
         asked = "oste" in needed or ("predictions" in needed and not mutual)
         taught = self.oste(images) if asked and self.oste is not None else None
-        # Not a plain zero: other processes would wait for the gradient of logits that enter no loss yet.
+        # Not a plain zero: with several processes, DDP would wait for the gradient of logits that enter no loss yet.
         nothing = torch.stack([(0.0 * output.logits).sum() for output in outputs]).sum().float()
         terms = dict.fromkeys(self.weights, Term(nothing, nothing.detach()))
-        # Each of two students learns from the other one.
+        # In a mutual pair, each student learns from the other.
         others = [output.logits for output in reversed(outputs)]
         for prefix, output, other in zip(self.prefixes, outputs, others, strict=True):
             predictions = other if mutual else taught.logits if taught is not None else None
@@ -55,7 +55,7 @@ class DistillStep:
     def seen(
         self, batch: Batch, output: ProjectedOutput, taught: OsteOutput | None, predictions: torch.Tensor | None
     ) -> Seen:
-        """Everything that the losses of one student may look at."""
+        """The inputs of the losses of one student."""
         keys = zip(batch["epoch"].tolist(), batch["number"].tolist(), strict=True)
         return Seen(
             batch["image"],

@@ -1,4 +1,4 @@
-"""Boundary IoU (Cheng et al., CVPR 2021): IoU of what lies near the outlines, where large regions do not count."""
+"""Boundary IoU (Cheng et al., CVPR 2021): IoU of bands along the outlines, without the interior of regions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from wsss.evaluation.confusion import share
 from wsss.numeric.compiled import compiled
 
 WIDTH = 0.02
-"""How wide the band along the outlines is: a share of the photo's diagonal, as in the paper."""
+"""Width of the band along the outlines, as a fraction of the photo's diagonal, as in the paper."""
 
 
 def band_width(height: int, width: int) -> int:
@@ -37,7 +37,7 @@ def count_bands(truth: np.ndarray, band: np.ndarray, prediction: np.ndarray, cla
 
 
 def boundary_iou(counts: np.ndarray) -> np.ndarray:
-    """(C,) IoU of the bands from the counts (3, C) of a data set; NaN for a class that has none in either."""
+    """(C,) IoU of the bands from the counts (3, C) of a data set; NaN for a class that is in neither band."""
     both, truth, prediction = counts
     return share(both, truth + prediction - both)
 
@@ -71,7 +71,7 @@ def _band(label: np.ndarray, distance: int) -> np.ndarray:
 
 @compiled
 def _count_bands(truth: np.ndarray, band: np.ndarray, prediction: np.ndarray, predicted_band: np.ndarray) -> np.ndarray:
-    """(3, 256) int64. A place for every value, so that no value can be written elsewhere."""
+    """(3, 256) int64. One column for every uint8 value, so that no write is out of bounds."""
     counts = np.zeros((3, 256), np.int64)
     for i in range(len(truth)):
         actual, found = truth[i], prediction[i]

@@ -1,4 +1,4 @@
-"""How well the classifier ranks photos by class: average precision against the tags. No mask is read."""
+"""Average precision of the class scores of whole photos against their tags. No mask is read."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from wsss.stores.labels import PredictionStore
 class TagScores:
     """Average precision of one split.
 
-    `photos`: (K,) int64, those tagged with each class; `precision`: (K,) average precision, NaN for a class that all
-    photos have or none; `mean`: over the others, NaN if there are none; `total`: photos of the split.
+    `photos`: (K,) int64, those tagged with each class; `precision`: (K,) average precision, NaN for a class that all or
+    none of the photos have; `mean`: over the others, NaN if there are none; `total`: photos of the split.
     """
 
     photos: np.ndarray
@@ -29,7 +29,7 @@ class TagScores:
 
 
 def score_tags(records: Sequence[Record], predictions: PredictionStore, foreground: int) -> TagScores:
-    """Score what OSTE's classification branch says of whole photos; all `records` must be in the store."""
+    """Score the logits of OSTE's classification branch for whole photos; all `records` must be in the store."""
     tags = np.stack([tag_vector(record, foreground) for record in records]).astype(bool)
     return tag_scores(tags, np.stack([predictions.tag_logits(record.id) for record in records]))
 

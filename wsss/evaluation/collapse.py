@@ -1,4 +1,4 @@
-"""Noticing a network that predicts the same everywhere. Label-free: a data set without masks is warned too."""
+"""Detects a collapsed network, which predicts one class nearly everywhere. It needs no masks."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from wsss.data.index import IGNORE, Record
 from wsss.stores.labels import LabelStore
 
 DOMINANT, REST = 0.95, 0.5
-"""One class has at least `DOMINANT` of all pixels, and all others together less than `REST` of their usual share."""
+"""Collapsed: one class has at least `DOMINANT` of all pixels, and the rest less than `REST` of its usual fraction."""
 FEW = 1 / 3
-"""Or fewer than this share of the classes that the photos are tagged with are predicted anywhere."""
+"""Also collapsed: fewer than this fraction of the tagged classes are predicted anywhere."""
 NAMED = 8
-"""So many classes are named in a message; the rest are counted."""
+"""A message names at most this many classes; the rest are counted."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How a network's pixels spread over the classes of a split.
+    """How a network's predicted pixels are distributed over the classes of a split.
 
-    `top`: the most frequent class, with its `share` of the predicted pixels and its `usual` share of the pixels that
-    the pseudo-labels of the same photos label (NaN if they label none); `tagged`: classes that the photos are tagged
-    with, and `missing` those of them that no pixel is predicted as.
+    `top`: the most frequent class; `share`: its fraction of the predicted pixels; `usual`: its fraction of the pixels
+    that the pseudo-labels of the same photos label (NaN if they label none); `tagged`: classes that the photos are
+    tagged with; `missing`: those of them that no pixel is predicted as.
     """
 
     top: int
@@ -35,7 +35,7 @@ class Spread:
 
     @property
     def collapsed(self) -> bool:
-        """True if the network says the same nearly everywhere, or knows few of its classes."""
+        """True if the network predicts one class nearly everywhere, or few of the tagged classes."""
         found = len(self.tagged) - len(self.missing)
         dominated = self.share >= DOMINANT and 1 - self.share < REST * (1 - self.usual)
         return dominated or found < FEW * len(self.tagged)

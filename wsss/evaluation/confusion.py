@@ -1,4 +1,4 @@
-"""Exact pixel counts and the scores that follow from them."""
+"""The confusion matrix in exact pixel counts, and the IoU, precision, recall and coverage that follow from it."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ class Scores:
     """Scores of one confusion matrix. A class that is absent from truth and prediction has IoU NaN and is left out.
 
     `iou`: (C,) with 255 counted as wrong; `miou`: its mean — VOC's definition, over the classes of the data set,
-    background included; `miou_labelled`: the mean when pixels predicted as 255 are left out; `coverage`: share of
-    pixels not 255. `precision`: (C,) share of what was predicted that is right, NaN if nothing was; `recall`: (C,)
-    share of what is there that was found, NaN if nothing is there; `pixels`: (C,) int64, what is there.
+    background included; `miou_labelled`: the mean when pixels predicted as 255 are left out; `coverage`: fraction of
+    pixels not predicted as 255. `precision`: (C,) fraction of a class's predicted pixels that is correct, NaN if there
+    are none; `recall`: (C,) fraction of its true pixels that is found, NaN if there are none; `pixels`: (C,) int64, its
+    true pixels.
     """
 
     iou: np.ndarray
@@ -67,7 +68,7 @@ def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def mean_known(values: np.ndarray) -> float:
-    """Mean of what is not NaN; NaN if nothing is."""
+    """Mean of the values that are not NaN; NaN if there are none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")
 
@@ -81,7 +82,7 @@ def count_pairs(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.n
             "expected two uint8 maps of one size",
             "this is a bug in the caller",
         )
-    # 255 becomes number C, and what may not be there C + 1: found by one look at the counts, not by one at each pixel.
+    # 255 becomes number C, and invalid values C + 1: they are checked once in the counts, not at each pixel.
     number = np.full(256, classes + 1, np.uint64)
     number[:classes] = np.arange(classes)
     number[IGNORE] = classes
@@ -105,7 +106,8 @@ def count_pairs(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.n
 def _count(truth: np.ndarray, prediction: np.ndarray, row: np.ndarray, column: np.ndarray, size: int) -> np.ndarray:
     """(size,) int64: how often row[truth] + column[prediction] takes each value. Maps (N,) uint8, tables (256,) uint64.
 
-    Four tables in turn, because neighbours are mostly of one class and a count has to wait for the one before it.
+    Four tables in turn, because neighbours mostly share a class, and an increment of one count has to wait for the
+    last.
     """
     counts = np.zeros((4, size), np.int64)
     first, second, third, fourth = counts[0], counts[1], counts[2], counts[3]

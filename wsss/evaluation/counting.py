@@ -1,4 +1,4 @@
-"""Counting pixels of everything that was made, in one pass over the photos with masks, in worker processes."""
+"""Counts the pixels of all sources against the masks, in one pass over the photos, in worker processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHUNK = 32
 CAMS = ("raw cam", "cam")
 """Sources that are scores and not labels: they are counted at all thresholds at once."""
 NETWORKS = ("oste", "student")
-"""Names of the networks that predict, the last one last."""
+"""Names of the networks that predict, in the order of their stages."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def count_photos(
 
 
 def count_chunk(records: Sequence[Record], masks: MaskedImages, stores: Stores, threshold: int) -> dict[str, Counts]:
-    """`count_photos` of some of them, in this process."""
+    """`count_photos` for one chunk of records, in this process."""
     total: dict[str, Counts] = {}
     for record in records:
         truth = masks.mask(record)
@@ -92,7 +92,7 @@ def count_photo(record: Record, truth: np.ndarray, classes: int, stores: Stores,
         for name, version in predicted_sources(stores.predictions).items():
             labels[name] = stores.predictions.label(record.id, version)
     for name, label in labels.items():
-        # Pairs first: what is counted for the bands has been checked then.
+        # Pairs first: that checks the values, which the bands then rely on.
         pairs = count_pairs(truth, label, classes)
         counts[name] = Counts(pairs, count_bands(truth, band, label, classes))
     return counts
@@ -109,7 +109,7 @@ def predicted_sources(predictions: PredictionStore) -> dict[str, str]:
 
 
 def final_sources(predictions: PredictionStore) -> dict[str, str]:
-    """`predicted_sources` of each network's last step alone."""
+    """`predicted_sources`, but only the last step of each network."""
     last = {name.split()[0]: (name, version) for name, version in predicted_sources(predictions).items()}
     return dict(last.values())
 

@@ -1,4 +1,4 @@
-"""Masks as labels, for the upper bound that weak supervision is measured by.
+"""Imports masks as labels, to train the upper bound that weak supervision is compared with.
 
 A student that is trained on this store has seen masks. The store is marked, and stage `distill` takes it only where
 `distill.labels` names it.
@@ -35,7 +35,7 @@ class Params(Settings):
 def import_masks(stage: Stage, index: Index, masks: MaskedImages, out: Path) -> tuple[int, int]:
     """Write the masks of `masks.photos` as a store of labels. Returns the numbers of photos with and without a mask.
 
-    A photo without a mask is 255 everywhere. Raises `UserError` if not one has a mask.
+    A photo without a mask is 255 everywhere. Raises `UserError` if no photo has a mask.
     """
     records = masks.photos.records
     known = sum(record.mask is not None for record in records)
@@ -70,9 +70,9 @@ def label_of(masks: MaskedImages, record: Record) -> np.ndarray:
 
 
 def import_train_masks(params: Path, dataset: Path, checksums: Path, out: Path) -> str:
-    """Import the masks of the train split of the index `dataset` into the store `out`. Returns what to say.
+    """Import the masks of the train split of the index `dataset` into the store `out`. Returns the message to print.
 
-    `checksums`: what `index` wrote of the masks, so that shards of an interrupted import are not mixed with others.
+    `checksums`: those of the masks by stage `index`, so that shards of an interrupted import are not mixed with others.
     """
     settings = load(params, Params)
     refuse_foreign(out, (STORE_INDEX, "*.h5"))

@@ -1,4 +1,4 @@
-"""The score table: everything the pipeline has made, how it was made, and how good it is."""
+"""The score table: one row for each source of labels, with how it was made and its scores."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class Made:
 class Row:
     """One line of the score table.
 
-    `collapsed`: whether a network's last step says the same nearly everywhere, None where that was not looked at;
+    `collapsed`: whether a network's last step predicts one class nearly everywhere, None where that is not checked;
     `boundary_iou`: (C,), None for oracle rows: the best threshold is known only after the last photo, and the bands
-    would take a second pass over all of them.
+    would need a second pass over all photos.
     """
 
     source: str
@@ -65,7 +65,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Sweep:
-    """mIoU (100,) of a CAM at every threshold; the numbers of the one that was set, and of the best: an oracle's."""
+    """mIoU (100,) of a CAM at every threshold; `fixed`, `oracle`: numbers of the set and of the best threshold."""
 
     miou: np.ndarray
     fixed: int
@@ -76,7 +76,7 @@ class Sweep:
 class Evaluation:
     """All rows; by source and split, the confusion matrices and the sweeps of the CAMs.
 
-    Of the split that was predicted: `tags`, and by source the `spreads` of the networks' last steps.
+    For the predicted split only: `tags`, and by source the `spreads` of the networks' last steps.
     """
 
     rows: tuple[Row, ...]
@@ -87,7 +87,7 @@ class Evaluation:
 
 
 def evaluate(index: Index, masks: MaskedImages, stores: Stores, settings: EvaluateSettings) -> Evaluation:
-    """Score every split that has masks, and in the one that was predicted also what needs none."""
+    """Score every split that has masks. For the predicted split, add the scores that need no masks."""
     predicted = index.split(settings.split)
     spreads = spread_networks(predicted, stores)
     number = min(BINS - 1, round(settings.cam_threshold * BINS))
@@ -119,7 +119,7 @@ def evaluate(index: Index, masks: MaskedImages, stores: Stores, settings: Evalua
 
 
 def sweep_of(counts: np.ndarray, fixed: int) -> Sweep:
-    """All thresholds of a CAM from its counts (C, C, 100); `fixed` is the number of the one that was set."""
+    """All thresholds of a CAM from its counts (C, C, 100); `fixed`: number of the configured one."""
     sweep = ThresholdSweep.of(counts)
     miou = np.array([scores(sweep.at(number)).miou for number in range(BINS)])
     return Sweep(miou, fixed, int(miou.argmax()))
@@ -135,7 +135,7 @@ def spread_networks(records: Sequence[Record], stores: Stores) -> dict[str, Spre
 
 
 def how_made(source: str, threshold: str, stores: Stores, settings: EvaluateSettings) -> Made:
-    """`threshold`: what CAMs were cut at, else empty."""
+    """How `source` was made. `threshold`: what CAMs were cut at, else empty."""
     if source.startswith(CAMS):
         return Made(True, threshold, stores.cams.multiscale, crf=False)
     for labels in stores.labels:
@@ -150,7 +150,7 @@ def how_made(source: str, threshold: str, stores: Stores, settings: EvaluateSett
 def _cut(
     counts: Mapping[str, Counts], swept: Mapping[str, Sweep]
 ) -> Iterator[tuple[str, str, np.ndarray, np.ndarray | None]]:
-    """Rows: source, threshold, pairs (C, C + 1), bands. A CAM becomes two, at the fixed threshold and at the best."""
+    """Rows: source, threshold, pairs (C, C + 1), bands. A CAM gives two, at the fixed and the best threshold."""
     for source, found in counts.items():
         if source in swept:
             sweep, at = swept[source], ThresholdSweep.of(found.pairs).at

@@ -1,4 +1,4 @@
-"""Scores as files: few scalars for `dvc metrics`, tables for plots, one table for people."""
+"""Writes the scores: a few scalars for `dvc metrics`, CSV tables for plots, and a text table for people."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write_tables(reports: Path, index: Index, result: Evaluation, split: str) ->
     """Write metrics.json, sources.csv, classes.csv, per_class.csv, classification.csv, confusion.csv and
     thresholds.csv; return the table for people.
 
-    `split` is the one whose scores are the metrics and plots; `sources.csv` and `classes.csv` have all splits.
+    Metrics and plots show the scores of `split`; `sources.csv` and `classes.csv` have all splits.
     """
     rows = [row for row in result.rows if row.split == split]
     final = result.confusions[rows[-1].source, split] if rows else np.zeros((0, 1), np.int64)
@@ -68,7 +68,7 @@ def sources_csv(rows: Sequence[Row]) -> str:
 
 
 def classes_csv(index: Index, rows: Sequence[Row]) -> str:
-    """Every class of every source; a score without anything to score is an empty cell."""
+    """Every class of every source; an undefined score is an empty cell."""
     lines = []
     for row in rows:
         found = row.scores
@@ -84,7 +84,7 @@ def _cell(value: float) -> str:
 
 
 def _metrics(rows: list[Row], tags: TagScores) -> dict[str, float]:
-    """At most ten. Of the student's steps before the last, the first alone."""
+    """At most ten metrics. Of the student's steps, only the first and the last."""
     final = rows[-1] if rows else None
     scored = [row for row in rows if row.source in METRIC_NAMES and (row.source != "student ms+flip" or row is final)]
     metrics = {METRIC_NAMES[row.source]: row.scores.miou for row in scored}
@@ -108,7 +108,7 @@ def _classification(index: Index, tags: TagScores) -> str:
 
 
 def _confusion(index: Index, counts: np.ndarray) -> str:
-    """Rows (actual, predicted, pixels, share of the actual class's pixels) of the last source."""
+    """Rows (actual, predicted, pixels, fraction of the actual class's pixels) of the last source."""
     names = (*index.classes, "unlabelled")
     lines = []
     for actual, line in enumerate(counts):
@@ -120,7 +120,7 @@ def _confusion(index: Index, counts: np.ndarray) -> str:
 
 
 def _thresholds(sweeps: dict[str, Sweep]) -> str:
-    """mIoU of the CAM and of the raw one; `chosen` marks the CAM's fixed threshold and the best one."""
+    """mIoU of the CAM and of the raw CAM; `chosen` marks the CAM's fixed threshold and the best one."""
     lines = []
     if "cam" in sweeps:
         cam, raw = sweeps["cam"], sweeps.get("raw cam")

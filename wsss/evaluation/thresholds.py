@@ -1,4 +1,4 @@
-"""CAM quality at every threshold at once."""
+"""Confusion matrices of CAMs at 100 thresholds at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ BINS = 100
 
 
 class ThresholdSweep:
-    """Confusion matrices of "the strongest class where its score is at least t, else background" for t = 0, .01 … .99.
+    """Confusion matrices of "the strongest class if its score is at least t, else background", t = 0, 0.01 … 0.99.
 
     Each pixel is counted once, in the bin of its strongest score; the matrix of a threshold is a sum over bins.
     """
@@ -25,7 +25,7 @@ class ThresholdSweep:
 
     @classmethod
     def of(cls, counts: np.ndarray) -> ThresholdSweep:
-        """A sweep of the counts (C, C, 100) that `count_scores` has given."""
+        """A sweep from the counts (C, C, 100) of `count_scores`."""
         sweep = cls(len(counts))
         sweep.counts = counts
         return sweep

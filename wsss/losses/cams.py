@@ -23,7 +23,7 @@ def merge_consistency(merged: torch.Tensor, multiscale: torch.Tensor, tags: torc
     """Eq (16), L_mae: mean of ``| norm(M^merge) − norm(M^MS) |`` over present classes and positions.
 
     `merged`, `multiscale`: (N, K, h, w) ≥ 0, both with gradient; `tags`: (N, K) in {0, 1}. Weight: Σ tags · h·w; a
-    photo without tags weighs nothing.
+    photo without tags has weight 0.
     """
     present = tags.float()
     distance = (normalise(merged.float()) - normalise(multiscale.float())).abs().sum((2, 3))
@@ -32,15 +32,15 @@ def merge_consistency(merged: torch.Tensor, multiscale: torch.Tensor, tags: torc
 
 
 def ecr_loss(fused: torch.Tensor, original: torch.Tensor, tags: torch.Tensor, hardest: float) -> Term:
-    """L_ecr: the fused maps should equal the original CAM where that is clear, over the hardest values.
+    """L_ecr: the fused maps should equal the original CAM where it is clear, over the hardest values.
 
     `fused` M̂ and `original`: (N, K, h, w) ≥ 0; `tags`: (N, K) in {0, 1}; `hardest` in (0, 1].
     1. Target: ``norm(original)`` of the present classes without gradient, gated: at each position only the largest
        of {background = 1 − max_k, present classes} keeps its value. Where background is largest, i.e. no class
-       reaches .5, every class becomes 0. Of equal classes both stay.
+       reaches 0.5, every class becomes 0. Of equal classes, both keep theirs.
     2. ``| norm(M̂) − target |`` for each present class and position; background itself, a function of the classes,
        is not compared a second time.
-    3. Of each photo's |K+|·h·w values the share `hardest` that is largest (rounded, at least one) is summed.
+    3. Of each photo's |K+|·h·w values, the largest fraction `hardest` (rounded, at least one) is summed.
     Weight: the number of summed values. A photo without tags weighs nothing.
     """
     present = tags.float()[:, :, None, None]
@@ -58,5 +58,5 @@ def ecr_loss(fused: torch.Tensor, original: torch.Tensor, tags: torch.Tensor, ha
 
 
 def _share(available: torch.Tensor, share: float) -> torch.Tensor:
-    """round(share · available), at least 1 of anything. (N,) → (N,)."""
+    """round(share · available), at least 1 where any is available. (N,) → (N,)."""
     return torch.minimum((share * available.double()).round().clamp_min(1), available.double())

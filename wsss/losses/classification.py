@@ -1,4 +1,4 @@
-"""Image-level classification."""
+"""The image-level classification loss."""
 
 from __future__ import annotations
 

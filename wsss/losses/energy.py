@@ -1,4 +1,4 @@
-"""Dense Gaussian energy, Eqs (18)–(21) of OSTE: pixels that look alike and lie close should have one label."""
+"""Dense Gaussian energy, Eqs (18)–(21) of OSTE: similar pixels close to each other should have one label."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def dense_energy(
     `logits`: (N, C, h, w) float of any grid; `images`: (N, 3, H, W) 0..255; `labels`: (N, H, W) integer, 255 where
     nothing is known; `inside`: (N, H, W) bool, False where a crop reaches beyond its photo (None: nowhere). Logits are
     brought to the grid bilinearly and become probabilities there; a cell has the mean colour of its pixels and the
-    label at its centre, and counts by the share of it that is photo. Weight: the sum of these shares, so that neither
-    the size of the crop nor the number of labelled pixels changes what a weight of this loss means.
+    label at its centre, and is weighted by the fraction of it that is photo. Weight: the sum of these fractions, so
+    that neither the size of the crop nor the number of labelled pixels changes what a weight of this loss means.
     """
     height, width = images.shape[-2:]
     size = (-(-height // settings.stride), -(-width // settings.stride))
@@ -60,7 +60,7 @@ def dense_energy(
 
 
 def pixel_features(images: torch.Tensor, size: tuple[int, int], sigma_xy: float, sigma_rgb: float) -> torch.Tensor:
-    """What Eq (19) compares: f_i = (y/σ_d, x/σ_d, r/σ_r, g/σ_r, b/σ_r). (N, 3, H, W) 0..255 → (N, h·w, 5).
+    """The feature vectors of Eq (19): f_i = (y/σ_d, x/σ_d, r/σ_r, g/σ_r, b/σ_r). (N, 3, H, W) 0..255 → (N, h·w, 5).
 
     Positions are the cells' centres in pixels of the *full-size* image, hence σ_d holds at every resolution.
     """
@@ -71,15 +71,15 @@ def pixel_features(images: torch.Tensor, size: tuple[int, int], sigma_xy: float,
     )
     grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij")).expand(len(images), -1, -1, -1)
     features = torch.cat([grid, colours], 1).flatten(2).mT
-    # Only differences matter. Around zero they lose the fewest digits.
+    # Only differences matter, and around zero they lose the fewest digits.
     return features - features.mean(1, keepdim=True)
 
 
 def soft_gate(probabilities: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """1 on unlabelled cells, max(0, 1 − max_k P_k) on labelled ones; carries no gradient.
 
-    A cell that has a label and is sure of its class is the cross-entropy's business. Without the stop, raising the
-    largest probability would be a way to lower the loss. (N, C, h, w), (N, H, W) → (N, h, w) in [0, 1].
+    A labelled cell that is confident of its class is left to the cross-entropy. With a gradient through the gate,
+    raising the largest probability would lower the loss. (N, C, h, w), (N, H, W) → (N, h, w) in [0, 1].
     """
     size = probabilities.shape[-2:]
     rows, columns = (
@@ -97,16 +97,17 @@ def potts_energy(
     """Eq (18): ``Σ_i γ_i Σ_{j≠i} G(i,j) [1 − Σ_k P_k(i) P_k(j)]``, G(i,j) = K(i,j) / W(i), W(i) = Σ_j K(i,j).
 
     `probabilities`: (N, C, h, w), the only input that gets a gradient; `features`: (N, h·w, 5) of `pixel_features`;
-    `gate` γ: (N, h, w), belongs to the pixel i that looks around, not to the j it sees: a labelled, sure pixel pays
-    nothing but still draws its unlabelled neighbours. `share` s: (N, h, w) in [0, 1], how much of a pixel there is
-    (None: all of each); it multiplies γ_i and K(i,j) as i and as j. Weight: Σ_i s_i, which is N·h·w without shares.
+    `gate` γ: (N, h, w), weights the pixel i of the outer sum, not its neighbours j: a labelled, confident pixel adds no
+    energy of its own but still attracts its unlabelled neighbours. `share` s: (N, h, w) in [0, 1], the fraction of a
+    pixel that is photo (None: all of each); it multiplies γ_i and K(i,j) as i and as j. Weight: Σ_i s_i, which is N·h·w
+    without `share`.
 
-    K(i,i) is part of W(i) and left out of the sum over j. So a pixel that resembles no other one pays about nothing;
-    normalised over j ≠ i it would follow its least distant stranger at full weight. With (KP)(i) = Σ_j K(i,j) P(j) the
+    K(i,i) is part of W(i) and left out of the sum over j. So a pixel that resembles no other adds almost no energy.
+    Normalised over j ≠ i, it would follow the least dissimilar pixel at full weight. With (KP)(i) = Σ_j K(i,j) P(j) the
     inner sum is ``[W(i) − K(i,i) − P(i)·((KP)(i) − K(i,i) P(i))] / W(i)``. That is ≥ 0 for every K ≥ 0, the lattice's
-    too, as long as K(i,i) is its own.
+    too, as long as K(i,i) is the diagonal of the same K.
     """
-    # One copy in the filter's layout, or each operation below would read across it.
+    # One copy in the filter's layout, because otherwise each operation below would read it with strides.
     p = probabilities.flatten(2).mT.contiguous()
     gate, given = gate.flatten(1), F.pad(p, (0, 1), value=1.0)
     weight = torch.tensor(float(gate.numel()), device=p.device)
@@ -118,6 +119,6 @@ def potts_energy(
         own = own * share
     agreement, norm = gathered[..., :-1], gathered[..., -1].detach()
     disagreement = norm - own - (p * (agreement - own[..., None] * p)).sum(-1)
-    # What lies beside the photo may resemble nothing in it: 0 / 0, of a pixel that does not count.
+    # A pixel outside the photo may resemble nothing in it: 0 / 0, for a pixel of weight 0.
     total = (gate / norm.clamp_min(torch.finfo(norm.dtype).tiny) * disagreement).sum()
     return Term(total, weight)

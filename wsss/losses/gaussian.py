@@ -25,9 +25,9 @@ def gaussian_filter(features: torch.Tensor, values: torch.Tensor) -> tuple[torch
     """``K @ values``, not normalised, and the diagonal of K, which it includes.
 
     `features`: (N, P, D), without gradient; `values`: (N, P, C) → (N, P, C), and (N, P) without gradient. Memory grows
-    with P. K(i,j) = exp(−|f_i − f_j|²/2) with a diagonal of 1, in time that grows with P². On a CPU and beyond
-    `EXACT_CELLS` it is the permutohedral lattice's K, in float32 and linear time: a linear map with entries ≥ 0, about
-    half of the exact ones, diagonal too, and not quite symmetric; the gradient is that of this map.
+    with P. Exactly, K(i,j) = exp(−|f_i − f_j|²/2) with a diagonal of 1, and time grows with P². On a CPU and beyond
+    `EXACT_CELLS`, K is the permutohedral lattice's, in float32 and linear time. That is a linear map with entries ≥ 0,
+    about half of the exact ones, diagonal too, and not quite symmetric. The gradient is that of this map.
     """
     if features.device.type == "cpu" and features.shape[1] > EXACT_CELLS:
         lattices = _each(build, features.detach().float().numpy())
@@ -53,7 +53,7 @@ class _ExactFilter(torch.autograd.Function):
 
 
 class _LatticeFilter(torch.autograd.Function):
-    """One lattice a photo, all channels at once. The gradient is the adjoint, on the same lattices."""
+    """One lattice per photo, all channels at once. The gradient is the adjoint, on the same lattices."""
 
     @staticmethod
     def forward(ctx: Any, lattices: list[Lattice], values: torch.Tensor) -> torch.Tensor:
@@ -96,7 +96,7 @@ def _attend(features: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     half = features.square().sum(-1, keepdim=True) / 2
     one = torch.ones_like(half)
     channels = values.shape[-1]
-    # Fused kernels want vectors of one length for queries, keys and values.
+    # Fused kernels need vectors of one length for queries, keys and values.
     length = -(-max(channels + 1, features.shape[-1] + 2) // ALIGNMENT) * ALIGNMENT
     queries, keys = (
         F.pad(torch.cat([features, *ends], -1), (0, length - features.shape[-1] - 2))

@@ -1,4 +1,4 @@
-"""A loss as a sum and the weight it is a mean over, so that several processes can share one mean."""
+"""A loss as a weighted sum and its total weight, so that several processes can compute one common mean."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ class Term(NamedTuple):
     weight: torch.Tensor
 
     def mean(self) -> torch.Tensor:
-        """total / weight; 0 (with a gradient of 0) where nothing was weighed."""
-        # Not by the smallest number there is: times any factor above 4, its reciprocal is infinite, and 0 · ∞ no 0.
+        """total / weight; 0 (with a gradient of 0) if the weight is 0."""
+        # Not clamped to the smallest float: its reciprocal times any factor above 4 is infinite, and 0 · ∞ is not 0.
         return self.total / torch.where(self.weight > 0, self.weight, 1.0)

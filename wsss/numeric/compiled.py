@@ -1,4 +1,4 @@
-"""Compiling numeric loops with numba, once for a machine where it can keep the result."""
+"""Compiles numeric loops with numba, and keeps the machine code on disk where it can be written."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"
 def compiled(function: F) -> F:
     """Machine code of `function`, made at its first call and kept on disk; it runs without the GIL.
 
-    numba makes it again where the function's own file changed, so it may use nothing of another file of ours (a test
-    says so). It is kept in a folder that is named by the content of this file, so that other options make it again too.
-    Where neither the package's folder nor the user's cache can be written, each process compiles for itself.
+    numba recompiles it if the function's own file changes, so it must not use any other file of ours (a test checks
+    that). Its folder is named by the content of this file, so that other options recompile it too. Where neither the
+    package's folder nor the user's cache can be written, each process compiles for itself.
     """
     njit: Any = numba.njit
     config: Any = numba.config

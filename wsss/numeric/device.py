@@ -1,4 +1,4 @@
-"""The device that torch runs on, its threads, and what to say when memory runs out.
+"""The device that torch runs on, its threads, and the error when memory runs out.
 
 `WSSS_DEVICE` names the device: auto, cpu, cuda or cuda:N.
 """
@@ -49,10 +49,10 @@ def enough_memory(where: str | Path, doing: str, fix: str) -> Iterator[None]:
 
 
 def set_threads(threads: int) -> None:
-    """Fix the number of CPU threads: it changes the order of sums, so it is a parameter and not the machine's."""
+    """Fix the number of CPU threads: it changes the order of sums, so it is a setting, not left to the machine."""
     torch.set_num_threads(threads)
     # oneDNN and OpenMP choose algorithms by load otherwise; on a GPU some backward passes have no deterministic form.
     # Not use_deterministic_algorithms: it imports the compiler for this, two seconds in every worker.
     torch.set_deterministic_debug_mode("error" if device().type == "cpu" else "default")
-    # That mode also fills every new tensor with NaN, to make reads of unwritten memory visible: a fifth of the time.
+    # That mode also fills every new tensor with NaN, to show reads of unwritten memory. That takes a fifth of the time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Which photos a person means: files and folders on a command line → ids and paths."""
+"""Finds photos by the files and folders on a command line: their ids and paths."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class FoundPhoto:
 def find_photos(sources: Sequence[Path]) -> list[FoundPhoto]:
     """Files as they are given, and all photos below folders (hidden ones excepted), sorted by id.
 
-    Warns of pictures below folders in formats that are not read. Raises `UserError` for a source that is not there or
-    holds no photo, and for two photos of one id; all at once.
+    Warns of pictures below folders in formats that are not read. Raises `UserError` for a source that does not exist or
+    holds no photo, and for two photos of one id; all errors at once.
     """
     found: dict[str, FoundPhoto] = {}
     errors: list[WsssError] = []

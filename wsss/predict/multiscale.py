@@ -25,7 +25,7 @@ def over_scales(
 ) -> torch.Tensor:
     """Mean over scales and flips of ``run(view)``, which maps (N', 3, h, w) → (N', C, gh, gw) of a fixed grid.
 
-    Eq (2) of OSTE, averaged over {identity, flip} too. Photos and their flips of one scale are one batch.
+    Eq (2) of OSTE, averaged over {identity, flip} too. Photos and their flips at one scale form one batch.
     """
     height, width = images.shape[-2:]
     total: torch.Tensor | None = None

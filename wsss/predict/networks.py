@@ -1,4 +1,4 @@
-"""Segmentation networks by file, whatever made it: a student, an OSTE, or either of them exported to ONNX."""
+"""Opens a segmentation network from its file: a student, an OSTE, or either of them exported to ONNX."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from wsss.predict.segment import Network
 KINDS = (STUDENT, OSTE)
 ONNX_FORMAT, ONNX_VERSION = "wsss.onnx", 1
 LOGITS, ALL_LOGITS = "logits", "all_logits"
-"""Outputs of an exported network; the second, before any class is left out, of students that learn tags."""
+"""Outputs of an exported network. Only students that learn tags have the second, before any class is left out."""
 NORMALISATION = "inside the network; give RGB 0..255"
 
 
 @dataclass(frozen=True)
 class Segmenting:
     """A network that segments: `run` maps (N, 3, H, W) float 0..255 → logits (N, K+1, h, w); `kind`: student or oste;
-    `classes`: names, background first. `parts`: the same for pieces of a photo, where `run` leaves out the classes that
-    its photo as a whole makes improbable; None where it leaves out nothing.
+    `classes`: names, background first. `parts`: like `run`, but without leaving out the classes that the photo as a
+    whole makes improbable, for pieces of a photo; None if `run` leaves out nothing.
     """
 
     run: Network
@@ -61,7 +61,7 @@ def onnx_session(path: Path) -> Any:
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its own exception types, one for each way of being damaged
+    except Exception as error:  # onnxruntime has one exception type for each kind of damage
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise IntegrityError(
             path, f"not an ONNX file, or damaged ({reason[:120]})", "export it again: wsss export MODEL OUT.onnx"
@@ -75,7 +75,7 @@ def run_onnx(session: Any, output: str, images: torch.Tensor) -> torch.Tensor:
 
 
 def onnx_card(path: Path, session: Any) -> dict[str, Any]:
-    """What the metadata of an exported file says: kind, classes, backbone, stride of the logits, source, checksum."""
+    """The metadata of an exported file: kind, classes, backbone, stride of the logits, source, checksum."""
     found = dict(session.get_modelmeta().custom_metadata_map)
     try:
         card = dict(json.loads(found["wsss"]))

@@ -35,7 +35,7 @@ class SegmentSettings(ScaleSettings):
 class Prediction:
     """Label maps (H, W) uint8 of one photo: `single` scale, `multiscale`, and with CRF where it is enabled.
 
-    `confidence`: (H, W) float32, probability of the last of them.
+    `confidence`: (H, W) float32, probability of the label in `final`.
     """
 
     single: np.ndarray
@@ -66,7 +66,7 @@ def predict(
 def predict_oste(
     oste: Oste, images: list[np.ndarray], settings: SegmentSettings, where: torch.device
 ) -> tuple[list[Prediction], np.ndarray]:
-    """`predict` by the segmentation branch; and, of the pass at scale 1, the photos' class logits (N, K) float32."""
+    """`predict` with the segmentation branch, and the photos' class logits (N, K) float32 of the pass at scale 1."""
     views = to_batch(images, where)
     logits, tags = oste.segment_and_classify(views)
     if not torch.isfinite(tags).all():
@@ -100,13 +100,13 @@ def probabilities(
 ) -> torch.Tensor:
     """Class probabilities averaged over scales and flips: (N, 3, H, W) 0..255 → (N, C, ⌈H/4⌉, ⌈W/4⌉) float32.
 
-    Views are averaged on a quarter of the sides: full size would only repeat interpolated values, 16 times as many.
+    Views are averaged at a quarter of the side lengths: full size would only add interpolated values, 16 times as many.
     Raises `IntegrityError` naming the network if they are not finite.
     """
     grid = (-(-views.shape[-2] // AVERAGING_STRIDE), -(-views.shape[-1] // AVERAGING_STRIDE))
     coarse = over_scales(views, scales, flip, lambda view: _enlarged(network(view).float(), grid).softmax(1))
     if not torch.isfinite(coarse).all():
-        # The arg-max of NaN is a class like any other.
+        # The arg-max of NaN looks like any valid class.
         raise _not_finite(name, "probabilities")
     return coarse
 

@@ -33,12 +33,12 @@ DEFAULT_CRF = CrfSettings(
     bilateral_rgb=5,
     spatial_weight=1.5,
 )
-"""Those of `evaluate` in recipes/msrc.yaml, where docs/experiments.md tells their choice."""
+"""The settings of `evaluate` in recipes/msrc.yaml; docs/experiments.md explains how they were chosen."""
 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """What was found in one photo.
+    """The segmentation of one photo.
 
     `photo`: (H, W, 3) uint8 RGB as it is displayed; `label`: (H, W) uint8, 0 background, 1..K; `confidence`: (H, W)
     float16 in [0, 1], probability of the label; `names`: all K+1 class names, background first.
@@ -56,14 +56,14 @@ class Segmentation:
         return tuple(name for name, count in zip(self.names[1:], present[1:], strict=False) if count)
 
     def area(self, name: str) -> float:
-        """Share of the photo's pixels that class `name` (or ``background``) has, in [0, 1]."""
+        """Fraction of the photo's pixels with class `name` (or ``background``), in [0, 1]."""
         if name not in self.names:
             what = f"unknown class{did_you_mean(name, self.names)}"
             raise UserError(name, what, f"choose among {', '.join(self.names)}")
         return float((self.label == self.names.index(name)).mean())
 
     def save(self, path: str | Path) -> None:
-        """Write the label as an indexed PNG in the VOC palette, whole or not at all."""
+        """Write the label as an indexed PNG in the VOC palette, atomically."""
         save_mask_png(Path(path), self.label)
 
     def overlay(self, width: int = 1024) -> Image.Image:
@@ -82,7 +82,7 @@ class Segmenter:
     def load(cls, path: str | Path, tile: int = TILE) -> Segmenter:
         """From a student's or an OSTE's checkpoint, or an ONNX file that `wsss export` made.
 
-        Runs where `WSSS_DEVICE` says. Photos whose largest view has more than 4·tile² pixels are cut into
+        Runs on the device that `WSSS_DEVICE` names. Photos whose largest view has more than 4·tile² pixels are cut into
         overlapping tiles. Raises `UserError`, `IntegrityError` or `EnvError` with a fix.
         """
         where = device()
@@ -128,7 +128,7 @@ def as_array(photo: Photo, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray
 
 
 def describe(photo: Photo) -> str:
-    """How messages call a photo."""
+    """The name of a photo in messages."""
     if isinstance(photo, (str, Path)):
         return str(photo)
     return str(getattr(photo, "filename", "")) or "photo"

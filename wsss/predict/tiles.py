@@ -1,7 +1,8 @@
-"""Photos too large for one forward pass: overlapping tiles, blended, in memory that does not grow with the network.
+"""Predicts photos too large for one forward pass, in overlapping tiles that are blended.
 
-Class probabilities of the whole photo are kept on a quarter of its sides only; labels are made from them block by
-block. Photos that fit are one tile, and come out exactly as `segment.predict` gives them.
+Only class probabilities are kept for the whole photo, at a quarter of its side lengths, so the network's memory does
+not grow with it. Labels are made from them block by block. A photo that fits is one tile, with exactly the result of
+`segment.predict`.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ def label_photo(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(H, W, 3) uint8 → label (H, W) uint8 and its probability (H, W) float16 in [0, 1], by `network`, called `name`.
 
-    With `crf` each block of a photo that is cut is refined together with a margin of half an overlap. `parts`: see
-    `scores`.
+    With `crf`, each block of a tiled photo is refined together with a margin as wide as the overlap of tiles. `parts`:
+    see `scores`.
     """
     height, width = image.shape[:2]
     side = view.side(height, width)
@@ -61,8 +62,9 @@ def scores(
 ) -> torch.Tensor:
     """Class probabilities of a whole photo: (H, W, 3) uint8 → (C, ⌈H/4⌉, ⌈W/4⌉), float32, or float16 from tiles.
 
-    `parts`: for a `network` that leaves out what a photo as a whole makes improbable, the same without that. A tile of
-    grass knows nothing of the cow beside it: what is left out of all tiles is decided once, on the photo made small.
+    `parts`: for a `network` that leaves out classes that the photo as a whole makes improbable, the same without that.
+    A tile of grass does not show the cow beside it, so the classes left out of all tiles are chosen once, on the shrunk
+    photo.
     """
 
     def run(looking: Network, part: np.ndarray) -> torch.Tensor:
@@ -82,7 +84,7 @@ def scores(
             part = run(tile, image[rows, columns])
             if blended is None:
                 grid = (-(-height // AVERAGING_STRIDE), -(-width // AVERAGING_STRIDE))
-                # Half precision: for 81 classes and 100 megapixels a gigabyte and not two.
+                # Half precision: one gigabyte instead of two for 81 classes and 100 megapixels.
                 blended = torch.zeros(len(part), *grid, dtype=torch.float16)
             top, left = rows.start // AVERAGING_STRIDE, columns.start // AVERAGING_STRIDE
             weights = row_weights[:, None] * column_weights
@@ -106,7 +108,7 @@ def _limited(parts: Network, ruled_out: torch.Tensor) -> Network:
 
 
 def blend_weights(length: int, side: int) -> list[tuple[slice, torch.Tensor]]:
-    """Tiles of one axis, as pixels of the photo, with the weights (⌈pixels/4⌉,) of their cells; these sum to 1."""
+    """Tiles of one axis, in pixels, with weights (⌈pixels/4⌉,) of their cells. These sum to 1 at each cell."""
     cells = -(-length // AVERAGING_STRIDE)
     overlap = side // OVERLAP
     margin, ramp = (part // AVERAGING_STRIDE for part in (overlap // OVERLAP, overlap - 2 * (overlap // OVERLAP)))
@@ -140,7 +142,7 @@ def sample(coarse: torch.Tensor, size: tuple[int, int], rows: slice, columns: sl
 
 
 class _Neighbours(NamedTuple):
-    """The `cells` that some pixels lie between; of each pixel the cells before and after it, and the latter's share."""
+    """The `cells` that some pixels lie between; per pixel, the cells before and after it and the latter's weight."""
 
     cells: slice
     low: torch.Tensor

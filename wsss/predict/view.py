@@ -1,4 +1,4 @@
-"""How a photo is looked at, and in which tiles. Plain numbers: a command's help knows its defaults without torch."""
+"""Test-time scales, flips and tiles of a photo. No torch import: a command's help needs the defaults and is fast."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ ALIGNMENT = 32
 """Tiles begin at multiples of the coarsest stride, so that a network's grid lies on the same pixels in each of them."""
 
 OVERLAP = 4
-"""Neighbouring tiles share a quarter of a side. The outer quarter of that has no weight: there the network sees an edge
-that the photo does not have."""
+"""Neighbouring tiles share a quarter of a side. The outer quarter of the overlap has weight 0: there the network sees
+an edge that the photo does not have."""
 
 UNTILED = 4
 """A photo is cut if its largest view has more pixels than this many tiles."""

@@ -41,7 +41,7 @@ def put_cams(file: h5py.File, name: str, cams: Cams) -> None:
         )
     group = file.create_group(encode_id(name))
     group.attrs.update({"NX_class": "NXdata", "signal": "scores", "size": np.asarray(cams.size, np.int32)})
-    # An attribute: as a data set of its own it would take a tenth of the file.
+    # An attribute, because as a data set of its own it would take a tenth of the file.
     group.attrs["peaks"] = cams.peaks.astype(np.float32)
     for field, values in maps.items():
         group.create_dataset(field, data=values.astype(np.float16), **_compression(values))
@@ -99,7 +99,7 @@ class CamStore(Store):
 def _compression(array: np.ndarray) -> dict[str, object]:
     if array.size == 0:
         return {}
-    # One chunk a photo: read whole, checked whole. Shuffled bytes of a smooth float16 map compress by a further third.
+    # One chunk per photo: read whole, checked whole. Shuffled bytes of a smooth float16 map compress a third further.
     return {
         "chunks": array.shape,
         "fletcher32": True,

@@ -1,9 +1,9 @@
-"""HDF5 files: closed with a checksum of their own, and opened read-only, refusing what could reach outside the file.
+"""HDF5 files: sealed with a checksum, and opened read-only without anything that could reach outside the file.
 
 h5py follows external links and external storage to any file that the user can read, and a virtual or over-declared
-data set can claim any size; none of them has a place in our artifacts. HDF5's own code does not survive every damaged
-file: one flipped bit can send it into a loop without end. So the checksum is looked at first; as it follows HDF5's own
-end of file, other programs do not mind it.
+data set can claim any size. Our artifacts use none of these, so they are refused. HDF5's own code does not survive
+every damaged file: one flipped bit can send it into an endless loop. So the checksum is checked first. It follows
+HDF5's own end of file, so other programs ignore it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy as np
 from wsss.core.errors import IntegrityError, UserError
 
 MAX_EXPANSION = 1040
-"""A data set may declare at most this many times the bytes that are stored for it: deflate reaches 1032, on a large map
-of background alone."""
+"""A data set may declare at most this many times the bytes that are stored for it: deflate reaches 1032, on a large
+map of only background."""
 
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError)
-"""What h5py raises on bytes that are not what their headers say."""
+"""What h5py raises on damaged bytes."""
 
 SEAL = b"\nwsss sha256 "
 SEAL_BYTES = len(SEAL) + 64 + 1
@@ -29,7 +29,7 @@ BLOCK = 1 << 20
 
 
 def sealed(image: bytes) -> bytes:
-    """A whole HDF5 file with the line at its end that `check_seal` looks for."""
+    """`image`, a whole HDF5 file, with the checksum line at its end that `check_seal` verifies."""
     return image + SEAL + hashlib.sha256(image).hexdigest().encode() + b"\n"
 
 
@@ -99,7 +99,7 @@ def _refuse_foreign(path: Path, file: h5py.File, remedy: str) -> None:
                 raise IntegrityError(path, f"{place} is a {type(link).__name__}; links are refused", remedy)
             item = group[name]
             if isinstance(item, h5py.Group):
-                # Ours are /<id>/<array>. A group may also hold itself, and would never end.
+                # Our files are /<id>/<array>. A deeper group may also contain itself and would never end.
                 if depth > 0:
                     raise IntegrityError(path, f"{place} is a group in a group; only /<id>/<array> is accepted", remedy)
                 pending.append((depth + 1, item))

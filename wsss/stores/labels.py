@@ -17,13 +17,13 @@ PREDICTIONS_FORMAT = "wsss.predictions"
 UPPER_BOUND = "upper_bound"
 """Attribute of a store of masks that were imported as labels."""
 NOT_VERSIONS = ("label", "confidence", "mixtures", "tag_logits")
-"""Arrays of a photo that are no earlier version of its label."""
+"""Arrays of a photo that are not earlier versions of its label."""
 
 
 def put_labels(file: h5py.File, name: str, label: np.ndarray, confidence: np.ndarray, **others: np.ndarray) -> None:
     """Write ``/<id>/label``, ``/<id>/confidence`` and, by name, `others`: earlier versions of the label.
 
-    Labels: (H, W) uint8, 0..K and 255 = ignore; `confidence`: (H, W) float in [0, 1], kept in 255 steps.
+    Labels: (H, W) uint8, 0..K and 255 = ignored; `confidence`: (H, W) float in [0, 1], kept in 255 steps.
     """
     group = file.create_group(encode_id(name))
     group.attrs.update({"NX_class": "NXdata", "signal": "label", "id": name})
@@ -53,7 +53,7 @@ class LabelStore(Store):
     """Read access to label maps."""
 
     def label(self, name: str, version: str = "label") -> np.ndarray:
-        """(H, W) uint8: 0 background, 1..K classes, 255 ignore. `version` names an earlier one, as it was written."""
+        """(H, W) uint8: 0 background, 1..K classes, 255 ignored. `version` names an earlier one, as it was written."""
         return np.asarray(self.array(name, version))
 
     def versions(self, name: str) -> tuple[str, ...]:
@@ -61,7 +61,7 @@ class LabelStore(Store):
         return tuple(field for field in self.group(name) if field not in NOT_VERSIONS)
 
     def confidence(self, name: str) -> np.ndarray:
-        """(H, W) float32 in [0, 1]: how sure the label is."""
+        """(H, W) float32 in [0, 1]: confidence of the label."""
         return np.asarray(self.array(name, "confidence"), np.float32) / 255.0
 
 
@@ -71,14 +71,14 @@ class PseudoStore(LabelStore):
     format = PSEUDO_FORMAT
     stage = "correct"
     source: ClassVar[str] = "pseudo-label"
-    """Its row in the table of scores."""
+    """Name of its row in the table of scores."""
     place: ClassVar[Path] = Path("artifacts/pseudo")
     whole: ClassVar[bool] = True
-    """Holds all photos; else some, and the others are not scored."""
+    """True if it holds all photos. Otherwise, the others are not scored."""
 
     @property
     def threshold(self) -> str:
-        """What cut the scores into labels, for the table of scores: the method of `correct`."""
+        """How CAM scores became labels, for the table of scores: the method of `correct`."""
         return str(self.attributes.get("method", "fixed"))
 
     @property
@@ -106,19 +106,19 @@ class RelabelledStore(PseudoStore):
 
     @property
     def threshold(self) -> str:
-        """A network's, which chooses the most probable class."""
+        """A network labels by arg-max."""
         return "oracle: masks" if self.upper_bound else "arg-max"
 
 
 LABEL_STORES: tuple[type[PseudoStore], ...] = (PseudoStore, RelabelledStore)
 """Every store of labels that a stage makes, in the order of the stages. `evaluate` scores and `gallery` shows them,
-each from its `place`: the store of a new stage is one more class and one more entry."""
+each from its `place`: for the store of a new stage, add a class and an entry here."""
 LEARNED = [kind for kind in LABEL_STORES if kind.whole][-1]
-"""The labels that stage `distill` learns from: the last ones that are of all photos."""
+"""The labels that stage `distill` learns from: the last ones that cover all photos."""
 
 
 def learned(stores: Sequence[PseudoStore]) -> PseudoStore:
-    """Of one store of each of `LABEL_STORES`, that of the labels that the student learned from."""
+    """The store that the student learned from, among `stores`, one of each of `LABEL_STORES`."""
     return stores[LABEL_STORES.index(LEARNED)]
 
 
@@ -129,5 +129,5 @@ class PredictionStore(LabelStore):
     stage = "evaluate"
 
     def tag_logits(self, name: str) -> np.ndarray:
-        """(K,) float32 of any sign: how strongly OSTE's classification branch sees each class in photo `name`."""
+        """(K,) float32: the class logits of OSTE's classification branch for photo `name`."""
         return np.asarray(self.array(name, "tag_logits"), np.float32)

@@ -1,4 +1,4 @@
-"""Any store, or one shard of it, by what it says of itself."""
+"""Opens any store, or a single shard of one, by the format that it declares."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class OneShard:
 
 
 def known_id(path: Path, ids: tuple[str, ...], name: str) -> str:
-    """`name`, or what it encodes. Raises `UserError` for a photo that is not there."""
+    """`name`, or the id that it encodes. Raises `UserError` for an unknown photo."""
     if name in ids:
         return name
     decoded = decode_id(name) if encode_id(decode_id(name)) == name else name

@@ -1,4 +1,4 @@
-"""Results for many photos in a few HDF5 files, written so that a killed stage loses at most the shard in work.
+"""Results for many photos in a few HDF5 files, written so that a killed stage loses at most the current shard.
 
 A store is a folder of shards (`00000.h5`, …) and an `index.json` with each shard's checksum and ids. Boundaries are
 fixed by the sorted ids, never by the number of workers, so any number of workers writes the same bytes.
@@ -29,7 +29,7 @@ VERSION = 2
 
 @dataclass(frozen=True)
 class Shard:
-    """A run of ids that lie in one file."""
+    """Consecutive ids that are stored in one file."""
 
     name: str
     ids: tuple[str, ...]
@@ -39,8 +39,8 @@ class Shard:
 class StoreMeta:
     """What every shard of a store says about itself: format, class names, and the settings that made it.
 
-    No fingerprint of code or inputs: equal arrays made with equal settings are equal bytes, so that DVC stops where a
-    change has changed nothing.
+    No fingerprint of code or inputs: equal arrays made with equal settings are equal bytes, so that DVC skips later
+    stages where nothing changed.
     """
 
     format: str
@@ -63,10 +63,10 @@ def plan_shards(ids: Sequence[str], size: int) -> list[Shard]:
 
 @contextmanager
 def shard_writer(path: Path, shard: Shard, meta: StoreMeta) -> Iterator[h5py.File]:
-    """Give an HDF5 file to fill; it appears at `path` only after it has been closed, re-opened and verified."""
+    """Yield an HDF5 file to fill; it appears at `path` only after it has been closed, re-opened and verified."""
     # Nested on purpose: the file is closed before it is verified.
     with atomic_file(path, verify=lambda written: verify_shard(written, shard, meta)) as temporary:
-        # In memory first: where the disk fills up under HDF5 itself, the process dies inside its C code.
+        # In memory first: if the disk fills up while HDF5 writes, the process dies inside its C code.
         with h5py.File(temporary, "w", libver="v110", driver="core", backing_store=False) as file:
             file.attrs.update({"format": meta.format, "version": VERSION})
             file.attrs.update(meta.attributes)
@@ -108,7 +108,7 @@ def build_store(
     all shards again.
     """
     folder = stage.scratch / name
-    folder.mkdir(parents=True, exist_ok=True)  # there may be nothing to put into it
+    folder.mkdir(parents=True, exist_ok=True)  # there may be no shard to put into it
     todo = [shard for shard in shards if not _finished(folder / shard.name, shard, meta)]
     done = sum(len(shard.ids) for shard in shards) - sum(len(shard.ids) for shard in todo)
     executor = make_executor(in_process or len(todo) < 2)
@@ -117,7 +117,7 @@ def build_store(
         for number, _ in run_tasks(executor, task, jobs):
             progress.advance(len(todo[number].ids))
     stop_workers(executor)
-    for file in folder.iterdir():  # what workers were writing when an earlier run was killed
+    for file in folder.iterdir():  # left by the workers of an earlier run that was killed
         if file.name not in {shard.name for shard in shards}:
             file.unlink()
     write_store_index(folder, meta, shards)
@@ -138,7 +138,7 @@ def write_store_index(folder: Path, meta: StoreMeta, shards: Sequence[Shard]) ->
 
 
 def index_digest(index: Mapping[str, Any]) -> str:
-    """The checksum that an `index.json` (without it) carries of itself."""
+    """The checksum that an `index.json` carries of its other entries."""
     return hashlib.sha256(json.dumps(index, sort_keys=True).encode()).hexdigest()
 
 
@@ -155,7 +155,7 @@ def _finished(path: Path, shard: Shard, meta: StoreMeta) -> bool:
 
 
 class Store:
-    """Read access to a store by photo id. Files are opened when first asked for, once per process."""
+    """Read access to a store by photo id. Files are opened on first access, once per process."""
 
     format: ClassVar[str]
     stage: ClassVar[str]
@@ -210,13 +210,13 @@ class Store:
 
     def _open(self, shard: str) -> h5py.File:
         path = self.path / shard
-        # Fletcher sums cover arrays only; and a file that was edited in place is whole, but not what was made.
+        # Fletcher sums cover only arrays, and they are valid in a file that was edited in place.
         if path.is_file() and sha256_file(path) != self._checksums[shard]:
             raise IntegrityError(path, f"differs from its checksum in {STORE_INDEX}", self._remedy)
         return open_checked(path, self.format, VERSION, self._remedy)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Open files do not travel to worker processes; each opens its own.
+        # Open files cannot be sent to worker processes; each opens its own.
         return {**self.__dict__, "_files": {}}
 
     def _read_index(self) -> dict[str, Any]:

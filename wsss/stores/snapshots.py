@@ -23,5 +23,5 @@ def snapshot_file(folder: Path, epoch: int, record: Record) -> Path:
 
 
 def epochs_of(folder: Path) -> list[int]:
-    """The epochs that there are masks of, in their order."""
+    """The epochs that have masks, in order."""
     return sorted(int(path.name) for path in folder.iterdir() if path.is_dir() and path.name.isdecimal())

@@ -1,4 +1,4 @@
-"""Artifacts against the checksums that they carry themselves, without DVC: stores by their index, networks by zip's."""
+"""Verifies artifacts by their own checksums, without DVC: stores by their index, networks by their zip archive's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REMEDY = "delete {path}, and make it again: dvc repro"
 
 
 def verify_folder(folder: Path) -> tuple[int, list[IntegrityError]]:
-    """Check all stores and networks below `folder`; how many there were, and what is wrong with them."""
+    """Check all stores and networks below `folder`; returns how many there are and their errors."""
     count = 0
     errors: list[IntegrityError] = []
     for path in sorted(folder.rglob(STORE_INDEX)):
@@ -30,7 +30,7 @@ def verify_folder(folder: Path) -> tuple[int, list[IntegrityError]]:
 
 
 def verify_store(folder: Path) -> Iterator[IntegrityError]:
-    """Shards that are missing, changed, or not listed; an index that is damaged."""
+    """Yield the errors: shards that are missing, changed or not listed, and a damaged index."""
     fix = REMEDY.format(path=folder)
     try:
         index: dict[str, Any] = json.loads((folder / STORE_INDEX).read_bytes())
@@ -54,7 +54,7 @@ def verify_store(folder: Path) -> Iterator[IntegrityError]:
 
 
 def verify_zip(path: Path) -> list[IntegrityError]:
-    """A network's file: a zip archive, whose parts have checksums that torch does not look at."""
+    """Check a network's file: a zip archive, whose parts have checksums that torch does not verify."""
     fix = REMEDY.format(path=path)
     try:
         with zipfile.ZipFile(path) as archive:

@@ -1,4 +1,4 @@
-"""Batches on their way from worker processes to the training loop, errors included."""
+"""Passes batches, errors included, from worker processes to the training loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wsss.data.samples import Batch
 
 
 class Careful(Dataset[Any]):
-    """A data set whose errors are samples: torch would turn our errors into others on their way out of a worker."""
+    """A data set that returns errors as samples: torch would turn our errors into others as they leave a worker."""
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
@@ -31,7 +31,7 @@ def collate(samples: list[Any]) -> Any:
 
 
 def arriving(batches: Iterator[Any]) -> Iterator[Batch]:
-    """The batches; raises the errors of their samples, and `EnvError` where a worker has ended."""
+    """The batches; raises the errors of their samples, and `EnvError` if a worker has ended."""
     while True:
         try:
             batch = next(batches, None)

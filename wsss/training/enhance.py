@@ -15,7 +15,7 @@ from wsss.data.index import IGNORE
 class Enhancer:
     """Labels whole batches, one crop a thread; the compiled CRF runs without the GIL.
 
-    `start` returns at once, so that the network's next work runs beside the CRF; `labels` waits.
+    `start` returns at once, so that the network goes on while the CRF runs; `labels` waits.
     """
 
     def __init__(self, settings: FixedSettings, threads: int) -> None:
@@ -23,7 +23,7 @@ class Enhancer:
         self.pool = ThreadPoolExecutor(max(1, threads), thread_name_prefix="enhance")
 
     def start(self, images: torch.Tensor, cams: torch.Tensor, tags: torch.Tensor) -> list[Future[np.ndarray]]:
-        """Begin with `images` (N, 3, H, W) float 0..255, M̂ `cams` (N, K, h, w), `tags` (N, K) in {0, 1}."""
+        """Start to label `images` (N, 3, H, W) float 0..255, M̂ `cams` (N, K, h, w), `tags` (N, K) in {0, 1}."""
         photos = as_photos(images)
         maps, present = cams.detach().float().cpu().numpy(), tags.cpu().numpy() > 0
         return [
@@ -40,7 +40,7 @@ class Enhancer:
 
 def _label(image: np.ndarray, cams: np.ndarray, classes: np.ndarray, settings: FixedSettings) -> np.ndarray:
     if not np.isfinite(cams).all():
-        # Nor is the loss of this step then, and the training loop can name the step and its photos.
+        # Then the loss of this step is not finite either, and the training loop can name the step and its photos.
         return np.full(image.shape[:2], IGNORE, np.uint8)
     return fixed_pseudo_label(image, cams, classes, settings).label
 

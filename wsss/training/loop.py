@@ -1,4 +1,4 @@
-"""The training loop: batches in, one step each, a row of history an epoch, checkpoints between.
+"""The training loop: one optimiser step per batch, one row of history per epoch, and checkpoints.
 
 One loop serves every network of the project: a `Task` says what one step computes. Lightning Fabric runs the same code
 on one CPU, one GPU or many processes.
@@ -43,7 +43,7 @@ class Task(Protocol):
     weights: dict[str, float]
     """Weight of each loss term by name; also the order of the history's columns."""
     monitors: tuple[str, ...]
-    """Terms that are written to the history and are no part of the loss."""
+    """Terms that are written to the history but are not part of the loss."""
 
     def terms(self, network: nn.Module, batch: Batch) -> dict[str, Term]:
         """The loss terms of one batch. `batch["image"]` is (N, 3, H, W) float 0..255 on the device."""
@@ -51,7 +51,7 @@ class Task(Protocol):
 
 def make_fabric(precision: str) -> Fabric:
     """One process on the device of `WSSS_DEVICE`, or one of many where `torchrun` or SLURM started several."""
-    # Here and not above: it takes seconds to import, in every worker process too.
+    # Not imported at the top: it takes seconds, and would in every worker process too.
     from lightning_fabric import Fabric
 
     world, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -77,11 +77,12 @@ def fit(
     label: str,
     each_epoch: Callable[[int], None] | None = None,
 ) -> History:
-    """Train `task.network` in place and return its history, one row an epoch. Continues from a checkpoint in `scratch`.
+    """Train `task.network` in place and return its history, a row per epoch. Continues from a checkpoint in `scratch`.
 
     `dataset` gives samples by (epoch, number); `ids` name the photos in messages. After each epoch one process calls
-    `each_epoch` with its number, counted from 1; after a resumption possibly once more. Raises `InterruptedStage` after
-    a signal (checkpoint written), `UserError` at the first loss that is not finite (last checkpoint kept).
+    `each_epoch` with its number, counted from 1; after a resumption, possibly twice for one epoch. Raises
+    `InterruptedStage` after a signal (checkpoint written), `UserError` at the first loss that is not finite (last
+    checkpoint kept).
     """
     if settings.precision == "16-mixed" and device().type == "cpu":
         raise UserError(f"{label}.optim.precision", "16-mixed needs a GPU", "set it to bf16-mixed or 32-true")
@@ -110,7 +111,7 @@ def fit(
         pin_memory=fabric.device.type == "cuda",
     )
     wrapped.train()
-    # With fp16 the gradient is scaled, and an overflow now and then is how the scaler finds its scale.
+    # With fp16 the gradient is scaled, and the scaler finds its scale by occasional overflows.
     checked = {"loss", *task.weights} | (set() if settings.precision == "16-mixed" else {"grad_norm"})
     last_saved = time.monotonic()
 
@@ -126,7 +127,7 @@ def fit(
             rate = learning_rate(at.step, plan.steps, 1.0, settings.power, settings.warmup_steps)
             for group in optimizer.param_groups:
                 group["lr"] = group["base_lr"] * rate
-            # Dropout's numbers are keyed by the step: a resumed run draws what an undisturbed one would have drawn.
+            # Dropout's numbers are keyed by the step: a resumed run draws the same ones as an uninterrupted run.
             torch.manual_seed(hash((seed, at.step, fabric.global_rank)) % 2**63)
             crops, _, height, width = batch["image"].shape
             doing = f"in a step of {crops} crops of {height}×{width} pixels"
@@ -159,7 +160,7 @@ def fit(
 def update(
     fabric: Fabric, task: Task, network: Any, optimizer: Any, batch: Batch, clip_norm: float
 ) -> dict[str, float]:
-    """One update; returns the values of the loss, its terms, and the norm that the gradient had."""
+    """One update. Returns the values of the loss and its terms, and the norm of the gradient before clipping."""
     batch = {name: tensor.to(fabric.device, non_blocking=True) for name, tensor in batch.items()}
     batch["image"] = batch["image"].float()
     terms = task.terms(network, batch)
@@ -172,7 +173,7 @@ def update(
         task.weights.get(name, 1.0)
         * terms[name].total
         * fabric.world_size
-        # Where nothing was weighed the gradient has to be 0, and 0 · (several times 1 / tiny) would be 0 · ∞.
+        # With a weight of 0 the gradient must be 0, and 0 · (several times 1 / tiny) would be 0 · ∞.
         / torch.where(weight > 0, weight, 1.0)
         for name, weight in zip(names, weights, strict=True)
     ]
@@ -191,7 +192,7 @@ def update(
 
 
 def make_optimizer(network: nn.Module, settings: OptimSettings) -> torch.optim.SGD:
-    """Backbone at the base rate, new layers faster; no weight decay on biases and normalisation."""
+    """SGD with the backbone at the base rate and new layers faster; no weight decay on biases and normalisation."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:

@@ -1,4 +1,4 @@
-"""Training of OSTE: Eqs (14)–(22), classification alone first, then everything together."""
+"""Training of OSTE, Eqs (14)–(22): a warm-up with classification only, then all losses together."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def train(
 ) -> History:
     """Train OSTE on the tags of `photos`, starting from the network file `classifier`, and write it to `out`.
 
-    Returns the history: each term by epoch, the share of labelled pixels, the share of crops without any.
+    Returns the history: each term by epoch, the fraction of labelled pixels, the fraction of crops without any.
     """
     _check(settings)
     torch.manual_seed(seed)
@@ -176,7 +176,7 @@ def train(
 
 
 def _check(settings: TrainSettings) -> None:
-    """Raise `UserError` where only the warm-up would run, or where tiles would not lie on the grid of the maps."""
+    """Raise `UserError` if only the warm-up would run, or if tiles would not lie on the grid of the maps."""
     if settings.warmup_epochs >= settings.optim.epochs:
         raise UserError(
             "train.warmup_epochs",

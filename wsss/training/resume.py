@@ -21,7 +21,7 @@ FILE = "training.pt"
 
 @dataclass
 class Progressed:
-    """How far a training is: steps done, rows of finished epochs, sums of the epoch in work."""
+    """How far a training is: steps done, rows of finished epochs, sums of the current epoch."""
 
     step: int
     history: list[dict[str, float]]
@@ -43,7 +43,7 @@ def save_training(scratch: Path, network: nn.Module, optimizer: torch.optim.Opti
 
 
 def load_training(scratch: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> Progressed:
-    """Continue from the checkpoint in `scratch`, if there is a sound one; else from the start."""
+    """Continue from the checkpoint in `scratch`, if there is a valid one; else start from the beginning."""
     try:
         content: dict[str, Any] = read_checkpoint(scratch / FILE, FORMAT, VERSION)
     except UserError:

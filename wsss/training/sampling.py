@@ -1,4 +1,4 @@
-"""Which photos a step sees, as a pure function of (seed, step): nothing to save, nothing to lose."""
+"""The photos of each training step as a pure function of (seed, step), so that no state has to be saved."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Plan:
-    """`epochs` passes over `photos` photos in batches of `batch`, each epoch in an order of its own.
+    """`epochs` passes over `photos` photos in batches of `batch`, each epoch in its own order.
 
-    The last, incomplete batch of an epoch is dropped (its photos come in another epoch's order elsewhere), unless it is
-    the only one.
+    The last, incomplete batch of an epoch is dropped (in other epochs its photos have other places), unless it is the
+    only one.
     """
 
     seed: int
@@ -39,7 +39,7 @@ class Plan:
 
 
 class BatchSampler:
-    """Batches of (epoch, photo number) from `start` to the end of the plan; `rank` of `world` takes its share."""
+    """Batches of (epoch, photo number) from `start` to the end of the plan; `rank` of `world` takes its part."""
 
     def __init__(self, plan: Plan, start: int = 0, rank: int = 0, world: int = 1) -> None:
         self.plan, self.start, self.rank, self.world = plan, start, rank, world

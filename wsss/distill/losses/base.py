@@ -1,4 +1,4 @@
-"""What a loss of the student is: a settings class that says what it needs and gives its terms.
+"""Base class of the losses of the student: a settings class that names its inputs and computes its terms.
 
 To add one, write a file beside this one and add it as a field of `StageOne`, `StageTwo` or `DistillSettings` in
 `distill.settings`, with `enabled` false by default, so that no recipe changes. `wsss.losses` holds what OSTE uses too.
@@ -20,12 +20,12 @@ from wsss.losses.term import Term
 
 Need = Literal["features", "oste", "predictions"]
 """`features`: the student's, projected to OSTE's channels; `oste`: one pass of OSTE; `predictions`: a teacher's logits.
-What no acting loss needs is not computed."""
+What no active loss needs is not computed."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """Everything that a loss may look at in one step. Parts that nobody needs are None.
+    """The inputs of the losses in one step. Parts that no loss needs are None.
 
     Of the batch: `images` (N, 3, H, W) float 0..255; `labels` (N, H, W) uint8, 255 = ignored; `confidence` (N, H, W)
     float in [0, 1]; `inside` (N, H, W) bool, False where a crop reaches beyond its photo; `tags` (N, K) in {0, 1};
@@ -62,4 +62,4 @@ class StudentLoss(Settings):
 
     @abstractmethod
     def terms(self, seen: Seen) -> dict[str, Term]:
-        """A `Term` for each of `names`, with gradient to the student alone."""
+        """A `Term` for each of `names`, with a gradient only to the student."""

@@ -1,4 +1,4 @@
-"""L_cam, stage 2: the student's class probabilities should be OSTE's CAMs. Our design after DKD-GC."""
+"""L_cam, stage 2: the student's class probabilities should equal OSTE's CAMs. Our design after DKD-GC."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def cam_distance(student: torch.Tensor, cams: torch.Tensor, tags: torch.Tensor, 
     """L_cam: mean of ``| P_k − norm(M̂_k) |`` over the photo's classes and positions.
 
     `student`: (N, K+1, h, w) logits; `cams`: (N, K, h', w') ≥ 0, divided by their maximum here; `tags`: (N, K) in
-    {0, 1}; `inside`: (N, H, W) bool. Weight: Σ tags · positions inside; a photo without tags weighs nothing.
+    {0, 1}; `inside`: (N, H, W) bool. Weight: Σ tags · positions inside; a photo without tags has weight 0.
     """
     ours, theirs = to_coarser(student.float().softmax(1)[:, 1:], normalise(cams.detach().float()))
     weight = shrink(inside, ours)[:, None] * tags.float()[:, :, None, None]

@@ -1,4 +1,4 @@
-"""L_corr, stage 1: pixels that OSTE finds alike should be predicted alike. Our design after DKD-GC."""
+"""L_corr, stage 1: pixels with similar OSTE features should get similar predictions. Our design after DKD-GC."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wsss.distill.losses.grids import shrink, to_coarser
 from wsss.losses.term import Term
 
 POINTS = 2
-"""Key of the generator of pixel pairs beside (seed, epoch, photo number)."""
+"""Key of the generator of pixel pairs, in addition to (seed, epoch, photo number)."""
 
 
 class CorrespondenceLoss(StudentLoss):
@@ -34,14 +34,14 @@ class CorrespondenceLoss(StudentLoss):
     )
 
     def terms(self, seen: Seen) -> dict[str, Term]:
-        """Over pairs that are drawn anew for each crop."""
+        """Over pairs of pixels that are drawn anew for each crop."""
         assert seen.oste_coarse is not None
         points = draw_points(seen.keys, self.points).to(seen.inside.device)
         return {"corr": correspondence(seen.logits.float().softmax(1), seen.oste_coarse, points, seen.inside)}
 
 
 def draw_points(keys: tuple[tuple[int, int, int], ...], count: int) -> torch.Tensor:
-    """(N, 2, count, 2) float64 in [0, 1), keyed by (seed, epoch, photo): on any process a photo has the same."""
+    """(N, 2, count, 2) float64 in [0, 1), keyed by (seed, epoch, photo): a photo gets the same ones on any process."""
     drawn = [np.random.default_rng((*key, POINTS)).random((2, count, 2)) for key in keys]
     return torch.from_numpy(np.stack(drawn))
 
@@ -51,10 +51,11 @@ def correspondence(
 ) -> Term:
     """L_corr: ``−max(0, c)·(f − mean f)`` over pairs of pixels of one photo, the form of STEGO and TSCD.
 
-    c is the cosine of two pixels' `predictions` (N, C, h, w), f of the teacher's `features` (N, D, h', w') there:
-    pixels that the teacher finds more alike than the photo's average pair should be predicted alike, others not.
-    `points`: (N, 2, P, 2) float64 in [0, 1), two sets of P places (y, x) as shares of height and width; all P·P pairs
-    between them count. `inside`: (N, H, W) bool. Weight: pairs, each by the share of its two cells that lies inside.
+    c is the cosine of two pixels' `predictions` (N, C, h, w), f that of the teacher's `features` (N, D, h', w') there.
+    Pixels whose features are more similar than the photo's average pair should get similar predictions, others not.
+    `points`: (N, 2, P, 2) float64 in [0, 1), two sets of P places (y, x) as fractions of height and width; all P·P
+    pairs between them count. `inside`: (N, H, W) bool. Weight: pairs, each by the fraction of its two cells that lies
+    inside.
     """
     maps = to_coarser(predictions.float(), features.detach().float())
     height, width = maps[0].shape[-2:]

@@ -1,4 +1,4 @@
-"""L_energy, stage 2: pixels that look alike and lie close should have one label, Eqs (18)–(21) of OSTE."""
+"""L_energy, stage 2: similar pixels close to each other should have one label, Eqs (18)–(21) of OSTE."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ class EnergyLoss(EnergySettings, StudentLoss):
     weight: NonNegativeFloat = Field(default=0.1, description="factor of the loss in the sum of all losses")
 
     def terms(self, seen: Seen) -> dict[str, Term]:
-        """On a grid of `stride` pixels a cell."""
+        """On a grid with cells of `stride` pixels."""
         return {"energy": dense_energy(seen.logits, seen.images, seen.labels, self, seen.inside)}

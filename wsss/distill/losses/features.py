@@ -1,4 +1,4 @@
-"""L_feat, stage 1: the student's features should point where OSTE's do. Our design after DKD-GC."""
+"""L_feat, stage 1: the student's features should have the direction of OSTE's. Our design after DKD-GC."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wsss.distill.losses.grids import shrink, to_coarser
 from wsss.losses.term import Term
 
 EPS = 1e-3
-"""Shortest length that vectors are divided by: after a ReLU some are 0, and 1/length is the gradient there."""
+"""Smallest norm that vectors are divided by: after a ReLU some norms are 0, and the gradient there is 1/norm."""
 
 
 class FeatureLoss(StudentLoss):
@@ -25,7 +25,7 @@ class FeatureLoss(StudentLoss):
     weight: NonNegativeFloat = Field(default=0.2, description="factor of the loss in the sum of all losses")
 
     def terms(self, seen: Seen) -> dict[str, Term]:
-        """One term a level."""
+        """One term per level."""
         assert seen.fine is not None
         assert seen.coarse is not None
         assert seen.oste_fine is not None
@@ -40,7 +40,7 @@ def feature_distance(student: torch.Tensor, teacher: torch.Tensor, inside: torch
     """L_feat: mean of ``1 − cos`` between the two feature vectors of a position.
 
     `student` (N, C, h, w), already projected to the teacher's channels; `teacher` (N, C, h', w'); `inside` (N, H, W)
-    bool, True on the photo. Weight: positions, each by its share that lies inside.
+    bool, True on the photo. Weight: positions, each by the fraction of it that lies inside.
     """
     ours, theirs = to_coarser(student.float(), teacher.detach().float())
     weight = shrink(inside, ours)

@@ -1,4 +1,4 @@
-"""Maps of two networks on one grid: the coarser one, so that nothing is invented between cells."""
+"""Brings maps of two networks to one grid: the coarser one, so that no values between cells are interpolated."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 
 def to_coarser(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Both maps on the grid that is coarser in each direction, by means of cells. (N, C, h, w), (N, D, h', w')."""
+    """Both maps on the grid that is coarser in each direction, by averaging cells. (N, C, h, w), (N, D, h', w')."""
     size = (min(first.shape[-2], second.shape[-2]), min(first.shape[-1], second.shape[-1]))
     return _means(first, size), _means(second, size)
 

@@ -1,4 +1,4 @@
-"""L_kl, stage 2: the student's predictions should be a teacher's where that is confident. Our design after DKD-GC."""
+"""L_kl, stage 2: the student's predictions should match a teacher's where it is confident. Our design after DKD-GC."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wsss.distill.losses.grids import shrink, to_coarser
 from wsss.losses.term import Term
 
 NEVER = -1e4
-"""Logit of a class that cannot be. Infinity would make 0 · ∞ of its probability in a divergence."""
+"""Logit of a class that is not in the photo. Minus infinity would give 0 · ∞ in the divergence."""
 
 
 class KlLoss(StudentLoss):
@@ -31,14 +31,14 @@ class KlLoss(StudentLoss):
     )
 
     def terms(self, seen: Seen) -> dict[str, Term]:
-        """Each position by the teacher's confidence."""
+        """Each position weighted by the teacher's confidence."""
         assert seen.predictions is not None
         target = present_only(seen.predictions, seen.tags)
         return {"kl": confident_kl(seen.logits, target, self.temperature, seen.inside)}
 
 
 def confident_kl(student: torch.Tensor, teacher: torch.Tensor, temperature: float, inside: torch.Tensor) -> Term:
-    """L_kl: ``T² · KL(softmax(teacher / T) ‖ softmax(student / T))``, each position by the teacher's confidence.
+    """L_kl: ``T² · KL(softmax(teacher / T) ‖ softmax(student / T))``, positions weighted by the teacher's confidence.
 
     `student` (N, K+1, h, w) and `teacher` (N, K+1, h', w') logits; `inside` (N, H, W) bool. Confidence is the teacher's
     largest probability at T = 1. Weight: the sum of confidences. T² keeps the gradient's size when T changes.
