@@ -173,7 +173,6 @@ def test_a_changed_default_reruns_the_stages_that_read_it(finished: Path, file: 
     ("stage", "sign", "signal_number"),
     [
         ("pretrain", "*/*/training.pt", signal.SIGKILL),
-        ("train", "*/*/training.pt", signal.SIGKILL),
         ("train", "*/*/training.pt", signal.SIGTERM),
         ("cams", "*/*/store/0*.h5", signal.SIGKILL),
         ("distill", "*/*/first/training.pt", signal.SIGUSR1),
@@ -214,42 +213,46 @@ def test_a_killed_stage_continues_and_ends_with_the_same_bytes(
         assert tree_bytes(folder / out) == tree_bytes(finished / out), out
 
 
+KILLED_AT_PUBLISH = """
+import os, runpy, signal
+from wsss.core import atomic
+
+publish = atomic.publish
+
+def killed(source, path):
+    if {published}:
+        publish(source, path)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+atomic.publish = killed
+runpy.run_module("pipeline.{stage}", run_name="__main__", alter_sys=True)
+"""
+"""Runs a stage that kills itself where it publishes its store: just before, or just after."""
+
+
 @pytest.mark.slow
 def test_a_finished_store_outlives_a_kill_at_the_very_end(finished: Path, tmp_path: Path) -> None:
     """Killed when the store is whole, and again when it is published: no shard is made twice."""
-    stage, published = "correct", "artifacts/pseudo"
-    folder = tmp_path / "killed"
+    stage, out = "correct", "artifacts/pseudo"
+    folder, scratch = tmp_path / "killed", tmp_path / "scratch"
     shutil.copytree(finished, folder, ignore=shutil.ignore_patterns(".dvc", ".scratch"))
-    scratch = tmp_path / "scratch"
-    env = {**os.environ, "WSSS_WORKERS": "0", "WSSS_CHECKPOINT_SECONDS": "0", "WSSS_SCRATCH": str(scratch)}
-    inodes: dict[str, int] = {}
-    for sign in (lambda: list(scratch.glob("*/*/*/index.json")), lambda: (folder / published / "index.json").exists()):
-        for out in hashes(finished)[stage]:
-            path = folder / out
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"pipeline.{stage}"], cwd=folder, env=env, stderr=subprocess.PIPE
-        )
-        try:
-            deadline = time.monotonic() + 180
-            while process.poll() is None and not sign():
-                assert time.monotonic() < deadline
-                time.sleep(0.0005)
-            process.kill()
-        finally:
-            process.communicate()
-        stores = {path.name: path.stat().st_ino for path in scratch.glob("*/*/*/0*.h5")}
-        if not stores:  # the stage had ended before the kill: nothing is left to continue from
-            break
-        assert not inodes or stores == inodes
-        inodes = stores
-    else:
-        again = subprocess.run(
-            [sys.executable, "-m", f"pipeline.{stage}"], cwd=folder, env=env, capture_output=True, text=True
-        )
-        assert again.returncode == 0, again.stderr
-        assert {path.name: path.stat().st_ino for path in (folder / published).glob("0*.h5")} == inodes
-    assert tree_bytes(folder / published) == tree_bytes(finished / published)
+    env = {**os.environ, "WSSS_WORKERS": "0", "WSSS_SCRATCH": str(scratch)}
+
+    def inodes(store: Path) -> dict[str, int]:
+        return {path.name: path.stat().st_ino for path in store.glob("0*.h5")}
+
+    made: dict[str, int] = {}
+    for published in (False, True):
+        shutil.rmtree(folder / out, ignore_errors=True)
+        command = [sys.executable, "-c", KILLED_AT_PUBLISH.format(stage=stage, published=published)]
+        assert subprocess.run(command, cwd=folder, env=env).returncode == -signal.SIGKILL
+        assert (folder / out / "index.json").exists() == published
+        (store,) = (path.parent for path in scratch.glob("*/*/store/index.json"))
+        made = made or inodes(store)
+        assert inodes(store) == made != {}
+    subprocess.run([sys.executable, "-m", f"pipeline.{stage}"], cwd=folder, env=env, check=True)
+    assert inodes(folder / out) == made
+    assert tree_bytes(folder / out) == tree_bytes(finished / out)
 
 
 def tree_bytes(path: Path) -> dict[str, bytes]:
