@@ -20,14 +20,14 @@ from wsss.models.oste import Oste
 from wsss.numeric.device import device, set_threads
 from wsss.training.loop import make_fabric, make_optimizer, update
 from wsss.training.oste import LearnEverything, TrainSettings
-from wsss.training.schedule import OptimSettings
+from wsss.training.schedule import OsteOptim
 
 CROP, BATCH, THREADS = 256, 8, 2
 SETTINGS = TrainSettings(
     energy=EnergySettings(stride=8),
     warmup_epochs=0,
     augment=AugmentSettings(crop=CROP),
-    optim=OptimSettings(epochs=1, batch=BATCH, lr=0.001, warmup_steps=0),
+    optim=OsteOptim(epochs=1, batch=BATCH, lr=0.001, warmup_steps=0),
 )
 
 

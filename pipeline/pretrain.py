@@ -15,6 +15,10 @@ from wsss.data.tables import history_csv
 from wsss.numeric.device import set_threads
 from wsss.training.pretrain import PretrainSettings, pretrain
 from wsss.training.schedule import ComputeSettings
+from wsss.training.verdict import judge_tags, tags_csv
+
+BEFORE = "probe"
+"""What the classifier begins with, in the table of the tags."""
 
 
 class Params(Settings):
@@ -30,17 +34,21 @@ class Params(Settings):
 @click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
 @click.option("--out", type=click.Path(path_type=Path), default="artifacts/backbone.pt")
 @click.option("--history", type=click.Path(path_type=Path), default="reports/pretrain.csv")
-def main(params: Path, dataset: Path, out: Path, history: Path) -> str:
+@click.option("--tags", type=click.Path(path_type=Path), default="reports/pretrain_tags.csv")
+def main(params: Path, dataset: Path, out: Path, history: Path, tags: Path) -> str:
     """Train the classifier on the tags of the train split."""
     settings = load(params, Params)
     with open_stage("pretrain", settings.model_dump(exclude={"dataset"}), [dataset]) as stage:
         set_threads(settings.compute.threads)
         index = read_index(dataset)
-        photos = settings.dataset.photos(index.split("train"))
-        rows = pretrain(stage, index, photos, settings.seed, settings.pretrain, out)
-        write_text(history, history_csv(rows))
+        photos = settings.dataset.photos(index.records)
+        made = pretrain(stage, index, photos, settings.seed, settings.pretrain, out)
+        write_text(history, history_csv(made.history))
+        write_text(tags, tags_csv(made.tags))
+    rows = made.history
+    known = judge_tags(stage.name, made.tags, BEFORE, settings.pretrain.verdict)
     losses = f"loss {rows[0]['loss']:.3f} → {rows[-1]['loss']:.3f}"
-    return f"pretrain: {len(photos.records)} photos, {len(rows)} epochs, {losses} → {out}"
+    return f"pretrain: {len(index.split('train'))} photos, {len(rows)} epochs, {losses}, {known} → {out}"
 
 
 if __name__ == "__main__":

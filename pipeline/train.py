@@ -15,6 +15,10 @@ from wsss.data.tables import history_csv
 from wsss.numeric.device import set_threads
 from wsss.training.oste import TrainSettings, train
 from wsss.training.schedule import ComputeSettings
+from wsss.training.verdict import judge_signal, judge_tags, tags_csv
+
+BEFORE = "before"
+"""The pretrained classifier, in the table of the tags."""
 
 
 class Params(Settings):
@@ -31,19 +35,24 @@ class Params(Settings):
 @click.option("--classifier", type=click.Path(path_type=Path), default="artifacts/backbone.pt")
 @click.option("--out", type=click.Path(path_type=Path), default="artifacts/oste.pt")
 @click.option("--history", type=click.Path(path_type=Path), default="reports/train.csv")
-def main(params: Path, dataset: Path, classifier: Path, out: Path, history: Path) -> str:
+@click.option("--tags", type=click.Path(path_type=Path), default="reports/train_tags.csv")
+def main(params: Path, dataset: Path, classifier: Path, out: Path, history: Path, tags: Path) -> str:
     """Train OSTE on the tags of the train split, from the pretrained classifier."""
     settings = load(params, Params)
     with open_stage("train", settings.model_dump(exclude={"dataset"}), [dataset, classifier]) as stage:
         set_threads(settings.compute.threads)
         index = read_index(dataset)
-        photos = settings.dataset.photos(index.split("train"))
-        rows = train(stage, index, photos, classifier, settings.seed, settings.train, out)
-        write_text(history, history_csv(rows))
-    first = rows[settings.train.warmup_epochs]  # the warm-up has fewer terms
+        photos = settings.dataset.photos(index.records)
+        made = train(stage, index, photos, classifier, settings.seed, settings.train, out)
+        write_text(history, history_csv(made.history))
+        write_text(tags, tags_csv(made.tags))
+    known = judge_tags(stage.name, made.tags, BEFORE, settings.train.verdict)
+    judge_signal(stage.name, made.tags, made.signal)
+    rows = made.history
+    first = rows[min(settings.train.warmup_epochs, len(rows) - 1)]  # the warm-up has fewer terms
     losses = f"loss {first['loss']:.3f} → {rows[-1]['loss']:.3f}"
     labelled = f"{100 * rows[-1]['labelled']:.0f} % of pixels labelled"
-    return f"train: {len(photos.records)} photos, {len(rows)} epochs, {losses}, {labelled} → {out}"
+    return f"train: {len(index.split('train'))} photos, {len(rows)} epochs, {losses}, {labelled}, {known} → {out}"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, field_validator
 
 from wsss.core.params import Settings, unit
 from wsss.data.index import IGNORE
@@ -18,7 +18,14 @@ PAD_COLOUR = (124, 116, 104)
 class AugmentSettings(Settings):
     """Random scale, flip, crop and colour jitter of training samples."""
 
-    crop: int = Field(ge=16, le=4096, description="side of the square crop", json_schema_extra=unit("pixels"))
+    crop: int | float = Field(
+        default=0,
+        ge=0,
+        le=4096,
+        description="side of the square crop: up to 1.0 a share of the photos' median longer side, from 16 on pixels; "
+        "0: chosen by the stage",
+        json_schema_extra=unit("share, or pixels"),
+    )
     scale: tuple[PositiveFloat, PositiveFloat] = Field(
         default=(0.7, 1.5), description="range of the random scale", json_schema_extra=unit("× the photo's size")
     )
@@ -26,6 +33,20 @@ class AugmentSettings(Settings):
     jitter: float = Field(
         default=0.2, ge=0, le=0.9, description="brightness, contrast and saturation change by up to ± this fraction"
     )
+
+    @field_validator("crop")
+    @classmethod
+    def _share_or_pixels(cls, crop: int | float) -> int | float:
+        if 1 < crop < 16 or (crop > 1 and crop != int(crop)):
+            raise ValueError("a share up to 1.0, or whole pixels from 16 on")
+        return crop
+
+    @property
+    def pixels(self) -> int:
+        """The crop in pixels. Raises `ValueError` for a share: `training.rules.cropped` makes pixels of it first."""
+        if self.crop < 16:
+            raise ValueError(f"a crop of {self.crop:g} is not in pixels yet")
+        return int(self.crop)
 
 
 @dataclass(frozen=True)
@@ -45,7 +66,8 @@ def augment(sample: Sample, settings: AugmentSettings, rng: np.random.Generator)
     height, width = sample.image.shape[:2]
     low, high = settings.scale
     scale = float(rng.uniform(low, high))
-    size = settings.crop / scale
+    crop = settings.pixels
+    size = crop / scale
     # The window in the photo's own pixels. A photo smaller than the window is padded at a random side.
     top = float(rng.uniform(min(0.0, height - size), max(0.0, height - size)))
     left = float(rng.uniform(min(0.0, width - size), max(0.0, width - size)))
@@ -53,7 +75,7 @@ def augment(sample: Sample, settings: AugmentSettings, rng: np.random.Generator)
     factors = 1.0 + settings.jitter * rng.uniform(-1.0, 1.0, 3)
 
     def cut(array: np.ndarray, fill: int | tuple[int, ...], method: Image.Resampling) -> np.ndarray:
-        window = _window(array, top, left, size, settings.crop, fill, method)
+        window = _window(array, top, left, size, crop, fill, method)
         return np.ascontiguousarray(window[:, ::-1]) if flipped else window
 
     image = cut(sample.image, PAD_COLOUR, Image.Resampling.BILINEAR)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +10,7 @@ from pydantic import Field
 
 from wsss.core.errors import UserError
 from wsss.core.params import Settings, unit
+from wsss.data.index import Record
 from wsss.data.transforms import AugmentSettings
 from wsss.distill.losses.base import StudentLoss
 from wsss.distill.losses.cams import CamLoss
@@ -21,10 +22,15 @@ from wsss.distill.losses.pseudo_labels import PseudoLabelLoss
 from wsss.distill.losses.tags import TagLoss
 from wsss.distill.rules import RelabelSettings
 from wsss.models.backbones.registry import BackboneSettings
+from wsss.training.rules import cropped, planned
 from wsss.training.schedule import OptimSettings
 
 PSEUDO = "pseudo"
 """`distill.labels` for the store that stage `correct` writes."""
+
+
+CROP = 0.6
+"""Of a photo's longer side. Labels are of pixels and as true on a crop, which costs a third of a whole photo."""
 
 
 class StageOne(Settings):
@@ -34,7 +40,7 @@ class StageOne(Settings):
     epochs: int = Field(
         default=0,
         ge=0,
-        description="epochs before stage 2 begins, even if stage 1 is off; with two rounds, those of the first",
+        description="epochs before stage 2, even if stage 1 is off; with two rounds, those of the first (0: half)",
         json_schema_extra=unit("epochs"),
     )
     keep: bool = Field(default=True, description="go on with the losses of stage 1 when stage 2 has begun")
@@ -88,8 +94,17 @@ class DistillSettings(Settings):
     stage1: StageOne = StageOne()
     stage2: StageTwo = StageTwo()
     relabel: RelabelSettings = RelabelSettings()
-    augment: AugmentSettings
+    augment: AugmentSettings = AugmentSettings()
     optim: OptimSettings
+
+    def planned(self, records: Sequence[Record], classes: int) -> DistillSettings:
+        """These settings with epochs and crop as numbers, derived from the training photos where they are left at 0."""
+        least = 2 if self.rounds == 2 else 1
+        optim = planned(self.optim, "distill", len(records), classes, least)
+        half = self.rounds == 2 and not self.stage1.epochs
+        stage1 = self.stage1.model_copy(update={"epochs": optim.epochs // 2}) if half else self.stage1
+        augment = cropped(self.augment, records, CROP)
+        return self.model_copy(update={"optim": optim, "stage1": stage1, "augment": augment})
 
     def losses(self, epoch: int | None = None) -> tuple[StudentLoss, ...]:
         """The losses active in `epoch`, counted from 0; without it, those active in any. In the order of the sum."""

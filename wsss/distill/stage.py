@@ -44,6 +44,7 @@ def distill(
     stage: Stage, data: TrainingData, settings: DistillSettings, inference: InferenceSettings, out: Path
 ) -> Distilled:
     """Train the student in one or two rounds and write it to `out`. Of a mutual pair, the first student is written."""
+    settings = settings.planned(data.photos.records, data.index.foreground)
     settings.check()
     data.check(settings)
     card = student_card(data.index, settings, data.upper_bound)

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import average_precision_score
 
 from wsss.data.index import Record
 from wsss.data.photos import tag_vector
-from wsss.evaluation.confusion import mean_known
+from wsss.numeric.precision import average_precisions, mean_known
 from wsss.stores.labels import PredictionStore
 
 
@@ -36,8 +35,5 @@ def score_tags(records: Sequence[Record], predictions: PredictionStore, foregrou
 
 def tag_scores(tags: np.ndarray, scores: np.ndarray) -> TagScores:
     """Area under each class's precision–recall curve, without interpolation. `tags`: (N, K) bool; `scores`: (N, K)."""
-    photos = tags.sum(0)
-    precision = np.full(tags.shape[1], np.nan)
-    for number in np.flatnonzero((photos > 0) & (photos < len(tags))):
-        precision[number] = average_precision_score(tags[:, number], scores[:, number])
-    return TagScores(photos, precision, mean_known(precision), len(tags))
+    precision = average_precisions(tags, scores)
+    return TagScores(tags.sum(0), precision, mean_known(precision), len(tags))

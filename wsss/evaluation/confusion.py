@@ -9,6 +9,7 @@ import numpy as np
 from wsss.core.errors import WsssError
 from wsss.data.index import IGNORE
 from wsss.numeric.compiled import compiled
+from wsss.numeric.precision import mean_known
 
 
 class Confusion:
@@ -65,12 +66,6 @@ def scores(counts: np.ndarray) -> Scores:
 def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """part / whole, NaN where the whole is 0. Both (C,) int64 → (C,) float64."""
     return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
-
-
-def mean_known(values: np.ndarray) -> float:
-    """Mean of the values that are not NaN; NaN if there are none."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
 
 
 def count_pairs(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:

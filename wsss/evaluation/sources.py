@@ -13,9 +13,10 @@ from wsss.data.masks import MaskedImages
 from wsss.evaluation.boundary import boundary_iou
 from wsss.evaluation.classification import TagScores, score_tags
 from wsss.evaluation.collapse import Spread, count_values, spread_of
-from wsss.evaluation.confusion import Scores, mean_known, scores
+from wsss.evaluation.confusion import Scores, scores
 from wsss.evaluation.counting import CAMS, Counts, Stores, count_photos, final_sources
 from wsss.evaluation.thresholds import BINS, ThresholdSweep
+from wsss.numeric.precision import mean_known
 from wsss.predict.segment import SegmentSettings
 
 

@@ -9,17 +9,23 @@ from wsss.models.backbones.base import Backbone
 
 
 class Classifier(nn.Module):
-    """Backbone → dropout → global average pooling → 1×1 classifier without bias.
+    """Backbone → dropout → global average pooling → 1×1 classifier.
 
-    Without a bias the logit is exactly the mean of the class map, so the map explains all of it.
+    A logit is the mean of the class's map plus the `prior` of the class. The map's own bias, `head.bias`, is no weight
+    that is learned: `centre` sets it so that a map is 0 at an average position of the training photos. All that makes a
+    class rare is then in `prior`, and a rare class needs no map that is negative nearly everywhere.
     """
 
     def __init__(self, backbone: Backbone, foreground: int, dropout: float) -> None:
         super().__init__()
         self.backbone = backbone
         self.dropout = nn.Dropout2d(dropout)
-        self.head = nn.Conv2d(backbone.levels[-1].channels, foreground, 1, bias=False)
+        self.head = nn.Conv2d(backbone.levels[-1].channels, foreground, 1)
         nn.init.normal_(self.head.weight, std=0.01)
+        assert self.head.bias is not None
+        nn.init.zeros_(self.head.bias)
+        self.head.bias.requires_grad_(False)  # its gradient is that of `prior`
+        self.prior = nn.Parameter(torch.zeros(foreground))
 
     @property
     def stride(self) -> int:
@@ -33,6 +39,18 @@ class Classifier(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) float 0..255 → logits (N, K)."""
-        pooled = self.dropout(self.backbone(images)[-1]).mean((2, 3), keepdim=True)
-        logits: torch.Tensor = self.head(pooled).flatten(1)
+        return self.logits(self.backbone(images)[-1])
+
+    def logits(self, features: torch.Tensor) -> torch.Tensor:
+        """Class logits (N, K) of whole photos; `features` (N, C, h, w) are the backbone's last."""
+        pooled = self.dropout(features).mean((2, 3), keepdim=True)
+        logits: torch.Tensor = self.head(pooled).flatten(1) + self.prior
         return logits
+
+    @torch.no_grad()
+    def centre(self, mean: torch.Tensor) -> None:
+        """Make the maps 0 where the features are `mean` (C,), the training photos' average. No logit changes."""
+        assert self.head.bias is not None
+        bias = -(self.head.weight[:, :, 0, 0] @ mean.to(self.head.weight))
+        self.prior.add_(self.head.bias - bias)
+        self.head.bias.copy_(bias)

@@ -36,11 +36,12 @@ class Activations(NamedTuple):
 
 
 class OsteOutput(NamedTuple):
-    """What one training step needs: `logits` (N, K), class scores of the `tiles`, and, after the warm-up, `cams` and
-    the `segmentation` logits (N, K+1, h, w).
+    """What one training step needs: `logits` (N, K), `prior` (K,) that makes logits of the mean class scores of the
+    `tiles`, and, after the warm-up, `cams` and the `segmentation` logits (N, K+1, h, w).
     """
 
     logits: torch.Tensor
+    prior: torch.Tensor
     tiles: dict[int, torch.Tensor]
     cams: Activations | None
     segmentation: torch.Tensor | None
@@ -100,12 +101,7 @@ class Oste(Classifier):
         """Both branches after one pass: `segment`'s logits, and the class logits (N, K) of whole photos."""
         features = self.backbone(images)
         logits: torch.Tensor = self.segmentation(features[self.last_stage])
-        return logits, self.pooled(features)
-
-    def pooled(self, features: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Class logits (N, K) of whole photos; `features` are the backbone's."""
-        logits: torch.Tensor = self.head(self.dropout(features[-1]).mean((2, 3), keepdim=True)).flatten(1)
-        return logits
+        return logits, self.logits(features[-1])
 
     def forward(  # type: ignore[override]
         self, images: torch.Tensor, scales: Sequence[float] = (1.0,), warm_up: bool = False
@@ -114,11 +110,11 @@ class Oste(Classifier):
         # Mixed precision hands photos over in half: whole numbers to 255 are exact there, resized photos are not.
         images = images.float()
         features = self.backbone(images)
-        logits = self.pooled(features)
+        logits = self.logits(features[-1])
         if warm_up:
-            return OsteOutput(logits, self.tiled(images), None, None)
+            return OsteOutput(logits, self.prior, self.tiled(images), None, None)
         cams = self.activations(images, features, scales)
-        return OsteOutput(logits, cams.tiles, cams, self.segmentation(features[self.last_stage]))
+        return OsteOutput(logits, self.prior, cams.tiles, cams, self.segmentation(features[self.last_stage]))
 
     def activations(
         self, images: torch.Tensor, features: Sequence[torch.Tensor], scales: Sequence[float]

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import nn
 
-from wsss.core.environment import workers
+from wsss.core.environment import leads, workers
 from wsss.core.errors import UserError
 from wsss.core.params import Settings, unit
 from wsss.core.stage import Stage
 from wsss.correct.fixed import FixedSettings
-from wsss.data.index import IGNORE, Index
+from wsss.data.index import IGNORE, Index, Record
 from wsss.data.photos import Photos
 from wsss.data.samples import Batch, WeakImages
 from wsss.data.transforms import AugmentSettings
@@ -29,10 +32,16 @@ from wsss.models.backbones.base import freeze_batch_norm, freeze_levels
 from wsss.models.checkpoint import OSTE, NetworkCard, build_oste, load_classifier, save_network
 from wsss.models.expansion import ExpansionSettings, TileTarget, tile_logits
 from wsss.models.fusion import FusionSettings
-from wsss.models.oste import OsteOutput
+from wsss.models.oste import Oste, OsteOutput
+from wsss.numeric.device import device
+from wsss.training.crops import smallest_crop
 from wsss.training.enhance import Enhancer
+from wsss.training.judge import TagJudge, TagTable
 from wsss.training.loop import History, fit
-from wsss.training.schedule import OptimSettings
+from wsss.training.probe import MOST_VAL, evenly, mean_features, over_photos, tags_of
+from wsss.training.rules import cropped, planned
+from wsss.training.schedule import OsteOptim
+from wsss.training.verdict import Verdict
 
 
 class LossWeights(Settings):
@@ -86,8 +95,12 @@ class TrainSettings(Settings):
         description="first epochs, of classification alone",
         json_schema_extra=unit("epochs"),
     )
-    augment: AugmentSettings
-    optim: OptimSettings
+    augment: AugmentSettings = AugmentSettings()
+    optim: OsteOptim = OsteOptim()
+    verdict: Verdict = Field(
+        default="stop",
+        description="what happens if no class is told better than by guessing: stop the pipeline, or warn and go on",
+    )
 
 
 class LearnEverything:
@@ -114,7 +127,7 @@ class LearnEverything:
         output: OsteOutput = network(images, settings.scales, warm_up)
         terms = {"cls": multilabel_soft_margin(output.logits, tags)}
         for n, maps in output.tiles.items():
-            terms[f"cls_{n}"] = tile_classification(maps, tags, n, settings.expansion.cls)
+            terms[f"cls_{n}"] = tile_classification(maps, output.prior, tags, n, settings.expansion.cls)
         cams, segmentation = output.cams, output.segmentation
         if cams is None or segmentation is None:
             nothing = Term(images.new_zeros(()), images.new_zeros(()))
@@ -134,25 +147,46 @@ class LearnEverything:
         return terms | {"labelled": Term(count.sum(), pixels), "unlabelled_crops": Term((count == 0).sum(), crops)}
 
 
-def tile_classification(maps: torch.Tensor, tags: torch.Tensor, n: int, cls: TileTarget) -> Term:
-    """Eq (15): multi-label loss of one tiling. `maps`: (N, K, h, w) before ReLU; `tags`: (N, K) in {0, 1}.
+def tile_classification(maps: torch.Tensor, prior: torch.Tensor, tags: torch.Tensor, n: int, cls: TileTarget) -> Term:
+    """Eq (15): multi-label loss of one tiling. Weight: the number of logits.
 
-    Weight: the number of logits.
+    `maps`: (N, K, h, w) before ReLU; `prior`: (K,), see `Classifier`; `tags`: (N, K) in {0, 1}.
     """
-    logits = tile_logits(maps, n, cls)
+    logits = tile_logits(maps, n, cls) + prior
     return multilabel_soft_margin(logits, tags.repeat_interleave(len(logits) // len(tags), 0))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Each term by epoch, the fraction of labelled pixels and of crops without any; what is known of held-out tags; and
+    `signal`: (K,) the fraction of each class's training photos that have a map with a positive score.
+    """
+
+    history: History
+    tags: TagTable
+    signal: np.ndarray
 
 
 def train(
     stage: Stage, index: Index, photos: Photos, classifier: Path, seed: int, settings: TrainSettings, out: Path
-) -> History:
-    """Train OSTE on the tags of `photos`, starting from the network file `classifier`, and write it to `out`.
+) -> Trained:
+    """Train OSTE on the tags of split train of `index`, from the network file `classifier`, and write it to `out`.
 
-    Returns the history: each term by epoch, the fraction of labelled pixels, the fraction of crops without any.
+    The last state is written that still tells the held-out photos' tags as well as the classifier did.
     """
-    _check(settings)
+    records = index.split("train")
+    optim = planned(settings.optim, stage.name, len(records), index.foreground, least=settings.warmup_epochs + 1)
+    settings = settings.model_copy(update={"optim": optim})
     torch.manual_seed(seed)
     trained, before = load_classifier(classifier, index.classes, settings.output_stride)
+    if not settings.augment.crop:
+        trained.to(device())
+        crops = smallest_crop(trained, photos, records, index.foreground, seed, settings.augment, stage.name)
+        trained.cpu()
+    else:
+        crops = cropped(settings.augment, records, settings.augment.crop)
+    settings = settings.model_copy(update={"augment": crops})
+    _check(settings)
     shape = {
         "dropout": settings.dropout,
         "channels": settings.channels,
@@ -167,12 +201,34 @@ def train(
     if settings.freeze_bn:
         freeze_batch_norm(network.backbone)
     freeze_levels(network.backbone, settings.frozen_levels)
-    dataset = WeakImages(photos, index.foreground, seed, settings.augment)
-    ids = [record.id for record in photos.records]
+    dataset = WeakImages(replace(photos, records=records), index.foreground, seed, settings.augment)
+    ids = [record.id for record in records]
     task = LearnEverything(network, settings)
-    history = fit(task, dataset, ids, seed, settings.optim, stage.scratch, stage.name)
-    save_network(out, network, card)
-    return history
+    judge = TagJudge(network, card, index, photos, optim.epochs, stage.scratch / "tags", stage.name)
+    if leads():
+        judge(0)
+    history = fit(task, dataset, ids, seed, optim, stage.scratch, stage.name, judge)
+    tags = judge.table(judge.last_without_loss())
+    signal = np.full(index.foreground, np.nan)
+    if leads():
+        judge.restore(tags.kept)
+        network.eval().centre(mean_features(network, photos, records, stage.name))
+        signal = signal_of(network, photos, records, index.foreground, stage.name)
+        save_network(out, network, card)
+    return Trained(history, tags, signal)
+
+
+def signal_of(network: Oste, photos: Photos, records: Sequence[Record], foreground: int, label: str) -> np.ndarray:
+    """(K,) of the training photos with a tag, the fraction whose class map has a positive score; NaN for a tag without
+    photos. On at most `MOST_VAL` photos.
+    """
+    some = evenly([record for record in records if record.tags], MOST_VAL)
+    tags = tags_of(some, foreground)
+    where = next(network.parameters()).device
+    highest = over_photos(photos, some, lambda images: network.maps(images).amax((2, 3)), where, f"{label}: signal")
+    with np.errstate(invalid="ignore"):
+        found: np.ndarray = ((highest > 0) & tags).sum(0) / tags.sum(0)
+    return found
 
 
 def _check(settings: TrainSettings) -> None:

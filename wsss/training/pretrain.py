@@ -1,13 +1,16 @@
-"""Training of the classifier on image tags."""
+"""Training of the classifier on image tags: a linear probe, then gentle tuning."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import nn
 
+from wsss.core.environment import leads
 from wsss.core.params import Settings
 from wsss.core.stage import Stage
 from wsss.data.index import Index
@@ -19,8 +22,14 @@ from wsss.losses.term import Term
 from wsss.models.backbones.base import freeze_batch_norm, freeze_levels
 from wsss.models.backbones.registry import BackboneSettings, weights_source
 from wsss.models.checkpoint import CLASSIFIER, NetworkCard, build_classifier, save_network
+from wsss.models.classifier import Classifier
+from wsss.numeric.device import device
+from wsss.training.judge import TagJudge, TagTable
 from wsss.training.loop import History, fit
-from wsss.training.schedule import OptimSettings
+from wsss.training.probe import MOST_TRAIN, evenly, fit_probe, mean_features, over_photos, pooled, tags_of
+from wsss.training.rules import cropped, planned
+from wsss.training.schedule import GentleOptim
+from wsss.training.verdict import Verdict
 
 
 class PretrainSettings(Settings):
@@ -32,8 +41,17 @@ class PretrainSettings(Settings):
     frozen_levels: int = Field(
         default=1, ge=0, le=3, description="the backbone's first levels that keep their pretrained weights"
     )
-    augment: AugmentSettings
-    optim: OptimSettings
+    probe: bool = Field(default=True, description="begin with a linear probe of the backbone; else with random weights")
+    augment: AugmentSettings = AugmentSettings()
+    optim: GentleOptim = GentleOptim()
+    verdict: Verdict = Field(
+        default="stop",
+        description="what happens if no class is told better than by guessing: stop the pipeline, or warn and go on",
+    )
+
+
+CROP = 1.0
+"""Of a photo's longer side: the tags are of the whole photo."""
 
 
 class ClassifyTags:
@@ -49,9 +67,26 @@ class ClassifyTags:
         return {"cls": multilabel_soft_margin(network(batch["image"]), batch["tags"])}
 
 
-def pretrain(stage: Stage, index: Index, photos: Photos, seed: int, settings: PretrainSettings, out: Path) -> History:
-    """Train the classifier on the tags of `photos` and write it to `out`. Returns the history."""
+@dataclass(frozen=True)
+class Pretrained:
+    """Losses by epoch, what the classifier knows of held-out tags, and the same of the linear probe it began with."""
+
+    history: History
+    tags: TagTable
+
+
+def pretrain(
+    stage: Stage, index: Index, photos: Photos, seed: int, settings: PretrainSettings, out: Path
+) -> Pretrained:
+    """Train the classifier on the tags of split train of `index` and write it to `out`.
+
+    It begins as a linear probe of the frozen backbone and is tuned gently; the state that tells the held-out photos'
+    tags best is kept, and that may be the probe itself.
+    """
     torch.manual_seed(seed)
+    records = index.split("train")
+    optim = planned(settings.optim, stage.name, len(records), index.foreground)
+    augment = cropped(settings.augment, records, CROP)
     card = NetworkCard(
         CLASSIFIER,
         settings.backbone,
@@ -60,11 +95,38 @@ def pretrain(stage: Stage, index: Index, photos: Photos, seed: int, settings: Pr
         weights_source(settings.backbone),
     )
     network = build_classifier(card, load_weights=True)
+    if settings.probe:
+        begin_from_probe(network, stage, index, photos)
     if settings.freeze_bn:
         freeze_batch_norm(network.backbone)
     freeze_levels(network.backbone, settings.frozen_levels)
-    dataset = WeakImages(photos, index.foreground, seed, settings.augment)
-    ids = [record.id for record in photos.records]
-    history = fit(ClassifyTags(network), dataset, ids, seed, settings.optim, stage.scratch, stage.name)
-    save_network(out, network, card)
-    return history
+    dataset = WeakImages(replace(photos, records=records), index.foreground, seed, augment)
+    ids = [record.id for record in records]
+    judge = TagJudge(network, card, index, photos, optim.epochs, stage.scratch / "tags", stage.name)
+    if leads():
+        judge(0)
+    history = fit(ClassifyTags(network), dataset, ids, seed, optim, stage.scratch, stage.name, judge)
+    tags = judge.table(judge.best())
+    if leads():
+        judge.restore(tags.kept)
+        network.eval().centre(mean_features(network, photos, records, stage.name))
+        save_network(out, network, card)
+    return Pretrained(history, tags)
+
+
+def begin_from_probe(network: Classifier, stage: Stage, index: Index, photos: Photos) -> None:
+    """Make `network` a linear probe of its backbone as it is. The photos and their flips are one sample each."""
+    records = evenly(index.split("train"), MOST_TRAIN)
+    where = device()
+    network.to(where).eval()
+    seen = over_photos(photos, records, lambda images: both(network, images), where, f"{stage.name}: linear probe")
+    straight, flipped = np.split(seen, 2, axis=1)
+    tags = tags_of(records, index.foreground)
+    probe = fit_probe(np.concatenate([straight, flipped]), np.concatenate([tags, tags]))
+    network.cpu().train()
+    probe.put_into(network)
+
+
+def both(network: Classifier, images: torch.Tensor) -> torch.Tensor:
+    """Pooled features of photos and of their flips, side by side: (N, 3, H, W) → (N, 2C)."""
+    return torch.cat([pooled(network, images), pooled(network, images.flip(-1))], 1)

@@ -25,7 +25,12 @@ class ComputeSettings(Settings):
 class OptimSettings(Settings):
     """Stochastic gradient descent with a polynomially decaying learning rate."""
 
-    epochs: int = Field(ge=1, description="passes over the training photos", json_schema_extra=unit("epochs"))
+    epochs: int = Field(
+        default=0,
+        ge=0,
+        description="passes over the training photos; 0: as many as make the steps of the rule of `training.rules`",
+        json_schema_extra=unit("epochs"),
+    )
     batch: int = Field(
         default=8, ge=1, description="photos per step, over all processes together", json_schema_extra=unit("photos")
     )
@@ -41,6 +46,27 @@ class OptimSettings(Settings):
     precision: Precision = Field(
         default="32-true", description="bf16-mixed and 16-mixed are for GPUs; 16-mixed needs one"
     )
+
+
+class GentleOptim(OptimSettings):
+    """For a network that knows the tags already, and must not lose that: one rate for all of it, clipped gradients.
+
+    Linear probing, then fine-tuning (Kumar et al., ICLR 2022, arXiv 2202.10054).
+    """
+
+    lr: float = Field(default=0.01, gt=0, description="learning rate of the pretrained backbone")
+    head_lr_factor: float = Field(default=1, gt=0, description="new layers learn this many times faster")
+    warmup_steps: int = Field(
+        default=20, ge=0, description="steps over which the learning rate rises from 0", json_schema_extra=unit("steps")
+    )
+    clip_norm: float = Field(default=1, ge=0, description="gradients are clipped to this norm; 0 clips none")
+
+
+class OsteOptim(GentleOptim):
+    """As gentle as the classifier's, at a smaller rate: several losses that do not know the tags pull at it."""
+
+    lr: float = Field(default=0.002, gt=0, description="learning rate of the pretrained backbone")
+    clip_norm: float = Field(default=10, ge=0, description="gradients are clipped to this norm; 0 clips none")
 
 
 def learning_rate(step: int, steps: int, base: float, power: float, warmup_steps: int) -> float:

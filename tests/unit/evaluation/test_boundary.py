@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsss.evaluation.boundary import band_width, boundary_iou, count_bands, outline_band
-from wsss.evaluation.confusion import mean_known
+from wsss.numeric.precision import mean_known
 
 
 def eroded(mask: np.ndarray, times: int) -> np.ndarray:
