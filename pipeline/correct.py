@@ -19,6 +19,8 @@ from wsss.data.index import read_index
 from wsss.data.photos import Location
 from wsss.stores.cams import CamStore
 
+FOUND = 0.5
+"""Fraction of a class's photos with a label of it, below which the class is named."""
 CUT_ANYWAY = "none needed: the fixed thresholds cut it"
 
 
@@ -43,19 +45,27 @@ def main(params: Path, dataset: Path, cams: Path, out: Path, mixtures: Path, his
         index = read_index(dataset)
         photos, source = settings.dataset.photos(index.records), CamStore(cams)
         labels = make_pseudo_labels(stage, index, photos, source, settings.correct, settings.inference.shard_size)
-        made = summarise(labels, photos, source)
+        made = summarise(labels, photos, source, index.foreground)
         write_tables((mixtures, histograms), source, labels, index)
         publish(labels.path, out)
     if made.no_signal:
         warn(
             cams,
             f"{len(made.no_signal)} photos have a tag without CAM signal, e.g. {', '.join(made.no_signal[:5])}",
-            "check their tags",
+            "see reports/train_tags.csv: a class that is told well has wrong tags here; another one is not learnt",
         )
+    rare = [
+        f"{name} ({found} of {of} photos)"
+        for name, of, found in zip(index.classes[1:], made.tagged, made.labelled_with, strict=True)
+        if found < FOUND * of
+    ]
+    if rare:
+        what = f"classes that many of their photos have no label of: {', '.join(rare)}"
+        warn(out, what, f"{settings.correct.made().advice}; or see whether the classifier tells them: train_tags.csv")
     share = len(made.empty) / len(index.records)
     if share > 0.2:
         if len(set(made.empty) & set(made.no_signal)) > len(made.empty) / 2:
-            fix = "train the classifier longer (pretrain.optim.epochs): it has not found what the tags name"
+            fix = "see reports/train_tags.csv for the classes that the classifier has not learnt"
         else:
             fix = settings.correct.made().advice
         what = f"{share:.0%} of the photos got no foreground label, e.g. {', '.join(made.empty[:5])}"

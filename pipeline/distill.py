@@ -14,6 +14,7 @@ from wsss.data.batches import InferenceSettings
 from wsss.data.index import read_index
 from wsss.data.photos import Location
 from wsss.data.tables import history_csv
+from wsss.distill.agreement import agreement_csv, judge_agreement
 from wsss.distill.data import TrainingData, open_labels
 from wsss.distill.settings import DistillSettings
 from wsss.distill.stage import distill
@@ -40,8 +41,17 @@ class Params(Settings):
 @click.option("--relabelled", type=click.Path(path_type=Path), default="artifacts/relabelled")
 @click.option("--epochs", type=click.Path(path_type=Path), default="artifacts/epochs")
 @click.option("--history", type=click.Path(path_type=Path), default="reports/distill.csv")
+@click.option("--agreement", "agreed", type=click.Path(path_type=Path), default="reports/agreement.csv")
 def main(
-    params: Path, dataset: Path, pseudo: Path, oste: Path, out: Path, relabelled: Path, epochs: Path, history: Path
+    params: Path,
+    dataset: Path,
+    pseudo: Path,
+    oste: Path,
+    out: Path,
+    relabelled: Path,
+    epochs: Path,
+    history: Path,
+    agreed: Path,
 ) -> str:
     """Train the student on the pseudo-labels of the train split, with OSTE as its teacher."""
     settings = load(params, Params)
@@ -56,12 +66,14 @@ def main(
         made = distill(stage, data, settings.distill, settings.inference, out)
         if leads():
             write_text(history, history_csv(made.history))
+            write_text(agreed, agreement_csv(made.agreement, index))
             publish(made.epochs, epochs)
             publish(made.relabelled, relabelled)
     rows = made.history
     losses = f"loss {rows[0]['loss']:.3f} → {rows[-1]['loss']:.3f}"
     bound = ", UPPER BOUND: trained on masks" if labels.upper_bound else ""
-    return f"distill: {len(photos.records)} photos, {len(rows)} epochs, {losses}{bound} → {out}"
+    agrees = judge_agreement(stage.name, made.agreement, index)
+    return f"distill: {len(photos.records)} photos, {len(rows)} epochs, {losses}, {agrees}{bound} → {out}"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from wsss.core.stage import open_stage, stage_command
 from wsss.data.index import read_index
 from wsss.data.masks import MaskedImages
 from wsss.data.photos import Location
+from wsss.report import verdict
 from wsss.report.cards import Results
 from wsss.report.gallery import GallerySettings, build_gallery
 from wsss.report.overlays import draw_overlays
@@ -53,7 +54,7 @@ def main(
 ) -> str:
     """Lay photos, CAMs, pseudo-labels, predictions and masks side by side on one page, worst first."""
     settings = load(params, Params)
-    tables = [reports / name for name in ("sources.csv", *TABLES)]
+    tables = [reports / name for name in ("sources.csv", *TABLES, *verdict.TABLES)]
     inputs = [dataset, masks, cams, *label_stores.values(), predictions, epochs, *tables]
     with open_stage("gallery", settings.model_dump(exclude={"dataset"}), inputs):
         index = read_index(dataset)
@@ -63,11 +64,13 @@ def main(
         for store in (results.cams, *labels, results.predictions):
             store.expect_classes(index.classes)
         sources = read_sources(reports / "sources.csv")
-        first, *_ = build_gallery(results, sources, settings.gallery, out, tables=reports, epochs=epochs)
+        words = verdict.final_verdict(reports, sources, settings.gallery.split)
+        first, *_ = build_gallery(results, sources, settings.gallery, out, reports, epochs, words)
         draw_overlays(results, settings.gallery.split, overlays)
     of = f" of a {first.judged}" if first.measure == "IoU" else ""
     judged = f", median {first.measure}{of} {percent(first.median)}" if first.median is not None else ""
-    return f"gallery: {len(first.cards)} of {first.photos} {first.split} photos{judged} → {out}/index.html"
+    made = f"gallery: {len(first.cards)} of {first.photos} {first.split} photos{judged} → {out}/index.html"
+    return f"{made}\n{words.text}"
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from wsss.models.oste import Oste
 from wsss.training import oste
 from wsss.training.loop import History
 from wsss.training.oste import LearnEverything, LossWeights, TrainSettings
-from wsss.training.schedule import OptimSettings
+from wsss.training.schedule import OsteOptim
 
 EXPANSION = ExpansionSettings()
 FUSION = FusionSettings(channels=32)
@@ -48,7 +48,7 @@ SETTINGS = TrainSettings(
     energy=EnergySettings(sigma_xy=30, stride=8),
     weights=LossWeights(tiles=0.5, mae=0.7, seg=0.9, ecr=0.3),
     augment=AugmentSettings(crop=64),
-    optim=OptimSettings(epochs=4, batch=4, lr=0.01, head_lr_factor=5.0, weight_decay=1e-3, warmup_steps=2),
+    optim=OsteOptim(epochs=4, batch=4, lr=0.01, head_lr_factor=5.0, weight_decay=1e-3, warmup_steps=2, clip_norm=0.0),
 )
 """Eight steps, two an epoch; the first two are warm-up."""
 
@@ -145,7 +145,7 @@ def train_toy_oste(folder: Path, settings: TrainSettings = SETTINGS, **task: int
     before, oste.LearnEverything = oste.LearnEverything, make  # type: ignore[assignment, misc]
     try:
         with catch_signals():
-            history = oste.train(stage, index, photos, classifier, 0, settings, folder / "oste.pt")
+            history = oste.train(stage, index, photos, classifier, 0, settings, folder / "oste.pt").history
     finally:
         oste.LearnEverything = before  # type: ignore[misc]
     return history, made[0]

@@ -27,12 +27,15 @@ class CorrectSummary:
     """`coverage`: fraction of labelled pixels; `empty`: photos with tags and without any foreground label.
 
     `no_signal`: photos with a CAM without signal; `guards`: by reason, photos with a map that a mixture cannot cut
-    (those without signal included).
+    (those without signal included). `tagged`, `labelled_with`: (K,) int64 photos with each tag, and those of them that
+    have a pixel of it.
     """
 
     coverage: float
     empty: tuple[str, ...]
     no_signal: tuple[str, ...]
+    tagged: np.ndarray
+    labelled_with: np.ndarray
     guards: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -73,9 +76,10 @@ def correct_shard(
                 put_mixtures(file, record.id, made.mixtures)
 
 
-def summarise(labels: PseudoStore, photos: Photos, cams: CamStore) -> CorrectSummary:
+def summarise(labels: PseudoStore, photos: Photos, cams: CamStore, foreground: int) -> CorrectSummary:
     """Read the finished labels once and count."""
     labelled = pixels = 0
+    tagged, labelled_with = np.zeros(foreground, np.int64), np.zeros(foreground, np.int64)
     empty, no_signal = [], []
     guards: dict[str, list[str]] = {}
     for record in photos.records:
@@ -84,6 +88,9 @@ def summarise(labels: PseudoStore, photos: Photos, cams: CamStore) -> CorrectSum
         counts = np.bincount(label.ravel(), minlength=256)
         labelled += label.size - int(counts[IGNORE])
         pixels += label.size
+        present = np.array(record.tags, np.int64)
+        tagged[present - 1] += 1
+        labelled_with[present - 1] += counts[present] > 0
         if record.tags and not counts[1:IGNORE].any():
             empty.append(record.id)
         if without_signal(cams.read(record.id).scores).any():
@@ -92,4 +99,4 @@ def summarise(labels: PseudoStore, photos: Photos, cams: CamStore) -> CorrectSum
             for reason in sorted({unpack(row)[0].guard for row in labels.mixtures(record.id)} - {""}):
                 guards.setdefault(reason, []).append(record.id)
     by_reason = {reason: tuple(ids) for reason, ids in sorted(guards.items())}
-    return CorrectSummary(labelled / max(pixels, 1), tuple(empty), tuple(no_signal), by_reason)
+    return CorrectSummary(labelled / max(pixels, 1), tuple(empty), tuple(no_signal), tagged, labelled_with, by_reason)

@@ -17,6 +17,7 @@ from wsss.core.errors import IntegrityError, UserError
 from wsss.core.log import say, warn
 from wsss.core.stage import Stage
 from wsss.data.batches import InferenceSettings
+from wsss.distill.agreement import Agreement, agreement
 from wsss.distill.data import LabelledImages, TrainingData
 from wsss.distill.networks import FrozenOste, ProjectedStudent, Students, make_student, student_card
 from wsss.distill.relabel import STORE, change_fractions, no_labels, relabel_photos
@@ -32,12 +33,14 @@ from wsss.training.loop import History, fit, make_fabric
 @dataclass(frozen=True)
 class Distilled:
     """Results of the stage apart from the student: `history` of all rounds and, in the scratch folder, `relabelled`,
-    the store of corrected labels (empty after one round), and `epochs`, the folder of `Snapshots`.
+    the store of corrected labels (empty after one round), and `epochs`, the folder of `Snapshots`; the `agreement` of
+    the student with the labels of photos that it has not seen.
     """
 
     history: History
     relabelled: Path
     epochs: Path
+    agreement: Agreement
 
 
 def distill(
@@ -70,8 +73,9 @@ def distill(
         watch = Snapshots(student, data.photos, epochs, len(before))
         after = train_round(student, card, corrected, more[0], stage, "second", watch)
         history = joined(before, after, fractions)
+    agrees = agreement(student.eval(), data.index, data.photos, data.labels, stage.name)
     save_network(out, student, card)
-    return Distilled(history, relabelled, epochs)
+    return Distilled(history, relabelled, epochs, agrees)
 
 
 def train_round(

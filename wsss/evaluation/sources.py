@@ -12,11 +12,11 @@ from wsss.data.index import Index, Record
 from wsss.data.masks import MaskedImages
 from wsss.evaluation.boundary import boundary_iou
 from wsss.evaluation.classification import TagScores, score_tags
-from wsss.evaluation.collapse import Spread, count_values, spread_of
 from wsss.evaluation.confusion import Scores, scores
 from wsss.evaluation.counting import CAMS, Counts, Stores, count_photos, final_sources
 from wsss.evaluation.thresholds import BINS, ThresholdSweep
 from wsss.numeric.precision import mean_known
+from wsss.predict.collapse import Spread, count_values, spread_of
 from wsss.predict.segment import SegmentSettings
 
 

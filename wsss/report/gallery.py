@@ -16,7 +16,7 @@ from wsss.core.params import Settings, unit
 from wsss.data.index import Record
 from wsss.data.render import HEAT_STOPS, css_colour
 from wsss.report.cards import Painter, Results
-from wsss.report.page import Card, Section, Source, page_html
+from wsss.report.page import Card, Section, Source, Verdict, page_html
 from wsss.report.plots import draw_plots
 from wsss.report.ranking import evenly, histogram, worst_and_spread
 from wsss.report.strips import draw_strips
@@ -47,12 +47,13 @@ def build_gallery(
     out: Path,
     tables: Path | None = None,
     epochs: Path | None = None,
+    verdict: Verdict | None = None,
 ) -> tuple[Section, ...]:
     """Write the folder `out`, `index.html` and its pictures, whole or not at all; return what the page shows.
 
     `tables` is the folder of the CSV files that are drawn as plots, `epochs` that of the student's masks after each
-    epoch; without them there are none. Splits after the first one appear if any store holds a photo of theirs. Same
-    inputs, same bytes.
+    epoch, `verdict` the last words; without them there are none. Splits after the first one appear if any store holds a
+    photo of theirs. Same inputs, same bytes.
     """
     index = results.index
     index.split(settings.split)  # its error names the splits there are
@@ -70,7 +71,7 @@ def build_gallery(
         plots = draw_plots(tables, folder) if tables else ()
         strips = draw_strips(painter, epochs) if epochs else ()
         heat = [css_colour(stop) for stop in HEAT_STOPS]
-        html = page_html(sections, legend, rows, plots, strips, heat, settings.width)
+        html = page_html(sections, legend, rows, plots, strips, heat, settings.width, verdict)
         (folder / "index.html").write_bytes(html.encode("utf-8"))
     return tuple(sections)
 

@@ -182,6 +182,19 @@ def read_sources(path: Path) -> tuple[Source, ...]:
         raise IntegrityError(path, f"is not the table of scores ({error})", fix) from error
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """`headline`: usable, usable in part, or not usable; `reasons`: sentences that say why, and what to do."""
+
+    headline: str
+    reasons: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """For a terminal."""
+        return "\n".join([f"verdict: {self.headline}", *(f"  {reason}" for reason in self.reasons)])
+
+
 def page_html(
     sections: Sequence[Section],
     swatches: Sequence[Swatch],
@@ -190,10 +203,12 @@ def page_html(
     strips: Sequence[Strip],
     heat: Sequence[str],
     width: int,
+    verdict: Verdict | None = None,
 ) -> str:
     """The page. All that is given is text: whatever it contains is shown, never run.
 
-    `heat`: CSS colours of the CAM scores 0 to 1; `width`: widest that a picture is, in pixels.
+    `heat`: CSS colours of the CAM scores 0 to 1; `width`: widest that a picture is, in pixels; `verdict`:
+    the last words, if there are any.
     """
     filled = {title for section in sections for title in section.columns}
     panels = next((section.cards[0].panels for section in sections if section.cards), ())
@@ -208,6 +223,7 @@ def page_html(
         relabelled=any(tile.name == "Relabelled" for strip in strips for tile in strip.tiles),
         heat=heat,
         width=width,
+        verdict=verdict,
         orders=orders(sections),
         titles=[(number, panel.title) for number, panel in enumerate(panels) if panel.title in filled],
     )

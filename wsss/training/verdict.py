@@ -23,12 +23,13 @@ NAMED = 8
 def tags_csv(table: TagTable) -> str:
     """A line for each class: photos, AP of guessing, AP after each look, AP of the state that was kept."""
     looks = sorted(table.looks)
-    header = ["class", "photos", "tagged", "guess", *(f"epoch_{epoch}" for epoch in looks), "kept"]
-    rows = []
+    header = ["class", "photos", "tagged", "guess", *(f"epoch_{epoch}" for epoch in looks), "kept", "verdict"]
+    rows, unlearnt = [], table.unlearnt()
     for number, name in enumerate(table.classes):
         values = [table.guess, *(table.looks[epoch] for epoch in looks), table.after]
         cells = ["" if np.isnan(column[number]) else f"{column[number]:.4f}" for column in values]
-        rows.append([name, table.photos, int(table.tagged[number]), *cells])
+        judged = "" if np.isnan(table.after[number]) else "not learnt" if number in unlearnt else "learnt"
+        rows.append([name, table.photos, int(table.tagged[number]), *cells, judged])
     return csv_text(header, rows)
 
 

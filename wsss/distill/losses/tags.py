@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from pydantic import Field
 
 from wsss.distill.losses.base import Seen, StudentLoss
@@ -20,6 +21,9 @@ class TagLoss(StudentLoss):
     threshold: float = Field(default=0.1, gt=0, lt=1, description="less probable classes are left out of masks")
 
     def terms(self, seen: Seen) -> dict[str, Term]:
-        """Binary cross-entropy of every class."""
+        """Binary cross-entropy of every class that the crop tells of: one the photo is not tagged with, or one that
+        labels show in the crop. The tags are of the whole photo, and a crop may miss what they name.
+        """
         assert seen.tag_logits is not None
-        return {"tags": multilabel_soft_margin(seen.tag_logits, seen.tags)}
+        found = torch.stack([(seen.labels == k).flatten(1).any(1) for k in range(1, seen.tags.shape[1] + 1)], 1)
+        return {"tags": multilabel_soft_margin(seen.tag_logits, seen.tags, found | (seen.tags == 0))}

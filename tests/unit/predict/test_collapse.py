@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wsss.data.index import Record
-from wsss.evaluation.collapse import Spread, spread_of
+from wsss.predict.collapse import Spread, spread_of
 
 CLASSES = ("background", *"abcdefghijkl")
 

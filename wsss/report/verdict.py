@@ -1,0 +1,81 @@
+"""The last words of the pipeline: usable or not, which classes, what to add, and what the verdict rests on.
+
+It is composed of what the stages have judged without masks: how well the classifier tells held-out tags, and how far
+the student agrees with the labels of photos that it was not trained on.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from wsss.core.errors import IntegrityError, UserError
+from wsss.report.page import Source, Verdict
+
+TABLES = ("train_tags.csv", "agreement.csv")
+"""What is read, from the folder of reports."""
+NAMED = 8
+"""Classes that a sentence names; the rest are counted."""
+
+
+def final_verdict(reports: Path, sources: Sequence[Source], split: str) -> Verdict:
+    """Compose the verdict from `TABLES` in the folder `reports` and, where there are masks, the scores `sources`."""
+    tags, agreed = (_rows(reports / name) for name in TABLES)
+    told = {row["class"]: float(row["kept"]) for row in tags if row["kept"]}
+    unlearnt = [row["class"] for row in tags if row["verdict"] == "not learnt"]
+    overall = agreed[0]["student"] if agreed else "not measured"
+    disputed = [row["class"] for row in agreed if row["verdict"] == "disputed" and row["class"] not in unlearnt]
+    photos = tags[0]["photos"] if tags else "0"
+    reasons = []
+    if told:
+        mean = _mean(told.values())
+        reasons.append(f"The classifier tells the tags of {photos} photos it has not seen: mean AP {mean}.")
+    else:
+        reasons.append("No held-out photo has a tag that others lack: nothing says whether the tags were learnt.")
+    shared = [float(row["agreement"]) for row in agreed if row["agreement"]]
+    if shared:
+        compared = agreed[0]["photos"]
+        reasons.append(f"Student and labels agree on {compared} photos it has not seen: mean IoU {_mean(shared)}.")
+    if unlearnt:
+        reasons.append(f"Not learnt: {_some(unlearnt)}. Check their tags, add photos of them, or drop them.")
+    if disputed:
+        reasons.append(f"Doubtful: {_some(disputed)}. Look at their labels in the gallery before you use their masks.")
+    if overall == "collapsed":
+        reasons.append("The student predicts one class nearly everywhere. Look at the labels in the gallery.")
+    students = [row for row in sources if row.split == split and row.source.startswith("student")]
+    best = max(students, key=_score, default=None)
+    if best is not None and best.miou is not None:
+        reasons.append(f"On the masks of {best.images} {split} photos, {best.source} has mIoU {100 * best.miou:.1f}.")
+    else:
+        reasons.append("It rests on tags and on agreement. No mask was read; a dozen masks would tell the accuracy.")
+    hopeless = overall in ("collapsed", "poor") or (bool(tags) and len(unlearnt) == len(tags))
+    doubtful = bool(unlearnt or disputed) or overall != "fine" or not told
+    return Verdict("not usable" if hopeless else "usable in part" if doubtful else "usable", tuple(reasons))
+
+
+def _rows(path: Path) -> list[Mapping[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows: list[Mapping[str, str]] = list(csv.DictReader(file))
+        if any(None in row or None in row.values() for row in rows):
+            raise ValueError("a row has another number of cells than the header")
+    except FileNotFoundError as error:
+        raise UserError(path, "no such file", "run the stages before: dvc repro") from error
+    except (OSError, ValueError, csv.Error) as error:
+        raise IntegrityError(path, f"cannot be read ({error})", "make it again: dvc repro") from error
+    return rows
+
+
+def _score(row: Source) -> float:
+    return -1.0 if row.miou is None else row.miou
+
+
+def _mean(values: Iterable[float]) -> str:
+    numbers = list(values)
+    return f"{sum(numbers) / len(numbers):.2f}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
