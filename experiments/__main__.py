@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import sys
 
 import click
 
+from experiments import zoo
 from experiments.table import RESULTS, run
 from wsss.core.errors import UserError
 
@@ -18,7 +20,10 @@ TABLES = ("chain", "modules", "tilings", "levels", "alpha", "crops", "backbones"
 @click.option("--seed", "seeds", type=int, multiple=True, default=(0,), help="one or several; means and deviations")
 @click.option("--name", help="of the results' folder, where the table's own has results of other settings")
 def main(table: str, overrides: tuple[str, ...], seeds: tuple[int, ...], name: str | None) -> None:
-    """Compute every row of TABLE that has no result yet. `make tables` puts them into docs/experiments.md."""
+    """Compute every row of TABLE that has no result yet. `make tables` puts them into docs/experiments.md.
+
+    `python -m experiments zoo --help`: one recipe on every set of a folder.
+    """
     try:
         run(importlib.import_module(f"experiments.{table}").TABLE, RESULTS / (name or table), seeds, overrides)
     except UserError as error:
@@ -26,4 +31,6 @@ def main(table: str, overrides: tuple[str, ...], seeds: tuple[int, ...], name: s
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["zoo"]:
+        zoo.main(sys.argv[2:], prog_name="python -m experiments zoo")
     main()

@@ -41,7 +41,7 @@ class Params(Settings):
 @click.option("--relabelled", type=click.Path(path_type=Path), default="artifacts/relabelled")
 @click.option("--epochs", type=click.Path(path_type=Path), default="artifacts/epochs")
 @click.option("--history", type=click.Path(path_type=Path), default="reports/distill.csv")
-@click.option("--agreement", "agreed", type=click.Path(path_type=Path), default="reports/agreement.csv")
+@click.option("--agreement", type=click.Path(path_type=Path), default="reports/agreement.csv")
 def main(
     params: Path,
     dataset: Path,
@@ -51,7 +51,7 @@ def main(
     relabelled: Path,
     epochs: Path,
     history: Path,
-    agreed: Path,
+    agreement: Path,
 ) -> str:
     """Train the student on the pseudo-labels of the train split, with OSTE as its teacher."""
     settings = load(params, Params)
@@ -66,7 +66,7 @@ def main(
         made = distill(stage, data, settings.distill, settings.inference, out)
         if leads():
             write_text(history, history_csv(made.history))
-            write_text(agreed, agreement_csv(made.agreement, index))
+            write_text(agreement, agreement_csv(made.agreement, index))
             publish(made.epochs, epochs)
             publish(made.relabelled, relabelled)
     rows = made.history

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,6 @@ from tests.toy_oste import (
     SETTINGS,
     SHARED,
     TAGS,
-    ToyOste,
     altered,
     toy_classifier,
     toy_network,
@@ -240,11 +240,13 @@ def test_gradient_of_the_loss_is_that_of_the_weighted_sum_of_the_terms() -> None
     items["image"] = items["image"].float()
     terms = task.terms(network, items)
     loss = sum(weight * terms[name].total / terms[name].weight for name, weight in task.weights.items())
-    names, parameters = zip(*network.named_parameters(), strict=True)
+    learning = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
+    names, parameters = zip(*learning, strict=True)
     expected = dict(zip(names, torch.autograd.grad(loss, parameters, allow_unused=True), strict=True))
     _, stepped = one_step(SETTINGS, batch())
     for name, parameter in stepped.named_parameters():
-        torch.testing.assert_close(parameter.grad, expected[name], rtol=1e-3, atol=1e-5, msg=name)
+        if parameter.requires_grad:
+            torch.testing.assert_close(parameter.grad, expected[name], rtol=1e-3, atol=1e-5, msg=name)
 
 
 # Labels
@@ -344,10 +346,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
 
 def test_training_learns_the_tags_and_then_the_labels(tmp_path: Path) -> None:
     still = {"scale": (1.0, 1.0), "jitter": 0.0, "flip": False}
-    optim = {"epochs": 24, "lr": 0.02, "weight_decay": 0.0}
+    optim = {"epochs": 40, "lr": 0.02, "weight_decay": 0.0}
     history, task = train_toy_oste(tmp_path, altered(without_crf(), optim=optim, dropout=0.0, augment=still))
-    assert task.steps == 48
-    assert [row["epoch"] for row in history] == list(range(1, 25))
+    assert task.steps == 80
+    assert [row["epoch"] for row in history] == list(range(1, 41))
     last = {name: np.mean([row[name] for row in history[-4:]]) for name in ("cls", "seg_foreground")}
     assert last["cls"] < 0.92 * history[0]["cls"]
     assert last["seg_foreground"] < 0.75 * history[1]["seg_foreground"]
@@ -436,13 +438,11 @@ def test_29_warm_up_and_last_step_are_watched_too(tmp_path: Path, bad_step: int)
 
 def start(folder: Path, monkeypatch: pytest.MonkeyPatch, settings: TrainSettings = SETTINGS) -> Oste:
     """The network as the first step would find it."""
-    found: list[ToyOste] = []
+    found: list[Oste] = []
     with monkeypatch.context() as patched:
-        patched.setattr(oste, "fit", lambda task, *_: found.append(task) or [])
+        patched.setattr(oste, "fit", lambda task, *_: found.append(copy.deepcopy(task.network)) or [])
         train_toy_oste(folder, settings)
-    network = found[0].network
-    assert isinstance(network, Oste)
-    return network
+    return found[0]
 
 
 def test_weights_of_the_classifier_are_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -563,8 +563,8 @@ rank = sys.argv[1]
 photos = toy_photos(Path("photos" + rank))
 with open_stage("train", {}, []) as stage:
     index = Index(CLASSES, tuple(photos.records))
-    history = train(stage, index, photos, Path("backbone.pt"), 0, SHARED, Path(rank + ".pt"))
-torch.save(history, rank + ".history")
+    made = train(stage, index, photos, Path("backbone.pt"), 0, SHARED, Path("shared.pt"))
+torch.save(made.history, rank + ".history")
 """
 
 
@@ -578,8 +578,8 @@ def test_two_processes_equal_one_with_unevenly_spread_labels(tmp_path: Path, lab
     assert (shares.amax(1) > 2 * shares.amin(1)).any()
     assert any((count == 0).any() for count in known)
     run_two_processes(SCRIPT, tmp_path, WSSS_SCRATCH=str(tmp_path / "shared"))
-    assert (tmp_path / "0.pt").read_bytes() == (tmp_path / "1.pt").read_bytes()
-    shared, _ = load_oste(tmp_path / "0.pt", CLASSES)
+    assert (tmp_path / "0.history").read_bytes() == (tmp_path / "1.history").read_bytes()
+    shared, _ = load_oste(tmp_path / "shared.pt", CLASSES)
     for name, tensor in task.network.state_dict().items():
         assert (shared.state_dict()[name] - tensor).abs().max() <= 1e-6, name
     start, _ = load_classifier(tmp_path / "backbone.pt", CLASSES)

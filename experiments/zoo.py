@@ -1,0 +1,153 @@
+"""One recipe, untouched, on every data set of a folder: does it hold for photos that nobody tuned it for?
+
+`python -m experiments zoo FOLDER` runs `wsss init` and then the stages on each set, as a user would, in a folder of
+its own below WORK. Masks score and choose nothing. A set that has a result is not run again; a run that was stopped
+goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wsss.core.atomic import write_text
+from wsss.core.errors import UserError
+from wsss.core.log import say
+from wsss.numeric.precision import mean_known
+
+RESULTS = Path("experiments/results/zoo")
+STAGES = ("index", "pretrain", "train", "cams", "correct", "distill", "evaluate", "gallery")
+CLOCK = "seconds.json"
+COLUMNS = {
+    "guess": "tag AP, guessing",
+    "probe": "linear probe",
+    "pretrain": "after `pretrain`",
+    "train": "after `train`",
+    "cam": "CAM, best threshold (oracle)",
+    "labels": "pseudo-labels",
+    "student": "student, val",
+    "agreement": "agreement",
+    "minutes": "CPU minutes",
+    "verdict": "verdict",
+}
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--work", type=click.Path(path_type=Path), default=".zoo", show_default=True, help="of the runs")
+@click.option("--only", multiple=True, metavar="SET", help="of the folder; default: all")
+@click.option(
+    "--until", type=click.Choice(STAGES), default=STAGES[-1], show_default=True, help="last stage that is run"
+)
+def main(folder: Path, work: Path, only: tuple[str, ...], until: str) -> None:
+    """Run the recipe `photos` on every set in FOLDER that has no result yet, and print the table."""
+    for place in sorted(path for path in folder.iterdir() if (path / "ImageSets").is_dir()):
+        if (not only or place.name in only) and not (RESULTS / f"{place.name}.json").exists():
+            run_set(place.resolve(), work / place.name, STAGES[: STAGES.index(until) + 1])
+            if until == STAGES[-1]:
+                write_text(RESULTS / f"{place.name}.json", json.dumps(collect(work / place.name), indent=1) + "\n")
+    click.echo(markdown(RESULTS))
+
+
+def run_set(place: Path, work: Path, stages: Sequence[str]) -> None:
+    """`wsss init` and `stages` for the data set at `place`, in the folder `work`. `UserError` where one fails."""
+    work.mkdir(parents=True, exist_ok=True)
+    clock = work / CLOCK
+    seconds: dict[str, float] = json.loads(clock.read_text(encoding="utf-8")) if clock.exists() else {}
+    if not (work / "params.yaml").exists():
+        call(work, "wsss", "init", str(place), "--untagged", "keep")
+    for stage in stages:
+        if stage not in seconds:
+            seconds[stage] = call(work, f"pipeline.{stage}")
+            write_text(clock, json.dumps(seconds) + "\n")
+
+
+def call(work: Path, module: str, *arguments: str) -> float:
+    """Run a module of this checkout in `work`, its output to ``log`` there. CPU seconds of it and its workers."""
+    say(f"{work.name}: {module}")
+    before = time.monotonic(), os.times()
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    with (work / "log").open("a", encoding="utf-8") as log:
+        command = [sys.executable, "-m", module, *arguments]
+        done = subprocess.run(command, cwd=work, env=environment, stdout=log, stderr=log, check=False)
+    if done.returncode:
+        raise UserError(work / "log", f"{module} ended with {done.returncode}", "read the end of the file")
+    after = os.times()
+    return after.children_user + after.children_system - before[1].children_user - before[1].children_system
+
+
+def collect(work: Path) -> dict[str, Any]:
+    """The numbers of one finished set."""
+    reports = work / "reports"
+    before, after, agreed, sources = (
+        rows(reports / name) for name in ("pretrain_tags.csv", "train_tags.csv", "agreement.csv", "sources.csv")
+    )
+    students = [float(row["miou"]) for row in sources if row["split"] == "val" and row["source"].startswith("student")]
+    seconds = json.loads((work / CLOCK).read_text(encoding="utf-8"))
+    words = [line for line in (work / "log").read_text(encoding="utf-8").splitlines() if line.startswith("verdict: ")]
+    return {
+        "guess": mean(before, "guess"),
+        "probe": mean(before, "epoch_0"),
+        "pretrain": mean(before, "kept"),
+        "train": mean(after, "kept"),
+        "cam": score(sources, "cam oracle", "train"),
+        "labels": score(sources, "pseudo-label", "train"),
+        "student": max(students, default=float("nan")),
+        "agreement": mean(agreed, "agreement"),
+        "minutes": sum(seconds.values()) / 60,
+        "verdict": words[-1].removeprefix("verdict: ") if words else "",
+    }
+
+
+def rows(path: Path) -> list[Mapping[str, str]]:
+    """Of a CSV."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def mean(table: Sequence[Mapping[str, str]], column: str) -> float:
+    """Of the cells that are not empty; for tags, of the classes that held-out photos can judge."""
+    import numpy as np
+
+    return mean_known(np.array([float(row[column]) for row in table if row[column] and row.get("kept", "-")]))
+
+
+def score(sources: Sequence[Mapping[str, str]], source: str, split: str) -> float:
+    """mIoU of a row of the score table."""
+    found = (float(row["miou"]) for row in sources if (row["source"], row["split"]) == (source, split))
+    return next(found, float("nan"))
+
+
+def markdown(folder: Path) -> str:
+    """The sets that have a result, one a line, and their mean."""
+    results = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+    lines = [["set", *COLUMNS.values()], ["---", *("--:" for _ in COLUMNS)]]
+    lines += [[name, *(cell(key, found[key]) for key in COLUMNS)] for name, found in results.items()]
+    if len(results) > 1:
+        means = {
+            key: sum(found[key] for found in results.values()) / len(results) for key in COLUMNS if key != "verdict"
+        }
+        lines.append(["mean", *(cell(key, means[key]) if key in means else "" for key in COLUMNS)])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def cell(key: str, value: Any) -> str:
+    """As the table shows it: AP and agreement as fractions, IoU in per cent."""
+    if isinstance(value, str):
+        return value
+    if key == "minutes":
+        return f"{value:.0f}"
+    return f"{100 * value:.1f}" if key in ("cam", "labels", "student") else f"{value:.3f}"
+
+
+if __name__ == "__main__":
+    main()
