@@ -29,7 +29,7 @@ from wsss.training.loop import History, fit
 from wsss.training.probe import MOST_TRAIN, evenly, fit_probe, mean_features, over_photos, pooled, tags_of
 from wsss.training.rules import cropped, planned
 from wsss.training.schedule import GentleOptim
-from wsss.training.verdict import Verdict
+from wsss.training.verdict import Verdict, warn_early
 
 
 class PretrainSettings(Settings):
@@ -105,6 +105,7 @@ def pretrain(
     judge = TagJudge(network, card, index, photos, optim.epochs, stage.scratch / "tags", stage.name)
     if leads():
         judge(0)
+        warn_early(stage.name, judge.table(0))
     history = fit(ClassifyTags(network), dataset, ids, seed, optim, stage.scratch, stage.name, judge)
     tags = judge.table(judge.best())
     if leads():

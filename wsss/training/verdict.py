@@ -80,6 +80,14 @@ def judge_tags(stage: str, table: TagTable, before: str, verdict: Verdict) -> st
     return f"mean AP of {HELD_OUT} tags {mean:.2f} ({before} {mean_known(table.before):.2f}, guessing {guess:.2f})"
 
 
+def warn_early(stage: str, table: TagTable) -> None:
+    """Say within a minute, before the training, that it may come to nothing: a probe that tells no class."""
+    if table.judged and len(table.unlearnt()) == int((~np.isnan(table.after)).sum()):
+        what = f"a linear probe tells no class better than guessing (mean AP {mean_known(table.after):.2f})"
+        fix = "none yet: training goes on and is judged; if that fails too, tags and photos do not belong together"
+        warn(stage, what, fix)
+
+
 def judge_signal(stage: str, table: TagTable, signal: np.ndarray) -> None:
     """Warn of classes whose photos often have no map: a matter of the tags where the classifier is good, else of it."""
     for number in np.flatnonzero(signal < SIGNAL):

@@ -1,0 +1,79 @@
+"""The last words: usable or not, which classes, what to add, what it rests on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wsss.core.errors import IntegrityError, UserError
+from wsss.report.page import Source
+from wsss.report.verdict import final_verdict
+
+TAGS = "class,photos,tagged,guess,epoch_0,kept,verdict\n"
+AGREED = "class,photos,labelled,predicted,agreement,verdict,student\n"
+FINE = (
+    TAGS + "cow,40,9,0.2,0.8,0.9000,learnt\nhat,40,5,0.1,0.2,0.7000,learnt\n",
+    AGREED
+    + "background,40,0.5,0.5,0.8000,agreed,fine\ncow,40,0.3,0.3,0.6000,agreed,fine\nhat,40,0.2,0.2,0.4,agreed,fine\n",
+)
+
+
+def verdict(folder: Path, tags: str = FINE[0], agreed: str = FINE[1], sources: tuple[Source, ...] = ()) -> str:
+    (folder / "train_tags.csv").write_text(tags)
+    (folder / "agreement.csv").write_text(agreed)
+    return final_verdict(folder, sources, "val").text
+
+
+def test_usable_without_masks_says_what_it_rests_on(tmp_path: Path) -> None:
+    assert verdict(tmp_path).splitlines() == [
+        "verdict: usable",
+        "  The classifier tells the tags of 40 photos it has not seen: mean AP 0.80.",
+        "  Student and labels agree on 40 photos it has not seen: mean IoU 0.60.",
+        "  It rests on tags and on agreement. No mask was read; a dozen masks would tell the accuracy.",
+    ]
+
+
+def test_classes_that_failed_make_it_usable_in_part(tmp_path: Path) -> None:
+    text = verdict(tmp_path, FINE[0].replace("0.7000,learnt", "0.1200,not learnt"))
+    assert text.startswith("verdict: usable in part\n")
+    assert "Not learnt: hat. Check their tags, add photos of them, or drop them." in text
+    text = verdict(tmp_path, agreed=FINE[1].replace("0.6000,agreed", "0.1000,disputed"))
+    assert text.startswith("verdict: usable in part\n")
+    assert "Doubtful: cow." in text
+
+
+@pytest.mark.parametrize("student", ["collapsed", "poor"])
+def test_a_student_that_failed_is_not_usable(tmp_path: Path, student: str) -> None:
+    assert verdict(tmp_path, agreed=FINE[1].replace(",fine", f",{student}")).startswith("verdict: not usable\n")
+
+
+def test_no_class_learnt_is_not_usable(tmp_path: Path) -> None:
+    assert verdict(tmp_path, FINE[0].replace(",learnt", ",not learnt")).startswith("verdict: not usable\n")
+
+
+def test_what_cannot_be_judged_is_said(tmp_path: Path) -> None:
+    tags = TAGS + "cow,0,0,,,,\n"
+    agreed = AGREED + "background,0,0,0,,,not measured\ncow,0,0,0,,,not measured\n"
+    text = verdict(tmp_path, tags, agreed)
+    assert text.startswith("verdict: usable in part\n")
+    assert "nothing says whether the tags were learnt" in text
+
+
+def test_masks_are_told_where_there_are_any(tmp_path: Path) -> None:
+    made = ("no", "", "no", "no", "no")
+    sources = (
+        Source("student", "val", "12", *made, 0.4, 0.4, 0.1, 1.0),
+        Source("student ms+flip", "val", "12", *made, 0.5, 0.5, 0.1, 1.0),
+        Source("cam", "val", "12", *made, 0.9, 0.9, 0.1, 1.0),
+    )
+    text = verdict(tmp_path, sources=sources)
+    assert "On the masks of 12 val photos, student ms+flip has mIoU 50.0." in text
+    assert "No mask was read" not in text
+
+
+def test_missing_and_damaged_tables_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"train_tags\.csv: no such file"):
+        final_verdict(tmp_path, (), "val")
+    with pytest.raises(IntegrityError, match=r"agreement\.csv: cannot be read"):
+        verdict(tmp_path, agreed=AGREED + "cow,1\n")
