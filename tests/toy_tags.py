@@ -17,7 +17,7 @@ from wsss.models.backbones.registry import BackboneSettings
 from wsss.training.pretrain import Pretrained, PretrainSettings, pretrain
 from wsss.training.schedule import GentleOptim
 
-COLOURS = ((220, 40, 40), (40, 220, 40), (40, 40, 220))
+COLOURS = ((220, 40, 40), (40, 220, 40), (10, 10, 10))
 SIZE = (48, 64)
 SETTINGS = PretrainSettings(
     backbone=BackboneSettings(name="tiny", output_stride=32, weights="random"),

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from wsss.core.atomic import write_text
+from wsss.core.errors import IntegrityError, UserError
 from wsss.core.log import say
 from wsss.data.index import Index, Record
 from wsss.data.photos import Photos
@@ -106,19 +107,20 @@ class TagJudge:
 
     def __call__(self, epoch: int) -> None:
         """Look, if it is time. Keeps the network's mode and draws no random number."""
-        if not self.records or not self.due(epoch):
+        if not self.records or not self.due(epoch) or (epoch == 0 and self.recall(0)):
             return
         network, training = self.network, self.network.training
         network.eval()
         where = next(network.parameters()).device
         tags = tags_of(self.records, self.index.foreground)
         label = f"{self.label}: tags"
-        logits = over_photos(self.photos, self.records, lambda images: scores(network, images), where, label)
+        logits = over_photos(self.photos, self.records, lambda images: scores(network, images), where, label, False)
         network.train(training)
         found = average_precisions(tags, logits)
         save_network(self.state(epoch), network, self.card)
-        notes = {number: values.tolist() for number, values in self.looks().items() if number < epoch}
-        write_text(self._notes, json.dumps(notes | {epoch: found.tolist()}))
+        # After a resumption some epochs are seen again, as they were.
+        notes = {number: values.tolist() for number, values in self.looks().items()} | {epoch: found.tolist()}
+        write_text(self._notes, json.dumps(dict(sorted(notes.items()))))
         when = f"after {epoch} of {self.epochs} epochs" if epoch else "before training"
         say(f"{self.label}: mean AP of the tags of {len(tags)} {HELD_OUT} photos {when}: {mean_known(found):.3f}")
 
@@ -143,6 +145,16 @@ class TagJudge:
     @staticmethod
     def _can_judge(known: dict[int, float]) -> bool:
         return bool(known) and not any(math.isnan(value) for value in known.values())
+
+    def recall(self, epoch: int) -> bool:
+        """Restore what an interrupted run saw after `epoch`; False if it saw nothing, or its file is damaged."""
+        if epoch not in self.looks():
+            return False
+        try:
+            self.restore(epoch)
+        except (UserError, IntegrityError):
+            return False
+        return True
 
     def restore(self, epoch: int) -> None:
         """Put the state after `epoch` back into the network; the last one is there already."""

@@ -95,14 +95,14 @@ def pretrain(
         weights_source(settings.backbone),
     )
     network = build_classifier(card, load_weights=True)
-    if settings.probe:
+    judge = TagJudge(network, card, index, photos, optim.epochs, stage.scratch / "tags", stage.name)
+    if settings.probe and not judge.recall(0):
         begin_from_probe(network, stage, index, photos)
     if settings.freeze_bn:
         freeze_batch_norm(network.backbone)
     freeze_levels(network.backbone, settings.frozen_levels)
     dataset = WeakImages(replace(photos, records=records), index.foreground, seed, augment)
     ids = [record.id for record in records]
-    judge = TagJudge(network, card, index, photos, optim.epochs, stage.scratch / "tags", stage.name)
     if leads():
         judge(0)
         warn_early(stage.name, judge.table(0))

