@@ -74,12 +74,13 @@ class Project:
             {"channels": 32, "dropout": 0.1},
             CLASSES,
             "random",
+            self.index.sizes,
         )
         network = build_student(card, load_weights=True)
         nn.init.normal_(network.head.weight, std=1.0)
         with torch.no_grad():
             change(network)
-        save_network(Path("student.pt"), network, card)
+        save_network(Path("distilled.pt"), network, card)
 
     def write_pseudo(self, threshold: str = "gmm", crf: bool = True) -> None:
         labels = ToyStore(self.photos)
@@ -116,6 +117,6 @@ def run_stage(settings: EvaluateSettings = SETTINGS) -> Result:
     Path("params.yaml").write_text(json.dumps(sections, indent=1))
     names = ("dataset", "cams", "pseudo", "relabelled", "predictions", "reports")
     files = [part for name in names for part in (f"--{name}", name)]
-    single = {"masks": "masks.csv", "oste": "oste.pt", "student": "student.pt"}
+    single = {"masks": "masks.csv", "oste": "oste.pt", "distilled": "distilled.pt", "student": "student.pt"}
     files += [part for name, value in single.items() for part in (f"--{name}", value)]
     return CliRunner().invoke(pipeline.evaluate.main, files)

@@ -58,6 +58,7 @@ def pretrain(stage: Stage, index: Index, photos: Photos, seed: int, settings: Pr
         {"dropout": settings.dropout},
         index.classes,
         weights_source(settings.backbone),
+        index.sizes,
     )
     network = build_classifier(card, load_weights=True)
     if settings.freeze_bn:
