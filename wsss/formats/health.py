@@ -56,10 +56,13 @@ def size_statement(survey: Survey) -> str | None:
     index = survey.index
     if not index.long_side or not index.records:
         return None
-    own = round(statistics.median(max(record.own_size) for record in index.records))
+    own, read = (
+        round(statistics.median(max(size) for size in sizes))
+        for sizes in zip(*((record.own_size, record.size) for record in index.records), strict=True)
+    )
     return (
-        f"photos are read at a longer side of {index.long_side} pixels (dataset.long_side; their own median is {own}), "
-        "and masks are predicted and scored at the photos' own size"
+        f"photos are read at a longer side of {read} pixels instead of {own} (medians; dataset.long_side is "
+        f"{index.long_side}); masks are scored and predicted at the photos' own size"
     )
 
 
