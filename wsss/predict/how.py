@@ -89,4 +89,4 @@ def explained(network: Segmenting, how: How) -> str:
         return f"{how.describe()}, as the model was evaluated"
     if known is None:
         return f"{how.describe()}; the model's file does not say how it was evaluated"
-    return f"{how.describe()}; the model was evaluated otherwise: {known.describe()}"
+    return f"{how.describe()}; the model was evaluated {known.describe().removeprefix('read ')}"

@@ -150,15 +150,15 @@ def test_what_is_said() -> None:
         "read at 320 pixels, test-time scales 1, 1.5, flip, CRF, as the model was evaluated"
     )
     assert explained(network, resolve(network, flip=False)) == (
-        "read at 320 pixels, test-time scales 1, 1.5, no flip, CRF; the model was evaluated otherwise: "
-        "read at 320 pixels, test-time scales 1, 1.5, flip, CRF"
+        "read at 320 pixels, test-time scales 1, 1.5, no flip, CRF; the model was evaluated "
+        "at 320 pixels, test-time scales 1, 1.5, flip, CRF"
     )
     unknown = replace(network, view=None)
     assert explained(unknown, resolve(unknown)) == (
         "read at 320 pixels, test-time scale 1, no flip, no CRF; the model's file does not say how it was evaluated"
     )
     assert explained(network, resolve(network, as_is=True)).startswith(
-        "photos at their own size, test-time scale 1, no flip, no CRF; the model was evaluated otherwise: "
+        "photos at their own size, test-time scale 1, no flip, no CRF; the model was evaluated at 320 pixels, "
     )
 
 
