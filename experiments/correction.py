@@ -27,6 +27,7 @@ from wsss.crf.settings import PUBLISHED
 from wsss.data.index import Index, read_index
 from wsss.data.masks import MaskedImages
 from wsss.data.photos import Location
+from wsss.data.size import fit_label
 from wsss.evaluation.confusion import Scores, count_pairs, scores
 from wsss.numeric.device import set_threads
 from wsss.stores.cams import CamStore
@@ -87,6 +88,7 @@ def read_photos(location: Location, index: Index, store: CamStore, split: str) -
     for record in records:
         found, truth = store.read(record.id), masks.mask(record)
         assert truth is not None
+        truth = fit_label(truth, record.size)  # the labels that are compared have the size that photos are read at
         photos.append(Photo(masks.photos.image(record), found.scores, found.classes, truth))
     return photos
 

@@ -18,7 +18,8 @@ from wsss.data.images import voc_palette
 from wsss.data.index import Record, read_index
 from wsss.data.masks import MaskedImages
 from wsss.data.photos import Location
-from wsss.data.render import fit, fit_label, label_overlay
+from wsss.data.render import fit, label_overlay
+from wsss.data.size import fit_label
 from wsss.report.cards import OSTE
 from wsss.report.ranking import class_ious, mean_iou
 from wsss.stores.labels import PredictionStore
@@ -50,7 +51,9 @@ def main(params: Path, count: int, dataset: Path, predictions: Path, out: Path) 
     for record in records:
         mask = masked.mask(record)
         assert mask is not None
-        ious[record.id] = mean_iou(class_ious(store.label(record.id), mask, len(index.classes))) or 0.0
+        ious[record.id] = (
+            mean_iou(class_ious(fit_label(store.label(record.id), mask.shape), mask, len(index.classes))) or 0.0
+        )
     ranked = sorted(records, key=lambda record: (-ious[record.id], record.id))
     middle = (len(ranked) - count) // 2
     kinds = (ranked[:count], ranked[middle : middle + count], ranked[-count:])

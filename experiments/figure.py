@@ -17,7 +17,8 @@ from wsss.data.batches import to_batch
 from wsss.data.images import voc_palette
 from wsss.data.index import Record, read_index
 from wsss.data.photos import Location
-from wsss.data.render import fit, fit_label, heat_overlay, label_overlay
+from wsss.data.render import fit, heat_overlay, label_overlay
+from wsss.data.size import fit_label
 from wsss.models.cam import divide_by_peak
 from wsss.models.oste import Oste
 from wsss.stores.labels import PseudoStore

@@ -37,7 +37,7 @@ class Params(Settings):
 @click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
 @click.option("--pseudo", type=click.Path(path_type=Path), default=str(LEARNED.place))
 @click.option("--oste", type=click.Path(path_type=Path), default="artifacts/oste.pt")
-@click.option("--out", type=click.Path(path_type=Path), default="artifacts/student.pt")
+@click.option("--out", type=click.Path(path_type=Path), default="artifacts/distilled.pt")
 @click.option("--relabelled", type=click.Path(path_type=Path), default="artifacts/relabelled")
 @click.option("--epochs", type=click.Path(path_type=Path), default="artifacts/epochs")
 @click.option("--history", type=click.Path(path_type=Path), default="reports/distill.csv")

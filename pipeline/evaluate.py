@@ -15,7 +15,7 @@ from wsss.data.index import read_index
 from wsss.data.masks import MaskedImages
 from wsss.data.photos import Location
 from wsss.evaluation.counting import Stores
-from wsss.evaluation.predictions import Networks, predict_photos
+from wsss.evaluation.predictions import Networks, predict_photos, write_student
 from wsss.evaluation.sources import EvaluateSettings, evaluate
 from wsss.evaluation.tables import write_tables
 from wsss.stores.cams import CamStore
@@ -43,6 +43,7 @@ class Params(Settings):
 @click.option("--cams", type=click.Path(path_type=Path), default="artifacts/cams")
 @label_store_options
 @click.option("--oste", type=click.Path(path_type=Path), default="artifacts/oste.pt")
+@click.option("--distilled", type=click.Path(path_type=Path), default="artifacts/distilled.pt")
 @click.option("--student", type=click.Path(path_type=Path), default="artifacts/student.pt")
 @click.option("--predictions", type=click.Path(path_type=Path), default="artifacts/predictions")
 @click.option("--reports", type=click.Path(path_type=Path), default="reports")
@@ -52,32 +53,40 @@ def main(
     masks: Path,
     cams: Path,
     oste: Path,
+    distilled: Path,
     student: Path,
     predictions: Path,
     reports: Path,
     **label_stores: Path,
 ) -> str:
-    """Predict the evaluation split; score CAMs, pseudo-labels and predictions against the masks there are."""
+    """Predict the evaluation split; score CAMs, pseudo-labels and predictions against the masks there are.
+
+    Also write the student with how it was evaluated, for `wsss predict`.
+    """
     settings = load(params, Params)
-    inputs = [dataset, masks, cams, *label_stores.values(), oste, student]
+    inputs = [dataset, masks, cams, *label_stores.values(), oste, distilled]
     with open_stage("evaluate", settings.model_dump(exclude={"dataset"}), inputs) as stage:
         index = read_index(dataset)
         maps, labels = CamStore(cams), open_label_stores(label_stores)
         for store in (maps, *labels):
             store.expect_classes(index.classes)
         photos = settings.dataset.photos(index.split(settings.evaluate.split))
-        networks = Networks(student, oste)
+        networks = Networks(distilled, oste)
         made = predict_photos(stage, index, photos, networks, settings.evaluate, settings.inference)
         masked = MaskedImages(settings.dataset.photos(index.records), len(index.classes))
         stores = Stores(maps, labels, made)
         result = evaluate(index, masked, stores, settings.evaluate)
         table = write_tables(reports, index, result, settings.evaluate.split)
+        write_student(distilled, index, settings.evaluate, student)
         publish(made.path, predictions)
     for source, spread in result.spreads.items():
         if spread.collapsed:
             what = f"{source} has collapsed on {settings.evaluate.split}: {spread.describe(index.classes)}"
             warn(predictions, what, FIXES[source.split()[0]])
-    return f"{table}\nevaluate: {len(photos.records)} predictions → {predictions}, scores → {reports}/sources.csv"
+    return (
+        f"{table}\nevaluate: {len(photos.records)} predictions → {predictions}, scores → {reports}/sources.csv, "
+        f"network → {student}"
+    )
 
 
 if __name__ == "__main__":

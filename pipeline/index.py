@@ -11,7 +11,7 @@ from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
 from wsss.data.index import write_index
 from wsss.formats.build import build_index, write_mask_checksums
-from wsss.formats.health import health_findings, health_table
+from wsss.formats.health import health_findings, health_table, size_statement
 from wsss.formats.settings import DatasetSettings
 
 
@@ -26,13 +26,15 @@ class Params(Settings):
 @click.option("--out", type=click.Path(path_type=Path), default="artifacts/dataset", help="folder of the index")
 @click.option("--masks", type=click.Path(path_type=Path), default="artifacts/masks.csv", help="checksums of the masks")
 def main(params: Path, out: Path, masks: Path) -> str:
-    """Check the raw data set and write its index: ids, splits, tags, sizes, checksums."""
+    """Check the raw data set and write its index: ids, splits, tags, sizes to read photos at, checksums."""
     settings = load(params, Params)
     with open_stage("index", settings.model_dump(), inputs=[]):
         survey = build_index(settings.dataset, settings.seed)
         write_index(out, survey.index)
         write_mask_checksums(masks, survey)
     say(health_table(survey))
+    if statement := size_statement(survey):
+        say(f"index: {statement}")
     for finding in health_findings(survey):
         warn(settings.dataset.root, finding.what, finding.fix)
     index = survey.index

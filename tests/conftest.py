@@ -49,9 +49,9 @@ class RawData:
         return path
 
     def index(self, settings: Mapping[str, object] | None = None, seed: int = 0) -> Index | None:
-        """Run the stage; None if it failed. `exit_code` and `text` (standard error) tell the rest."""
+        """Run the stage, by default with photos as they are; None if it failed. `exit_code`, `text`: the rest."""
         params = self.out.with_name("params.yaml")
-        section = {"root": str(self.root), "format": "folder", "val_fraction": 0.0, **(settings or {})}
+        section = {"root": str(self.root), "format": "folder", "val_fraction": 0.0, "long_side": 0, **(settings or {})}
         YAML().dump({"seed": seed, "dataset": section}, params)
         paths = {"params": params, "out": self.out, "masks": self.out.with_name("masks.csv")}
         result = CliRunner().invoke(index_stage.main, [f"--{name}={path}" for name, path in paths.items()])

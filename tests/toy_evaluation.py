@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from click.testing import CliRunner, Result
+from PIL import Image
 from torch import nn
 
 import pipeline.evaluate
@@ -21,11 +22,11 @@ from tests.helpers import CLASSES, written
 from tests.toy_distill import ToyStore, write_oste
 from tests.toy_oste import CRF, toy_photos
 from wsss.cams.stage import CamsSettings, dump_cams
-from wsss.core.atomic import publish
+from wsss.core.atomic import publish, sha256_file
 from wsss.core.stage import Stage
 from wsss.data.batches import InferenceSettings
 from wsss.data.images import save_mask_png
-from wsss.data.index import Index, write_index
+from wsss.data.index import Index, Record, write_index
 from wsss.data.photos import Photos
 from wsss.evaluation.sources import EvaluateSettings
 from wsss.models.backbones.registry import BackboneSettings
@@ -41,16 +42,22 @@ WITHOUT_CRF = SETTINGS.model_copy(update={"crf": None})
 
 
 class Project:
-    """The run in the working folder. `masks`: for photos 2, 3 (train) and all of val but the last."""
+    """The run in the working folder. `masks`: for photos 2, 3 (train) and all of val but the last.
 
-    def __init__(self, masks: bool = True, cams: CamsSettings = CAMS) -> None:
+    `times`: the photos' files, and their masks, have so many times the sides that the photos are read at.
+    """
+
+    def __init__(self, masks: bool = True, cams: CamsSettings = CAMS, times: int = 1) -> None:
         root = Path("photos")
         records = []
         for number, record in enumerate(toy_photos(root).records):
             record = replace(record, split="train" if number < 4 else "val")
+            if times > 1:
+                record = enlarge(root, record, times)
             if masks and 2 <= number < 7:
                 mask = np.random.default_rng((number, 2)).choice(np.array([0, *record.tags, 255], np.uint8), (5, 8))
-                mask = np.kron(mask, np.ones((18, 12), np.uint8))[: record.height, : record.width]
+                mask = np.kron(mask, np.ones((18 * times, 12 * times), np.uint8))
+                mask = mask[: record.own_height, : record.own_width]
                 save_mask_png(root / f"{number}-mask.png", mask)
                 record = replace(record, mask=f"{number}-mask.png")
             records.append(record)
@@ -74,12 +81,13 @@ class Project:
             {"channels": 32, "dropout": 0.1},
             CLASSES,
             "random",
+            self.index.sizes,
         )
         network = build_student(card, load_weights=True)
         nn.init.normal_(network.head.weight, std=1.0)
         with torch.no_grad():
             change(network)
-        save_network(Path("student.pt"), network, card)
+        save_network(Path("distilled.pt"), network, card)
 
     def write_pseudo(self, threshold: str = "gmm", crf: bool = True) -> None:
         labels = ToyStore(self.photos)
@@ -106,6 +114,15 @@ class Project:
         write_store_index(folder, meta, shards)
 
 
+def enlarge(root: Path, record: Record, times: int) -> Record:
+    """Replace the file of a photo by one of `times` its sides; it is still read at its old size."""
+    with Image.open(root / record.image) as image:
+        large = image.resize((image.width * times, image.height * times), Image.Resampling.BICUBIC)
+    large.save(root / record.image)
+    own = {"own_height": large.height, "own_width": large.width}
+    return replace(record, sha256=sha256_file(root / record.image), **own)
+
+
 def run_stage(settings: EvaluateSettings = SETTINGS) -> Result:
     """The stage on the run in the working folder; `reports` and `predictions` are written beside it."""
     sections: dict[str, Any] = {
@@ -116,6 +133,6 @@ def run_stage(settings: EvaluateSettings = SETTINGS) -> Result:
     Path("params.yaml").write_text(json.dumps(sections, indent=1))
     names = ("dataset", "cams", "pseudo", "relabelled", "predictions", "reports")
     files = [part for name in names for part in (f"--{name}", name)]
-    single = {"masks": "masks.csv", "oste": "oste.pt", "student": "student.pt"}
+    single = {"masks": "masks.csv", "oste": "oste.pt", "distilled": "distilled.pt", "student": "student.pt"}
     files += [part for name, value in single.items() for part in (f"--{name}", value)]
     return CliRunner().invoke(pipeline.evaluate.main, files)

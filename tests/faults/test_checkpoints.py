@@ -130,15 +130,32 @@ def test_44_code_in_a_checkpoint_does_not_run(tmp_path: Path, monkeypatch: pytes
         ({"conv.weight": torch.zeros(3)}, "found format None version None"),
         ([1, 2], "found format None version None"),
         ({"format": "wsss.training", "version": 1}, "found format 'wsss.training' version 1"),
-        ({"format": "wsss.network", "version": 2}, "found format 'wsss.network' version 2"),
+        ({"format": "wsss.network", "version": 3}, "found format 'wsss.network' version 3"),
     ],
 )
 def test_44_foreign_checkpoint(tmp_path: Path, content: object, found: str) -> None:
     torch.save(content, tmp_path / "foreign.pt")
     assert refusal(tmp_path / "foreign.pt") == (
-        f"error: {tmp_path / 'foreign.pt'}: {found}, expected 'wsss.network' version 1\n"
+        f"error: {tmp_path / 'foreign.pt'}: {found}, expected 'wsss.network' version 2\n"
         "fix: give a file that wsss has written; if this is one, delete it and run dvc repro"
     )
+
+
+def test_44_network_of_an_earlier_version_says_what_it_lacks(tmp_path: Path) -> None:
+    torch.save({"format": "wsss.network", "version": 1, "kind": "student"}, tmp_path / "old.pt")
+    assert refusal(tmp_path / "old.pt", "student") == (
+        f"error: {tmp_path / 'old.pt'}: a network file of version 1, which does not say at what size its photos were "
+        "read\nfix: train it again: dvc repro"
+    )
+
+
+@pytest.mark.parametrize(
+    "sizes", [3, {"long_side": 0}, {"long_side": 0, "smallest": 9, "median": 8, "largest": 10}, {"long_side": "0"}]
+)
+def test_44_sizes_that_no_photos_have(path: Path, sizes: object) -> None:
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, "sizes": sizes}, path)
+    assert "damaged (sizes of photos: " in refusal(path)
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", b"\x80\x02}q\x00.", b"PK\x05\x06" + bytes(18)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import zipfile
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from wsss import cli
 from wsss.core.errors import IntegrityError, UserError
 from wsss.core.stage import Stage
 from wsss.data.images import load_image, load_mask, save_mask_png
+from wsss.data.index import Index, Record, write_index
 from wsss.export import network as exporting
 from wsss.export.parity import largest_difference, refuse_difference
 from wsss.export.portable import Portable
@@ -357,3 +359,17 @@ def test_what_cannot_be_exported(student: Path, store: Path, tmp_path: Path) -> 
     (tmp_path / "index.json").write_text('{"format": "other"}')
     assert run(tmp_path, out, "--to", "voc")[0] == 4
     assert not out.exists()
+
+
+def test_labels_are_written_at_the_size_of_the_photos_files(store: Path, tmp_path: Path) -> None:
+    """By the index beside the store, without being asked, or by --dataset; photos that it lacks keep their size."""
+    records = [Record(name, "train", f"{n}.png", None, (), 8, 12, "", 24, 36) for n, name in enumerate(IDS[1:])]
+    for folder, options in ((tmp_path / "dataset", []), (tmp_path / "other", ["--dataset", tmp_path / "other"])):
+        write_index(folder, Index(CLASSES, tuple(records), 12))
+        out = tmp_path / f"voc-{folder.name}"
+        assert run("--to", "voc", store, out, *options)[0] == 0
+        for number, name in enumerate(IDS):
+            times = 3 if number else 1
+            mask = load_mask(out / "SegmentationClass" / f"{name}.png", (8 * times, 12 * times), len(CLASSES))
+            np.testing.assert_array_equal(mask, toy_label(name).repeat(times, 0).repeat(times, 1))
+        shutil.rmtree(folder)

@@ -76,10 +76,12 @@ def report_text(
     settings: Params, survey: Survey | None, findings: Sequence[Finding], problems: Sequence[WsssError]
 ) -> str:
     """The table of classes, warnings, errors, and one line that counts them."""
-    from wsss.formats.health import health_table
+    from wsss.formats.health import health_table, size_statement
 
     root = settings.dataset.root
     parts = [] if survey is None else [health_table(survey)]
+    if survey is not None and (statement := size_statement(survey)):
+        parts.append(f"check: {statement}")
     parts += [f"warning: {root}: {finding.what}\nfix: {finding.fix}" for finding in findings]
     parts += [str(problem) for problem in problems]
     photos = 0 if survey is None else len(survey.index.records)
@@ -98,6 +100,7 @@ def report(
         "root": settings.dataset.root,
         "format": settings.dataset.format,
         "photos": {split: sum(r.split == split for r in records) for split in splits},
+        "long_side": 0 if survey is None else survey.index.long_side,
         "classes": {
             name: {split: sum(number in r.tags for r in records if r.split == split) for split in splits}
             for number, name in enumerate(names, start=1)

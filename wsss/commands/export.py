@@ -26,7 +26,7 @@ LARGEST = 640
 @click.option("--to", "kind", type=click.Choice(["onnx", "torchscript", "voc", "coco", "cvat"]), help="what to write")
 @click.option("--torchscript", is_flag=True, help="the same as --to torchscript")
 @click.option("--photos", type=click.Path(path_type=Path), help="a folder: compare on its photos, too")
-@click.option("--dataset", type=click.Path(path_type=Path), help="index folder: file names of the photos, for coco")
+@click.option("--dataset", type=click.Path(path_type=Path), help="index folder: names and sizes of the photos")
 @json_option
 def main(
     source: Path,
@@ -93,9 +93,10 @@ def _labels(source: Path, out: Path, kind: str, dataset: Path | None, as_json: b
     if not isinstance(store, LabelStore):
         what = f"a store of {store.format}, expected labels (pseudo-labels or predictions)"
         raise UserError(source, what, "give artifacts/pseudo or artifacts/predictions")
-    index = read_index(dataset) if dataset else None
-    images = {} if index is None else {record.id: record.image for record in index.records}
-    counts = WRITERS[kind](store, images, out)
+    beside = source.parent / "dataset"
+    found = dataset or (beside if (beside / "index.csv").is_file() else None)
+    photos = {record.id: record for record in read_index(found).records} if found else {}
+    counts = WRITERS[kind](store, photos, out)
     if as_json:
         return json_text({"out": str(out), "format": kind, "classes": list(store.classes), **counts})
     return f"export: {', '.join(f'{count} {what}' for what, count in counts.items())} as {kind} → {out}"

@@ -16,13 +16,14 @@ from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import UserError, raise_all
 from wsss.core.interrupt import catch_signals, check_stop
 from wsss.core.lock import locked
-from wsss.core.log import Progress
+from wsss.core.log import Progress, say
 from wsss.data.codec import read_file
-from wsss.data.images import MAX_MEGAPIXELS, decode_image
+from wsss.data.images import MAX_MEGAPIXELS
 from wsss.predict.collect import FoundPhoto, find_photos
 from wsss.predict.view import TILE, checked_scales
 
 if TYPE_CHECKING:
+    from wsss.predict.how import How
     from wsss.predict.segmenter import Segmenter
 
 
@@ -39,9 +40,10 @@ class Outcome:
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("photos", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="folder of the results")
-@click.option("--scales", default="1", help="test-time scales that are averaged, e.g. 0.75,1,1.25")
-@click.option("--flip", is_flag=True, help="average the photo and its horizontal flip")
-@click.option("--crf", is_flag=True, help="refine by a dense CRF, with the settings of recipe msrc")
+@click.option("--scales", help="test-time scales that are averaged, e.g. 0.75,1,1.25")
+@click.option("--flip/--no-flip", default=None, help="average the photo and its horizontal flip")
+@click.option("--crf/--no-crf", default=None, help="refine by a dense CRF, with the model's settings, or recipe msrc's")
+@click.option("--as-is", is_flag=True, help="photos at their own size, scale 1, no flip, no CRF unless asked for")
 @click.option("--overlays", is_flag=True, help="also write the masks laid over the photos")
 @click.option("--overlay-width", type=click.IntRange(min=16), default=1024, help="columns of an overlay, at most")
 @click.option(
@@ -59,9 +61,10 @@ def main(
     model: Path,
     photos: tuple[Path, ...],
     out: Path,
-    scales: str,
-    flip: bool,
-    crf: bool,
+    scales: str | None,
+    flip: bool | None,
+    crf: bool | None,
+    as_is: bool,
     overlays: bool,
     overlay_width: int,
     tile: int,
@@ -75,33 +78,27 @@ def main(
     --overlays, overlays/ID.jpg. Run again, it does what is missing. Photos that cannot be read are listed at the end;
     the exit code is 2 then.
 
-    By itself it is fastest; with --scales 1.5 --flip --crf outlines follow the photo.
+    By default it does what the model was evaluated with: photos are brought to the size of those it was trained on,
+    with its test-time scales, flip and CRF. Masks have the photos' own sizes. Options override single parts.
     """
-    view = parse_scales(scales)
+    wanted = None if scales is None else parse_scales(scales)
     if same := [source for source in photos if source.is_dir() and source.resolve() == out.resolve()]:
         # A rerun would take the masks for photos.
         raise UserError(out, "is a folder of photos", f"choose another -o, e.g. {same[0] / 'predicted'}")
     found = find_photos(photos)
-    from wsss.predict.segmenter import (  # loads torch: wrong arguments are told without waiting for it
-        DEFAULT_CRF,
-        Segmenter,
-    )
+    from wsss.predict.how import explained, resolve  # loads torch: wrong arguments are told without waiting for it
+    from wsss.predict.segmenter import Segmenter
 
     segmenter = Segmenter.load(model, tile)
-    settings = {
-        "model": segmenter.fingerprint,
-        "classes": list(segmenter.classes),
-        "scales": list(view),
-        "flip": flip,
-        "crf": DEFAULT_CRF.model_dump() if crf else None,
-        "tile": tile,
-    }
-    folder = Folder(out, settings)
+    how = resolve(segmenter.network, wanted, flip, crf, as_is)
+    say(f"predict: {explained(segmenter.network, how)}")
+    named = {"model": segmenter.fingerprint, "classes": list(segmenter.classes)}
+    folder = Folder(out, {**named, **how.plain(), "tile": tile})
     with explained_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         with locked(out / ".lock", "another wsss predict is writing here"), catch_signals():
             folder.open(force)
-            outcome = run(segmenter, folder, found, view, overlay_width if overlays else None, max_megapixels)
+            outcome = run(segmenter, folder, found, how, overlay_width if overlays else None, max_megapixels)
     click.echo(report_json(out, folder, outcome) if as_json else report_text(out, outcome))
     raise_all(outcome.failed)
     return ""
@@ -111,12 +108,13 @@ def run(
     segmenter: Segmenter,
     folder: Folder,
     photos: Sequence[FoundPhoto],
-    scales: tuple[float, ...],
+    how: How,
     overlay_width: int | None,
     max_megapixels: float,
 ) -> Outcome:
     """Predict what `folder` does not hold yet. The table is written also when a signal stops the work."""
-    crf, flip = bool(folder.settings["crf"]), bool(folder.settings["flip"])
+    from wsss.predict.segmenter import decode_photo
+
     outcome = Outcome()
     try:
         with Progress("predict", len(photos), "photos") as progress:
@@ -127,14 +125,14 @@ def run(
                     data = read_file(photo.path)
                     digest = hashlib.sha256(data).hexdigest()
                     kept = folder.has(photo.id, digest, overlay_width is not None)
-                    image = None if kept else decode_image(data, photo.path, max_megapixels)
+                    opened = None if kept else decode_photo(data, photo.path, how, max_megapixels)
                 except UserError as error:
                     outcome.failed.append(error)
                     progress.advance()
                     continue
-                if image is not None:
-                    folder.put(photo.id, digest, segmenter(image, scales, flip, crf), overlay_width)
-                (outcome.done if image is not None else outcome.kept).append(photo.id)
+                if opened is not None:
+                    folder.put(photo.id, digest, segmenter.segment(opened, how, str(photo.path)), overlay_width)
+                (outcome.done if opened is not None else outcome.kept).append(photo.id)
                 progress.advance()
     finally:
         folder.write_table()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import Field
 from pydantic.fields import FieldInfo
@@ -138,4 +138,9 @@ def _kind(field: FieldInfo) -> str:
         return simple[annotation]
     if getattr(annotation, "__origin__", None) is tuple:
         return "list"
+    parts = get_args(annotation)
+    if any(get_origin(part) is Literal for part in parts):  # names, or a number: ``auto or whole number``
+        kinds = [as_yaml(name) for part in parts if get_origin(part) is Literal for name in get_args(part)]
+        others = [part for part in parts if get_origin(part) is not Literal]
+        return " or ".join([*kinds, *(simple[getattr(part, "__origin__", part)] for part in others)])
     return "one of " + ", ".join(as_yaml(value) for value in get_args(annotation))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from wsss.core.errors import UserError
 from wsss.core.log import warn
 from wsss.data.codec import broken, open_image, own_limits, read_file, size_text, sniff
 from wsss.data.index import IGNORE
+from wsss.data.size import resized
 
 ImageArray = npt.NDArray[np.uint8]
 
@@ -30,6 +33,22 @@ _TRANSPOSE = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_TURNED = (5, 6, 7, 8)
+"""Orientations that exchange height and width."""
+
+DRAFT = 2
+"""A JPEG that is shrunk is decoded at a coarser grid, but at least this many times finer than what is wanted of it."""
+
+Choose = Callable[[int, int], tuple[int, int]]
+"""Own size (H, W) of a photo → the size to read it at."""
+
+
+@dataclass(frozen=True)
+class ReadPhoto:
+    """A photo that was read: `image` (h, w, 3) uint8 RGB at the size that was chosen, and its `own_size` (H, W)."""
+
+    image: ImageArray
+    own_size: tuple[int, int]
 
 
 def load_image(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> ImageArray:
@@ -44,12 +63,25 @@ def decode_image(data: bytes, name: str | Path, max_megapixels: float = MAX_MEGA
     `name` is for messages only. Raises `UserError` naming it if the bytes are something else, damaged or truncated, or
     if the photo has more than `max_megapixels`.
     """
+    return read_photo(data, name, lambda height, width: (height, width), max_megapixels).image
+
+
+def read_photo(data: bytes, name: str | Path, choose: Choose, max_megapixels: float = MAX_MEGAPIXELS) -> ReadPhoto:
+    """`decode_image` at the size (h, w) that `choose` gives for the photo's own (H, W), as it is displayed.
+
+    Where that is much smaller, a JPEG is decoded at a fraction of its size, which is quicker.
+    """
     image = open_image(data, name, max_megapixels=max_megapixels)
     # The second image of a JPEG (MPO) is a preview or a gain map of the same photo, not a page of its own.
     if image.format != "MPO" and getattr(image, "is_animated", False):
         _warn_frames(str(name))
     try:
-        return rgb_array(image, name)
+        own_size = None
+        if image.format in ("JPEG", "MPO"):  # the others do not tell how they are turned before they are decoded
+            own_size = _drafted(image, choose)
+        pixels = rgb_array(image, name)
+        own_size = own_size or (pixels.shape[0], pixels.shape[1])
+        return ReadPhoto(resized(pixels, choose(*own_size)), own_size)
     except UserError:
         raise
     except Exception as error:  # Pillow raises nearly anything on damaged bytes
@@ -65,9 +97,8 @@ def rgb_array(image: Image.Image, name: str | Path) -> ImageArray:
 def load_mask(path: Path, size: tuple[int, int], classes: int) -> ImageArray:
     """Mask at `path` → (H, W) uint8 with values 0..classes-1, and 255 = ignored.
 
-    `size` is (H, W) of the photo as displayed; `classes` counts the background. An indexed or grey PNG holds
-    class ids, a colour PNG the colours of `voc_palette`. Raises `UserError` naming the size, value or colour
-    that is wrong.
+    `size` is the photo's own (H, W) as displayed; `classes` counts the background. An indexed or grey PNG holds class
+    ids, a colour PNG the colours of `voc_palette`. Raises `UserError` naming the size, value or colour that is wrong.
     """
     data = read_file(path)
     if sniff(data) == "JPEG":
@@ -127,11 +158,28 @@ def voc_palette() -> ImageArray:
 def _upright(image: Image.Image) -> Image.Image:
     """Decode all pixels and turn the image as EXIF says it is displayed."""
     image.load()
-    try:
-        orientation = image.getexif().get(_ORIENTATION)
-    except Exception:  # a photo with damaged EXIF data is displayed as it is stored
-        orientation = None
+    orientation = _orientation(image)
     return image.transpose(_TRANSPOSE[orientation]) if orientation in _TRANSPOSE else image
+
+
+def _orientation(image: Image.Image) -> int | None:
+    try:
+        found = image.getexif().get(_ORIENTATION)
+    except Exception:  # a photo with damaged EXIF data is displayed as it is stored
+        return None
+    return found if found in _TRANSPOSE else None
+
+
+def _drafted(image: Image.Image, choose: Choose) -> tuple[int, int]:
+    """The own size (H, W) of an opened JPEG as displayed. Decoding will take a grid fine enough for `choose`."""
+    turned = _orientation(image) in _TURNED
+    own_size = (image.width, image.height) if turned else (image.height, image.width)
+    height, width = choose(*own_size)
+    wanted = (DRAFT * height, DRAFT * width) if turned else (DRAFT * width, DRAFT * height)
+    if 2 * wanted[0] <= image.width and 2 * wanted[1] <= image.height:
+        with own_limits:
+            image.draft(None, wanted)
+    return own_size
 
 
 def _to_rgb(image: Image.Image, name: str | Path) -> Image.Image:

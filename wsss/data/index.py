@@ -1,23 +1,27 @@
 """The index that every stage reads: the photos with their split, tags, size and checksum.
 
-`index.csv` holds `id,split,image,mask,tags,height,width,sha256`, sorted by id, paths relative to the data set's root;
-`classes.csv` holds `id,name` with 0 = background. It does not hold the location of the data set, which is not part of
-its identity.
+`index.csv` holds `id,split,image,mask,tags,height,width,own_height,own_width,sha256`, sorted by id, paths relative to
+the data set's root; `classes.csv` holds `id,name` with 0 = background; `size.json` the long side that photos are read
+at. It does not hold the location of the data set, which is not part of its identity.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from wsss.core.atomic import write_text
 from wsss.core.errors import IntegrityError, UserError
+from wsss.data.size import ReadSizes
 from wsss.data.tables import csv_text
 
-INDEX_COLUMNS = ("id", "split", "image", "mask", "tags", "height", "width", "sha256")
+OWN_SIZE = ("own_height", "own_width")
+INDEX_COLUMNS = ("id", "split", "image", "mask", "tags", "height", "width", *OWN_SIZE, "sha256")
+SIZE = "size.json"
 BACKGROUND = "background"
 IGNORE = 255
 TAG_SEPARATOR = "|"
@@ -25,7 +29,11 @@ TAG_SEPARATOR = "|"
 
 @dataclass(frozen=True)
 class Record:
-    """One photo. `tags` are class ids 1..K, ascending; `mask` is None where there is none; size after EXIF rotation."""
+    """One photo. `tags` are class ids 1..K, ascending; `mask` is None where there is none.
+
+    `height`, `width`: the size that the photo is read at by every stage. `own_height`, `own_width`: the size of the
+    file and of its mask; 0 stands for the same. In pixels, after EXIF rotation.
+    """
 
     id: str
     split: str
@@ -35,19 +43,44 @@ class Record:
     height: int
     width: int
     sha256: str
+    own_height: int = 0
+    own_width: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "own_height", self.own_height or self.height)
+        object.__setattr__(self, "own_width", self.own_width or self.width)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) that the photo is read at."""
+        return self.height, self.width
+
+    @property
+    def own_size(self) -> tuple[int, int]:
+        """(H, W) of the file."""
+        return self.own_height, self.own_width
 
 
 @dataclass(frozen=True)
 class Index:
-    """All photos, sorted by id, and the class names; `classes[0]` is the background."""
+    """All photos, sorted by id, and the class names; `classes[0]` is the background.
+
+    `long_side`: what the photos are read at, in pixels, `auto` resolved; 0: as they are.
+    """
 
     classes: tuple[str, ...]
     records: tuple[Record, ...]
+    long_side: int = 0
 
     @property
     def foreground(self) -> int:
         """K, the number of classes without the background."""
         return len(self.classes) - 1
+
+    @property
+    def sizes(self) -> ReadSizes | None:
+        """What a network that is trained on these photos says of their sizes; None without photos."""
+        return ReadSizes.of(self.long_side, (record.size for record in self.records))
 
     def split(self, name: str) -> tuple[Record, ...]:
         """Records of one split; `UserError` if it is empty."""
@@ -67,7 +100,7 @@ class Index:
 
 
 def write_index(folder: Path, index: Index) -> None:
-    """Write `index.csv` and `classes.csv` into `folder`."""
+    """Write `index.csv`, `classes.csv` and `size.json` into `folder`."""
     names = index.classes
     rows: list[Sequence[object]] = [
         (
@@ -78,16 +111,23 @@ def write_index(folder: Path, index: Index) -> None:
             TAG_SEPARATOR.join(names[t] for t in r.tags),
             r.height,
             r.width,
+            r.own_height,
+            r.own_width,
             r.sha256,
         )
         for r in sorted(index.records, key=lambda r: r.id)
     ]
     write_text(folder / "index.csv", csv_text(INDEX_COLUMNS, rows))
     write_text(folder / "classes.csv", csv_text(("id", "name"), enumerate(names)))
+    write_text(folder / SIZE, json.dumps({"long_side": index.long_side}) + "\n")
 
 
 def read_index(folder: Path) -> Index:
-    """Read what `write_index` wrote. Raises `UserError` if missing, `IntegrityError` if it is something else."""
+    """Read what `write_index` wrote. Raises `UserError` if missing, `IntegrityError` if it is something else.
+
+    A table without the files' own sizes is one of an earlier version, which read all photos as they are: runs of two
+    versions can be compared.
+    """
     fix = "run the index stage: dvc repro index"
     try:
         class_text = (folder / "classes.csv").read_text(encoding="utf-8")
@@ -106,7 +146,8 @@ def read_index(folder: Path) -> Index:
     ids = {name: number for number, name in enumerate(classes)}
     rows = csv.DictReader(io.StringIO(text, newline=""))
     try:
-        if tuple(rows.fieldnames or ()) != INDEX_COLUMNS:
+        earlier = tuple(rows.fieldnames or ()) == tuple(name for name in INDEX_COLUMNS if name not in OWN_SIZE)
+        if tuple(rows.fieldnames or ()) != INDEX_COLUMNS and not earlier:
             raise ValueError(f"found columns {rows.fieldnames}, expected {list(INDEX_COLUMNS)}")
         records = tuple(
             Record(
@@ -118,9 +159,22 @@ def read_index(folder: Path) -> Index:
                 int(row["height"]),
                 int(row["width"]),
                 row["sha256"],
+                *((0, 0) if earlier else (int(row[name]) for name in OWN_SIZE)),
             )
             for row in rows
         )
     except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as error:
         raise IntegrityError(folder / "index.csv", f"line {rows.line_num} cannot be read ({error})", fix) from error
-    return Index(classes, records)
+    return Index(classes, records, 0 if earlier else _long_side(folder / SIZE, fix))
+
+
+def _long_side(path: Path, fix: str) -> int:
+    try:
+        long_side = json.loads(path.read_text(encoding="utf-8"))["long_side"]
+        if type(long_side) is not int or long_side < 0:
+            raise ValueError(f"found long_side {long_side!r}, expected pixels")
+    except FileNotFoundError as error:
+        raise UserError(path, "no such file", fix) from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise IntegrityError(path, f"cannot be read ({error})", fix) from error
+    return int(long_side)

@@ -19,7 +19,7 @@ class MaskedImages:
     classes: int
 
     def mask(self, record: Record) -> np.ndarray | None:
-        """(H, W) uint8, 0..K and 255, or None if the photo has no mask."""
+        """(H, W) uint8 of the photo's own size, 0..K and 255, or None if the photo has no mask."""
         if record.mask is None:
             return None
-        return load_mask(self.photos.root / record.mask, (record.height, record.width), self.classes)
+        return load_mask(self.photos.root / record.mask, record.own_size, self.classes)

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 
 from wsss.core.errors import UserError
 from wsss.core.params import Settings
-from wsss.data.images import MAX_MEGAPIXELS, decode_image
+from wsss.data.images import MAX_MEGAPIXELS, read_photo
 from wsss.data.index import Record
 
 
@@ -41,7 +41,7 @@ class Photos:
     records: Sequence[Record]
 
     def image(self, record: Record) -> np.ndarray:
-        """(H, W, 3) uint8 RGB. `UserError` if the file is gone or is not the one that was indexed."""
+        """(H, W, 3) uint8 RGB at the record's size. `UserError` if the file is gone or not the one that was indexed."""
         path = self.root / record.image
         try:
             data = path.read_bytes()
@@ -51,7 +51,7 @@ class Photos:
             ) from error
         if hashlib.sha256(data).hexdigest() != record.sha256:
             raise UserError(path, "has changed since it was indexed", "run: dvc repro index")
-        return decode_image(data, path, self.max_megapixels)
+        return read_photo(data, path, lambda *own: record.size, self.max_megapixels).image
 
 
 def tag_vector(record: Record, foreground: int) -> np.ndarray:

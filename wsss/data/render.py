@@ -39,11 +39,6 @@ def fit(photo: np.ndarray, width: int) -> np.ndarray:
     return np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
 
 
-def fit_label(label: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Nearest neighbour: (H, W) uint8 → (h, w) uint8 for `shape = (h, w, …)`; no new label appears."""
-    return np.asarray(Image.fromarray(label).resize((shape[1], shape[0]), Image.Resampling.NEAREST))
-
-
 def heat_overlay(photo: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Lay a CAM over a photo.
 

@@ -24,7 +24,7 @@ def student_card(index: Index, settings: DistillSettings, upper_bound: bool) -> 
     threshold = settings.tags.threshold if settings.tags.enabled else None
     shape = {"channels": settings.channels, "dropout": settings.dropout, "tag_threshold": threshold}
     weights = weights_source(settings.backbone) + ("; UPPER BOUND: trained on masks" if upper_bound else "")
-    return NetworkCard(STUDENT, settings.backbone, shape, index.classes, weights)
+    return NetworkCard(STUDENT, settings.backbone, shape, index.classes, weights, index.sizes)
 
 
 def make_student(card: NetworkCard, oste: Path, seed: int, settings: DistillSettings) -> Student:

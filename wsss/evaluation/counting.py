@@ -12,6 +12,7 @@ from wsss.core.log import Progress
 from wsss.correct.labels import foreground_scores, upsample
 from wsss.data.index import Record
 from wsss.data.masks import MaskedImages
+from wsss.data.size import fit_label
 from wsss.evaluation.boundary import count_bands, outline_band
 from wsss.evaluation.confusion import count_pairs
 from wsss.evaluation.thresholds import count_scores, cut
@@ -78,7 +79,7 @@ def count_chunk(records: Sequence[Record], masks: MaskedImages, stores: Stores, 
 
 
 def count_photo(record: Record, truth: np.ndarray, classes: int, stores: Stores, threshold: int) -> dict[str, Counts]:
-    """Counts by source of one photo with the mask `truth`, (H, W) uint8."""
+    """Counts by source of one photo with the mask `truth`, (H, W) uint8 at the photo's own size."""
     counts: dict[str, Counts] = {}
     band = outline_band(truth)
     found = stores.cams.read(record.id)
@@ -91,7 +92,8 @@ def count_photo(record: Record, truth: np.ndarray, classes: int, stores: Stores,
     if record.id in stores.predictions:
         for name, version in predicted_sources(stores.predictions).items():
             labels[name] = stores.predictions.label(record.id, version)
-    for name, label in labels.items():
+    for name, found_label in labels.items():
+        label = fit_label(found_label, truth.shape)  # masks are scored at their own size
         # Pairs first: that checks the values, which the bands then rely on.
         pairs = count_pairs(truth, label, classes)
         counts[name] = Counts(pairs, count_bands(truth, band, label, classes))

@@ -19,6 +19,7 @@ from wsss.core.stage import STORE_INDEX, Stage, open_stage
 from wsss.data.index import IGNORE, Index, Record, read_index
 from wsss.data.masks import MaskedImages
 from wsss.data.photos import Location
+from wsss.data.size import fit_label
 from wsss.numeric.device import set_threads
 from wsss.stores.labels import PSEUDO_FORMAT, UPPER_BOUND, PseudoStore, put_labels
 from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
@@ -64,9 +65,9 @@ def import_shard(path: Path, shard: Shard, meta: StoreMeta, masks: MaskedImages)
 
 
 def label_of(masks: MaskedImages, record: Record) -> np.ndarray:
-    """(H, W) uint8: the mask, or 255 everywhere."""
+    """(H, W) uint8 of the size that the photo is read at: the mask, or 255 everywhere."""
     mask = masks.mask(record)
-    return np.full((record.height, record.width), IGNORE, np.uint8) if mask is None else mask
+    return np.full(record.size, IGNORE, np.uint8) if mask is None else fit_label(mask, record.size)
 
 
 def import_train_masks(params: Path, dataset: Path, checksums: Path, out: Path) -> str:

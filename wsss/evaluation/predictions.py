@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from wsss.core.interrupt import check_stop
 from wsss.core.params import flat
@@ -11,7 +12,7 @@ from wsss.core.stage import Stage
 from wsss.data.batches import InferenceSettings, needs, size_batches
 from wsss.data.index import Index
 from wsss.data.photos import Photos
-from wsss.models.checkpoint import load_oste, load_student
+from wsss.models.checkpoint import load_oste, load_student, save_network
 from wsss.models.oste import Oste
 from wsss.models.student import Student
 from wsss.numeric.device import device, enough_memory, set_threads
@@ -42,12 +43,23 @@ def predict_photos(
 ) -> PredictionStore:
     """The predictions of both networks for all `photos`, a store in the stage's scratch folder."""
     networks.load(index)  # errors before workers start
-    views = SegmentSettings(scales=settings.scales, flip=settings.flip, crf=settings.crf)
-    meta = StoreMeta(PREDICTIONS_FORMAT, index.classes, {**flat(views), "crf": settings.crf is not None})
+    attributes = flat(SegmentSettings(**view_of(settings)))
+    meta = StoreMeta(PREDICTIONS_FORMAT, index.classes, {**attributes, "crf": settings.crf is not None})
     shards = plan_shards([record.id for record in photos.records], inference.shard_size)
     arguments = (index, photos, networks, settings, inference)
     in_process = device().type == "cuda"
     return PredictionStore(build_store(stage, meta, shards, predict_shard, arguments, in_process))
+
+
+def write_student(distilled: Path, index: Index, settings: SegmentSettings, out: Path) -> None:
+    """Write the network of the file `distilled` to `out`, with how it was evaluated: what uses it does the same."""
+    network, card = load_student(distilled, index.classes)
+    save_network(out, network, replace(card, view=SegmentSettings(**view_of(settings)).model_dump(mode="json")))
+
+
+def view_of(settings: SegmentSettings) -> dict[str, Any]:
+    """The fields of `SegmentSettings` alone."""
+    return {name: getattr(settings, name) for name in SegmentSettings.model_fields}
 
 
 def predict_shard(

@@ -1,4 +1,8 @@
-"""Label maps of a store as other tools read them: a VOC folder, a COCO json, a CVAT archive."""
+"""Label maps of a store as other tools read them: a VOC folder, a COCO json, a CVAT archive.
+
+Other tools lay labels over the photos' files, so they are written at the files' own sizes. The writers take `photos`:
+the records of the index by id. A photo that is not there has the size of its label, and its name is ``<id>.jpg``.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,8 @@ from wsss.core.errors import EnvError
 from wsss.core.log import Progress
 from wsss.data.ids import clean_id
 from wsss.data.images import save_mask_png, voc_palette
-from wsss.data.index import IGNORE
+from wsss.data.index import IGNORE, Record
+from wsss.data.size import fit_label
 from wsss.stores.labels import LabelStore
 
 Counts = dict[str, int]
@@ -25,14 +30,14 @@ MIDNIGHT = (1980, 1, 1, 0, 0, 0)
 """The time of every file in an archive: equal labels are equal bytes."""
 
 
-def to_voc(store: LabelStore, images: Mapping[str, str], out: Path) -> Counts:
+def to_voc(store: LabelStore, photos: Mapping[str, Record], out: Path) -> Counts:
     """A folder with ``SegmentationClass/<id>.png`` (indexed, 255 = ignore), ``labelmap.txt``, ``classes.txt`` and
-    ``ImageSets/Segmentation/default.txt``. `images` is not used: masks are named by the ids.
+    ``ImageSets/Segmentation/default.txt``. Masks are named by the ids.
     """
     refuse_foreign(out, ("SegmentationClass", "labelmap.txt", "classes.txt", "ImageSets"))
     with atomic_dir(out) as folder, Progress("export", len(store.ids), "masks") as progress:
         for name in _safe_ids(store):
-            save_mask_png(folder / "SegmentationClass" / f"{name}.png", store.label(name))
+            save_mask_png(folder / "SegmentationClass" / f"{name}.png", _label(store, name, photos))
             progress.advance()
         write_text(folder / "labelmap.txt", _labelmap(store.classes, ignore=True))
         write_text(folder / "classes.txt", "".join(f"{name}\n" for name in store.classes[1:]))
@@ -40,10 +45,10 @@ def to_voc(store: LabelStore, images: Mapping[str, str], out: Path) -> Counts:
     return {"photos": len(store.ids)}
 
 
-def to_coco(store: LabelStore, images: Mapping[str, str], out: Path) -> Counts:
+def to_coco(store: LabelStore, photos: Mapping[str, Record], out: Path) -> Counts:
     """A json with one run-length annotation for each photo and class that it shows; background and 255 are left out.
 
-    `images` maps ids to file names; others are called ``<id>.jpg``. Needs pycocotools (`EnvError`).
+    Needs pycocotools (`EnvError`).
     """
     try:
         from pycocotools import mask as rle
@@ -54,9 +59,9 @@ def to_coco(store: LabelStore, images: Mapping[str, str], out: Path) -> Counts:
     annotations: list[dict[str, Any]] = []
     with Progress("export", len(store.ids), "photos") as progress:
         for number, name in enumerate(store.ids, start=1):
-            label = store.label(name)
+            label = _label(store, name, photos)
             height, width = label.shape
-            file = images.get(name, f"{name}.jpg")
+            file = photos[name].image if name in photos else f"{name}.jpg"
             pictures.append({"id": number, "file_name": file, "height": height, "width": width})
             for category in (int(value) for value in np.unique(label) if value not in (0, IGNORE)):
                 code = rle.encode(np.asfortranarray(label == category, np.uint8))
@@ -78,10 +83,10 @@ def to_coco(store: LabelStore, images: Mapping[str, str], out: Path) -> Counts:
     return {"photos": len(pictures), "annotations": len(annotations)}
 
 
-def to_cvat(store: LabelStore, images: Mapping[str, str], out: Path) -> Counts:
+def to_cvat(store: LabelStore, photos: Mapping[str, Record], out: Path) -> Counts:
     """An archive in CVAT's format "Segmentation mask 1.1": colour PNGs, and a label map that says which is which.
 
-    255 becomes the label ``ignore``, where there is any. `images` is not used: CVAT compares names without extension.
+    255 becomes the label ``ignore``, where there is any. CVAT compares names without extension.
     """
     ignore = False
     with (
@@ -90,7 +95,7 @@ def to_cvat(store: LabelStore, images: Mapping[str, str], out: Path) -> Counts:
         Progress("export", len(store.ids), "masks") as progress,
     ):
         for name in _safe_ids(store):
-            label = store.label(name)
+            label = _label(store, name, photos)
             ignore = ignore or bool((label == IGNORE).any())
             png = BytesIO()
             Image.fromarray(voc_palette()[label]).save(png, "PNG")
@@ -102,11 +107,16 @@ def to_cvat(store: LabelStore, images: Mapping[str, str], out: Path) -> Counts:
     return {"photos": len(store.ids)}
 
 
-WRITERS: dict[str, Callable[[LabelStore, Mapping[str, str], Path], Counts]] = {
+WRITERS: dict[str, Callable[[LabelStore, Mapping[str, Record], Path], Counts]] = {
     "voc": to_voc,
     "coco": to_coco,
     "cvat": to_cvat,
 }
+
+
+def _label(store: LabelStore, name: str, photos: Mapping[str, Record]) -> np.ndarray:
+    label = store.label(name)
+    return fit_label(label, photos[name].own_size) if name in photos else label
 
 
 def _safe_ids(store: LabelStore) -> tuple[str, ...]:

@@ -141,6 +141,8 @@ def _card(network: Student | Oste, card: NetworkCard, model: Path) -> dict[str, 
         "std": list(backbone.std),
         "backbone": card.backbone.name,
         "weights": card.weights,
+        "sizes": card.sizes and card.sizes.plain(),
+        "view": card.view and dict(card.view),
         "source_sha256": sha256_file(model),
     }
 

@@ -16,6 +16,7 @@ from wsss.core.log import Progress
 from wsss.data.codec import read_file
 from wsss.data.images import decode_image, load_mask
 from wsss.data.index import IGNORE, Index, Record
+from wsss.data.size import read_size, resolve_auto
 from wsss.data.tables import csv_text
 from wsss.formats.raw import RawItem
 from wsss.formats.registry import scan
@@ -39,7 +40,7 @@ class Survey:
 
 @dataclass(frozen=True)
 class Inspected:
-    """What decoding a photo and its mask tells."""
+    """What decoding a photo and its mask tells; the size is the file's own."""
 
     height: int
     width: int
@@ -71,6 +72,8 @@ def examine(settings: DatasetSettings, seed: int, names: int) -> tuple[Survey, l
     problems = [*raw.problems, *_untagged(raw.items, settings, names)]
     inspected = inspect_all(Path(settings.root), raw.items, len(raw.classes), settings.max_megapixels)
     ids = {name: number for number, name in enumerate(raw.classes)}
+    sizes = [(each.height, each.width) for each in inspected if isinstance(each, Inspected)]
+    long_side = resolve_auto(sizes) if settings.long_side == "auto" else settings.long_side
     records, seen, checksums = [], {}, {}
     for item, result in zip(raw.items, inspected, strict=True):
         if isinstance(result, UserError):
@@ -78,11 +81,13 @@ def examine(settings: DatasetSettings, seed: int, names: int) -> tuple[Survey, l
             continue
         split = item.split or draw_split(item.id, seed, settings.val_fraction)
         tags = tuple(sorted(ids[tag] for tag in item.tags if tag in ids))
-        size = (result.height, result.width)
-        records.append(Record(item.id, split, item.image, item.mask, tags, *size, result.sha256))
+        own = (result.height, result.width)
+        size = read_size(*own, long_side)
+        records.append(Record(item.id, split, item.image, item.mask, tags, *size, result.sha256, *own))
         if result.mask_classes is not None and result.mask_sha256 is not None:
             seen[item.id], checksums[item.id] = result.mask_classes, result.mask_sha256
-    return Survey(Index(raw.classes, tuple(sorted(records, key=lambda record: record.id))), seen, checksums), problems
+    index = Index(raw.classes, tuple(sorted(records, key=lambda record: record.id)), long_side)
+    return Survey(index, seen, checksums), problems
 
 
 def write_mask_checksums(path: Path, survey: Survey) -> None:

@@ -14,8 +14,6 @@ from wsss.formats.build import Survey
 
 FEW = 5
 """A class with fewer training photos than this is not learned."""
-LARGE = 1000
-"""Longer side of a photo, pixels, from which the recipes' crops of 192 to 320 show a corner and not what is tagged."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +47,23 @@ def health_table(survey: Survey) -> str:
 
 
 def health_findings(survey: Survey) -> list[Finding]:
-    """All warnings: splits, classes, sizes, copies, masks."""
-    return [*_splits(survey), *_classes(survey), *_sizes(survey), *_copies(survey), *_masks(survey)]
+    """All warnings: splits, classes, copies, masks."""
+    return [*_splits(survey), *_classes(survey), *_copies(survey), *_masks(survey)]
+
+
+def size_statement(survey: Survey) -> str | None:
+    """What `dataset.long_side` does to the photos, in a line; None where they are read as they are."""
+    index = survey.index
+    if not index.long_side or not index.records:
+        return None
+    own, read = (
+        round(statistics.median(max(size) for size in sizes))
+        for sizes in zip(*((record.own_size, record.size) for record in index.records), strict=True)
+    )
+    return (
+        f"photos are read at a longer side of {read} pixels instead of {own} (medians; dataset.long_side is "
+        f"{index.long_side}); masks are scored and predicted at the photos' own size"
+    )
 
 
 def _splits(survey: Survey) -> Iterator[Finding]:
@@ -110,17 +123,6 @@ def _misspelt(survey: Survey) -> Iterator[str]:
         if close:
             where = next(record.id for record in survey.index.records if k in record.tags)
             yield f"{names[k]} ({counts[k]}, {where}) = {close[0]} ({frequent[close[0]]})?"
-
-
-def _sizes(survey: Survey) -> Iterator[Finding]:
-    sides = [max(record.height, record.width) for record in survey.index.records if record.split == "train"]
-    if sides and (median := round(statistics.median(sides))) > LARGE:
-        yield Finding(
-            f"training photos are large (median longer side {median} px): crops of 192 to 320 px will rarely contain "
-            "the tagged object",
-            "train on copies (of the masks, too) shrunk to about 500 pixels; or raise augment.crop of pretrain, train "
-            "and distill in proportion, where a GPU has the memory",
-        )
 
 
 def _copies(survey: Survey) -> Iterator[Finding]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
 from wsss.core.params import Settings, unit
 from wsss.data.images import MAX_MEGAPIXELS
+from wsss.data.size import LARGEST, MOST_ENLARGED, SMALLEST
 
 
 class DatasetSettings(Settings):
@@ -40,6 +41,14 @@ class DatasetSettings(Settings):
     )
     max_megapixels: float = Field(
         default=MAX_MEGAPIXELS, gt=0.0, description="larger photos are errors", json_schema_extra=unit("megapixels")
+    )
+
+    long_side: Literal["auto"] | NonNegativeInt = Field(
+        default="auto",
+        description="longer side that photos are read at by every stage; 0: photos as they are; auto: the median "
+        f"longer side of the set, between {SMALLEST} and {LARGEST}, or 0 where photos have about this size already. "
+        f"Photos are enlarged at most {MOST_ENLARGED:g} times; the shorter side of panoramas is a quarter of it",
+        json_schema_extra=unit("pixels"),
     )
 
     @property

@@ -15,6 +15,7 @@ from torch import nn
 
 from wsss.core.atomic import write_bytes
 from wsss.core.errors import IntegrityError, UserError
+from wsss.data.size import ReadSizes
 from wsss.models.backbones.registry import BackboneSettings, build_backbone
 from wsss.models.classifier import Classifier
 from wsss.models.expansion import ExpansionSettings
@@ -23,7 +24,7 @@ from wsss.models.oste import Oste
 from wsss.models.student import Student
 
 FORMAT = "wsss.network"
-VERSION = 1
+VERSION = 2
 CLASSIFIER, OSTE, STUDENT = "classifier", "oste", "student"
 """Kinds of networks, as their files name them."""
 Stride = Literal[8, 16, 32]
@@ -31,13 +32,19 @@ Stride = Literal[8, 16, 32]
 
 @dataclass(frozen=True)
 class NetworkCard:
-    """What a network file says of itself: its `kind` (classifier, oste or student), and what builds it again."""
+    """What a network file says of itself: its `kind` (classifier, oste or student), and what builds it again.
+
+    `sizes`: of the photos that it was trained on, None if unknown. `view`: how it was evaluated, plain values of
+    `scales`, `flip` and `crf`, which stage `evaluate` adds to the student; None before.
+    """
 
     kind: str
     backbone: BackboneSettings
     settings: Mapping[str, Any]
     classes: tuple[str, ...]
     weights: str
+    sizes: ReadSizes | None = None
+    view: Mapping[str, Any] | None = None
 
 
 def build_classifier(card: NetworkCard, load_weights: bool) -> Classifier:
@@ -70,6 +77,8 @@ def save_network(path: Path, network: nn.Module, card: NetworkCard) -> None:
         "settings": dict(card.settings),
         "classes": list(card.classes),
         "weights": card.weights,
+        "sizes": card.sizes and card.sizes.plain(),
+        "view": card.view and dict(card.view),
         "state": network.state_dict(),
     }
     write_bytes(path, canonical_bytes(content))
@@ -132,7 +141,13 @@ def _load(
         )
     trained = BackboneSettings(**content["backbone"])
     backbone = trained if output_stride is None else trained.model_copy(update={"output_stride": output_stride})
-    card = NetworkCard(kind, backbone, content["settings"], tuple(content["classes"]), content["weights"])
+    try:
+        sizes = ReadSizes.parse(content["sizes"])
+    except ValueError as error:
+        raise IntegrityError(path, f"damaged ({error})", "train it again: dvc repro") from error
+    card = NetworkCard(
+        kind, backbone, content["settings"], tuple(content["classes"]), content["weights"], sizes, content["view"]
+    )
     network = build(card, False)
     try:
         network.load_state_dict(content["state"])
@@ -167,6 +182,9 @@ def read_checkpoint(path: Path, file_format: str, version: int) -> dict[str, Any
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise IntegrityError(path, f"not a checkpoint, or truncated ({reason[:120]})", fix) from error
     found = (content.get("format"), content.get("version")) if isinstance(content, dict) else (None, None)
+    if found[0] == file_format == FORMAT and found[1] == 1:
+        what = "a network file of version 1, which does not say at what size its photos were read"
+        raise IntegrityError(path, what, "train it again: dvc repro")
     if found != (file_format, version):
         raise IntegrityError(
             path,

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 
 from wsss.core.errors import EnvError, IntegrityError, UserError
+from wsss.data.size import ReadSizes
 from wsss.models.checkpoint import OSTE, STUDENT, load_segmenting
-from wsss.predict.segment import Network
+from wsss.predict.segment import Network, SegmentSettings
 
 KINDS = (STUDENT, OSTE)
-ONNX_FORMAT, ONNX_VERSION = "wsss.onnx", 1
+ONNX_FORMAT, ONNX_VERSION = "wsss.onnx", 2
 LOGITS, ALL_LOGITS = "logits", "all_logits"
 """Outputs of an exported network. Only students that learn tags have the second, before any class is left out."""
 NORMALISATION = "inside the network; give RGB 0..255"
@@ -26,13 +27,16 @@ NORMALISATION = "inside the network; give RGB 0..255"
 class Segmenting:
     """A network that segments: `run` maps (N, 3, H, W) float 0..255 → logits (N, K+1, h, w); `kind`: student or oste;
     `classes`: names, background first. `parts`: like `run`, but without leaving out the classes that the photo as a
-    whole makes improbable, for pieces of a photo; None if `run` leaves out nothing.
+    whole makes improbable, for pieces of a photo; None if `run` leaves out nothing. `sizes`: of the photos that it was
+    trained on, `view`: how it was evaluated; None if its file does not say.
     """
 
     run: Network
     kind: str
     classes: tuple[str, ...]
     parts: Network | None = None
+    sizes: ReadSizes | None = None
+    view: SegmentSettings | None = None
 
 
 def open_network(path: Path, where: torch.device) -> Segmenting:
@@ -44,7 +48,19 @@ def open_network(path: Path, where: torch.device) -> Segmenting:
         return _open_onnx(path)
     network, card = load_segmenting(path)
     network.to(where)
-    return Segmenting(network.segment, card.kind, card.classes, network.segment_parts)
+    view = parse_view(card.view, path)
+    return Segmenting(network.segment, card.kind, card.classes, network.segment_parts, card.sizes, view)
+
+
+def parse_view(values: Any, path: Path) -> SegmentSettings | None:
+    """How a network was evaluated, from the plain values of its file `path`. Raises `IntegrityError`."""
+    if values is None:
+        return None
+    try:
+        return SegmentSettings.model_validate(values, strict=False)
+    except ValueError as error:
+        what = f"damaged: it does not say how it was evaluated ({str(error).splitlines()[0]})"
+        raise IntegrityError(path, what, "make it again: dvc repro -f -s evaluate") from error
 
 
 def onnx_session(path: Path) -> Any:
@@ -75,14 +91,19 @@ def run_onnx(session: Any, output: str, images: torch.Tensor) -> torch.Tensor:
 
 
 def onnx_card(path: Path, session: Any) -> dict[str, Any]:
-    """The metadata of an exported file: kind, classes, backbone, stride of the logits, source, checksum."""
+    """The metadata of an exported file: kind, classes, backbone, sizes and view as in `NetworkCard`, checksum."""
     found = dict(session.get_modelmeta().custom_metadata_map)
     try:
         card = dict(json.loads(found["wsss"]))
+        if (card["format"], card["version"]) == (ONNX_FORMAT, 1):
+            what = "exported by an earlier wsss: it does not say at what size its photos were read"
+            raise IntegrityError(path, what, "export it again: wsss export MODEL OUT.onnx")
         if (card["format"], card["version"]) != (ONNX_FORMAT, ONNX_VERSION):
             raise ValueError(f"format {card['format']!r} version {card['version']}")
         if card["kind"] not in KINDS or not all(isinstance(name, str) for name in card["classes"]):
             raise ValueError("kind or classes")
+        ReadSizes.parse(card["sizes"])
+        card["view"]
     except (KeyError, ValueError, TypeError) as error:
         what = "an ONNX file that wsss has not exported: it does not say which classes it knows"
         raise IntegrityError(path, what, "export it again: wsss export MODEL OUT.onnx") from error
@@ -95,4 +116,6 @@ def _open_onnx(path: Path) -> Segmenting:
 
     every = any(output.name == ALL_LOGITS for output in session.get_outputs())
     parts = partial(run_onnx, session, ALL_LOGITS) if every else None
-    return Segmenting(partial(run_onnx, session, LOGITS), str(card["kind"]), tuple(card["classes"]), parts)
+    sizes, view = ReadSizes.parse(card["sizes"]), parse_view(card["view"], path)
+    run = partial(run_onnx, session, LOGITS)
+    return Segmenting(run, str(card["kind"]), tuple(card["classes"]), parts, sizes, view)

@@ -115,11 +115,16 @@ def refine(image: np.ndarray, scores: np.ndarray, crf: CrfSettings) -> tuple[np.
     """Label and its posterior after the dense CRF. `image`: (H, W, 3) uint8; `scores`: (C, H, W) float32 in [0, 1]
     → (H, W) uint8 and (H, W) float32 in [0, 1].
     """
+    kept, found = posteriors(image, scores, crf)
+    return kept[found.argmax(0)].astype(np.uint8), found.max(0)
+
+
+def posteriors(image: np.ndarray, scores: np.ndarray, crf: CrfSettings) -> tuple[np.ndarray, np.ndarray]:
+    """As `refine`, but the classes (P,) that can win a pixel and their posteriors (P, H, W) float32."""
     kept = np.flatnonzero(scores.max((1, 2)) >= MIN_PEAK)
     if len(kept) < 2:
-        return scores.argmax(0).astype(np.uint8), scores.max(0)
-    posterior = dense_crf(image, scores[kept], crf)
-    return kept[posterior.argmax(0)].astype(np.uint8), posterior.max(0)
+        return np.arange(len(scores)), scores
+    return kept, dense_crf(image, scores[kept], crf)
 
 
 def _not_finite(network: str, what: str) -> IntegrityError:

@@ -8,8 +8,9 @@ found.overlay().save("overlay.png")
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -18,36 +19,38 @@ from PIL import Image
 
 from wsss.core.atomic import sha256_file
 from wsss.core.errors import UserError, did_you_mean
+from wsss.core.log import say
 from wsss.crf.settings import CrfSettings
-from wsss.data.images import MAX_MEGAPIXELS, load_image, rgb_array, save_mask_png, voc_palette
-from wsss.data.render import fit, fit_label, label_overlay
+from wsss.data.codec import read_file
+from wsss.data.images import MAX_MEGAPIXELS, decode_image, read_photo, rgb_array, save_mask_png, voc_palette
+from wsss.data.render import fit, label_overlay
+from wsss.data.size import fit_label, resized
 from wsss.numeric.device import device, enough_memory
+from wsss.predict.enlarge import label_at
+from wsss.predict.how import How, explained, resolve
 from wsss.predict.networks import Segmenting, open_network
-from wsss.predict.tiles import label_photo
-from wsss.predict.view import TILE, View, checked_scales
+from wsss.predict.view import TILE, View
 
 Photo = str | Path | Image.Image | np.ndarray
-
-DEFAULT_CRF = CrfSettings(
-    bilateral_weight=5,
-    bilateral_rgb=5,
-    spatial_weight=1.5,
-)
-"""The settings of `evaluate` in recipes/msrc.yaml; docs/experiments.md explains how they were chosen."""
 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """The segmentation of one photo.
+    """The segmentation of one photo, at its own size.
 
-    `photo`: (H, W, 3) uint8 RGB as it is displayed; `label`: (H, W) uint8, 0 background, 1..K; `confidence`: (H, W)
-    float16 in [0, 1], probability of the label; `names`: all K+1 class names, background first.
+    `whole`: the photo, or what decodes it when it is asked for; `label`: (H, W) uint8, 0 background, 1..K;
+    `confidence`: (H, W) float16 in [0, 1], probability of the label; `names`: all K+1 class names, background first.
     """
 
-    photo: np.ndarray
+    whole: np.ndarray | Callable[[], np.ndarray]
     label: np.ndarray
     confidence: np.ndarray
     names: tuple[str, ...]
+
+    @cached_property
+    def photo(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB as it is displayed. A file is decoded at full size only if this is asked for."""
+        return self.whole() if callable(self.whole) else self.whole
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -77,6 +80,7 @@ class Segmenter:
 
     def __init__(self, network: Segmenting, fingerprint: str, where: torch.device, tile: int = TILE) -> None:
         self.network, self.fingerprint, self.where, self.tile = network, fingerprint, where, tile
+        self._said: How | None = None
 
     @classmethod
     def load(cls, path: str | Path, tile: int = TILE) -> Segmenter:
@@ -95,27 +99,69 @@ class Segmenter:
         return self.network.classes
 
     def __call__(
-        self, photo: Photo, scales: Sequence[float] = (1.0,), flip: bool = False, crf: bool | CrfSettings = False
+        self,
+        photo: Photo,
+        scales: Sequence[float] | None = None,
+        flip: bool | None = None,
+        crf: bool | CrfSettings | None = None,
+        as_is: bool = False,
     ) -> Segmentation:
-        """Segment one photo: a path, a PIL image, or an (H, W, 3) uint8 RGB array.
+        """Segment one photo: a path, a PIL image, or an (H, W, 3) uint8 RGB array. The label has the photo's own size.
 
-        Probabilities are averaged over `scales` and, with `flip`, horizontal flips; `crf` refines them (`True`: with
-        the recipes' settings). Raises `UserError` for a photo that cannot be read.
+        By default as the model was evaluated: on the photo brought to the size of those it was trained on, averaged
+        over the same `scales` and horizontal flips (`flip`), and refined by the same CRF (`crf`). Each may be given
+        instead; `crf=True` uses the model's CRF settings, or the recipes' if it has none. `as_is`: the photo at its
+        own size, in tiles, at scale 1, without flip and CRF unless they are given. How it is done is said once on
+        standard error. Raises `UserError` for a photo that cannot be read.
         """
-        image = as_array(photo)
-        view = View(checked_scales(scales), flip, self.tile)
-        settings = DEFAULT_CRF if crf is True else crf or None
-        network, fix = self.network, "give smaller tiles: Segmenter.load(…, tile=512), --tile 512"
+        how = resolve(self.network, scales, flip, crf, as_is)
+        if how != self._said:
+            say(f"segmenter: {explained(self.network, how)}")
+            self._said = how
+        return self.segment(open_photo(photo, how), how, describe(photo))
+
+    def segment(self, opened: OpenedPhoto, how: How, name: str) -> Segmentation:
+        """Segment a photo that was opened for the same `how`; `name` is for messages."""
+        image, network = opened.image, self.network
+        view = View(how.scales, how.flip, self.tile)
+        fix = "give smaller tiles: Segmenter.load(…, tile=512), --tile 512"
         doing = f"on {image.shape[1]}×{image.shape[0]} pixels in tiles of {self.tile}"
-        with enough_memory(describe(photo), doing, fix):
-            label, confidence = label_photo(network.run, network.kind, image, view, settings, self.where, network.parts)
-        return Segmentation(image, label, confidence, self.classes)
+        with enough_memory(name, doing, fix):
+            label, confidence = label_at(
+                network.run, network.kind, image, opened.own_size, view, how.crf, self.where, network.parts
+            )
+        return Segmentation(opened.whole, label, confidence, self.classes)
 
 
-def as_array(photo: Photo, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
-    """Any accepted form of a photo → (H, W, 3) uint8 RGB as it is displayed; see `data.images.decode_image`."""
+@dataclass(frozen=True)
+class OpenedPhoto:
+    """A photo as a network reads it: `image` (h, w, 3) uint8 RGB; its `own_size` (H, W); `whole`: at that size, or what
+    decodes it.
+    """
+
+    image: np.ndarray
+    own_size: tuple[int, int]
+    whole: np.ndarray | Callable[[], np.ndarray]
+
+
+def open_photo(photo: Photo, how: How) -> OpenedPhoto:
+    """Any accepted form of a photo. Raises `UserError`."""
     if isinstance(photo, (str, Path)):
-        return load_image(Path(photo), max_megapixels)
+        return decode_photo(read_file(Path(photo)), photo, how)
+    whole = as_array(photo)
+    return OpenedPhoto(resized(whole, how.read(*whole.shape[:2])), (whole.shape[0], whole.shape[1]), whole)
+
+
+def decode_photo(data: bytes, name: str | Path, how: How, max_megapixels: float = MAX_MEGAPIXELS) -> OpenedPhoto:
+    """The bytes of an image file; see `data.images.read_photo`."""
+    found = read_photo(data, name, how.read, max_megapixels)
+    same = found.image.shape[:2] == found.own_size
+    whole = found.image if same else partial(decode_image, data, name, max_megapixels)
+    return OpenedPhoto(found.image, found.own_size, whole)
+
+
+def as_array(photo: Image.Image | np.ndarray) -> np.ndarray:
+    """A photo in memory → (H, W, 3) uint8 RGB as it is displayed; see `data.images.decode_image`."""
     if isinstance(photo, Image.Image):
         return rgb_array(photo, describe(photo))
     found = f"{type(photo).__name__}"

@@ -44,10 +44,10 @@ def label_photo(
     label, confidence = np.empty((height, width), np.uint8), np.empty((height, width), np.float16)
     block = side or max(height, width)
     margin = block // OVERLAP if crf and side else 0
-    for rows in _blocks(height, block):
-        for columns in _blocks(width, block):
+    for rows in blocks(height, block):
+        for columns in blocks(width, block):
             check_stop()
-            around = _widened(rows, margin, height), _widened(columns, margin, width)
+            around = widened(rows, margin, height), widened(columns, margin, width)
             found = sample(coarse, (height, width), *around)
             made, sure = refine(image[around], found, crf) if crf else (found.argmax(0).astype(np.uint8), found.max(0))
             inner = tuple(
@@ -135,8 +135,23 @@ def sample(coarse: torch.Tensor, size: tuple[int, int], rows: slice, columns: sl
     if (rows.start, columns.start, rows.stop, columns.stop) == (0, 0, *size):
         whole = F.interpolate(coarse[None].float(), size, mode="bilinear", align_corners=False)
         return np.asarray(whole[0].numpy())
-    down, across = _neighbours(rows, coarse.shape[1], size[0]), _neighbours(columns, coarse.shape[2], size[1])
-    window = coarse[:, down.cells, across.cells].float()
+    return sample_part(Part(coarse, (0, 0), (coarse.shape[1], coarse.shape[2])), size, rows, columns)
+
+
+class Part(NamedTuple):
+    """Cells (C, h, w) of a photo's maps, beginning at `start`; `grid`: (rows, columns) of the whole photo's maps."""
+
+    maps: torch.Tensor
+    start: tuple[int, int]
+    grid: tuple[int, int]
+
+
+def sample_part(part: Part, size: tuple[int, int], rows: slice, columns: slice) -> np.ndarray:
+    """`sample` where only a `part` of the maps is known; its outermost cells are repeated outside of it."""
+    maps = part.maps
+    down = _neighbours(rows, part.grid[0], size[0], part.start[0], maps.shape[1])
+    across = _neighbours(columns, part.grid[1], size[1], part.start[1], maps.shape[2])
+    window = maps[:, down.cells, across.cells].float()
     first = window[:, down.low].lerp(window[:, down.high], down.share[:, None])
     return np.asarray(first[:, :, across.low].lerp(first[:, :, across.high], across.share).numpy())
 
@@ -150,10 +165,11 @@ class _Neighbours(NamedTuple):
     share: torch.Tensor
 
 
-def _neighbours(pixels: slice, cells: int, length: int) -> _Neighbours:
-    place = ((torch.arange(pixels.start, pixels.stop, dtype=torch.float64) + 0.5) * cells / length - 0.5).clamp_min(0)
+def _neighbours(pixels: slice, cells: int, length: int, start: int, known: int) -> _Neighbours:
+    place = (torch.arange(pixels.start, pixels.stop, dtype=torch.float64) + 0.5) * cells / length - 0.5 - start
+    place = place.clamp(0, known - 1)
     low = place.floor().long()
-    high = (low + 1).clamp_max(cells - 1)
+    high = (low + 1).clamp_max(known - 1)
     begin, end = int(low[0]), int(high[-1]) + 1
     return _Neighbours(slice(begin, end), low - begin, high - begin, (place - low).float())
 
@@ -164,9 +180,11 @@ def _starts(length: int, side: int, step: int) -> Sequence[int]:
     return [*range(0, last, step), last]
 
 
-def _blocks(length: int, side: int) -> Iterator[slice]:
-    return (slice(start, min(start + side, length)) for start in range(0, length, side))
+def blocks(length: int, side: int, begin: int = 0) -> Iterator[slice]:
+    """``begin … length`` in slices of `side`; the last one may be smaller."""
+    return (slice(start, min(start + side, length)) for start in range(begin, length, side))
 
 
-def _widened(part: slice, margin: int, length: int) -> slice:
+def widened(part: slice, margin: int, length: int) -> slice:
+    """`part` and `margin` on both sides of it, within 0 … length."""
     return slice(max(0, part.start - margin), min(length, part.stop + margin))

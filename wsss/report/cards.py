@@ -14,7 +14,8 @@ from wsss.core.errors import IntegrityError
 from wsss.data.images import voc_palette
 from wsss.data.index import IGNORE, Index, Record
 from wsss.data.masks import MaskedImages
-from wsss.data.render import css_colour, fit, fit_label, heat_overlay, label_overlay
+from wsss.data.render import css_colour, fit, heat_overlay, label_overlay
+from wsss.data.size import fit_label
 from wsss.report.page import Card, Panel, Swatch, View
 from wsss.report.ranking import class_ious, coverage, disagreement, mean_iou, values_of
 from wsss.report.templates import percent
@@ -60,16 +61,18 @@ class Results:
         return learned(self.labels)
 
     def label(self, store: LabelStore, record: Record) -> np.ndarray | None:
-        """(H, W) uint8 label in `store`, None if it has none; `IntegrityError` if it does not fit."""
+        """(H, W) uint8 label in `store`, of the size the photo is read at, None if it has none; `IntegrityError` if it
+        does not fit.
+        """
         if record.id not in store:
             return None
         label = store.label(record.id)
         values, classes = values_of(label), len(self.index.classes)
-        if label.shape != (record.height, record.width) or any(classes <= value != IGNORE for value in values):
+        if label.shape != record.size or any(classes <= value != IGNORE for value in values):
             raise IntegrityError(
                 store.path / store.shard_name(record.id),
                 f"the label of {record.id!r} does not fit its photo (found {label.shape} with {values}, "
-                f"expected {(record.height, record.width)} with 0..{classes - 1} or {IGNORE})",
+                f"expected {record.size} with 0..{classes - 1} or {IGNORE})",
                 f"make it again: dvc repro -f -s {store.stage}",
             )
         return label
@@ -78,7 +81,9 @@ class Results:
         """Mean IoU in [0, 1] of the photo's label in `store`; None without a label, or without a mask."""
         label = self.label(store, record) if record.mask is not None else None
         mask = None if label is None else self.masked.mask(record)
-        return None if label is None or mask is None else mean_iou(class_ious(label, mask, len(self.index.classes)))
+        if label is None or mask is None:
+            return None
+        return mean_iou(class_ious(fit_label(label, mask.shape), mask, len(self.index.classes)))
 
     def disagreement(self, record: Record) -> float | None:
         """Share in [0, 1] of pixels in which the student and the pseudo-label differ: it needs no mask.
@@ -220,7 +225,9 @@ class Painter:
         return Panel(title, " · ".join(notes), views, columns, rows)
 
     def _ious(self, label: np.ndarray | None, mask: np.ndarray | None) -> np.ndarray | None:
-        return None if label is None or mask is None else class_ious(label, mask, len(self.results.index.classes))
+        if label is None or mask is None:
+            return None
+        return class_ious(fit_label(label, mask.shape), mask, len(self.results.index.classes))
 
     def _iou(self, label: np.ndarray | None, mask: np.ndarray | None) -> list[str]:
         ious = self._ious(label, mask)

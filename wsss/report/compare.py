@@ -15,6 +15,7 @@ from wsss.core.log import Progress
 from wsss.data.index import Record
 from wsss.data.masks import MaskedImages
 from wsss.data.photos import Photos
+from wsss.data.size import fit_label
 from wsss.evaluation.confusion import Confusion
 from wsss.evaluation.counting import predicted_sources
 from wsss.report.changes import changed
@@ -65,8 +66,8 @@ class Maps:
     field: str
 
     def label(self, record: Record) -> np.ndarray:
-        """(H, W) uint8."""
-        return self.store.label(record.id, self.field)
+        """(H, W) uint8 at the photo's own size: two runs may have read it at different ones."""
+        return fit_label(self.store.label(record.id, self.field), record.own_size)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from wsss.core.interrupt import check_stop
 from wsss.core.log import Progress
 from wsss.data.images import voc_palette
 from wsss.data.index import IGNORE
-from wsss.data.render import CHANGE_COLOURS, change_overlay, css_colour, fit, fit_label, label_overlay
+from wsss.data.render import CHANGE_COLOURS, change_overlay, css_colour, fit, label_overlay
+from wsss.data.size import fit_label
 from wsss.report.cards import PICTURES, SHARPNESS, save_picture
 from wsss.report.changes import changes
 from wsss.report.compare import Comparison, Photo

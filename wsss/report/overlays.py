@@ -12,7 +12,8 @@ from wsss.core.atomic import atomic_dir
 from wsss.core.interrupt import check_stop
 from wsss.data.images import voc_palette
 from wsss.data.index import Record
-from wsss.data.render import fit, fit_label, heat_overlay, label_overlay
+from wsss.data.render import fit, heat_overlay, label_overlay
+from wsss.data.size import fit_label
 from wsss.report.cards import OSTE, Results
 from wsss.report.ranking import evenly
 

@@ -10,7 +10,8 @@ from wsss.core.errors import IntegrityError, UserError
 from wsss.core.interrupt import check_stop
 from wsss.data.images import load_mask
 from wsss.data.index import IGNORE, Record
-from wsss.data.render import fit, fit_label, label_overlay
+from wsss.data.render import fit, label_overlay
+from wsss.data.size import fit_label
 from wsss.report.cards import Painter, save_picture
 from wsss.report.page import Strip, View
 from wsss.report.ranking import values_of
@@ -59,6 +60,6 @@ def _read(folder: Path, epoch: int, record: Record, classes: int) -> np.ndarray:
     """(H, W) uint8 mask of one photo after one epoch. Raises `IntegrityError` if it is missing or does not fit."""
     path = snapshot_file(folder, epoch, record)
     try:
-        return load_mask(path, (record.height, record.width), classes)
+        return load_mask(path, record.size, classes)
     except UserError as error:
         raise IntegrityError(path, error.what, "make it again: dvc repro -f -s distill") from error

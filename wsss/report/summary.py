@@ -178,7 +178,9 @@ def index_summary(index: Index) -> dict[str, Any]:
         "photos of each class": {
             name: sum(number in r.tags for r in records) for number, name in enumerate(index.classes) if number
         },
-        "sizes": Sizes.of((r.height, r.width) for r in records),
+        "long_side": index.long_side,
+        "sizes": Sizes.of(r.size for r in records),
+        "own sizes": Sizes.of(r.own_size for r in records),
         "ids": [r.id for r in records[:5]],
     }
 
@@ -201,6 +203,8 @@ def network_summary(path: Path, content: dict[str, Any]) -> dict[str, Any]:
         "backbone": dict(content["backbone"]),
         "settings": content["settings"],
         "weights": content["weights"],
+        "sizes of photos": content["sizes"],
+        "evaluated with": content["view"],
         "tensors": len(state),
         "numbers": sum(tensor.numel() for tensor in state.values()),
         "range": Extent.of(values.numpy()),

@@ -194,7 +194,7 @@ def train(
         "expansion": json.loads(settings.expansion.model_dump_json()),
         "fusion": json.loads(settings.fusion.model_dump_json()),
     }
-    card = NetworkCard(OSTE, before.backbone, shape, index.classes, before.weights)
+    card = NetworkCard(OSTE, before.backbone, shape, index.classes, before.weights, index.sizes)
     network = build_oste(card, load_weights=False)
     network.load_state_dict(trained.state_dict(), strict=False)
     network.train()

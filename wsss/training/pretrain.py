@@ -93,6 +93,7 @@ def pretrain(
         {"dropout": settings.dropout},
         index.classes,
         weights_source(settings.backbone),
+        index.sizes,
     )
     network = build_classifier(card, load_weights=True)
     judge = TagJudge(network, card, index, photos, optim.epochs, stage.scratch / "tags", stage.name)

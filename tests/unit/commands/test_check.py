@@ -25,7 +25,7 @@ def herd(raw_data: RawData) -> RawData:
 
 
 def check(data: RawData, *options: str, **settings: object) -> Result:
-    section = {"root": str(data.root), "format": "folder", "classes": "classes.txt", **settings}
+    section = {"root": str(data.root), "format": "folder", "classes": "classes.txt", "long_side": 0, **settings}
     YAML().dump({"seed": 0, "dataset": section}, data.out.with_name("params.yaml"))
     return CliRunner().invoke(main, list(options))
 
@@ -94,12 +94,19 @@ def test_tags_that_are_separated_by_blanks_are_told(herd: RawData) -> None:
     assert f"warning: {herd.root}: {what}" in check(herd).stdout
 
 
-@pytest.mark.parametrize(("width", "told"), [(1000, False), (1001, True)])
-def test_photos_much_larger_than_a_crop_are_told(herd: RawData, width: int, told: bool) -> None:
-    for number in range(18):
-        herd.photo(f"p{number:02}.jpg", size=(8, width if number > 7 else 4000))
-    what = f"warning: {herd.root}: training photos are large (median longer side {width} px)"
-    assert (what in check(herd).stdout) is told
+@pytest.mark.parametrize(("width", "read"), [(500, 500), (560, 560), (640, 512), (2016, 512), (200, 256)])
+def test_what_long_side_does_is_told(herd: RawData, width: int, read: int) -> None:
+    """Not as a warning: nothing has to be done about it."""
+    for number in range(24):
+        herd.photo(f"p{number:02}.jpg", size=(width // 2, width))
+    told = (
+        f"check: photos are read at a longer side of {read} pixels instead of {width} (medians; dataset.long_side is "
+        f"{read}); masks are scored and predicted at the photos' own size"
+    )
+    found = check(herd, long_side="auto")
+    assert (told in found.stdout.splitlines()) is (read != width)
+    assert "0 errors, 0 warnings" in found.stdout
+    assert json.loads(check(herd, "--json", long_side="auto").stdout)["long_side"] == (read if read != width else 0)
 
 
 def test_json_report(herd: RawData) -> None:

@@ -48,6 +48,7 @@ def test_folder_and_table(photos: RawData) -> None:
         "val_fraction": 0.2,
         "allow_untagged": False,
         "max_megapixels": 120,
+        "long_side": "auto",
     }
     assert "class       train" in result.stdout
     assert result.stdout.endswith(

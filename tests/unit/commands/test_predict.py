@@ -91,6 +91,8 @@ def test_other_model_or_settings_are_refused_unless_forced(model: Path, photos: 
     code, _, text = predict(model, photos, "-o", out, "--scales", "1,2")
     assert code == 2
     assert text == (
+        "predict: photos at their own size, test-time scales 1, 2, no flip, no CRF; the model's file does not say how "
+        "it was evaluated\n"
         f"error: {out}: holds predictions of another model or other settings (scales: found [1.0], now [1.0, 2.0])\n"
         "fix: choose another -o, or replace them with --force\n"
     )
@@ -112,7 +114,9 @@ def test_unreadable_photos_are_listed_and_the_others_done(model: Path, photos: P
     out = tmp_path / "out"
     code, text, errors = predict(model, photos, "-o", out)
     assert (code, text) == (2, f"predict: 3 photos, 2 cannot be read → {out}/predictions.csv\n")
-    assert errors.startswith(f"error: {photos}/a.jpg: not an image (found an HTML page, expected JPEG, PNG")
+    assert errors.splitlines()[1].startswith(
+        f"error: {photos}/a.jpg: not an image (found an HTML page, expected JPEG, PNG"
+    )
     assert f"error: {photos}/b.png: damaged or truncated PNG" in errors
     assert errors.count("fix: ") == 2
     assert len(table(out)) == 3

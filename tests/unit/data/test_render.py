@@ -7,6 +7,7 @@ import pytest
 
 from wsss.data import render
 from wsss.data.images import voc_palette
+from wsss.data.size import fit_label
 
 GREY = 100
 PALETTE = voc_palette()
@@ -134,7 +135,7 @@ def test_fit(shape: tuple[int, int], expected: tuple[int, int]) -> None:
 
 def test_fit_label_brings_no_new_value() -> None:
     label = np.random.default_rng(5).choice(np.array([0, 7, 255], np.uint8), (33, 47))
-    small = render.fit_label(label, (10, 14, 3))
+    small = fit_label(label, (10, 14, 3))
     assert small.shape == (10, 14)
     assert set(np.unique(small)) <= {0, 7, 255}
 
@@ -149,7 +150,7 @@ def test_inputs_stay_as_they_are() -> None:
     render.heat_overlay(photo, scores)
     same = render.fit(photo, 64)
     render.fit(photo, 8)
-    render.fit_label(label, (5, 5))
+    fit_label(label, (5, 5))
     assert not np.shares_memory(same, photo)
     for array, copy in zip((photo, label, scores), copies, strict=True):
         assert (array == copy).all()

@@ -111,6 +111,23 @@ def test_labels_are_the_masks_and_the_store_is_marked() -> None:
         assert np.array_equal(store.confidence(record.id), (label != 255).astype(np.float32))
 
 
+def test_masks_are_shrunk_to_the_size_that_photos_are_read_at() -> None:
+    index = write_project()
+    records = []
+    for record in index.records:
+        if record.mask is not None:
+            mask = ToyStore(toy_photos(Path("photos"))).label(record.id)
+            save_mask_png(Path("photos") / record.mask, mask.repeat(3, 0).repeat(3, 1))
+        records.append(replace(record, own_height=3 * record.height, own_width=3 * record.width))
+    write_index(Path("dataset"), Index(CLASSES, tuple(records)))
+    done = run_import()
+    assert done.exit_code == 0, done.stderr
+    store, made = PseudoStore(Path("masks")), ToyStore(toy_photos(Path("photos")))
+    for number, record in enumerate(records):
+        expected = made.label(record.id) if number else np.full(record.size, 255, np.uint8)
+        assert np.array_equal(store.label(record.id), expected)
+
+
 def test_import_twice_gives_the_same_bytes() -> None:
     write_project()
     for out in ("first", "second"):

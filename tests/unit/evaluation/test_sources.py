@@ -71,7 +71,7 @@ class Labels:
         found = self.cams.read(record.id)
         maps = found.raw if raw else found.scores
         assert maps is not None
-        label = np.zeros((record.height, record.width), np.uint8)
+        label = np.zeros(record.own_size, np.uint8)
         if len(maps):
             large = F.interpolate(torch.from_numpy(maps)[None], label.shape, mode="bilinear", align_corners=False)
             scores = large[0].numpy()
@@ -82,6 +82,11 @@ class Labels:
             label *= found.classes[scores.argmax(0)].astype(np.uint8)
         return label
 
+    def enlarged(self, record: Record, label: np.ndarray) -> np.ndarray:
+        """By repeating pixels, where the label has not the mask's size."""
+        times = record.own_height // len(label)
+        return label.repeat(times, 0).repeat(times, 1)
+
 
 def scored(project: Project, split: str) -> list[tuple[Record, np.ndarray]]:
     masks = MaskedImages(project.photos, len(CLASSES))
@@ -89,8 +94,10 @@ def scored(project: Project, split: str) -> list[tuple[Record, np.ndarray]]:
     return [(record, mask) for record, mask in found if mask is not None]
 
 
-def test_every_score_of_every_source_is_that_of_its_labels() -> None:
-    project = Project()
+@pytest.mark.parametrize("times", [1, 3])
+def test_every_score_of_every_source_is_that_of_its_labels(times: int) -> None:
+    """At the masks' own size, which is larger where photos are shrunk."""
+    project = Project(times=times)
     done = run_stage()
     assert done.exit_code == 0, done.stderr
     sources, classes, labels = read("sources.csv"), read("classes.csv"), Labels()
@@ -98,7 +105,7 @@ def test_every_score_of_every_source_is_that_of_its_labels() -> None:
     for row in sources:
         lines = [line for line in classes if (line["source"], line["split"]) == (row["source"], row["split"])]
         photos, label_of = scored(project, row["split"]), labels.of(row["source"], row["threshold"])
-        pairs = [(mask, label_of(record)) for record, mask in photos]
+        pairs = [(mask, labels.enlarged(record, label_of(record))) for record, mask in photos]
         truth, found = (np.concatenate([each[side].ravel() for each in pairs]) for side in (0, 1))
         truth, found = truth[truth != 255], found[truth != 255]
         bands = sum(naive(*pair, len(CLASSES)) for pair in pairs)

@@ -71,7 +71,7 @@ def test_index_holds_no_place(herd: RawData, tmp_path: Path) -> None:
     herd.root = herd.root.rename(tmp_path / "moved % elsewhere")
     herd.index()
     assert {path.name: path.read_bytes() for path in herd.out.iterdir()} == before
-    assert sorted(before) == ["classes.csv", "index.csv"]
+    assert sorted(before) == ["classes.csv", "index.csv", "size.json"]
 
 
 def test_changed_masks_change_their_checksums_and_not_the_index(herd: RawData) -> None:

@@ -16,8 +16,9 @@ from tests.toy_networks import photo, write_oste, write_student
 from tests.toy_oste import toy_classifier
 from wsss.core.errors import EnvError, IntegrityError, UserError
 from wsss.data.images import load_mask
+from wsss.predict.how import DEFAULT_CRF
 from wsss.predict.networks import Segmenting
-from wsss.predict.segmenter import DEFAULT_CRF, Segmentation, Segmenter
+from wsss.predict.segmenter import Segmentation, Segmenter
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from tests.toy_networks import photo
 from wsss.models.student import IMPROBABLE
+from wsss.predict.how import DEFAULT_CRF
 from wsss.predict.segment import SegmentSettings, predict
-from wsss.predict.segmenter import DEFAULT_CRF
 from wsss.predict.tiles import blend_weights, label_photo, sample, scores
 from wsss.predict.view import View
 

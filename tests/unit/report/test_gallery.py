@@ -120,17 +120,19 @@ class Run:
         oste: np.ndarray | None = None,
         fbe: np.ndarray | None = None,
         relabelled: np.ndarray | None = None,
+        times: int = 1,
     ) -> None:
         number = len(self.records)
         root = self.folder / "data"
         root.mkdir(parents=True, exist_ok=True)
-        pixels = np.random.default_rng(number).integers(0, 256, (*SHAPE, 3), np.uint8)
+        own = SHAPE[0] * times, SHAPE[1] * times
+        pixels = np.random.default_rng(number).integers(0, 256, (*own, 3), np.uint8)
         Image.fromarray(pixels).save(root / f"{number}.png")
         if mask is not None:
-            save_mask_png(root / f"{number}-mask.png", mask)
+            save_mask_png(root / f"{number}-mask.png", mask.repeat(times, 0).repeat(times, 1))
         mask_file = None if mask is None else f"{number}-mask.png"
         digest = sha256_file(root / f"{number}.png")
-        self.records.append(Record(name, split, f"{number}.png", mask_file, tags, *SHAPE, digest))
+        self.records.append(Record(name, split, f"{number}.png", mask_file, tags, *SHAPE, digest, *own))
         if cam:
             scores = np.random.default_rng(number).random((len(tags), 3, 4), np.float32)
             mirrored = scores[..., ::-1] if raw else None
@@ -190,6 +192,14 @@ def test_worst_first_then_photos_without_mask(run: Run, tmp_path: Path) -> None:
     assert val.median == pytest.approx(0.775)
     assert (val.judged, train.judged) == ("prediction", "pseudo-label")
     assert train.cards[0].score == pytest.approx(1 / 3)
+
+
+def test_photos_that_were_shrunk_are_judged_by_masks_of_their_own_size(tmp_path: Path) -> None:
+    made, truth = Run(tmp_path), half(1, 0)
+    made.add("a", mask=truth, prediction=half(1, 0, 20), pseudo=truth, oste=truth, times=3)
+    made.add("b", mask=truth, prediction=half(2, 0), pseudo=truth, times=3)
+    ((section),) = build_gallery(made.write(), SOURCES, SETTINGS, tmp_path / "out")
+    assert [card.score for card in section.cards] == [pytest.approx(1 / 3), pytest.approx(0.775)]
 
 
 def test_score_table_has_boundary_iou_and_marks_what_has_collapsed(run: Run, tmp_path: Path) -> None:
