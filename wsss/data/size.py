@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-SMALLEST, LARGEST = 256, 512
+SMALLEST, LARGEST = 320, 400
 """`auto` lies between these, in pixels. The recipes' crops of 192 to 320 show of a photo of this size enough to know
 what is in it; in smaller ones, a cell of the maps (16 or 32 pixels) is larger than the objects."""
 NEAR = 0.1
 """`auto` leaves photos as they are if it would change their median size by a smaller fraction than this."""
-MOST_ENLARGED = 2.0
+MOST_ENLARGED = 3.0
 """A photo is enlarged at most so many times: beyond that there is nothing to see."""
 ELONGATED = 4
 """Panoramas longer than 4:1 keep a shorter side of a quarter of the long side; else a strip of a few pixels is left."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from wsss.stores.labels import RelabelledStore
 from wsss.stores.snapshots import epochs_of
 from wsss.training import resume
 from wsss.training.loop import History
+from wsss.training.rules import STEPS as STEPS_RULE
 
 LOSSES = ["seg_background", "seg_foreground", "tags", "feature_fine", "feature_coarse", "corr", "cam", "energy"]
 
@@ -210,8 +212,20 @@ def test_one_round_corrects_no_label(tmp_path: Path, name: str) -> None:
 
 
 def test_first_student_needs_an_epoch(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"distill\.stage1\.epochs: found 0 of 4 epochs, but each of two rounds needs"):
-        train_student(tmp_path, altered(TWO_ROUNDS, stage1__epochs=0))
+    with pytest.raises(UserError, match=r"distill\.stage1\.epochs: found 4 of 4 epochs, but each of two rounds needs"):
+        train_student(tmp_path, altered(TWO_ROUNDS, stage1__epochs=4))
+
+
+def test_epochs_that_are_left_at_zero_are_planned(tmp_path: Path) -> None:
+    """The first round gets half of them; both follow the number of photos."""
+    records = toy_data(tmp_path).photos.records
+    half = altered(TWO_ROUNDS, stage1__epochs=0).planned(records, 3)
+    assert (half.stage1.epochs, half.optim.epochs) == (2, 4)
+    free = altered(TWO_ROUNDS, stage1__epochs=0, optim__epochs=0, augment__crop=0).planned(records, 3)
+    assert free.optim.epochs == round(STEPS_RULE["distill"] * math.sqrt(len(records)) * 2 / 2)
+    assert free.stage1.epochs == free.optim.epochs // 2
+    assert free.augment.pixels == 64
+    assert altered(stage1__epochs=0).planned(records, 3).stage1.epochs == 0  # of one round: stage 2 acts at once
 
 
 def test_a_teacher_of_predictions_is_refused(tmp_path: Path) -> None:
