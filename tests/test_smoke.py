@@ -92,7 +92,7 @@ def test_every_stage_writes_what_it_declares(finished: Path) -> None:
 
 @pytest.mark.slow
 def test_photos_that_are_shrunk_are_masked_and_scored_at_their_own_size(tmp_path: Path) -> None:
-    """The whole way at half of the photos' size; then `wsss predict` of these photos, and of copies of 4 times the sides."""
+    """The whole way at half of their size; then `wsss predict` of them, and of copies of 4 times the sides."""
     folder = make_project(tmp_path / "half", dataset__long_side=48)
     run(folder, DVC, "repro", "--quiet")
     index = read_index(folder / "artifacts/dataset")
