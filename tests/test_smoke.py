@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -12,7 +13,14 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from PIL import Image
 from ruamel.yaml import YAML
+
+from wsss.data.images import load_mask
+from wsss.data.index import read_index
+from wsss.data.size import ReadSizes, fit_label
+from wsss.stores.labels import PredictionStore
 
 REPO = Path(__file__).parent.parent
 DVC = Path(sys.executable).parent / "dvc"
@@ -80,6 +88,39 @@ def test_every_stage_writes_what_it_declares(finished: Path) -> None:
     assert all(0 <= value <= 1 for value in metrics.values())
     assert (finished / "reports/gallery/index.html").stat().st_size > 5000
     assert not list((finished / "data/demo/masks").glob("*train*"))
+
+
+@pytest.mark.slow
+def test_photos_that_are_shrunk_are_masked_and_scored_at_their_own_size(tmp_path: Path) -> None:
+    """The whole way at half of their size; then `wsss predict` of them, and of copies of 4 times the sides."""
+    folder = make_project(tmp_path / "half", dataset__long_side=48)
+    run(folder, DVC, "repro", "--quiet")
+    index = read_index(folder / "artifacts/dataset")
+    assert index.long_side == 48
+    assert {max(record.own_size) for record in index.records} == {96}
+    assert {max(record.size) for record in index.records} == {48}
+    sizes = ReadSizes(48, 48, 48, 48)
+    cards = {name: torch.load(folder / f"artifacts/{name}.pt") for name in ("backbone", "oste", "distilled", "student")}
+    assert {name: card["sizes"] for name, card in cards.items()} == dict.fromkeys(cards, sizes.plain())
+    assert [name for name, card in cards.items() if card["view"]] == ["student"]
+    val = index.split("val")
+    store = PredictionStore(folder / "artifacts/predictions")
+    assert {store.label(record.id).shape for record in val} == {record.size for record in val}
+    with (folder / "reports/classes.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["source"] == "student" and row["split"] == "val"]
+    assert sum(int(row["pixels"]) for row in rows) >= 0.9 * sum(r.own_height * r.own_width for r in val)
+    (folder / "large").mkdir()
+    for record in val:
+        with Image.open(folder / "data/demo" / record.image) as image:
+            large = image.resize((4 * image.width, 4 * image.height), Image.Resampling.BICUBIC)
+        large.save(folder / "large" / f"{Path(record.image).stem}.jpg", quality=95)
+    for photos, times in (("data/demo/images", 1), ("large", 4)):
+        said = run(folder, sys.executable, "-m", "wsss", "predict", "artifacts/student.pt", photos, "-o", f"out{times}")
+        assert "predict: read at 48 pixels, test-time scale 1, flip, CRF, as the model was evaluated" in said
+        for record in val:
+            size = times * record.own_height, times * record.own_width
+            mask = load_mask(folder / f"out{times}/masks/{Path(record.image).stem}.png", size, len(index.classes))
+            assert (mask == fit_label(store.label(record.id), size)).mean() > 0.9
 
 
 @pytest.mark.slow

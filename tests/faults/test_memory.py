@@ -91,14 +91,15 @@ def test_46_photos_that_do_not_fit_are_named(tmp_path: Path, monkeypatch: pytest
     assert result.exit_code == 3
     assert f"error: evaluate: out of memory on {first.width}×{first.height} pixels ({first.id}" in result.stderr
     assert re.search(
-        r"\nfix: lower (inference\.batch|the largest of evaluate\.scales, or shrink the photo)\n", result.stderr
+        r"\nfix: lower (inference\.batch|the largest of evaluate\.scales, or dataset\.long_side)\n",
+        result.stderr,
     )
     monkeypatch.setattr("wsss.cams.stage.compute_cams", FAILURES["gpu"])
     settings, stage = CamsSettings(scales=(1.0,), flip=False), Stage("cams", "f" * 16, tmp_path)
     with pytest.raises(EnvError) as caught:
         dump_cams(stage, project.index, project.photos, Path("oste.pt"), settings, InferenceSettings(batch=1))
     assert str(caught.value).startswith("error: cams: out of memory on ")
-    assert str(caught.value).endswith("\nfix: lower the largest of cams.scales, or shrink the photo")
+    assert str(caught.value).endswith("\nfix: lower the largest of cams.scales, or dataset.long_side")
 
 
 def test_46_other_errors_stay_what_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

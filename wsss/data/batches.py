@@ -49,7 +49,7 @@ def needs(section: str, batch: Sequence[Record]) -> tuple[str, str, str]:
     first, count = batch[0], len(batch)
     photos = "" if count == 1 else f" and {count - 1} more"
     doing = f"on {first.width}×{first.height} pixels ({first.id}{photos})"
-    fix = "lower inference.batch" if count > 1 else f"lower the largest of {section}.scales, or shrink the photo"
+    fix = "lower inference.batch" if count > 1 else f"lower the largest of {section}.scales, or dataset.long_side"
     return section, doing, fix
 
 

@@ -33,7 +33,7 @@ class Snapshots:
             for record in shown(self.photos.records):
                 image = self.photos.image(record)
                 doing = f"on {record.width}×{record.height} pixels ({record.id})"
-                with enough_memory("distill", doing, "shrink the photo"):
+                with enough_memory("distill", doing, "set a smaller dataset.long_side"):
                     logits = student(to_batch([image], where)).float()
                     whole = F.interpolate(logits, image.shape[:2], mode="bilinear", align_corners=False)
                 mask = whole[0].argmax(0).byte().cpu().numpy()

@@ -26,6 +26,7 @@ from tests.toy_distill import (
 )
 from wsss.core.errors import IntegrityError, InterruptedStage, UserError
 from wsss.data.samples import Batch
+from wsss.data.size import ReadSizes
 from wsss.data.tables import history_csv
 from wsss.distill.data import LabelledImages
 from wsss.distill.losses.features import FeatureLoss
@@ -230,6 +231,7 @@ def test_saved_student_has_no_projections_and_loads_as_any_other(tmp_path: Path,
     _, card = load_student(tmp_path / "student.pt", CLASSES)
     assert (card.kind, card.backbone, card.weights) == ("student", settings.backbone, "random")
     assert card.settings == {"channels": 32, "dropout": 0.3, "tag_threshold": 0.1}
+    assert (card.sizes, card.view) == (ReadSizes(0, 88, 92, 96), None)
 
 
 @each_teacher
