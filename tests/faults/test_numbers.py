@@ -193,13 +193,15 @@ def test_30_whole_stage_counts_them(tmp_path: Path, method: Literal["fixed", "gm
     settings = CorrectSettings(method=method, fixed=WITHOUT, gmm=GMM)
     correcting = Stage("correct", "f" * 16, tmp_path / "scratch")
     store = make_pseudo_labels(correcting, Index(CLASSES, records), photos, cams, settings, 9)
-    made = summarise(store, photos, cams)
+    made = summarise(store, photos, cams, len(CLASSES) - 1)
     labelled = [store.label(name) != 255 for name in MAPS]
     assert made == CorrectSummary(
         coverage=float(np.mean(labelled)),
         empty=("constant", "nearly constant", "zero"),
         no_signal=("constant", "nearly constant", "zero"),
         guards={} if method == "fixed" else GUARDS,
+        tagged=(len(MAPS) - 1, 0, 0),
+        labelled_with=(len(MAPS) - 4, 0, 0),
     )
     assert 0.2 < made.coverage < 0.4
     assert not store.label("untagged").any()

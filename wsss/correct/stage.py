@@ -27,16 +27,16 @@ class CorrectSummary:
     """`coverage`: fraction of labelled pixels; `empty`: photos with tags and without any foreground label.
 
     `no_signal`: photos with a CAM without signal; `guards`: by reason, photos with a map that a mixture cannot cut
-    (those without signal included). `tagged`, `labelled_with`: (K,) int64 photos with each tag, and those of them that
-    have a pixel of it.
+    (those without signal included). `tagged`, `labelled_with`: of each class, photos with the tag, and those of them
+    that have a pixel of it.
     """
 
     coverage: float
     empty: tuple[str, ...]
     no_signal: tuple[str, ...]
-    tagged: np.ndarray
-    labelled_with: np.ndarray
     guards: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tagged: tuple[int, ...] = ()
+    labelled_with: tuple[int, ...] = ()
 
 
 def make_pseudo_labels(
@@ -99,4 +99,11 @@ def summarise(labels: PseudoStore, photos: Photos, cams: CamStore, foreground: i
             for reason in sorted({unpack(row)[0].guard for row in labels.mixtures(record.id)} - {""}):
                 guards.setdefault(reason, []).append(record.id)
     by_reason = {reason: tuple(ids) for reason, ids in sorted(guards.items())}
-    return CorrectSummary(labelled / max(pixels, 1), tuple(empty), tuple(no_signal), tagged, labelled_with, by_reason)
+    return CorrectSummary(
+        labelled / max(pixels, 1),
+        tuple(empty),
+        tuple(no_signal),
+        by_reason,
+        tuple(tagged.tolist()),
+        tuple(labelled_with.tolist()),
+    )

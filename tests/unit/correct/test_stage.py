@@ -75,7 +75,7 @@ class Project:
         cams = CamStore(self.folder / "cams")
         labels = make_pseudo_labels(stage, self.index, self.photos, cams, settings, shard_size)
         publish(labels.path, self.folder / out)
-        return summarise(labels, self.photos, cams)
+        return summarise(labels, self.photos, cams, self.index.foreground)
 
 
 @pytest.fixture(autouse=True)

@@ -448,7 +448,23 @@ def test_tags_are_a_classification_of_each_class() -> None:
     given = seen()
     assert given.tag_logits is not None
     expected = F.binary_cross_entropy_with_logits(given.tag_logits, TAGS)
-    torch.testing.assert_close(TagLoss().terms(given)["tags"].mean(), expected)
+    numbers = torch.arange(given.labels[0].numel()) % 3 + 1
+    everywhere = replace(given, labels=numbers.reshape(given.labels[0].shape).expand_as(given.labels).byte())
+    torch.testing.assert_close(TagLoss().terms(everywhere)["tags"].mean(), expected)
+
+
+def test_a_tag_that_the_crop_does_not_show_says_nothing() -> None:
+    """Known are the classes that the photo is not tagged with, and the tagged ones that have a label in the crop."""
+    given = seen()
+    labels = torch.full_like(given.labels, 255)
+    labels[0, 0, 0] = 1
+    assert given.tag_logits is not None
+    losses = F.binary_cross_entropy_with_logits(given.tag_logits, TAGS, reduction="none")
+    known = TAGS == 0
+    known[0, 0] = True
+    term = TagLoss().terms(replace(given, labels=labels))["tags"]
+    torch.testing.assert_close(term.mean(), losses[known].mean())
+    assert term.weight.item() == known.sum()
 
 
 def test_features_are_compared_level_by_level() -> None:

@@ -42,6 +42,10 @@ from wsss.stores.shards import Shard, StoreMeta, shard_writer, write_store_index
 from wsss.stores.snapshots import snapshot_file
 
 SHAPE = (24, 32)
+VERDICT_TABLES = {
+    "train_tags.csv": "class,photos,kept,verdict\n<b>cow</b>,5,0.9,learnt\n",
+    "agreement.csv": "class,photos,agreement,verdict,student\nbackground,5,0.8,agreed,fine\n",
+}
 STAGE_INPUTS = ("dataset", "cams", "pseudo", "relabelled", "predictions", "epochs")
 IMG, SCRIPT = "<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>"
 CLASSES = ("background", SCRIPT, 'cow" onmouseover="alert(3)')
@@ -450,12 +454,16 @@ def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (tmp_path / "sources.csv").write_text(",".join(SOURCE_COLUMNS) + "\nstudent,val,3,no,arg-max,no,no,no,.5,.5,.4,1\n")
     for name in TABLES:
         (tmp_path / name).write_text("epoch,loss\n")
+    for name, text in VERDICT_TABLES.items():
+        (tmp_path / name).write_text(text)
     (tmp_path / "epochs").mkdir()
     paths = ["--masks=masks.csv", *(f"--{name}={name}" for name in STAGE_INPUTS)]
     result = CliRunner().invoke(main, [*paths, "--reports=.", "--out=reports/gallery", "--overlays=reports/overlays"])
     assert result.exit_code == 0, result.output
     assert "gallery: 2 of 5 val photos, median IoU of a prediction 77.5" in result.output
     assert "student" in parse(tmp_path / "reports/gallery").text
+    assert "Verdict: usable" in parse(tmp_path / "reports/gallery").text
+    assert result.output.rstrip().splitlines()[-4] == "verdict: usable"
     assert len(list((tmp_path / "reports/overlays").iterdir())) == 5
 
 
@@ -468,6 +476,8 @@ def test_stage_after_an_evaluation_without_any_mask(tmp_path: Path, monkeypatch:
     assert evaluated.exit_code == 0, evaluated.stderr
     for name in ("pretrain.csv", "train.csv", "distill.csv"):
         (tmp_path / "reports" / name).write_text("epoch,loss,cls\n1,0.5,0.5\n2,0.25,0.25\n")
+    for name, text in VERDICT_TABLES.items():
+        (tmp_path / "reports" / name).write_text(text)
     (tmp_path / "reports" / "mixture_histograms.csv").write_text("class,score,share,background,uncertain,foreground\n")
     Path("epochs").mkdir()
     sections = json.loads(Path("params.yaml").read_text()) | {"gallery": {"images": 4, "width": 64, "split": "val"}}
