@@ -55,7 +55,7 @@ def main(folder: Path, work: Path, only: tuple[str, ...], until: str) -> None:
             run_set(place.resolve(), work / place.name, STAGES[: STAGES.index(until) + 1])
             if until == STAGES[-1]:
                 write_text(RESULTS / f"{place.name}.json", json.dumps(collect(work / place.name), indent=1) + "\n")
-    click.echo(markdown(RESULTS))
+    click.echo(markdown(RESULTS), nl=False)
 
 
 def run_set(place: Path, work: Path, stages: Sequence[str]) -> None:

@@ -44,7 +44,8 @@ def make_project(folder: Path, **changes: object) -> Path:
         params[section]["optim"].update({"epochs": epochs, "batch": 4, "warmup_steps": 2})
     for section in ("pretrain", "distill"):
         params[section]["backbone"]["output_stride"] = 16
-    params["pretrain"]["dropout"] = 0.0
+    params["pretrain"].update({"dropout": 0.0, "verdict": "warn"})
+    params["train"]["verdict"] = "warn"
     params["compute"]["threads"] = 1
     params["inference"]["shard_size"] = 5
     params["cams"]["scales"] = [1.0, 1.5]

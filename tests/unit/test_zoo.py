@@ -1,0 +1,103 @@
+"""The zoo: each set through all stages once, what is finished is kept, and a table of what came out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from experiments import zoo
+from experiments.zoo import CLOCK, STAGES, collect, main, markdown
+from wsss.core.errors import UserError
+
+TABLES = {
+    "pretrain_tags.csv": "class,guess,epoch_0,epoch_4,kept\ncow,0.25,0.5,0.75,0.75\nhat,0.5,1.0,0.25,0.5\nsky,0.9,,,\n",
+    "train_tags.csv": "class,guess,epoch_0,kept\ncow,0.25,0.75,1.0\nhat,0.5,0.5,0.5\nsky,0.9,,\n",
+    "agreement.csv": "class,agreement\nbackground,0.8\ncow,0.4\nhat,\n",
+    "sources.csv": "source,split,miou\ncam oracle,train,0.5\ncam oracle,val,0.1\npseudo-label,train,0.4\n"
+    "student,val,0.3\nstudent ms+flip,val,0.35\noste,val,0.9\n",
+}
+
+
+@pytest.fixture
+def sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("b", "a"):
+        (tmp_path / "zoo" / name / "ImageSets").mkdir(parents=True)
+    (tmp_path / "zoo" / "no set").mkdir()
+    return tmp_path / "zoo"
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """What is run; `wsss init` writes settings, and the last stage the tables."""
+    calls: list[tuple[str, ...]] = []
+
+    def call(work: Path, module: str, *arguments: str) -> float:
+        calls.append((work.name, module, *arguments))
+        if module == "wsss":
+            (work / "params.yaml").write_text("seed: 0\n")
+        if module == f"pipeline.{STAGES[-1]}":
+            (work / "reports").mkdir(exist_ok=True)
+            for name, text in TABLES.items():
+                (work / "reports" / name).write_text(text)
+            (work / "log").write_text("verdict: not usable\nverdict: usable in part\n  why\n")
+        return 30.0
+
+    monkeypatch.setattr(zoo, "call", call)
+    return calls
+
+
+def run(folder: Path, *arguments: str) -> str:
+    result = CliRunner().invoke(main, [str(folder), *arguments])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_every_set_is_run_once_by_the_way_a_user_goes(sets: Path, called: list[tuple[str, ...]]) -> None:
+    table = run(sets)
+    expected = [("wsss", "init"), *((f"pipeline.{stage}",) for stage in STAGES)]
+    assert [call[1 : 1 + len(part)] for call, part in zip(called, expected * 2, strict=True)] == expected * 2
+    assert [call[0] for call in called] == ["a"] * 9 + ["b"] * 9
+    assert "| a | 0.375 | 0.750 | 0.625 | 0.750 | 50.0 | 40.0 | 35.0 | 0.600 | 4 | usable in part |\n" in table
+    assert table.splitlines()[-1] == "| mean | 0.375 | 0.750 | 0.625 | 0.750 | 50.0 | 40.0 | 35.0 | 0.600 | 4 |  |"
+    called.clear()
+    assert run(sets) == table
+    assert called == []
+
+
+def test_a_stopped_run_goes_on_where_it_was(sets: Path, called: list[tuple[str, ...]]) -> None:
+    run(sets, "--only", "a", "--until", "train")
+    assert not zoo.RESULTS.exists()
+    assert [call[1] for call in called] == ["wsss", "pipeline.index", "pipeline.pretrain", "pipeline.train"]
+    called.clear()
+    run(sets, "--only", "a")
+    assert [call[1] for call in called] == [f"pipeline.{stage}" for stage in STAGES[3:]]
+    assert set(json.loads(Path(".zoo/a", CLOCK).read_text())) == set(STAGES)
+
+
+def test_a_stage_that_fails_names_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        options["stdout"].write("error: no\n")
+        return subprocess.CompletedProcess(command, 2)
+
+    monkeypatch.setattr("experiments.zoo.subprocess.run", failing)
+    with pytest.raises(UserError, match=r"pipeline\.train ended with 2"):
+        zoo.call(tmp_path, "pipeline.train")
+    assert (tmp_path / "log").read_text() == "error: no\n"
+
+
+def test_scores_that_are_missing_are_nan(tmp_path: Path) -> None:
+    (tmp_path / "reports").mkdir()
+    for name, text in TABLES.items():
+        (tmp_path / "reports" / name).write_text(text.splitlines()[0] + "\n")
+    (tmp_path / CLOCK).write_text("{}")
+    (tmp_path / "log").write_text("")
+    found = collect(tmp_path)
+    assert found["verdict"] == ""
+    assert all(value != value for key, value in found.items() if key not in ("verdict", "minutes"))
+    assert markdown(tmp_path / "none").splitlines()[0].startswith("| set | tag AP, guessing |")
