@@ -11,7 +11,7 @@ import numpy as np
 
 from wsss.core.atomic import sha256_file, write_text
 from wsss.core.errors import UserError, raise_all
-from wsss.core.executor import make_executor, run_tasks
+from wsss.core.executor import make_executor, run_counted, unit_done
 from wsss.core.log import Progress
 from wsss.data.codec import read_file
 from wsss.data.images import decode_image, load_mask
@@ -108,16 +108,19 @@ def inspect_all(
     executor = make_executor(in_process=len(items) < POOL_FROM)
     with executor, Progress("index", len(items), "photos") as progress:
         tasks = ((root, chunk, classes, max_megapixels) for chunk in chunks)
-        for number, result in run_tasks(executor, _inspect_chunk, tasks):
+        for number, result in run_counted(executor, _inspect_chunk, tasks, list(map(len, chunks)), progress):
             results[number] = result
-            progress.advance(len(result))
     return [result for number in sorted(results) for result in results[number]]
 
 
 def _inspect_chunk(
     root: Path, items: Sequence[RawItem], classes: int, max_megapixels: float
 ) -> list[Inspected | UserError]:
-    return [_inspect(root, item, classes, max_megapixels) for item in items]
+    found = []
+    for item in items:
+        found.append(_inspect(root, item, classes, max_megapixels))
+        unit_done()
+    return found
 
 
 def _inspect(root: Path, item: RawItem, classes: int, max_megapixels: float) -> Inspected | UserError:
