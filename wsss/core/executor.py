@@ -116,8 +116,8 @@ def run_tasks(
     """Run `fn(*task)` for every task; yield (task number, result) as they finish.
 
     `each_unit` is called with the number of units that tasks have reported (`unit_done`), at least every half second
-    where workers run them, also with 0. A signal to the stage ends it within half a second: running tasks are abandoned (their shard is written by rename
-    only, so nothing half-made stays), finished ones are kept.
+    where workers run them, also with 0. A signal to the stage ends it within half a second: running tasks are abandoned
+    (their shard is written by rename only, so nothing half-made stays), finished ones are kept.
     """
     queue = enumerate(tasks)
     if isinstance(executor, SerialExecutor):

@@ -155,7 +155,7 @@ def test_units_are_seen_while_their_task_still_runs(monkeypatch: pytest.MonkeyPa
 def test_serial_work_tells_of_each_unit_and_its_end_of_no_more(tmp_path: Path) -> None:
     seen = Seen(5)
     assert list(run_counted(SerialExecutor(), report, [(3, None), (2, None)], [3, 2], seen)) == [(0, 3), (1, 2)]
-    assert [done for done in dict.fromkeys(seen.done)] == [1, 2, 3, 4, 5]
+    assert list(dict.fromkeys(seen.done)) == [1, 2, 3, 4, 5]
     unit_done()  # nobody listens any more
     assert seen.done[-1] == 5
 
