@@ -13,7 +13,7 @@ from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import UserError, WsssError, some
 from wsss.core.log import say
 from wsss.core.params import load
-from wsss.core.recipes import SCHEMA, put_in_place, read_recipe, recipe_path, same_as_recipe, with_dataset
+from wsss.core.recipes import SCHEMA, put_in_place, read_recipe, recipe_path, same_as_recipe, with_dataset, without_bf16
 from wsss.formats.guess import dataset_yaml, guess_dataset
 from wsss.formats.settings import DatasetSettings
 
@@ -60,7 +60,7 @@ def main(
         from wsss.formats.build import untagged_problem
 
         problems.append(untagged_problem(dataset, found))
-    backup = put_in_place(params, _settings_text(text, recipe, dataset, params))
+    backup = put_in_place(params, _settings_text(_for_this_machine(text), recipe, dataset, params))
     plan = None
     if survey is not None and survey.index.records:
         from wsss.commands.plan import plan_of
@@ -116,6 +116,18 @@ def keeps(paths: tuple[str, ...], answer: Literal["keep", "error"] | None, chose
         return click.confirm(f"{what}: keep as negatives, photos of no class?", default=True, err=True)
     say(f"{what}: untagged photos are kept as negatives: allow_untagged: true (else: --untagged error)")
     return True
+
+
+def _for_this_machine(text: str) -> str:
+    """`text` in full precision where the machine has no bf16, which standard error says."""
+    plain = without_bf16(text)
+    if plain != text:
+        from wsss.numeric.device import fast_bf16
+
+        if not fast_bf16():
+            say("precision: 32-true, because this machine has no bf16 (bf16-mixed would take ten times as long)")
+            return plain
+    return text
 
 
 def _settings_text(text: str, recipe: str, dataset: DatasetSettings, params: Path) -> str:

@@ -44,7 +44,9 @@ def estimate(params: Params, index: Index, made: tuple[Training, ...], probe: Pr
     held = min(MOST_VAL, sum(record.split == HELD_OUT for record in index.records))
     predicted = sum(record.split == params.evaluate.split for record in index.records)
     masked = sum(record.mask is not None for record in index.records)
-    costs = {name: cost.seconds for name, cost in probe.costs.items()}
+    together = largest_batch(params, index)
+    # Of one photo among those that go through a network together; corrections are made one by one.
+    costs = {name: cost.of(together) / together for name, cost in probe.costs.items()}
     gpu = device().type == "cuda"
     processes = 1 if gpu else max(1, min(workers(), probe.cores // params.inference.threads))
     looks = (LOOKS + 1) * held if held else 0
@@ -53,8 +55,10 @@ def estimate(params: Params, index: Index, made: tuple[Training, ...], probe: Pr
         """Seconds of a training's steps; `share`: pixels of its crops, as part of the smallest ones."""
         training = by_stage[stage]
         # Cutting crops is the loaders' work, but the cores are the same; a GPU only waits for what it lacks.
-        load, compute = costs["load"] * share / max(1, min(workers(), probe.cores)), costs[stage] * share
-        return training.steps * training.optim.batch * (max(load, compute) if gpu else load + compute)
+        batch = min(training.optim.batch, train)
+        load = probe.costs["load"].scaled(share).of(batch) / max(1, min(workers(), probe.cores))
+        compute = probe.costs[stage].scaled(share).of(batch)
+        return training.steps * (max(load, compute) if gpu else load + compute)
 
     low, high = by_stage["train"].crops
     larger = (high / low) ** 2

@@ -14,22 +14,29 @@ import torch
 from wsss.core.interrupt import check_stop
 from wsss.numeric.device import device
 
-ENOUGH = 0.5
-"""Seconds that a measurement takes; ten of them make a person wait about ten seconds."""
+ENOUGH = 0.8
+"""Seconds that the last call of a measurement takes; nine of them make a person wait about ten seconds."""
 UNITS = 8
 """Most photos or crops of one measurement."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one photo or crop costs: `seconds`, and bytes of `memory` while it is worked on."""
+    """What photos or crops cost that are worked on together: `once` seconds, and for each of them `seconds`, and bytes
+    of `memory` while it is worked on.
+    """
 
+    once: float
     seconds: float
     memory: float
 
     def scaled(self, factor: float) -> Cost:
-        """Of a photo of `factor` times as many pixels."""
-        return Cost(self.seconds * factor, self.memory * factor)
+        """Of photos of `factor` times as many pixels."""
+        return Cost(self.once, self.seconds * factor, self.memory * factor)
+
+    def of(self, units: int) -> float:
+        """Seconds for `units` together."""
+        return self.once + self.seconds * units
 
 
 @dataclass(frozen=True)
@@ -46,36 +53,31 @@ class Probe:
 
 
 def measured(run: Callable[[int], object], most: int = UNITS) -> Cost:
-    """The cost of one unit of `run`, which is given how many to work on at once, at most `most`.
+    """The cost of `run`, which is given how many units to work on at once, at most `most`.
 
-    The first call is with one unit and does not count: libraries choose and compile their kernels in it. Where it takes
-    long by itself, it is all there is.
+    The first call does not count: libraries choose and compile their kernels in it. The second is with one unit, the
+    third with as many as take a moment; of small crops, most of a step is the same for one and for eight.
     """
     check_stop()
-    with _peak() as first:
-        begin = time.perf_counter()
-        run(1)
-        _finish()
-        alone = time.perf_counter() - begin
-    if alone > 4 * ENOUGH and not _compiles(run):
-        return Cost(alone, first[0])
-    units = max(1, min(most, int(ENOUGH / alone)))
+    run(1)
+    one, memory = _timed(run, 1)
+    units = min(most, int(ENOUGH / one))
+    if units < 2:
+        return Cost(0.0, one, memory)
+    several, memory = _timed(run, units)
+    each = min(several / units, max(0.0, several - one) / (units - 1))
+    return Cost(several - each * units, each, memory / units)
+
+
+def _timed(run: Callable[[int], object], units: int) -> tuple[float, float]:
+    """Seconds, and the bytes by which the memory rose."""
     with _peak() as peak:
         begin = time.perf_counter()
         run(units)
-        _finish()
+        if device().type == "cuda":
+            torch.cuda.synchronize()
         seconds = time.perf_counter() - begin
-    return Cost(seconds / units, peak[0] / units)
-
-
-def compiling(run: Callable[[int], object]) -> Callable[[int], object]:
-    """Mark `run` as one whose first call may have compiled for long, and has to be called again in any case."""
-    run.compiles = True  # type: ignore[attr-defined]
-    return run
-
-
-def _compiles(run: Callable[[int], object]) -> bool:
-    return bool(getattr(run, "compiles", False))
+    return seconds, peak[0]
 
 
 def cores() -> int:
@@ -119,8 +121,3 @@ def _status(key: str) -> float:
         if line.startswith(f"{key}:"):
             return float(line.split()[1]) * 1024
     return 0.0
-
-
-def _finish() -> None:
-    if device().type == "cuda":
-        torch.cuda.synchronize()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from wsss.core.environment import workers
 from wsss.data.index import Index
 from wsss.distill import settings as distill
+from wsss.numeric.device import fast_bf16
 from wsss.plan.fingerprint import read_size
 from wsss.plan.settings import Params
 from wsss.stores.shards import LARGEST_SHARD, SHARDS, SMALLEST_SHARD, shard_size
@@ -86,6 +87,8 @@ def values(params: Params, index: Index, made: tuple[Training, ...]) -> list[Val
     photos, size = len(index.records), params.inference.shard_size
     cut = f"photos / {SHARDS}, {SMALLEST_SHARD} to {LARGEST_SHARD}"
     found.append(Value("inference", "shards", f"{size or shard_size(photos)} photos", AS_WRITTEN if size else cut))
+    if params.cams.precision == "bf16-mixed" and not fast_bf16():
+        found.append(Value("cams", "precision", "bf16-mixed", "slow: this machine has no bf16, set it to 32-true"))
     found.append(Value("machine", "workers", f"{workers()} processes", "cores, at most 8 (WSSS_WORKERS)"))
     found.append(Value("dataset", "read size", f"{read_size(index.records)} px", "median longer side of the photos"))
     return found

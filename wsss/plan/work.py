@@ -38,7 +38,7 @@ from wsss.models.checkpoint import (
 )
 from wsss.models.oste import Oste
 from wsss.numeric.device import device, set_threads
-from wsss.plan.probe import UNITS, Cost, Probe, compiling, cores, measured, resident
+from wsss.plan.probe import UNITS, Cost, Probe, cores, measured, resident
 from wsss.plan.settings import Params
 from wsss.plan.values import Training
 from wsss.predict.segment import predict, predict_oste, probabilities
@@ -134,7 +134,7 @@ class _Work:
             side, units = samples.settings.pixels, len(self.photos.records)
             begin = time.perf_counter()
             batch = collate([samples[epoch, number] for number in range(units)])
-            found.setdefault("load", Cost((time.perf_counter() - begin) / units, 0.0))
+            found.setdefault("load", Cost(0.0, (time.perf_counter() - begin) / units, 0.0))
             optimizer = make_optimizer(task.network, optim)
             task.network.train()
             run = _step(task, optimizer, batch, optim, self.where)
@@ -204,7 +204,7 @@ class _Work:
         }
         set_threads(params.inference.threads)
         runs = {"cams": cams, "correct": correct, "relabel": relabel, "evaluate": evaluate}
-        found |= {name: measured(compiling(_silent(run))) for name, run in runs.items()}
+        found |= {name: measured(_silent(run)) for name, run in runs.items()}
         return {name: cost.scaled(factor) for name, cost in found.items()}
 
 
@@ -224,7 +224,7 @@ def _step(
         torch.as_tensor(loss).backward()
         optimizer.step()
 
-    return compiling(run)
+    return run
 
 
 def _built(build: Callable[[NetworkCard, bool], N], card: NetworkCard) -> N:
