@@ -21,6 +21,7 @@ from torch.utils.data import Dataset
 
 from wsss.core.atomic import publish
 from wsss.core.errors import UserError
+from wsss.core.executor import unit_done
 from wsss.core.interrupt import check_stop
 from wsss.core.params import Settings
 from wsss.core.stage import Stage
@@ -59,6 +60,20 @@ def sleep_and_leave(folder: Path, number: int, seconds: float) -> None:
     (folder / f"{number}.begun").write_text(str(os.getpid()))
     time.sleep(seconds)
     (folder / f"{number}.done").write_text("")
+
+
+def report(count: int, until: Path | None) -> int:
+    """A task of `count` units that are done at once; it ends when the file `until` is there."""
+    for _ in range(count):
+        unit_done()
+    if until is not None:
+        wait_until(until.exists)
+    return count
+
+
+def report_and_die(count: int) -> NoReturn:
+    report(count, None)
+    die(0)
 
 
 def die(number: int) -> NoReturn:

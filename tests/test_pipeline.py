@@ -26,6 +26,7 @@ FLOORS = (
     "losses predict correct",
     "training cams evaluation export",
     "distill report",
+    "plan",
     "commands",
 )
 """The import order, written once: a room imports rooms of lower floors, and nothing of its own floor but itself."""

@@ -16,6 +16,7 @@ from wsss.core.log import say
 
 COMMANDS = {
     "init": ("wsss.commands.init", "Write a params.yaml for your own photos."),
+    "plan": ("wsss.commands.plan", "Show what settings mean for their photos: steps, crops, minutes, memory."),
     "recipe": ("wsss.commands.recipe", "List the recipes, or put one in place as params.yaml."),
     "explain": ("wsss.commands.explain", "Explain a setting: value, default, unit, and which stages read it."),
     "check": ("wsss.commands.check", "Check a data set and list every problem."),

@@ -68,7 +68,7 @@ def test_fault_25_photo_without_annotations(coco: RawData) -> None:
         "tag them; or move what is no photo to train on, such as masks, out of the folder; or set "
         "dataset.allow_untagged: true to train on them as photos of no class"
     )
-    coco.fails("annotations: 1 photos have no tag (train2014/a.jpg)", fix=fix, settings=SETTINGS)
+    coco.fails("annotations: 1 photo has no tag (train2014/a.jpg)", fix=fix, settings=SETTINGS)
     index = coco.index({**SETTINGS, "allow_untagged": True})
     assert index is not None
     assert index.records[0].tags == ()

@@ -69,9 +69,8 @@ def test_fault_13_every_wrong_row_is_named_at_once(data: RawData) -> None:
 
 def test_fault_13_a_flood_of_errors_is_cut(data: RawData) -> None:
     data.write("tags.csv", "filename,tags\na,cow\nb,cow\nc,cow\n" + "".join(f"x{i},cow\n" for i in range(250)))
-    fix = "see all with `wsss check`, correct them, then run the stage again"
-    data.fails("raw: 150 more problems", fix=fix, settings=CLASSES)
-    assert data.text.count("error: ") == 101
+    data.fails("tags.csv: 245 more errors like this one", fix="see all with: wsss check --json", settings=CLASSES)
+    assert data.text.count("error: ") == 6
 
 
 def test_fault_14_unknown_class(data: RawData) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wsss.core.command import json_option, json_text, people_command
-from wsss.core.errors import ErrorList, UserError, WsssError
+from wsss.core.errors import MOST_SHOWN, ErrorList, UserError, WsssError, shortened
 from wsss.core.params import Settings, load
 from wsss.formats.settings import DatasetSettings
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from wsss.formats.build import Survey
     from wsss.formats.health import Finding
 
-MOST_NAMES = 1000
-"""Photos that one message lists."""
+EVERY_NAME = 1_000_000
+"""Photos that one message of the JSON report lists."""
 
 
 class Params(Settings):
@@ -39,7 +39,7 @@ def main(params: Path, as_json: bool) -> str:
     Exit code 2 if anything has to be corrected; warnings alone are 0.
     """
     settings = load(params, Params)
-    survey, problems = look(settings)
+    survey, problems = look(settings, EVERY_NAME if as_json else MOST_SHOWN)
     findings = warnings_of(survey)
     text = (
         json_text(report(settings, survey, findings, problems))
@@ -52,12 +52,12 @@ def main(params: Path, as_json: bool) -> str:
     return text if as_json else f"{text}; next: dvc repro gallery"
 
 
-def look(settings: Params) -> tuple[Survey | None, list[WsssError]]:
-    """The data set as far as it can be read (None: not at all), and all problems."""
+def look(settings: Params, names: int = MOST_SHOWN) -> tuple[Survey | None, list[WsssError]]:
+    """The data set as far as it can be read (None: not at all), and all problems. `names`: photos a message lists."""
     from wsss.formats.build import examine  # loads torch: a mistake in params.yaml is told without waiting for it
 
     try:
-        survey, problems = examine(settings.dataset, settings.seed, MOST_NAMES)
+        survey, problems = examine(settings.dataset, settings.seed, names)
     except ErrorList as several:
         return None, list(several.errors)
     except UserError as error:
@@ -75,7 +75,8 @@ def warnings_of(survey: Survey | None) -> list[Finding]:
 def report_text(
     settings: Params, survey: Survey | None, findings: Sequence[Finding], problems: Sequence[WsssError]
 ) -> str:
-    """The table of classes, warnings, errors, and one line that counts them."""
+    """The table of classes, warnings, the first errors of each kind, and one line that counts them."""
+    from wsss.formats.build import ALL
     from wsss.formats.health import health_table, size_statement
 
     root = settings.dataset.root
@@ -83,7 +84,7 @@ def report_text(
     if survey is not None and (statement := size_statement(survey)):
         parts.append(f"check: {statement}")
     parts += [f"warning: {root}: {finding.what}\nfix: {finding.fix}" for finding in findings]
-    parts += [str(problem) for problem in problems]
+    parts += [str(problem) for problem in shortened(problems, MOST_SHOWN, ALL)]
     photos = 0 if survey is None else len(survey.index.records)
     counts = f"{_count(problems, 'error')}, {_count(findings, 'warning')}"
     return "\n\n".join([*parts, f"check: {photos} sound photos in {root}; {counts}"])

@@ -67,7 +67,7 @@ def torch() -> Iterator[Line]:
     import torch
 
     from wsss.core.environment import workers
-    from wsss.numeric.device import device
+    from wsss.numeric.device import device, fast_bf16
 
     try:
         chosen = device()
@@ -78,13 +78,8 @@ def torch() -> Iterator[Line]:
     cores = len(os.sched_getaffinity(0))
     yield Line(OK, "torch", f"{torch.__version__}, runs on {name}")
     yield Line(OK, "threads", f"{torch.get_num_threads()} of torch, {cores} cores, {workers()} worker processes")
-    if chosen.type == "cuda":
-        fast = torch.cuda.get_device_capability(chosen) >= (8, 0)
-        where = "the GPU"
-    else:
-        fast = bool(_flags() & {"amx_bf16", "avx512_bf16", "bf16"})
-        where = "the processor"
-    if fast:
+    where = "the GPU" if chosen.type == "cuda" else "the processor"
+    if fast_bf16():
         advice = "cams.precision: bf16-mixed is faster here (and gives other bits than 32-true)"
         yield Line(OK, "bf16", f"{where} has it: {advice}")
     else:
@@ -202,16 +197,6 @@ def _version(distribution: str) -> str:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return "unknown version"
-
-
-def _flags() -> set[str]:
-    """What the processor says it can do; empty where the kernel does not tell."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return set()
-    lines: list[str] = [line for line in text.splitlines() if line.lower().startswith(("flags", "features"))]
-    return set(lines[0].partition(":")[2].split()) if lines else set()
 
 
 def _link_types() -> str:

@@ -1,65 +1,150 @@
-"""`wsss init`: params.yaml for one's own photos, with the data set's section filled in."""
+"""`wsss init`: params.yaml for one's own photos, with the data set's section filled in, and what the settings mean."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from wsss.commands.check import Params, look
-from wsss.core.atomic import write_text
-from wsss.core.command import people_command
-from wsss.core.errors import UserError
+from wsss.core.command import json_option, json_text, people_command
+from wsss.core.errors import UserError, WsssError, some
+from wsss.core.log import say
 from wsss.core.params import load
-from wsss.core.recipes import (
-    SCHEMA,
-    put_in_place,
-    read_recipe,
-    same_as_recipe,
-    times_longer,
-    with_dataset,
-    with_longer_distillation,
-)
+from wsss.core.recipes import SCHEMA, put_in_place, read_recipe, recipe_path, same_as_recipe, with_dataset, without_bf16
 from wsss.formats.guess import dataset_yaml, guess_dataset
+from wsss.formats.settings import DatasetSettings
+
+LAYOUT = ("format", "tags", "classes")
+"""Keys of section `dataset` that say how the data lie. Where they are a recipe's, its other choices hold as well."""
 
 
 @people_command
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--tags", type=click.Path(path_type=Path), help="table of tags; default: what FOLDER holds")
-@click.option("--recipe", default="msrc", help="recipe that gives all other settings")
+@click.option("--recipe", default="photos", help="recipe that gives all other settings")
 @click.option("--params", type=click.Path(path_type=Path), default="params.yaml", help="file to write")
 @click.option("--force", is_flag=True, help="replace an existing file; the old one is kept beside it")
-def main(folder: Path, tags: Path | None, recipe: str, params: Path, force: bool) -> str:
+@click.option(
+    "--untagged",
+    type=click.Choice(["keep", "error"]),
+    help="photos without a tag: negatives to train on, or errors; default: ask, and keep them where nobody can answer",
+)
+@json_option
+def main(
+    folder: Path,
+    tags: Path | None,
+    recipe: str,
+    params: Path,
+    force: bool,
+    untagged: Literal["keep", "error"] | None,
+    as_json: bool,
+) -> str:
     """Write params.yaml for the photos in FOLDER: layout, tags, masks and class names are looked for there.
 
-    For few photos the student's epochs are multiplied: steps are what a network learns by.
+    Prints what the photos are, the values that the settings' rules derive from them, and how long the pipeline will
+    take on this machine.
     """
-    text = read_recipe(recipe)
-    dataset = guess_dataset(folder, tags)
+    text, given = read_recipe(recipe), load(recipe_path(recipe), Params)
+    dataset = with_choices(guess_dataset(folder, tags), given.dataset)
     if params.exists() and not force:
         raise _in_the_way(params)
+    # Negatives are welcome, so that the first look treats them as such; then one is asked.
+    survey, problems = look(Params(seed=given.seed, dataset=allowing(dataset, True)))
+    found = () if survey is None else survey.untagged
+    kept = keeps(found, untagged, dataset.allow_untagged)
+    dataset = allowing(dataset, kept)
+    if found and not kept:
+        from wsss.formats.build import untagged_problem
+
+        problems.append(untagged_problem(dataset, found))
+    backup = put_in_place(params, _settings_text(_for_this_machine(text), recipe, dataset, params))
+    plan = None
+    if survey is not None and survey.index.records:
+        from wsss.commands.plan import plan_of
+
+        plan = plan_of(params, survey.index)
+    if as_json:
+        return json_text(
+            {
+                "params": str(params),
+                "backup": None if backup is None else str(backup),
+                "recipe": recipe,
+                "dataset": dataset.model_dump(),
+                "untagged": list(found),
+                "errors": [{"where": each.where, "what": each.what, "fix": each.fix} for each in problems],
+                "plan": None if plan is None else plan.as_json(),
+            }
+        )
+    old = f" (the old one is {backup})" if backup else ""
+    parts = [
+        f"{params}: settings of recipes/{recipe}.yaml{old}, and this data set:\n\n{dataset_yaml(dataset).rstrip()}"
+    ]
+    if survey is not None:
+        from wsss.formats.health import health_table
+
+        parts.append(health_table(survey))
+    if plan is not None:
+        parts.append(plan.text())
+    return "\n\n".join([*parts, _next(problems, params)])
+
+
+def with_choices(guessed: DatasetSettings, recipe: DatasetSettings) -> DatasetSettings:
+    """`guessed` with what `recipe` chooses for its own data set, if that lies in the same layout."""
+    if any(getattr(guessed, key) != getattr(recipe, key) for key in LAYOUT):
+        return guessed
+    places = {"root": guessed.root, "masks": guessed.masks}
+    return recipe.model_copy(update=places)
+
+
+def allowing(dataset: DatasetSettings, untagged: bool) -> DatasetSettings:
+    """`dataset` with or without photos that have no tag."""
+    return dataset.model_copy(update={"allow_untagged": untagged})
+
+
+def keeps(paths: tuple[str, ...], answer: Literal["keep", "error"] | None, chosen: bool) -> bool:
+    """Whether photos without a tag are to be kept: as `answer` says, as was `chosen` already, or as a person says.
+
+    `paths`: those there are. Without a terminal they are kept, and standard error says so.
+    """
+    if answer is not None:
+        return answer == "keep"
+    if chosen or not paths:
+        return chosen
+    what = f"{len(paths)} photo{'' if len(paths) == 1 else 's'} without a tag ({some(paths)})"
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        return click.confirm(f"{what}: keep as negatives, photos of no class?", default=True, err=True)
+    say(f"{what}: untagged photos are kept as negatives: allow_untagged: true (else: --untagged error)")
+    return True
+
+
+def _for_this_machine(text: str) -> str:
+    """`text` in full precision where the machine has no bf16, which standard error says."""
+    plain = without_bf16(text)
+    if plain != text:
+        from wsss.numeric.device import fast_bf16
+
+        if not fast_bf16():
+            say("precision: 32-true, because this machine has no bf16 (bf16-mixed would take ten times as long)")
+            return plain
+    return text
+
+
+def _settings_text(text: str, recipe: str, dataset: DatasetSettings, params: Path) -> str:
     header = [SCHEMA, f"# Settings for {Path(dataset.root).name}, made by `wsss init` from recipes/{recipe}.yaml."]
     header += ["# Keys that are not written here have the defaults of docs/settings.md (`wsss explain KEY`)."]
     body = text.splitlines(keepends=True)
     while body and body[0].startswith("#"):
         body.pop(0)
-    text = with_dataset("\n".join(header) + "\n" + "".join(body), dataset_yaml(dataset), params)
-    backup = put_in_place(params, text)
-    kept = f" (the old one is {backup})" if backup else ""
-    click.echo(f"{params}: settings of recipes/{recipe}.yaml{kept}, and this data set:\n\n{dataset_yaml(dataset)}")
+    return with_dataset("\n".join(header) + "\n" + "".join(body), dataset_yaml(dataset), params)
 
-    survey, problems = look(load(params, Params))
-    if survey is not None:
-        from wsss.formats.health import health_table
 
-        click.echo(f"{health_table(survey)}\n")
-        photos = sum(record.split == "train" for record in survey.index.records)
-        if (times := times_longer(photos)) > 1:
-            write_text(params, with_longer_distillation(text, times))
-            click.echo(f"{photos} training photos are few: the student has {times} times the recipe's epochs\n")
+def _next(problems: list[WsssError], params: Path) -> str:
     if problems:
-        some = f"{len(problems)} problem{'' if len(problems) == 1 else 's'} to correct"
-        return f"init: {some}; next: wsss check {params}"
+        many = f"{len(problems)} problem{'' if len(problems) == 1 else 's'} to correct"
+        return f"init: {many}; next: wsss check {params}"
     there = "" if params == Path("params.yaml") else f"copy {params} to the params.yaml of the pipeline, "
     check = f"wsss check {params} (what would limit the result)"
     return f"init: nothing to correct; next: {check}, then {there}dvc repro gallery"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,8 @@ class Progress:
     """Progress of `total` units of work.
 
     A live bar with the remaining time on a terminal; in a log file, one line every 30 seconds, so that hours of
-    training do not become megabytes of control characters.
+    training do not become megabytes of control characters. The line comes also while nothing gets finished: a first
+    unit that takes minutes is no silence.
     """
 
     def __init__(self, label: str, total: int, unit: str = "", done: int = 0) -> None:
@@ -29,18 +32,23 @@ class Progress:
         self._first: tuple[float, int] | None = None
         self._note = ""
         self._last_line = time.monotonic()
-        self._bar = _live_bar(unit)
+        self._ended = threading.Event()
+        self._turn = threading.Lock()
+        self._bar = _live_bar(unit, self.remaining)
         if self._bar is not None:
             self._task = self._bar.add_task(label, total=total, completed=done, note="")
 
     def __enter__(self) -> Progress:
         if self._bar is not None:
             self._bar.start()
+        else:
+            threading.Thread(target=self._lines, name=f"progress of {self.label}", daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ended.set()
         if self._bar is not None:
             self._bar.stop()
 
@@ -48,34 +56,58 @@ class Progress:
         """Count `steps` more units as done; `note` is shown beside the bar (a loss, a file name)."""
         self._done += steps
         self._note = self._note if note is None else note
+        if steps and self._first is None:
+            self._first = time.monotonic(), self._done
         if self._bar is not None:
             self._bar.update(self._task, completed=self._done, note=self._note)
-            return
-        now = time.monotonic()
-        if steps and self._first is None:
-            self._first = now, self._done
-        if now - self._last_line >= PLAIN_SECONDS:
-            self._last_line = now
-            say(self.line(now))
+        else:
+            self._line_if_due()
 
-    def line(self, now: float) -> str:
-        """The plain form: ``cams: 128/591 images (22 %), 3.1/s, eta 2:29``.
+    def _lines(self) -> None:
+        while not self._ended.wait(PLAIN_SECONDS / 30):
+            self._line_if_due()
 
-        The rate is that since the first unit was done, which alone waits for workers to start and code to compile.
+    def _line_if_due(self) -> None:
+        with self._turn:
+            now = time.monotonic()
+            if now - self._last_line >= PLAIN_SECONDS:
+                self._last_line = now
+                say(self.line(now))
+
+    def rate(self, now: float) -> float | None:
+        """Units a second since the first unit was done, which alone waits for workers to start and code to compile.
+
+        None as long as that says little.
         """
         begin, before = self._first or (now, self._done)
         known = now - begin >= SETTLED_SECONDS and self._done > before
-        rate = (self._done - before) / (now - begin) if known else 0.0
-        speed = f", {rate:.2g}/s, eta {clock((self.total - self._done) / rate)}" if known else ""
+        return (self._done - before) / (now - begin) if known else None
+
+    def remaining(self) -> str:
+        """The remaining time by `rate`, ``4:10``; dashes while there is none."""
+        rate = self.rate(time.monotonic())
+        return "-:--" if rate is None else clock((self.total - self._done) / rate)
+
+    def line(self, now: float) -> str:
+        """The plain form: ``cams: 128/591 images (22 %), 3.1/s, eta 2:29``."""
+        rate = self.rate(now)
+        speed = "" if rate is None else f", {rate:.2g}/s, eta {clock((self.total - self._done) / rate)}"
         percent = 100 * self._done // self.total if self.total else 100
         note = f", {self._note}" if self._note else ""
         return f"{self.label}: {self._done}/{self.total} {self.unit} ({percent} %){speed}{note}"
 
 
-def _live_bar(unit: str) -> RichProgress | None:
+def _live_bar(unit: str, remaining: Callable[[], str]) -> RichProgress | None:
     """A bar on a terminal, None elsewhere. rich is loaded here: whoever only says one line does not wait for it."""
     from rich import progress as rich
     from rich.console import Console
+    from rich.text import Text
+
+    class Remaining(rich.ProgressColumn):
+        """By the rule of the plain line: rich's own counts the start of the workers as work."""
+
+        def render(self, task: rich.Task) -> Text:
+            return Text(remaining(), style="progress.remaining")
 
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -87,7 +119,7 @@ def _live_bar(unit: str) -> RichProgress | None:
         rich.TextColumn(unit),
         rich.TimeElapsedColumn(),
         rich.TextColumn("eta"),
-        rich.TimeRemainingColumn(),
+        Remaining(),
         rich.TextColumn("{task.fields[note]}"),
         console=console,
     )

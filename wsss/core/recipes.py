@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
 
@@ -11,9 +10,6 @@ from wsss.core.errors import EnvError, UserError, did_you_mean
 
 SCHEMA = "# yaml-language-server: $schema=docs/params.schema.json"
 """First line of every settings file: editors then complete and check the keys."""
-RECIPE_PHOTOS = 350
-"""About how many training photos the epochs of `msrc` were chosen on."""
-_EPOCHS = re.compile(r"^([^#\n]*?\bepochs: )(\d+)", re.MULTILINE)
 
 
 def _section(name: str) -> re.Pattern[str]:
@@ -22,7 +18,6 @@ def _section(name: str) -> re.Pattern[str]:
 
 
 _DATASET = _section("dataset")
-_DISTILL = _section("distill")
 
 
 def recipes_folder() -> Path:
@@ -39,13 +34,18 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in recipes_folder().glob("*.yaml"))
 
 
-def read_recipe(name: str) -> str:
-    """The text of a recipe; `UserError` for an unknown name."""
+def recipe_path(name: str) -> Path:
+    """The file of a recipe; `UserError` for an unknown name."""
     names = recipe_names()
     if name not in names:
         what = f"unknown recipe {name!r}{did_you_mean(name, names)}"
         raise UserError("recipe", what, f"choose one of {', '.join(names)}")
-    return (recipes_folder() / f"{name}.yaml").read_text(encoding="utf-8")
+    return recipes_folder() / f"{name}.yaml"
+
+
+def read_recipe(name: str) -> str:
+    """The text of a recipe; `UserError` for an unknown name."""
+    return recipe_path(name).read_text(encoding="utf-8")
 
 
 def recipe_header(text: str) -> list[str]:
@@ -81,25 +81,9 @@ def with_dataset(text: str, section: str, where: Path) -> str:
     return text.replace(old, section.rstrip() + (blank or "\n"), 1)
 
 
-def times_longer(photos: int) -> int:
-    """Factor on the student's epochs for small data sets; 1 for more than about 150 training `photos`.
-
-    The square root of what would keep the number of steps constant, because a student overfits the errors of few labels
-    early.
-    """
-    return max(1, round(math.sqrt(RECIPE_PHOTOS / max(photos, 1))))
-
-
-def with_longer_distillation(text: str, times: int) -> str:
-    """`text` with the epochs of section `distill` multiplied; every other character stays as it is.
-
-    Not those of the classifier and of OSTE: on few photos they soon overfit the tags, and their maps shrink.
-    """
-
-    def longer(section: re.Match[str]) -> str:
-        return _EPOCHS.sub(lambda found: f"{found[1]}{times * int(found[2])}", section[0])
-
-    return _DISTILL.sub(longer, text)
+def without_bf16(text: str) -> str:
+    """`text` with full precision wherever it says bf16-mixed, comments aside."""
+    return re.sub(r"^([^#\n]*?precision: )bf16-mixed", r"\g<1>32-true", text, flags=re.MULTILINE)
 
 
 def put_in_place(path: Path, text: str) -> Path | None:

@@ -23,9 +23,9 @@ class InferenceSettings(Settings):
     )
     threads: int = Field(default=1, ge=1, description="CPU threads of each worker process; they change the last bits")
     shard_size: int = Field(
-        default=32,
-        ge=1,
-        description="photos in one HDF5 file: the most that a killed run loses per worker",
+        default=0,
+        ge=0,
+        description="photos in one HDF5 file: the most that a killed run loses per worker; 0: by their number, 4 to 32",
         json_schema_extra=unit("photos"),
     )
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from wsss.core.atomic import sha256_file, write_text
-from wsss.core.errors import UserError, raise_all
-from wsss.core.executor import make_executor, run_tasks
+from wsss.core.errors import MOST_SHOWN, UserError, raise_all, shortened, some
+from wsss.core.executor import make_executor, run_counted, unit_done
 from wsss.core.log import Progress
 from wsss.data.codec import read_file
 from wsss.data.images import decode_image, load_mask
@@ -25,17 +25,20 @@ from wsss.formats.settings import DatasetSettings
 CHUNK = 32
 POOL_FROM = 2000
 """Photos from which a pool of processes saves more time than it takes to start."""
-MOST_PROBLEMS = 100
-"""Problems told in one go; more would hide the first."""
+ALL = "see all with: wsss check --json"
 
 
 @dataclass(frozen=True)
 class Survey:
-    """The index; of photos with a mask, by id, the class ids (0 included, 255 not) it holds and its checksum."""
+    """The index; of photos with a mask, by id, the class ids (0 included, 255 not) it holds and its checksum.
+
+    `untagged`: paths of the photos without a tag, whether they are allowed or not.
+    """
 
     index: Index
     mask_classes: Mapping[str, tuple[int, ...]]
     mask_sha256: Mapping[str, str]
+    untagged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,25 +54,21 @@ class Inspected:
 
 def build_index(settings: DatasetSettings, seed: int) -> Survey:
     """Read the data set at `settings.root`. Raises `UserError`s, all at once, with files and lines."""
-    survey, problems = examine(settings, seed, names=3)
-    if len(problems) > MOST_PROBLEMS:
-        rest = UserError(
-            settings.root,
-            f"{len(problems) - MOST_PROBLEMS} more problems",
-            "see all with `wsss check`, correct them, then run the stage again",
-        )
-        problems[MOST_PROBLEMS:] = [rest]
-    raise_all(problems)
+    survey, problems = examine(settings, seed)
+    raise_all(shortened(problems, MOST_SHOWN, ALL))
     return survey
 
 
-def examine(settings: DatasetSettings, seed: int, names: int) -> tuple[Survey, list[UserError]]:
+def examine(settings: DatasetSettings, seed: int, names: int = MOST_SHOWN) -> tuple[Survey, list[UserError]]:
     """What can be read of the data set, and everything that is wrong with it.
 
     Raises `UserError` only where there is nothing to read at all. `names`: how many photos one message lists.
     """
     raw = scan(settings)
-    problems = [*raw.problems, *_untagged(raw.items, settings, names)]
+    untagged = tuple(item.image for item in raw.items if not item.tags)
+    problems = [*raw.problems]
+    if untagged and not settings.allow_untagged:
+        problems.append(untagged_problem(settings, untagged, names))
     inspected = inspect_all(Path(settings.root), raw.items, len(raw.classes), settings.max_megapixels)
     ids = {name: number for number, name in enumerate(raw.classes)}
     sizes = [(each.height, each.width) for each in inspected if isinstance(each, Inspected)]
@@ -87,7 +86,7 @@ def examine(settings: DatasetSettings, seed: int, names: int) -> tuple[Survey, l
         if result.mask_classes is not None and result.mask_sha256 is not None:
             seen[item.id], checksums[item.id] = result.mask_classes, result.mask_sha256
     index = Index(raw.classes, tuple(sorted(records, key=lambda record: record.id)), long_side)
-    return Survey(index, seen, checksums), problems
+    return Survey(index, seen, checksums, untagged), problems
 
 
 def write_mask_checksums(path: Path, survey: Survey) -> None:
@@ -113,16 +112,19 @@ def inspect_all(
     executor = make_executor(in_process=len(items) < POOL_FROM)
     with executor, Progress("index", len(items), "photos") as progress:
         tasks = ((root, chunk, classes, max_megapixels) for chunk in chunks)
-        for number, result in run_tasks(executor, _inspect_chunk, tasks):
+        for number, result in run_counted(executor, _inspect_chunk, tasks, list(map(len, chunks)), progress):
             results[number] = result
-            progress.advance(len(result))
     return [result for number in sorted(results) for result in results[number]]
 
 
 def _inspect_chunk(
     root: Path, items: Sequence[RawItem], classes: int, max_megapixels: float
 ) -> list[Inspected | UserError]:
-    return [_inspect(root, item, classes, max_megapixels) for item in items]
+    found = []
+    for item in items:
+        found.append(_inspect(root, item, classes, max_megapixels))
+        unit_done()
+    return found
 
 
 def _inspect(root: Path, item: RawItem, classes: int, max_megapixels: float) -> Inspected | UserError:
@@ -139,13 +141,11 @@ def _inspect(root: Path, item: RawItem, classes: int, max_megapixels: float) -> 
     return Inspected(height, width, hashlib.sha256(data).hexdigest(), seen, checksum)
 
 
-def _untagged(items: Sequence[RawItem], settings: DatasetSettings, most: int) -> list[UserError]:
-    names = [item.image for item in items if not item.tags]
-    if not names or settings.allow_untagged:
-        return []
-    what = f"{len(names)} photos have no tag ({', '.join(names[:most])}{', …' if len(names) > most else ''})"
+def untagged_problem(settings: DatasetSettings, paths: Sequence[str], names: int = MOST_SHOWN) -> UserError:
+    """What to say where photos without a tag, at `paths`, are not allowed. `names`: how many of them are listed."""
+    what = f"{len(paths)} photo{' has' if len(paths) == 1 else 's have'} no tag ({some(paths, names)})"
     fix = (
         "tag them; or move what is no photo to train on, such as masks, out of the folder; or set "
         "dataset.allow_untagged: true to train on them as photos of no class"
     )
-    return [UserError(settings.tags_path, what, fix)]
+    return UserError(settings.tags_path, what, fix)

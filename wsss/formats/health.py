@@ -9,11 +9,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from wsss.core.errors import some
 from wsss.data.index import Record
 from wsss.formats.build import Survey
 
 FEW = 5
 """A class with fewer training photos than this is not learned."""
+SMALL = 64
+"""Longer side of a photo, pixels, below which a map of stride 16 has too few cells to show where something is."""
+LONG = 3.0
+"""Ratio of the sides from which a square crop sees little of a photo."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +81,15 @@ def _splits(survey: Survey) -> Iterator[Finding]:
             "mark photos as val where the tags name splits, or raise dataset.val_fraction where they do not; "
             "or set evaluate.split and gallery.split to train",
         )
+    elif not any(record.tags for record in survey.index.split("val")):
+        yield Finding(
+            "no photo in split val has a tag: whether the classifier has learnt anything cannot be told",
+            "mark some tagged photos as val",
+        )
     folded = Counter(record.id.casefold() for record in survey.index.records)
     twins = [record.id for record in survey.index.records if folded[record.id.casefold()] > 1]
     if twins:
-        yield Finding(f"ids that differ only in case: {_some(twins)}", "rename them: some disks cannot tell them apart")
+        yield Finding(f"ids that differ only in case: {some(twins)}", "rename them: some disks cannot tell them apart")
 
 
 def _classes(survey: Survey) -> Iterator[Finding]:
@@ -91,19 +101,19 @@ def _classes(survey: Survey) -> Iterator[Finding]:
     alone = {tags[0] for tags in train if len(tags) == 1}
     kinds = range(1, len(names))
     if rare := [f"{names[k]} ({counts[k]})" for k in kinds if counts[k] < FEW]:
-        yield Finding(f"classes with fewer than {FEW} training photos: {_some(rare)}", "add photos, or drop the class")
+        yield Finding(f"classes with fewer than {FEW} training photos: {some(rare)}", "add photos, or drop the class")
     if misspelt := list(_misspelt(survey)):
-        what = f"rare classes whose names resemble frequent ones: {_some(misspelt)}"
+        what = f"rare classes whose names resemble frequent ones: {some(misspelt)}"
         yield Finding(what, "correct these tags; or list the names in a file, and set dataset.classes to it")
     if joined := [names[k] for k in kinds if _joined(names[k], names)]:
-        what = f"classes whose names are made of other classes': {_some(joined)}"
+        what = f"classes whose names are made of other classes': {some(joined)}"
         yield Finding(what, "if these are several tags, write | between them")
     if constant := [names[k] for k in kinds if counts[k] == len(train)]:
-        what = f"classes in every training photo: {_some(constant)}; tags cannot tell them from background"
+        what = f"classes in every training photo: {some(constant)}; tags cannot tell them from background"
         yield Finding(what, "add training photos without them")
     if never := [names[k] for k in kinds if counts[k] >= FEW and counts[k] < len(train) and k not in alone]:
         always = "their masks may include what they always appear with"
-        what = f"classes that never appear alone in a training photo: {_some(never)}; {always}"
+        what = f"classes that never appear alone in a training photo: {some(never)}; {always}"
         yield Finding(what, "add photos that show them without other classes")
 
 
@@ -125,6 +135,21 @@ def _misspelt(survey: Survey) -> Iterator[str]:
             yield f"{names[k]} ({counts[k]}, {where}) = {close[0]} ({frequent[close[0]]})?"
 
 
+def _sizes(survey: Survey) -> Iterator[Finding]:
+    sides = [max(record.own_size) for record in survey.index.records if record.split == "train"]
+    if sides and (median := round(statistics.median(sides))) < SMALL:
+        yield Finding(
+            f"training photos are tiny (median longer side {median} px): maps of {-(-median // 16)} cells a side at "
+            "stride 16 cannot outline anything",
+            "take the photos in their original size; enlarging them adds no detail",
+        )
+    records = [record for record in survey.index.records if record.split == "train"]
+    long = [r.id for r in records if max(r.height, r.width) > LONG * min(r.height, r.width)]
+    if long:
+        what = f"training photos more than {LONG:g} times as long as wide: {some(long)}; a crop shows a small part"
+        yield Finding(what, "cut them into pieces about as long as wide, each with the tags of what it shows")
+
+
 def _copies(survey: Survey) -> Iterator[Finding]:
     groups: dict[str, list[Record]] = defaultdict(list)
     for record in survey.index.records:
@@ -132,12 +157,12 @@ def _copies(survey: Survey) -> Iterator[Finding]:
     copies = [group for group in groups.values() if len(group) > 1]
     if copies:
         pairs = [" = ".join(record.id for record in group) for group in copies]
-        yield Finding(f"identical photos under several names: {_some(pairs)}", "delete the copies")
+        yield Finding(f"identical photos under several names: {some(pairs)}", "delete the copies")
     leaks = [group for group in copies if len({record.split for record in group}) > 1]
     if leaks:
         pairs = [" = ".join(f"{record.id} ({record.split})" for record in group) for group in leaks]
         yield Finding(
-            f"identical photos in several splits: {_some(pairs)}; scores will be too good",
+            f"identical photos in several splits: {some(pairs)}; scores will be too good",
             "delete the copies",
         )
 
@@ -149,23 +174,18 @@ def _masks(survey: Survey) -> Iterator[Finding]:
         if (surplus := sorted({*survey.mask_classes.get(record.id, ())} - {0, *record.tags}))
     ]
     if untagged:
-        what = f"photos whose masks show what they are not tagged with: {_some(untagged)}"
+        what = f"photos whose masks show what they are not tagged with: {some(untagged)}"
         yield Finding(what, "add the tags; or, if many, see whether the masks number the classes in another order")
     for split in survey.index.splits():
         records = [r for r in survey.index.records if r.split == split and r.id in survey.mask_classes]
         if blank := [r.id for r in records if not survey.mask_classes[r.id]]:
-            what = f"{split} masks that are 255 (ignore) everywhere: {_some(blank)}; they score nothing"
+            what = f"{split} masks that are 255 (ignore) everywhere: {some(blank)}; they score nothing"
             yield Finding(what, "draw the masks, or delete them")
         absent = [n for k, n in enumerate(survey.index.classes) if k and not _showing(survey, k, split)]
         if records and absent:
-            what = f"classes in no {split} mask: {_some(absent)}; they have no IoU there"
+            what = f"classes in no {split} mask: {some(absent)}; they have no IoU there"
             yield Finding(what, f"add {split} masks that show them")
 
 
 def _showing(survey: Survey, number: int, split: str) -> int:
     return sum(number in survey.mask_classes.get(r.id, ()) for r in survey.index.records if r.split == split)
-
-
-def _some(names: Iterable[str], most: int = 5) -> str:
-    listed = list(names)
-    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")

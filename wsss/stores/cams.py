@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 
 from wsss.core.errors import IntegrityError
+from wsss.core.executor import unit_done
 from wsss.data.ids import encode_id
 from wsss.stores.shards import Store
 
@@ -31,7 +32,10 @@ class Cams:
 
 
 def put_cams(file: h5py.File, name: str, cams: Cams) -> None:
-    """Write one photo as ``/<id>/{scores,raw,classes}`` with attributes `size`, `peaks`; maps are kept as float16."""
+    """Write one photo as ``/<id>/{scores,raw,classes}`` with attributes `size`, `peaks`; maps are kept as float16.
+
+    The photo counts as done.
+    """
     maps = {"scores": cams.scores} | ({} if cams.raw is None else {"raw": cams.raw})
     if not all(np.isfinite(values).all() for values in (*maps.values(), cams.peaks)):
         raise IntegrityError(
@@ -46,6 +50,7 @@ def put_cams(file: h5py.File, name: str, cams: Cams) -> None:
     for field, values in maps.items():
         group.create_dataset(field, data=values.astype(np.float16), **_compression(values))
     group.create_dataset("classes", data=cams.classes.astype(np.uint8))
+    unit_done()
 
 
 class CamStore(Store):

@@ -9,6 +9,7 @@ from typing import ClassVar
 import h5py
 import numpy as np
 
+from wsss.core.executor import unit_done
 from wsss.data.ids import encode_id
 from wsss.stores.shards import Store
 
@@ -23,7 +24,8 @@ NOT_VERSIONS = ("label", "confidence", "mixtures", "tag_logits")
 def put_labels(file: h5py.File, name: str, label: np.ndarray, confidence: np.ndarray, **others: np.ndarray) -> None:
     """Write ``/<id>/label``, ``/<id>/confidence`` and, by name, `others`: earlier versions of the label.
 
-    Labels: (H, W) uint8, 0..K and 255 = ignored; `confidence`: (H, W) float in [0, 1], kept in 255 steps.
+    Labels: (H, W) uint8, 0..K and 255 = ignored; `confidence`: (H, W) float in [0, 1], kept in 255 steps. The photo
+    counts as done.
     """
     group = file.create_group(encode_id(name))
     group.attrs.update({"NX_class": "NXdata", "signal": "label", "id": name})
@@ -37,6 +39,7 @@ def put_labels(file: h5py.File, name: str, label: np.ndarray, confidence: np.nda
             compression="gzip",
             compression_opts=4,
         )
+    unit_done()
 
 
 def put_tag_logits(file: h5py.File, name: str, logits: np.ndarray) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,13 +19,17 @@ import h5py
 
 from wsss.core.atomic import atomic_file, sha256_file, write_text
 from wsss.core.errors import IntegrityError, UserError
-from wsss.core.executor import make_executor, run_tasks, stop_workers
+from wsss.core.executor import make_executor, run_counted, stop_workers
 from wsss.core.log import Progress, warn
 from wsss.core.stage import STORE_INDEX, Stage
 from wsss.data.ids import encode_id
 from wsss.stores.hdf5 import open_checked, read_array, sealed
 
 VERSION = 2
+SHARDS = 16
+"""Shards that a small set is cut into."""
+SMALLEST_SHARD, LARGEST_SHARD = 4, 32
+"""Photos in a shard: a file has a cost of its own, and a killed worker loses what it has not finished."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,22 @@ class StoreMeta:
 
 
 Task = Callable[..., None]
-"""``task(path, shard, meta, *arguments)`` writes one shard through `shard_writer`."""
+"""``task(path, shard, meta, *arguments)`` writes one shard through `shard_writer`, and reports each photo that is in it
+(`put_cams` and `put_labels` do)."""
+
+
+def shard_size(photos: int) -> int:
+    """Photos in one shard of a store of so many: about 16 shards, so that eight workers get several each.
+
+    It knows nothing of the number of workers: boundaries must not depend on the machine.
+    """
+    return min(LARGEST_SHARD, max(SMALLEST_SHARD, math.ceil(photos / SHARDS)))
 
 
 def plan_shards(ids: Sequence[str], size: int) -> list[Shard]:
-    """Cut the sorted ids into shards of `size`."""
+    """Cut the sorted ids into shards of `size`; 0: by the rule of `shard_size`."""
     ordered = sorted(ids)
+    size = size or shard_size(len(ordered))
     return [
         Shard(f"{n:05}.h5", tuple(ordered[start : start + size]))
         for n, start in enumerate(range(0, len(ordered), size))
@@ -113,9 +128,10 @@ def build_store(
     done = sum(len(shard.ids) for shard in shards) - sum(len(shard.ids) for shard in todo)
     executor = make_executor(in_process or len(todo) < 2)
     jobs = ((folder / shard.name, shard, meta, *arguments) for shard in todo)
-    with Progress(stage.name, done + sum(len(shard.ids) for shard in todo), "photos", done) as progress:
-        for number, _ in run_tasks(executor, task, jobs):
-            progress.advance(len(todo[number].ids))
+    sizes = [len(shard.ids) for shard in todo]
+    with Progress(stage.name, done + sum(sizes), "photos", done) as progress:
+        for _ in run_counted(executor, task, jobs, sizes, progress):
+            pass
     stop_workers(executor)
     for file in folder.iterdir():  # left by the workers of an earlier run that was killed
         if file.name not in {shard.name for shard in shards}:

@@ -61,7 +61,7 @@ def test_every_error_is_told_at_once_in_the_order_of_files_and_lines(herd: RawDa
     assert [line.partition(" (")[0] for line in found] == [
         f"error: {root}/p05.jpg: damaged or truncated JPEG",
         f"error: {root}/p06.jpg: not an image",
-        f"error: {root}/tags.csv: 1 photos have no tag",
+        f"error: {root}/tags.csv: 1 photo has no tag",
         f"error: {root}/tags.csv:4: unknown class 'shep'",
         f"error: {root}/tags.csv:12: unknown split 'trian'",
         f"error: {root}/tags.csv:26: no photo 'p99.jpg' below {root}",

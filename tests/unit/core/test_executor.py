@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import alive, die, double, fail_at, running, sleep_and_leave, wait_until
+from tests.helpers import alive, die, double, fail_at, report, report_and_die, running, sleep_and_leave, wait_until
 from wsss.core.errors import EnvError, InterruptedStage, UserError
-from wsss.core.executor import SerialExecutor, make_executor, run_tasks, stop_workers
+from wsss.core.executor import SerialExecutor, make_executor, run_counted, run_tasks, stop_workers, unit_done
 from wsss.core.interrupt import catch_signals
+from wsss.core.log import Progress
 
 
 def test_results_carry_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,3 +124,52 @@ def test_caller_that_fails_leaves_no_worker(monkeypatch: pytest.MonkeyPatch, tmp
     wait_until(lambda: not alive(int((tmp_path / "1.begun").read_text() or os.getpid())), 1.0)
     time.sleep(0.05)
     assert not (tmp_path / "1.done").exists()
+
+
+class Seen(Progress):
+    """Remembers how far it was after each step."""
+
+    def __init__(self, total: int) -> None:
+        super().__init__("test", total, "photos")
+        self.done: list[int] = []
+
+    def advance(self, steps: int = 1, note: str | None = None) -> None:
+        super().advance(steps, note)
+        self.done.append(self._done)
+
+
+def test_units_are_seen_while_their_task_still_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WSSS_WORKERS", "2")
+    end, executor, seen = tmp_path / "end", make_executor(), Seen(0)
+
+    def advance(count: int) -> None:
+        seen.advance(count)
+        if seen.done[-1] == 7:  # neither of the tasks has ended
+            end.touch()
+
+    assert sorted(run_tasks(executor, report, [(3, end), (4, end)], advance)) == [(0, 3), (1, 4)]
+    stop_workers(executor)
+    assert seen.done[-1] == 7
+
+
+def test_serial_work_tells_of_each_unit_and_its_end_of_no_more(tmp_path: Path) -> None:
+    seen = Seen(5)
+    assert list(run_counted(SerialExecutor(), report, [(3, None), (2, None)], [3, 2], seen)) == [(0, 3), (1, 2)]
+    assert list(dict.fromkeys(seen.done)) == [1, 2, 3, 4, 5]
+    unit_done()  # nobody listens any more
+    assert seen.done[-1] == 5
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_tasks_that_report_nothing_count_when_they_end(monkeypatch: pytest.MonkeyPatch, workers: str) -> None:
+    monkeypatch.setenv("WSSS_WORKERS", workers)
+    executor, seen = make_executor(), Seen(9)
+    list(run_counted(executor, double, [(n,) for n in range(3)], [4, 4, 1], seen))
+    stop_workers(executor)
+    assert seen.done[-1] == 9
+
+
+def test_a_worker_that_dies_while_it_reports_stops_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WSSS_WORKERS", "2")
+    with pytest.raises(EnvError, match="ended unexpectedly"):
+        list(run_tasks(make_executor(), report_and_die, [(100_000,), (100_000,)], lambda count: None))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from tests.helpers import wait_until
 from wsss.core import log
 from wsss.core.log import Progress, clock, warn
 
@@ -77,6 +80,31 @@ def test_log_file_gets_one_line_in_thirty_seconds(time: Clock, capsys: pytest.Ca
         "train: 90/100",
     ]
     assert "\x1b" not in err
+
+
+def test_a_first_unit_that_takes_long_is_no_silence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(log, "PLAIN_SECONDS", 0.3)
+    with Progress("cams", 60, "photos"):
+        wait_until(lambda: "cams: 0/60 photos (0 %)\n" in capsys.readouterr().err, 10)
+    assert not [thread for thread in threading.enumerate() if thread.name == "progress of cams" and not ended(thread)]
+
+
+def ended(thread: threading.Thread) -> bool:
+    thread.join(5)
+    return not thread.is_alive()
+
+
+def test_the_bar_tells_the_remaining_time_by_the_rule_of_the_line(time: Clock) -> None:
+    progress = Progress("train", 100, "steps")
+    time.now += 116  # the first step compiles
+    progress.advance()
+    assert progress.remaining() == "-:--"
+    time.now += 18
+    progress.advance(9)
+    assert progress.remaining() == "3:00"
+    assert progress.line(time.now).endswith("eta 3:00")
 
 
 def test_warning_says_where_what_and_fix(capsys: pytest.CaptureFixture[str]) -> None:

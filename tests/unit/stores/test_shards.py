@@ -16,7 +16,7 @@ from tests.helpers import CLASSES, IDS, computed, toy_label, tree, write_toy_sto
 from wsss.core.errors import EnvError, IntegrityError, UserError
 from wsss.core.stage import Stage
 from wsss.stores.labels import PSEUDO_FORMAT, PredictionStore, PseudoStore, put_labels
-from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer
+from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_size, shard_writer
 
 SHARDS = [f"{n:05}.h5" for n in range(7)]
 
@@ -51,6 +51,15 @@ def test_plan_depends_on_the_set_of_ids_alone() -> None:
         Shard("00002.h5", ("g",)),
     ]
     assert plan_shards([], 3) == []
+
+
+@pytest.mark.parametrize(
+    ("photos", "size"), [(0, 4), (1, 4), (60, 4), (64, 4), (65, 5), (320, 20), (512, 32), (513, 32), (100_000, 32)]
+)
+def test_small_sets_have_small_shards(photos: int, size: int) -> None:
+    assert shard_size(photos) == size
+    names = [f"{number:06}" for number in range(photos)]
+    assert plan_shards(names, 0) == plan_shards(names, size)
 
 
 def test_what_was_written_is_read(folder: Path) -> None:

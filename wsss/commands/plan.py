@@ -1,0 +1,129 @@
+"""`wsss plan`: what the photos are, what the settings' rules make of them, and how long the pipeline will take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wsss.core.command import json_option, json_text, people_command
+from wsss.core.errors import UserError, raise_all, shortened
+from wsss.core.log import say
+from wsss.core.params import load
+
+if TYPE_CHECKING:
+    from wsss.data.index import Index
+    from wsss.plan.estimate import StageEstimate
+    from wsss.plan.fingerprint import Fingerprint
+    from wsss.plan.probe import Probe
+    from wsss.plan.values import Value
+
+
+@people_command
+@click.argument("params", type=click.Path(path_type=Path), default="params.yaml")
+@json_option
+def main(params: Path, as_json: bool) -> str:
+    """Show what the settings in PARAMS mean for their photos: epochs, steps and crops by rule, minutes and memory.
+
+    The minutes are an estimate: each network runs for a moment on a piece of a photo.
+    """
+    from wsss.formats.build import ALL, examine
+    from wsss.plan.settings import Params
+
+    settings = load(params, Params)
+    survey, problems = examine(settings.dataset, settings.seed)
+    if not survey.index.records:
+        raise_all(shortened(problems, 5, ALL))
+    if problems:
+        say(
+            f"plan: {len(problems)} problem{'' if len(problems) == 1 else 's'} of the data set; see wsss check {params}"
+        )
+    made = plan_of(params, survey.index)
+    return json_text(made.as_json()) if as_json else made.text()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A data set, the values derived for it, and the estimates; `why`: why there are none."""
+
+    fingerprint: Fingerprint
+    values: Sequence[Value]
+    stages: Sequence[StageEstimate]
+    probe: Probe | None
+    why: str = ""
+
+    def text(self) -> str:
+        """Tables for a person."""
+        parts = ["\n".join(self.fingerprint.lines())]
+        if self.values:
+            rows = [[f"{each.stage} {each.name}", each.value, each.rule] for each in self.values]
+            parts.append(_table(["derived", "value", "rule"], rows))
+        if self.stages and self.probe:
+            low, high = (sum(getattr(each, end) for each in self.stages) for end in ("low", "high"))
+            most = max(each.memory for each in self.stages)
+            rows = [[each.stage, span(each.low, each.high), gigabytes(each.memory)] for each in self.stages]
+            rows.append(["all", span(low, high), gigabytes(most)])
+            probe = self.probe
+            how = f"measured in {probe.took:.0f} s on {probe.cores} cores"
+            busy = f", {probe.load:.0f} of them busy with other work: alone it is faster" if probe.load > 1 else ""
+            parts += [_table(["estimate", "minutes", "memory"], rows), f"({how}{busy})"]
+        if self.why:
+            parts.append(f"no estimate: {self.why}")
+        return "\n\n".join(parts)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for programs: seconds and bytes."""
+        return {
+            "fingerprint": asdict(self.fingerprint),
+            "values": [asdict(each) for each in self.values],
+            "estimate": [asdict(each) for each in self.stages],
+            "probe": None if self.probe is None else asdict(self.probe),
+            "why_no_estimate": self.why,
+        }
+
+
+def plan_of(params: Path, index: Index) -> Plan:
+    """The plan of the settings in `params` for the photos of `index`; takes about ten seconds."""
+    from wsss.plan.estimate import estimate
+    from wsss.plan.fingerprint import fingerprint
+    from wsss.plan.settings import Params
+    from wsss.plan.values import trainings, values
+    from wsss.plan.work import probe
+
+    settings = load(params, Params)
+    photos = settings.location.photos(index.records)
+    data = fingerprint(index, photos)
+    if "train" not in data.photos:
+        return Plan(data, (), (), None, "no photo is for training")
+    made = trainings(settings, index)
+    derived = values(settings, index, made)
+    say("init: running each network for a moment, to tell how long the pipeline will take")
+    try:
+        costs = probe(settings, index, photos, made)
+    except UserError as error:  # settings that no stage could run with, photos that cannot be read
+        return Plan(data, derived, (), None, f"{error.where}: {error.what}")
+    return Plan(data, derived, estimate(settings, index, made, costs), costs)
+
+
+def span(low: float, high: float) -> str:
+    """Seconds as minutes: ``3 to 7``, ``below 1``."""
+    if high < 60:
+        return "below 1"
+    least = "1" if low < 90 else f"{low / 60:.0f}"
+    most = f"{high / 60:.0f}"
+    return most if least == most else f"{least} to {most}"
+
+
+def gigabytes(memory: float) -> str:
+    """Bytes as ``1.8 GB``; nothing for a stage that needs none to speak of."""
+    return f"{memory / 1e9:.1f} GB" if memory else ""
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    first = "  ".join(cell.ljust(width) for cell, width in zip(header, widths, strict=True)).rstrip()
+    return "\n".join([first, "-" * max(map(len, [first, *lines])), *lines])

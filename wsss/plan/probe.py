@@ -1,0 +1,123 @@
+"""How long the networks of some settings take on this machine: each runs once or twice on a piece of a real photo."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from wsss.core.interrupt import check_stop
+from wsss.numeric.device import device
+
+ENOUGH = 0.8
+"""Seconds that the last call of a measurement takes; nine of them make a person wait about ten seconds."""
+UNITS = 8
+"""Most photos or crops of one measurement."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What photos or crops cost that are worked on together: `once` seconds, and for each of them `seconds`, and bytes
+    of `memory` while it is worked on.
+    """
+
+    once: float
+    seconds: float
+    memory: float
+
+    def scaled(self, factor: float) -> Cost:
+        """Of photos of `factor` times as many pixels."""
+        return Cost(self.once, self.seconds * factor, self.memory * factor)
+
+    def of(self, units: int) -> float:
+        """Seconds for `units` together."""
+        return self.once + self.seconds * units
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Costs by what was measured; `base`: bytes of a process that has its networks and does nothing; `took` seconds;
+    `cores` that this process may use, `load`: how many others were asked for (mean of a minute).
+    """
+
+    costs: Mapping[str, Cost]
+    base: float
+    took: float
+    cores: int
+    load: float
+
+
+def measured(run: Callable[[int], object], most: int = UNITS) -> Cost:
+    """The cost of `run`, which is given how many units to work on at once, at most `most`.
+
+    The first call does not count: libraries choose and compile their kernels in it. The second is with one unit, the
+    third with as many as take a moment; of small crops, most of a step is the same for one and for eight.
+    """
+    check_stop()
+    run(1)
+    one, memory = _timed(run, 1)
+    units = min(most, int(ENOUGH / one))
+    if units < 2:
+        return Cost(0.0, one, memory)
+    several, memory = _timed(run, units)
+    each = min(several / units, max(0.0, several - one) / (units - 1))
+    return Cost(several - each * units, each, memory / units)
+
+
+def _timed(run: Callable[[int], object], units: int) -> tuple[float, float]:
+    """Seconds, and the bytes by which the memory rose."""
+    with _peak() as peak:
+        begin = time.perf_counter()
+        run(units)
+        if device().type == "cuda":
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - begin
+    return seconds, peak[0]
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def resident() -> float:
+    """Bytes of this process that are in memory now; on a GPU, those that torch has taken there."""
+    if device().type == "cuda":
+        return float(torch.cuda.memory_allocated())
+    return _status("VmRSS")
+
+
+@contextmanager
+def _peak() -> Iterator[list[float]]:
+    """A list that holds, once the block has ended, by how many bytes the memory rose in it."""
+    found: list[float] = []
+    before = resident()
+    if device().type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        yield found
+        found.append(torch.cuda.max_memory_allocated() - before)
+        return
+    reset = _reset_peak()
+    yield found
+    # Where the kernel does not forget the highest value, the rise is a lower bound.
+    found.append(max(0.0, (_status("VmHWM") if reset else _status("VmRSS")) - before))
+
+
+def _reset_peak() -> bool:
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+def _status(key: str) -> float:
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith(f"{key}:"):
+            return float(line.split()[1]) * 1024
+    return 0.0
