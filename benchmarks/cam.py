@@ -22,8 +22,8 @@ from wsss.cams.stage import CamsSettings, dump_cams
 from wsss.core.atomic import publish
 from wsss.core.errors import UserError
 from wsss.core.stage import Stage
-from wsss.data.batches import InferenceSettings
 from wsss.data.index import Index
+from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Photos
 from wsss.formats.build import build_index
 from wsss.formats.settings import DatasetSettings

@@ -10,8 +10,8 @@ from wsss.cams.stage import CamsSettings, dump_cams
 from wsss.core.atomic import publish
 from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
-from wsss.data.batches import InferenceSettings
 from wsss.data.index import read_index
+from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Location
 
 

@@ -14,8 +14,8 @@ from wsss.correct.mixtures import LOST
 from wsss.correct.settings import CorrectSettings
 from wsss.correct.stage import make_pseudo_labels, summarise
 from wsss.correct.tables import write_tables
-from wsss.data.batches import InferenceSettings
 from wsss.data.index import read_index
+from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Location
 from wsss.stores.cams import CamStore
 

@@ -10,8 +10,8 @@ from wsss.core.atomic import publish, write_text
 from wsss.core.environment import leads
 from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
-from wsss.data.batches import InferenceSettings
 from wsss.data.index import read_index
+from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Location
 from wsss.data.tables import history_csv
 from wsss.distill.agreement import agreement_csv, judge_agreement

@@ -181,7 +181,7 @@ READERS = {
     "wsss/core/log.py": ("PLAIN_SECONDS = 30.0", []),
     "wsss/numeric/compiled.py": ('"contract", "nsz"', ["cams", "correct", "distill", "evaluate", "pretrain", "train"]),
     "wsss/crf/settings.py": ("default=10, ge=1, le=100", ["correct", "distill", "evaluate", "train"]),
-    "wsss/data/batches.py": ("default=1, ge=1", ["cams", "correct", "distill", "evaluate"]),
+    "wsss/data/inference.py": ("default=1, ge=1", ["cams", "correct", "distill", "evaluate"]),
     "wsss/data/transforms.py": ("default=0.2, ge=0", ["distill", "pretrain", "train"]),
     "wsss/training/schedule.py": ("default=0.9, ge=0, lt=1", ["distill", "pretrain", "train"]),
     "wsss/losses/energy.py": ("default=4, ge=1", ["distill", "train"]),

@@ -19,8 +19,8 @@ from wsss.core.atomic import publish
 from wsss.core.environment import leads
 from wsss.core.interrupt import catch_signals
 from wsss.core.stage import Stage
-from wsss.data.batches import InferenceSettings
 from wsss.data.index import Index
+from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Photos
 from wsss.data.samples import Batch
 from wsss.distill import stage as distilling

@@ -24,9 +24,9 @@ from tests.toy_oste import CRF, toy_photos
 from wsss.cams.stage import CamsSettings, dump_cams
 from wsss.core.atomic import publish, sha256_file
 from wsss.core.stage import Stage
-from wsss.data.batches import InferenceSettings
 from wsss.data.images import save_mask_png
 from wsss.data.index import Index, Record, write_index
+from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Photos
 from wsss.evaluation.sources import EvaluateSettings
 from wsss.models.backbones.registry import BackboneSettings

@@ -15,7 +15,7 @@ from tests.toy_training import ToyTask, train_toy
 from wsss.cams.stage import CamsSettings, dump_cams
 from wsss.core.errors import EnvError
 from wsss.core.stage import Stage
-from wsss.data.batches import InferenceSettings
+from wsss.data.inference import InferenceSettings
 from wsss.models.checkpoint import read_checkpoint
 from wsss.training import loop, resume
 

@@ -12,8 +12,9 @@ from pydantic import Field, PositiveFloat
 from wsss.core.interrupt import check_stop
 from wsss.core.params import flat, unit
 from wsss.core.stage import Stage
-from wsss.data.batches import InferenceSettings, needs, size_batches, to_batch
+from wsss.data.batches import needs, size_batches, to_batch
 from wsss.data.index import Index, Record
+from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Photos
 from wsss.models.cam import divide_by_peak, peaks
 from wsss.models.checkpoint import load_oste

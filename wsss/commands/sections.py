@@ -16,7 +16,7 @@ from wsss.cams.stage import CamsSettings
 from wsss.core.params import Settings
 from wsss.correct.settings import CorrectSettings
 from wsss.crf.settings import OFF, PUBLISHED, CrfSettings
-from wsss.data.batches import InferenceSettings
+from wsss.data.inference import InferenceSettings
 from wsss.demo.write import DemoSettings
 from wsss.distill.settings import DistillSettings
 from wsss.evaluation.sources import EvaluateSettings

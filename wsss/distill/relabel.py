@@ -12,8 +12,9 @@ from wsss.core.interrupt import check_stop
 from wsss.core.params import flat
 from wsss.core.stage import Stage
 from wsss.crf.dense import dense_crf
-from wsss.data.batches import InferenceSettings, needs, size_batches, to_batch
+from wsss.data.batches import needs, size_batches, to_batch
 from wsss.data.index import IGNORE, Index, Record
+from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Photos, tag_vector
 from wsss.distill.data import LabelSource, TrainingData
 from wsss.distill.rules import CHANGES, Relabelled, RelabelSettings, relabel

@@ -16,7 +16,7 @@ from wsss.core.environment import leads
 from wsss.core.errors import IntegrityError, UserError
 from wsss.core.log import say, warn
 from wsss.core.stage import Stage
-from wsss.data.batches import InferenceSettings
+from wsss.data.inference import InferenceSettings
 from wsss.distill.agreement import Agreement, agreement
 from wsss.distill.data import LabelledImages, TrainingData
 from wsss.distill.networks import FrozenOste, ProjectedStudent, Students, make_student, student_card

@@ -9,8 +9,9 @@ from typing import Any
 from wsss.core.interrupt import check_stop
 from wsss.core.params import flat
 from wsss.core.stage import Stage
-from wsss.data.batches import InferenceSettings, needs, size_batches
+from wsss.data.batches import needs, size_batches
 from wsss.data.index import Index
+from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Photos
 from wsss.models.checkpoint import load_oste, load_student, save_network
 from wsss.models.oste import Oste

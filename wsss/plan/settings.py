@@ -5,7 +5,7 @@ from __future__ import annotations
 from wsss.cams.stage import CamsSettings
 from wsss.core.params import Settings
 from wsss.correct.settings import CorrectSettings
-from wsss.data.batches import InferenceSettings
+from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Location
 from wsss.distill.settings import DistillSettings
 from wsss.evaluation.sources import EvaluateSettings

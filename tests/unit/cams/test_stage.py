@@ -17,8 +17,8 @@ from tests.helpers import CLASSES, tree
 from wsss.cams.stage import CamsSettings, compute_cams, dump_cams, present_cams
 from wsss.core.atomic import publish
 from wsss.core.stage import Stage
-from wsss.data.batches import InferenceSettings
 from wsss.data.index import Index, Record
+from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Photos
 from wsss.models.backbones.registry import BackboneSettings
 from wsss.models.checkpoint import NetworkCard, build_oste, load_oste, save_network

@@ -15,8 +15,8 @@ from tests.helpers import CLASSES, tree
 from tests.toy_distill import ToyStore, toy_stage
 from tests.toy_oste import CRF, toy_photos
 from wsss.crf.dense import dense_crf
-from wsss.data.batches import InferenceSettings
 from wsss.data.index import IGNORE, Index
+from wsss.data.inference import InferenceSettings
 from wsss.distill.data import TrainingData
 from wsss.distill.relabel import BEFORE, change_fractions, corrected, no_labels, relabel_photos
 from wsss.distill.rules import RelabelSettings
