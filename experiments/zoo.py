@@ -22,7 +22,6 @@ import click
 from wsss.core.atomic import write_text
 from wsss.core.errors import UserError
 from wsss.core.log import say
-from wsss.numeric.precision import mean_known
 
 RESULTS = Path("experiments/results/zoo")
 STAGES = ("index", "pretrain", "train", "cams", "correct", "distill", "evaluate", "gallery")
@@ -50,11 +49,13 @@ COLUMNS = {
 )
 def main(folder: Path, work: Path, only: tuple[str, ...], until: str) -> None:
     """Run the recipe `photos` on every set in FOLDER that has no result yet, and print the table."""
+    stages = STAGES[: STAGES.index(until) + 1]
     for place in sorted(path for path in folder.iterdir() if (path / "ImageSets").is_dir()):
-        if (not only or place.name in only) and not (RESULTS / f"{place.name}.json").exists():
-            run_set(place.resolve(), work / place.name, STAGES[: STAGES.index(until) + 1])
-            if until == STAGES[-1]:
-                write_text(RESULTS / f"{place.name}.json", json.dumps(collect(work / place.name), indent=1) + "\n")
+        result = RESULTS / f"{place.name}.json"
+        done = json.loads(result.read_text(encoding="utf-8"))["stages"] if result.exists() else []
+        if (not only or place.name in only) and not set(stages) <= set(done):
+            run_set(place.resolve(), work / place.name, stages)
+            write_text(result, json.dumps(collect(work / place.name), indent=1) + "\n")
     click.echo(markdown(RESULTS), nl=False)
 
 
@@ -86,7 +87,7 @@ def call(work: Path, module: str, *arguments: str) -> float:
 
 
 def collect(work: Path) -> dict[str, Any]:
-    """The numbers of one finished set."""
+    """The numbers of one set, None for those of stages that have not run."""
     reports = work / "reports"
     before, after, agreed, sources = (
         rows(reports / name) for name in ("pretrain_tags.csv", "train_tags.csv", "agreement.csv", "sources.csv")
@@ -95,13 +96,14 @@ def collect(work: Path) -> dict[str, Any]:
     seconds = json.loads((work / CLOCK).read_text(encoding="utf-8"))
     words = [line for line in (work / "log").read_text(encoding="utf-8").splitlines() if line.startswith("verdict: ")]
     return {
+        "stages": list(seconds),
         "guess": mean(before, "guess"),
         "probe": mean(before, "epoch_0"),
         "pretrain": mean(before, "kept"),
         "train": mean(after, "kept"),
         "cam": score(sources, "cam oracle", "train"),
         "labels": score(sources, "pseudo-label", "train"),
-        "student": max(students, default=float("nan")),
+        "student": max(students, default=None),
         "agreement": mean(agreed, "agreement"),
         "minutes": sum(seconds.values()) / 60,
         "verdict": words[-1].removeprefix("verdict: ") if words else "",
@@ -109,22 +111,23 @@ def collect(work: Path) -> dict[str, Any]:
 
 
 def rows(path: Path) -> list[Mapping[str, str]]:
-    """Of a CSV."""
+    """Of a CSV; none where its stage has not run."""
+    if not path.exists():
+        return []
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
-def mean(table: Sequence[Mapping[str, str]], column: str) -> float:
+def mean(table: Sequence[Mapping[str, str]], column: str) -> float | None:
     """Of the cells that are not empty; for tags, of the classes that held-out photos can judge."""
-    import numpy as np
+    known = [float(row[column]) for row in table if row[column] and row.get("kept", "-")]
+    return sum(known) / len(known) if known else None
 
-    return mean_known(np.array([float(row[column]) for row in table if row[column] and row.get("kept", "-")]))
 
-
-def score(sources: Sequence[Mapping[str, str]], source: str, split: str) -> float:
+def score(sources: Sequence[Mapping[str, str]], source: str, split: str) -> float | None:
     """mIoU of a row of the score table."""
     found = (float(row["miou"]) for row in sources if (row["source"], row["split"]) == (source, split))
-    return next(found, float("nan"))
+    return next(found, None)
 
 
 def markdown(folder: Path) -> str:
@@ -133,17 +136,18 @@ def markdown(folder: Path) -> str:
     lines = [["set", *COLUMNS.values()], ["---", *("--:" for _ in COLUMNS)]]
     lines += [[name, *(cell(key, found[key]) for key in COLUMNS)] for name, found in results.items()]
     if len(results) > 1:
-        means = {
-            key: sum(found[key] for found in results.values()) / len(results) for key in COLUMNS if key != "verdict"
-        }
-        lines.append(["mean", *(cell(key, means[key]) if key in means else "" for key in COLUMNS)])
+        means = {}
+        for key in (key for key in COLUMNS if key != "verdict"):
+            known = [found[key] for found in results.values() if found[key] is not None]
+            means[key] = sum(known) / len(known) if len(known) == len(results) else None
+        lines.append(["mean", *(cell(key, means.get(key)) for key in COLUMNS)])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def cell(key: str, value: Any) -> str:
     """As the table shows it: AP and agreement as fractions, IoU in per cent."""
-    if isinstance(value, str):
-        return value
+    if value is None or isinstance(value, str):
+        return value or ""
     if key == "minutes":
         return f"{value:.0f}"
     return f"{100 * value:.1f}" if key in ("cam", "labels", "student") else f"{value:.3f}"

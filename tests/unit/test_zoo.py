@@ -39,6 +39,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 
     def call(work: Path, module: str, *arguments: str) -> float:
         calls.append((work.name, module, *arguments))
+        (work / "log").touch()
         if module == "wsss":
             (work / "params.yaml").write_text("seed: 0\n")
         if module == f"pipeline.{STAGES[-1]}":
@@ -72,7 +73,7 @@ def test_every_set_is_run_once_by_the_way_a_user_goes(sets: Path, called: list[t
 
 def test_a_stopped_run_goes_on_where_it_was(sets: Path, called: list[tuple[str, ...]]) -> None:
     run(sets, "--only", "a", "--until", "train")
-    assert not zoo.RESULTS.exists()
+    assert json.loads((zoo.RESULTS / "a.json").read_text())["student"] is None
     assert [call[1] for call in called] == ["wsss", "pipeline.index", "pipeline.pretrain", "pipeline.train"]
     called.clear()
     run(sets, "--only", "a")
@@ -91,13 +92,17 @@ def test_a_stage_that_fails_names_its_log(tmp_path: Path, monkeypatch: pytest.Mo
     assert (tmp_path / "log").read_text() == "error: no\n"
 
 
-def test_scores_that_are_missing_are_nan(tmp_path: Path) -> None:
+def test_scores_that_are_missing_stay_so(tmp_path: Path) -> None:
     (tmp_path / "reports").mkdir()
     for name, text in TABLES.items():
         (tmp_path / "reports" / name).write_text(text.splitlines()[0] + "\n")
     (tmp_path / CLOCK).write_text("{}")
     (tmp_path / "log").write_text("")
     found = collect(tmp_path)
+    (tmp_path / "results").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "results" / f"{name}.json").write_text(json.dumps(found))
+    assert markdown(tmp_path / "results").splitlines()[-1] == "| mean |  |  |  |  |  |  |  |  | 0 |  |"
     assert found["verdict"] == ""
-    assert all(value != value for key, value in found.items() if key not in ("verdict", "minutes"))
+    assert all(value is None for key, value in found.items() if key not in ("stages", "verdict", "minutes"))
     assert markdown(tmp_path / "none").splitlines()[0].startswith("| set | tag AP, guessing |")
