@@ -38,7 +38,9 @@ def main(params: Path, as_json: bool) -> str:
     if not survey.index.records:
         raise_all(shortened(problems, 5, ALL))
     if problems:
-        say(f"plan: {len(problems)} problem{'' if len(problems) == 1 else 's'} of the data set; see wsss check {params}")
+        say(
+            f"plan: {len(problems)} problem{'' if len(problems) == 1 else 's'} of the data set; see wsss check {params}"
+        )
     made = plan_of(params, survey.index)
     return json_text(made.as_json()) if as_json else made.text()
 
@@ -66,7 +68,7 @@ class Plan:
             rows.append(["all stages", span(low, high), gigabytes(most)])
             probe = self.probe
             how = f"measured in {probe.took:.0f} s on {probe.cores} cores"
-            busy = f", {probe.load:.0f} of them busy with other work: alone it is faster" if probe.load > 1 else ""
+            busy = f" that other work keeps busy (load {probe.load:.1f}): alone it is faster" if probe.load > 1 else ""
             parts += [_table(["estimate", "minutes", "memory"], rows), f"({how}{busy})"]
         if self.why:
             parts.append(f"no estimate: {self.why}")

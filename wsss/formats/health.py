@@ -183,4 +183,3 @@ def _masks(survey: Survey) -> Iterator[Finding]:
 
 def _showing(survey: Survey, number: int, split: str) -> int:
     return sum(number in survey.mask_classes.get(r.id, ()) for r in survey.index.records if r.split == split)
-

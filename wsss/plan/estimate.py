@@ -102,9 +102,7 @@ def _both(seconds: float) -> tuple[float, float]:
     return seconds, seconds
 
 
-def _memory(
-    params: Params, index: Index, made: dict[str, Training], probe: Probe, processes: int
-) -> dict[str, float]:
+def _memory(params: Params, index: Index, made: dict[str, Training], probe: Probe, processes: int) -> dict[str, float]:
     """Bytes by stage. `processes`: those that look at whole photos beside the stage's own; on a GPU there are none."""
     loaders = workers() * LOADER if processes else 0.0
     found = {}
