@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from wsss.core.environment import workers
 from wsss.data.index import Index
 from wsss.distill import settings as distill
+from wsss.distill.settings import DistillSettings
 from wsss.numeric.device import fast_bf16
 from wsss.plan.fingerprint import read_size
 from wsss.plan.settings import Params
 from wsss.stores.shards import LARGEST_SHARD, SHARDS, SMALLEST_SHARD, shard_size
 from wsss.training import pretrain
 from wsss.training.crops import SHARES
+from wsss.training.oste import TrainSettings
+from wsss.training.pretrain import PretrainSettings
 from wsss.training.rules import BATCH, CLASSES, GRID, LARGEST, STEPS, cropped, planned
 from wsss.training.sampling import Plan
 from wsss.training.schedule import OptimSettings
@@ -67,6 +70,7 @@ def trainings(params: Params, index: Index) -> tuple[Training, ...]:
 
 def values(params: Params, index: Index, made: tuple[Training, ...]) -> list[Value]:
     """Everything that is derived; `made`: the trainings."""
+    sections: dict[str, PretrainSettings | TrainSettings | DistillSettings]
     sections = {"pretrain": params.pretrain, "train": params.train, "distill": params.distill}
     shares = {"pretrain": pretrain.CROP, "distill": distill.CROP}
     found = []
