@@ -8,9 +8,9 @@ from typing import Literal
 
 import click
 
-from wsss.commands.check import Params, look
+from wsss.commands.check import Params, look, warnings_of
 from wsss.core.command import json_option, json_text, people_command
-from wsss.core.errors import UserError, WsssError, some
+from wsss.core.errors import UserError, some
 from wsss.core.log import say
 from wsss.core.params import load
 from wsss.core.recipes import SCHEMA, put_in_place, read_recipe, recipe_path, same_as_recipe, with_dataset, without_bf16
@@ -86,9 +86,11 @@ def main(
         from wsss.formats.health import health_table
 
         parts.append(health_table(survey))
+    else:
+        parts += map(str, problems)
     if plan is not None:
         parts.append(plan.text())
-    return "\n\n".join([*parts, _next(problems, params)])
+    return "\n\n".join([*parts, _next(len(problems), len(warnings_of(survey)), params)])
 
 
 def with_choices(guessed: DatasetSettings, recipe: DatasetSettings) -> DatasetSettings:
@@ -141,13 +143,14 @@ def _settings_text(text: str, recipe: str, dataset: DatasetSettings, params: Pat
     return with_dataset("\n".join(header) + "\n" + "".join(body), dataset_yaml(dataset), params)
 
 
-def _next(problems: list[WsssError], params: Path) -> str:
+def _next(problems: int, warnings: int, params: Path) -> str:
+    limits = f", {warnings} warning{'' if warnings == 1 else 's'}" if warnings else ""
     if problems:
-        many = f"{len(problems)} problem{'' if len(problems) == 1 else 's'} to correct"
-        return f"init: {many}; next: wsss check {params}"
+        many = f"{problems} problem{'' if problems == 1 else 's'} to correct"
+        return f"init: {many}{limits}; next: wsss check {params}"
     there = "" if params == Path("params.yaml") else f"copy {params} to the params.yaml of the pipeline, "
     check = f"wsss check {params} (what would limit the result)"
-    return f"init: nothing to correct; next: {check}, then {there}dvc repro gallery"
+    return f"init: nothing to correct{limits}; next: {check}, then {there}dvc repro gallery"
 
 
 def _in_the_way(params: Path) -> UserError:

@@ -65,10 +65,10 @@ class Plan:
             low, high = (sum(getattr(each, end) for each in self.stages) for end in ("low", "high"))
             most = max(each.memory for each in self.stages)
             rows = [[each.stage, span(each.low, each.high), gigabytes(each.memory)] for each in self.stages]
-            rows.append(["all", span(low, high), gigabytes(most)])
+            rows.append(["all stages", span(low, high), gigabytes(most)])
             probe = self.probe
             how = f"measured in {probe.took:.0f} s on {probe.cores} cores"
-            busy = f", {probe.load:.0f} of them busy with other work: alone it is faster" if probe.load > 1 else ""
+            busy = f" that other work keeps busy (load {probe.load:.1f}): alone it is faster" if probe.load > 1 else ""
             parts += [_table(["estimate", "minutes", "memory"], rows), f"({how}{busy})"]
         if self.why:
             parts.append(f"no estimate: {self.why}")
@@ -100,7 +100,7 @@ def plan_of(params: Path, index: Index) -> Plan:
         return Plan(data, (), (), None, "no photo is for training")
     made = trainings(settings, index)
     derived = values(settings, index, made)
-    say("init: running each network for a moment, to tell how long the pipeline will take")
+    say("running each network for a moment, to tell how long the pipeline will take")
     try:
         costs = probe(settings, index, photos, made)
     except UserError as error:  # settings that no stage could run with, photos that cannot be read

@@ -40,12 +40,17 @@ def fast_bf16() -> bool:
     where = device()
     if where.type == "cuda":
         return torch.cuda.get_device_capability(where) >= (8, 0)
+    return bool(_processor() & {"amx_bf16", "avx512_bf16", "bf16"})
+
+
+def _processor() -> set[str]:
+    """What the processor says it can do; empty where the kernel does not tell."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:  # a system that does not tell
-        return False
+    except OSError:
+        return set()
     lines = [line for line in text.splitlines() if line.lower().startswith(("flags", "features"))]
-    return bool(lines) and bool(set(lines[0].partition(":")[2].split()) & {"amx_bf16", "avx512_bf16", "bf16"})
+    return set(lines[0].partition(":")[2].split()) if lines else set()
 
 
 @contextmanager

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from wsss.core.environment import workers
 from wsss.data.index import Index
 from wsss.distill import settings as distill
+from wsss.distill.settings import DistillSettings
 from wsss.numeric.device import fast_bf16
 from wsss.plan.fingerprint import read_size
 from wsss.plan.settings import Params
 from wsss.stores.shards import LARGEST_SHARD, SHARDS, SMALLEST_SHARD, shard_size
 from wsss.training import pretrain
 from wsss.training.crops import SHARES
-from wsss.training.rules import BATCH, CLASSES, LARGEST, STEPS, cropped, planned
+from wsss.training.oste import TrainSettings
+from wsss.training.pretrain import PretrainSettings
+from wsss.training.rules import BATCH, CLASSES, GRID, LARGEST, STEPS, cropped, planned
 from wsss.training.sampling import Plan
 from wsss.training.schedule import OptimSettings
 
@@ -67,6 +70,7 @@ def trainings(params: Params, index: Index) -> tuple[Training, ...]:
 
 def values(params: Params, index: Index, made: tuple[Training, ...]) -> list[Value]:
     """Everything that is derived; `made`: the trainings."""
+    sections: dict[str, PretrainSettings | TrainSettings | DistillSettings]
     sections = {"pretrain": params.pretrain, "train": params.train, "distill": params.distill}
     shares = {"pretrain": pretrain.CROP, "distill": distill.CROP}
     found = []
@@ -80,9 +84,11 @@ def values(params: Params, index: Index, made: tuple[Training, ...]) -> list[Val
         if crop > 1:
             rule = AS_WRITTEN
         elif crop or stage in shares:
-            rule = f"{crop or shares[stage]:g} of the photos' longer side, at most {LARGEST}"
+            part = crop or shares[stage]
+            of = "" if part == 1 else f"{part:g} of "
+            rule = f"{of}the photos' longer side, in steps of {GRID}, at most {LARGEST}"
         else:
-            rule = "the smallest that still shows what the tags say: the stage measures it"
+            rule = "the smallest on which the tags stay true: the stage measures it"
         found.append(Value(stage, "crops", side, rule))
     photos, size = len(index.records), params.inference.shard_size
     cut = f"photos / {SHARDS}, {SMALLEST_SHARD} to {LARGEST_SHARD}"

@@ -221,7 +221,7 @@ def _step(
             terms = task.terms(task.network, part)
         loss = sum(weight * terms[name].mean() for name, weight in task.weights.items())
         optimizer.zero_grad()
-        torch.as_tensor(loss).backward()
+        torch.autograd.backward(torch.as_tensor(loss))
         optimizer.step()
 
     return run

@@ -15,7 +15,8 @@ from wsss.commands.check import main, place
 @pytest.fixture
 def herd(raw_data: RawData) -> RawData:
     """24 photos of cows and sheep, and a list of the two."""
-    rows = [f"{raw_data.photo(f'p{i:02}.jpg').name},{('cow', 'sheep', 'cow|sheep')[i % 3]}" for i in range(24)]
+    photos = [raw_data.photo(f"p{i:02}.jpg", (64, 80)).name for i in range(24)]
+    rows = [f"{photo},{('cow', 'sheep', 'cow|sheep')[i % 3]}" for i, photo in enumerate(photos)]
     raw_data.write(
         "tags.csv",
         "filename,tags,split\n" + "".join(f"{r},{'val' if i > 17 else 'train'}\n" for i, r in enumerate(rows)),

@@ -89,7 +89,7 @@ def test_missing_compiled_part(monkeypatch: pytest.MonkeyPatch, module: str) -> 
 )
 def test_bf16_says_what_it_means_for_the_setting(monkeypatch: pytest.MonkeyPatch, flags: set[str], found: str) -> None:
     monkeypatch.setenv("WSSS_DEVICE", "cpu")
-    monkeypatch.setattr(doctor, "_flags", lambda: flags)
+    monkeypatch.setattr("wsss.numeric.device._processor", lambda: flags)
     assert lines(doctor.torch)["bf16"].found.startswith(found)
 
 

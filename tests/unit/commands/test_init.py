@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from ruamel.yaml import YAML
 
+from pipeline.distill import Params as DistillParams
 from pipeline.train import Params as TrainParams
 from tests.conftest import RawData
-from wsss.commands.init import main
+from tests.helpers import steady_probe
+from wsss.commands.check import Params as CheckParams
+from wsss.commands.check import look
+from wsss.commands.check import main as check
+from wsss.commands.init import main, with_choices
 from wsss.core.params import load
-from wsss.core.recipes import read_recipe, recipe_names, times_longer, with_longer_distillation
+from wsss.core.recipes import read_recipe
+from wsss.data.index import Record
 from wsss.formats.guess import dataset_yaml, guess_dataset
 from wsss.formats.settings import DatasetSettings
+from wsss.plan.settings import Params as PlanParams
 
 PARAMS = Path("params.yaml")
 
@@ -26,6 +34,13 @@ def photos(raw_data: RawData) -> RawData:
     rows = [f"{raw_data.photo(f'p{i}.jpg').name},{'cow' if i % 2 else 'sheep'}\n" for i in range(6)]
     raw_data.write("tags.csv", "filename,tags\n" + "".join(rows))
     return raw_data
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No network runs; that is what tests/unit/plan is for. The machine has bf16."""
+    monkeypatch.setattr("wsss.plan.work.probe", lambda *ignored: steady_probe())
+    monkeypatch.setattr("wsss.numeric.device.fast_bf16", lambda: True)
 
 
 def init(*arguments: object) -> Result:
@@ -52,9 +67,10 @@ def test_folder_and_table(photos: RawData) -> None:
     }
     assert "class       train" in result.stdout
     assert result.stdout.endswith(
-        "init: nothing to correct; next: wsss check params.yaml (what would limit the result), then dvc repro gallery\n"
+        "init: nothing to correct, 3 warnings; next: wsss check params.yaml (what would limit the result), "
+        "then dvc repro gallery\n"
     )
-    assert "training photos are few: the student has 8 times the recipe's epochs\n" in result.stdout
+    assert "made by `wsss init` from recipes/photos.yaml" in PARAMS.read_text(encoding="utf-8")
     load(PARAMS, TrainParams)  # all other settings are those of a whole recipe
 
 
@@ -76,47 +92,11 @@ def test_a_folder_beside_the_checkout_is_written_without_dots(
 
 def test_other_lines_are_those_of_the_recipe(photos: RawData) -> None:
     init("raw", "--recipe", "demo")
-    recipe = with_longer_distillation(read_recipe("demo"), 8)  # the most: six photos are very few
-    ours, theirs = (text.splitlines() for text in (PARAMS.read_text(encoding="utf-8"), recipe))
+    ours, theirs = (text.splitlines() for text in (PARAMS.read_text(encoding="utf-8"), read_recipe("demo")))
     new = [line for line in ours if line not in theirs]
     assert new[0] == "# Settings for raw, made by `wsss init` from recipes/demo.yaml."
     assert {line.split(":")[0].strip() for line in new[1:]} <= set(DatasetSettings.model_fields)
     assert ours[-30:] == theirs[-30:]
-
-
-@pytest.mark.parametrize("name", recipe_names())
-def test_a_longer_distillation_changes_its_epochs_alone(name: str) -> None:
-    def leaves(node: object, way: str = "") -> dict[str, object]:
-        if not isinstance(node, dict):
-            return {way: node}
-        return {place: leaf for key, each in node.items() for place, leaf in leaves(each, f"{way}.{key}").items()}
-
-    text = read_recipe(name)
-    before, after = (leaves(YAML(typ="safe").load(each)) for each in (text, with_longer_distillation(text, 7)))
-    epochs = {".distill.optim.epochs", ".distill.stage1.epochs"}
-    assert {place for place in before if before[place] != after[place]} <= epochs
-    written = [place for place in sorted(epochs) if place in before]  # one round has no epochs of stage 1
-    assert [after[place] for place in written] == [7 * int(str(before[place])) for place in written]
-    assert ".distill.optim.epochs" in written
-
-
-@pytest.mark.parametrize(
-    ("photos", "times"), [(0, 19), (5, 8), (48, 3), (100, 2), (155, 2), (156, 1), (350, 1), (9000, 1)]
-)
-def test_few_photos_are_seen_more_often(photos: int, times: int) -> None:
-    assert times_longer(photos) == times
-
-
-def test_enough_photos_leave_the_epochs_as_they_are(raw_data: RawData) -> None:
-    photo = raw_data.photo("p0.jpg")
-    rows = []
-    for number in range(170):
-        (raw_data.root / f"p{number}.jpg").write_bytes(photo.read_bytes())
-        rows.append(f"p{number}.jpg,cow,{'val' if number < 4 else 'train'}\n")
-    raw_data.write("tags.csv", "filename,tags,split\n" + "".join(rows))
-    result = init("raw")
-    assert "are few" not in result.stdout
-    assert "epochs: 32, lr" in PARAMS.read_text(encoding="utf-8")
 
 
 def test_problems_are_counted_and_left_to_check(photos: RawData) -> None:
@@ -124,7 +104,7 @@ def test_problems_are_counted_and_left_to_check(photos: RawData) -> None:
     photos.write("p2.jpg", b"")
     result = init("raw")
     assert result.exit_code == 0
-    assert result.stdout.endswith("init: 2 problems to correct; next: wsss check params.yaml\n")
+    assert result.stdout.endswith("init: 2 problems to correct, 3 warnings; next: wsss check params.yaml\n")
 
 
 def test_masks_that_predict_has_written_are_no_ground_truth(photos: RawData) -> None:
@@ -219,3 +199,173 @@ def test_any_name_of_a_folder_survives_yaml(name: str) -> None:
     settings = DatasetSettings(root=name, format="folder", tags=name)
     read = YAML(typ="safe").load(dataset_yaml(settings))["dataset"]
     assert (read["root"], read["tags"]) == (name, name)
+
+
+def test_the_plan_is_printed_with_the_numbers_that_the_stages_get(photos: RawData) -> None:
+    result = init("raw")
+    records = guess_index(photos)
+    settings = load(PARAMS, DistillParams).distill.planned(records, 2)
+    assert f"{settings.optim.epochs} epochs" in result.stdout
+    assert "photos   6 (6 train), 0 without a tag\n" in result.stdout
+    assert "inference shards   4 photos" in result.stdout
+    assert "all stages" in result.stdout
+    assert "(measured in 9 s on 2 cores)" in result.stdout
+
+
+def guess_index(photos: RawData) -> list[Record]:
+    survey, problems = look(load(PARAMS, CheckParams))
+    assert survey is not None
+    assert not problems
+    return list(survey.index.split("train"))
+
+
+def test_json_has_everything(photos: RawData) -> None:
+    result = init("raw", "--json")
+    found = json.loads(result.stdout)
+    assert found["dataset"] == section()
+    assert found["plan"]["fingerprint"]["photos"] == {"train": 6}
+    assert [each["stage"] for each in found["plan"]["estimate"]] == [
+        *("index", "pretrain", "train", "cams", "correct", "distill", "evaluate", "gallery")
+    ]
+    assert found["untagged"] == found["errors"] == []
+
+
+@pytest.fixture
+def negatives(photos: RawData) -> RawData:
+    """Eight photos more, without a tag."""
+    for number in range(8):
+        photos.photo(f"q{number}.jpg")
+    return photos
+
+
+NAMES = "8 photos without a tag (q0.jpg, q1.jpg, q2.jpg, q3.jpg, q4.jpg and 3 more)"
+
+
+def test_untagged_photos_are_negatives_where_nobody_can_be_asked(negatives: RawData) -> None:
+    result = init("raw")
+    assert f"{NAMES}: untagged photos are kept as negatives: allow_untagged: true (else: --untagged error)\n" in (
+        result.stderr
+    )
+    assert section()["allow_untagged"] is True
+    assert "init: nothing to correct" in result.stdout
+    assert "photos   14 (" in result.stdout
+    assert "), 8 without a tag\n" in result.stdout
+
+
+@pytest.mark.parametrize(("answer", "kept"), [("", True), ("y", True), ("n", False)])
+def test_on_a_terminal_one_is_asked(
+    negatives: RawData, monkeypatch: pytest.MonkeyPatch, answer: str, kept: bool
+) -> None:
+    asked = []
+    monkeypatch.setattr("wsss.commands.init.sys", Terminal)
+    monkeypatch.setattr(
+        "wsss.commands.init.click.confirm",
+        lambda text, default, err: (asked.append(text), default if answer == "" else answer == "y")[1],
+    )
+    result = init("raw")
+    assert asked == [f"{NAMES}: keep as negatives, photos of no class?"]
+    assert section()["allow_untagged"] is kept
+    assert ("init: 1 problem to correct" in result.stdout) is not kept
+
+
+class Terminal:
+    """A person sits at both ends."""
+
+    class stdin:  # noqa: N801
+        isatty = staticmethod(lambda: True)
+
+    stderr = stdin
+
+
+@pytest.mark.parametrize(("answer", "kept"), [("keep", True), ("error", False)])
+def test_the_answer_may_be_given_in_advance(negatives: RawData, answer: str, kept: bool) -> None:
+    result = init("raw", "--untagged", answer)
+    assert "without a tag (" not in result.stderr
+    assert section()["allow_untagged"] is kept
+    assert ("init: 1 problem to correct" in result.stdout) is not kept
+
+
+def test_a_recipe_s_own_choices_hold_for_its_layout() -> None:
+    recipe = DatasetSettings(
+        root="data/x", format="voc", masks="M", classes="classes.txt", allow_untagged=True, val_fraction=0.3
+    )
+    mine = DatasetSettings(root="/mine", format="voc", masks="SegmentationClass", classes="classes.txt")
+    found = with_choices(mine, recipe)
+    assert (found.root, found.masks, found.allow_untagged, found.val_fraction) == (
+        *("/mine", "SegmentationClass"),
+        *(True, 0.3),
+    )
+    other = mine.model_copy(update={"format": "folder"})
+    assert with_choices(other, recipe) == other
+
+
+def test_the_recipe_of_a_shared_set_brings_no_problem(shared_data: Path, tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    result = init(shared_data / "msrc_v2", "--recipe", "msrc", "--params", params)
+    assert "init: nothing to correct" in result.stdout
+    assert "--untagged" not in result.stderr
+    assert load(params, CheckParams).dataset.allow_untagged
+
+
+def test_without_bf16_in_hardware_precision_is_full(photos: RawData, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "precision: bf16-mixed" in read_recipe("photos")
+    init("raw")
+    assert load(PARAMS, PlanParams).cams.precision == "bf16-mixed"
+    monkeypatch.setattr("wsss.numeric.device.fast_bf16", lambda: False)
+    result = init("raw", "--force")
+    assert "precision: 32-true, because this machine has no bf16" in result.stderr
+    assert load(PARAMS, PlanParams).cams.precision == "32-true"
+
+
+@pytest.mark.parametrize(
+    ("size", "rows", "told"),
+    [
+        ((60, 90), lambda i: "rare" if i == 0 else "ab"[i % 2], "classes with fewer than 5 training photos: rare (1)"),
+        ((60, 90), lambda i: "a|b" if i % 2 else "a", "classes in every training photo: a; tags cannot tell them from"),
+        ((60, 90), lambda i: "" if i % 4 == 3 else "ab"[i // 2 % 2], "no photo in split val has a tag: whether"),
+        ((20, 20), lambda i: "ab"[i % 2], "training photos are tiny (median longer side 20 px): maps of 2 cells"),
+        (
+            (60, 900),
+            lambda i: "ab"[i % 2],
+            "training photos more than 3 times as long as wide: p00, p01, p02, p04, p05",
+        ),
+    ],
+    ids=["one photo", "every photo", "no val tag", "tiny", "panoramas"],
+)
+def test_odd_data_sets_are_planned_and_told(
+    raw_data: RawData, size: tuple[int, int], rows: Callable[[int], str], told: str
+) -> None:
+    lines = [f"p{i:02}.jpg,{rows(i)},{'val' if i % 4 == 3 else 'train'}\n" for i in range(24)]
+    for number in range(24):
+        raw_data.photo(f"p{number:02}.jpg", size=size)
+    raw_data.write("tags.csv", "filename,tags,split\n" + "".join(lines))
+    result = init("raw")
+    assert result.exit_code == 0, result.stderr
+    assert "warning" in result.stdout.splitlines()[-1]
+    assert "all stages" in result.stdout
+    checked = CliRunner().invoke(check, [])
+    assert checked.exit_code == 0, checked.stdout
+    assert told in checked.stdout
+
+
+def test_photos_that_cannot_be_read_leave_nothing_to_plan(photos: RawData) -> None:
+    for number in range(6):
+        photos.write(f"p{number}.jpg", b"x")
+    result = init("raw")
+    assert result.exit_code == 0
+    assert "init: 6 problems to correct" in result.stdout
+    assert "derived" not in result.stdout
+    checked = CliRunner().invoke(check, [])
+    assert checked.exit_code == 2
+    assert checked.stdout.count("error: ") == 6  # five, and one that counts
+    assert "1 more errors like this one\nfix: see all with: wsss check --json" in checked.stdout
+    everything = json.loads(CliRunner().invoke(check, ["--json"]).stdout)
+    assert len(everything["errors"]) == 6
+
+
+def test_a_table_without_a_single_tag_is_told_at_once(raw_data: RawData) -> None:
+    raw_data.photo("a.jpg")
+    raw_data.write("tags.csv", "filename,tags\na.jpg,\n")
+    result = init("raw")
+    assert result.exit_code == 0
+    assert "tags.csv: found 0 classes, expected 1 to 254" in result.stdout

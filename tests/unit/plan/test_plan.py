@@ -1,0 +1,275 @@
+"""The plan of a data set: its numbers are those that the stages use, and its estimate follows them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from ruamel.yaml import YAML
+
+from tests.conftest import RawData
+from tests.helpers import steady_probe
+from wsss.commands.plan import main, span
+from wsss.core.params import load
+from wsss.core.recipes import read_recipe
+from wsss.data.index import Index, Record
+from wsss.formats.build import examine
+from wsss.plan import probe as timing
+from wsss.plan.estimate import LOW, START, batches, estimate, heaviest, slower
+from wsss.plan.fingerprint import fingerprint, grey_fraction, read_size
+from wsss.plan.probe import Cost, measured
+from wsss.plan.settings import Params
+from wsss.plan.values import Training, trainings, values
+from wsss.plan.work import probe
+from wsss.training.crops import SHARES
+from wsss.training.rules import pixels, planned, steps
+
+PARAMS = Path("params.yaml")
+TINY = {"name": "tiny", "weights": "random"}
+
+
+def settings(root: Path, **changes: Any) -> Params:
+    """The recipe `photos` for the folder `root`; `changes` by section."""
+    document = YAML(typ="safe").load(read_recipe("photos"))
+    document["dataset"] = {"root": str(root), "format": "folder"}
+    for section, keys in changes.items():
+        document[section] = {**document[section], **keys}
+    YAML().dump(document, PARAMS)
+    return load(PARAMS, Params)
+
+
+@pytest.fixture
+def herd(raw_data: RawData) -> RawData:
+    """20 photos of 2 sizes, 5 of them for validation, 3 without a tag."""
+    lines = ["filename,tags,split"]
+    for number in range(20):
+        name = raw_data.photo(f"p{number:02}.png", (96, 128) if number < 16 else (64, 64)).name
+        tags = "" if number % 7 == 1 else ("cow", "sheep", "cow|sheep")[number % 3]
+        lines.append(f"{name},{tags},{'val' if number % 4 == 3 else 'train'}")
+    raw_data.write("tags.csv", "\n".join(lines) + "\n")
+    return raw_data
+
+
+def index_of(params: Params) -> Index:
+    return examine(params.dataset, params.seed)[0].index
+
+
+def record(name: str, height: int, width: int, split: str = "train") -> Record:
+    return Record(name, split, f"{name}.png", None, (1,), height, width, "0" * 64)
+
+
+def test_fingerprint(herd: RawData) -> None:
+    params = settings(herd.root, dataset={"allow_untagged": True})
+    index = index_of(params)
+    found = fingerprint(index, params.location.photos(index.records))
+    assert dict(found.photos) == {"train": 15, "val": 5}
+    assert (found.classes, found.untagged, found.most_tags, found.sizes) == (2, 3, 2, 2)
+    assert found.longer == (64, 128, 128)
+    assert found.grey == 0
+    assert found.lines() == [
+        "photos   20 (15 train, 5 val), 3 without a tag",
+        f"classes  2; {found.tags:.1f} tags a photo, at most 2",
+        "sizes    longer side 128 px in the middle, 64 to 128 px; 2 sizes, colour",
+    ]
+
+
+def test_grey_photos_are_seen_as_such_also_as_colour_jpeg(raw_data: RawData) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        pixels = np.repeat(rng.integers(0, 256, (40, 50, 1), dtype=np.uint8), 3, 2)
+        Image.fromarray(pixels).save(raw_data.root / f"g{number}.jpg", quality=70)
+    raw_data.write("tags.csv", "filename,tags\n" + "".join(f"g{n}.jpg,a\n" for n in range(4)))
+    params = settings(raw_data.root)
+    index = index_of(params)
+    photos = params.location.photos(index.records)
+    assert fingerprint(index, photos).colour == "grey"
+    raw_data.write("g0.jpg", b"")
+    assert grey_fraction(photos, index.records) == 1  # of those that can be read
+    assert grey_fraction(photos, [each for each in index.records if each.id == "g0"]) is None
+
+
+def test_read_size_is_the_median_longer_side() -> None:
+    assert read_size([record("a", 10, 30), record("b", 50, 20), record("c", 90, 91)]) == 50
+
+
+def test_derived_numbers_are_those_of_the_rules(herd: RawData) -> None:
+    params = settings(herd.root, dataset={"allow_untagged": True})
+    index = index_of(params)
+    records = index.split("train")
+    first, second, third = made = trainings(params, index)
+    assert first.optim == planned(params.pretrain.optim, "pretrain", 15, 2)
+    assert first.steps == first.optim.epochs * (15 // 8)
+    assert first.steps == pytest.approx(steps("pretrain", 15, 2), abs=1)
+    assert first.crops == (pixels(records, 1.0),) * 2 == (128, 128)
+    assert second.crops == (pixels(records, SHARES[0]), pixels(records, SHARES[-1])) == (64, 128)
+    assert third.optim == params.distill.planned(records, 2).optim
+    text = {f"{each.stage} {each.name}": (each.value, each.rule) for each in values(params, index, made)}
+    assert text["pretrain length"] == (f"{first.optim.epochs} epochs, {first.steps} steps", "20 · √(photos) steps of 8")
+    assert text["train crops"][0] == "64 to 128 px"
+    assert text["distill length"][0].endswith(" steps in 2 rounds")
+    assert text["distill crops"][1] == "0.6 of the photos' longer side, in steps of 64, at most 512"
+    assert text["inference shards"] == ("4 photos", "photos / 16, 4 to 32")
+    assert text["dataset read size"][0] == "128 px"
+
+
+def test_what_is_written_is_no_rule(herd: RawData) -> None:
+    written = {"augment": {"crop": 96}, "optim": {"epochs": 3}}
+    params = settings(herd.root, dataset={"allow_untagged": True}, train=written, inference={"shard_size": 7})
+    index = index_of(params)
+    made = trainings(params, index)
+    assert (made[1].optim.epochs, made[1].steps, made[1].crops) == (3, 3, (96, 96))
+    rules = {f"{each.stage} {each.name}": each.rule for each in values(params, index, made)}
+    assert rules["train length"] == rules["train crops"] == rules["inference shards"] == "as params.yaml says"
+
+
+def test_photos_of_one_size_in_one_shard_go_together() -> None:
+    records = [record(f"{n:02}", 40, 40 if n < 10 else 80) for n in range(20)]
+    params = settings(Path("x"), inference={"shard_size": 10, "batch": 8})
+    assert [len(batch) for batch in batches(params, records)] == [8, 2, 8, 2]
+    assert heaviest(params, records, alone=False) == pytest.approx(8 * 80 / 60)
+    assert heaviest(params, records, alone=True) == pytest.approx(80 / 60)
+
+
+def known(params: Params, **changes: float) -> dict[str, Any]:
+    """The estimate for 100 photos of one size with the costs of `steady_probe`."""
+    records = tuple(record(f"{n:03}", 64, 64, "val" if n < 20 else "train") for n in range(100))
+    optim = params.train.optim.model_copy(update={"epochs": 5})
+    made = tuple(Training(stage, optim, 50, (64, 128)) for stage in ("pretrain", "train", "distill"))
+    index = Index(("background", "a"), records)
+    return {each.stage: each for each in estimate(params, index, made, steady_probe(**changes))}
+
+
+def test_estimate_counts_photos_and_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WSSS_WORKERS", "2")
+    monkeypatch.setenv("WSSS_DEVICE", "cpu")
+    found = known(settings(Path("x"), inference={"shard_size": 10}))
+    # 10 shards of 10 photos: batches of 8 and 2, on two processes.
+    assert found["cams"].low == pytest.approx(START + LOW * (START + (20 * 0.02 + 100 * 0.1) / 2))
+    # 50 steps of 8 crops; the largest crops have four times the pixels.
+    step, larger = 0.02 + 0.8, 0.02 + 3.2
+    assert found["train"].high > found["train"].low + 50 * (larger - step)
+    # Three looks at 80 training photos, six at 20 for validation.
+    seen, asked = 10 * 0.02 + 80 * 0.1, 3 * 0.02 + 20 * 0.1
+    trained = 50 * (step + step / 2)
+    assert found["pretrain"].low == pytest.approx(START + LOW * (trained + 3 * seen + 6 * asked))
+    assert found["correct"].memory == pytest.approx(500e6 + 2 * (500e6 + 10e6))
+    assert found["cams"].memory == pytest.approx(500e6 + 2 * (500e6 + 80e6))
+
+
+def test_more_workers_are_faster_only_where_there_are_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    params = settings(Path("x"))
+    times = {}
+    for count, cores in ((1, 2), (2, 2), (8, 2), (8, 8)):
+        monkeypatch.setenv("WSSS_WORKERS", str(count))
+        times[count, cores] = known(params, cores=cores)["cams"].low
+    assert times[1, 2] > times[2, 2] == times[8, 2] > times[8, 8]
+
+
+def test_other_work_makes_processes_slower() -> None:
+    assert slower(steady_probe(), 2) == 1
+    assert slower(steady_probe(load=2.0), 2) == pytest.approx((2 / 3) / (2 / 4))
+    assert slower(steady_probe(load=0.5), 1) == 1
+
+
+def test_a_cost_has_a_part_for_each_and_one_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
+    calls = []
+
+    def run(units: int) -> None:
+        calls.append(units)
+        clock[0] += (0.04 + 0.04 * units) * (10 if len(calls) == 1 else 1)  # the first call compiles
+
+    found = measured(run, 8)
+    assert calls == [1, 1, 8]
+    assert (found.once, found.seconds) == (pytest.approx(0.04), pytest.approx(0.04))
+    assert found.of(8) == pytest.approx(0.36)
+    assert found.scaled(4).of(1) == pytest.approx(0.2)
+
+
+def test_what_takes_long_is_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
+    calls = []
+
+    def run(units: int) -> None:
+        calls.append(units)
+        clock[0] += 2.0 * units
+
+    assert measured(run, 8).of(3) == 6.0
+    assert calls == [1, 1]
+
+
+def test_memory_is_what_the_work_takes() -> None:
+    def run(units: int) -> None:
+        torch.ones(units, 25_000_000).sum()
+
+    assert measured(run, 2).memory == pytest.approx(100e6, rel=0.3)
+
+
+def test_every_kind_of_work_is_measured_and_nothing_is_left_changed(herd: RawData) -> None:
+    changes: dict[str, Any] = {
+        "pretrain": {"backbone": TINY},
+        "train": {"channels": 32},
+        "distill": {"backbone": TINY, "channels": 32},
+        "cams": {"precision": "32-true"},
+    }
+    params = settings(herd.root, dataset={"allow_untagged": True}, **changes)
+    index = index_of(params)
+    before = torch.get_num_threads(), torch.get_deterministic_debug_mode(), torch.get_rng_state()
+    found = probe(params, index, params.location.photos(index.records), trainings(params, index))
+    after = torch.get_num_threads(), torch.get_deterministic_debug_mode(), torch.get_rng_state()
+    assert before[:2] == after[:2]
+    assert torch.equal(before[2], after[2])
+    assert set(found.costs) == set(steady_probe().costs)
+    assert all(cost.seconds > 0 for cost in found.costs.values())
+    assert found.base > 50e6
+    assert all(each.high > each.low > 0 for each in estimate(params, index, trainings(params, index), found))
+
+
+def test_command(herd: RawData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsss.plan.work.probe", lambda *ignored: replace(steady_probe(), load=3.2))
+    settings(herd.root, dataset={"allow_untagged": True})
+    result = CliRunner().invoke(main, [])
+    assert result.exit_code == 0, result.stderr
+    assert "photos   20 (15 train, 5 val), 3 without a tag\n" in result.stdout
+    assert "(measured in 9 s on 2 cores that other work keeps busy (load 3.2): alone it is faster)" in result.stdout
+    found = json.loads(CliRunner().invoke(main, ["--json"]).stdout)
+    assert [each["stage"] for each in found["estimate"]][:2] == ["index", "pretrain"]
+    assert found["probe"]["load"] == 3.2
+    settings(herd.root, dataset={"allow_untagged": False})
+    assert "plan: 1 problem of the data set; see wsss check params.yaml" in CliRunner().invoke(main, []).stderr
+
+
+def test_without_training_photos_there_is_no_estimate(herd: RawData) -> None:
+    herd.write("tags.csv", (herd.root / "tags.csv").read_text().replace("train", "val"))
+    settings(herd.root, dataset={"allow_untagged": True})
+    result = CliRunner().invoke(main, [])
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.endswith("no estimate: no photo is for training\n")
+
+
+def test_settings_that_no_stage_could_run_with_are_no_crash(herd: RawData) -> None:
+    settings(herd.root, dataset={"allow_untagged": True}, pretrain={"backbone": {**TINY, "width": 0.5}})
+    result = CliRunner().invoke(main, [])
+    assert result.exit_code == 0, result.stderr
+    assert "no estimate: backbone.width: found 0.5, but tiny has one width" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [(10, 50, "below 1"), (20, 80, "1"), (80, 100, "1 to 2"), (100, 170, "2 to 3"), (3000, 7200, "50 to 120")],
+)
+def test_minutes(low: float, high: float, text: str) -> None:
+    assert span(low, high) == text
+
+
+def test_cost_of_nothing() -> None:
+    assert Cost(1.0, 0.0, 0.0).of(0) == 1.0
