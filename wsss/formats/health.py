@@ -9,9 +9,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from wsss.core.errors import some
 from wsss.data.index import Record
 from wsss.formats.build import Survey
+from wsss.formats.problems import some
 
 FEW = 5
 """A class with fewer training photos than this is not learned."""

@@ -35,6 +35,12 @@ PARAMS = Path("params.yaml")
 TINY = {"name": "tiny", "weights": "random"}
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings are not written into the repository."""
+    monkeypatch.chdir(tmp_path)
+
+
 def settings(root: Path, **changes: Any) -> Params:
     """The recipe `photos` for the folder `root`; `changes` by section."""
     document = YAML(typ="safe").load(read_recipe("photos"))
