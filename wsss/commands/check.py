@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wsss.core.command import json_option, json_text, people_command
-from wsss.core.errors import MOST_SHOWN, ErrorList, UserError, WsssError, shortened
+from wsss.core.errors import ErrorList, UserError, WsssError
 from wsss.core.params import Settings, load
+from wsss.formats.problems import ALL, MOST_SHOWN, shortened
 from wsss.formats.settings import DatasetSettings
 
 if TYPE_CHECKING:
@@ -76,7 +77,6 @@ def report_text(
     settings: Params, survey: Survey | None, findings: Sequence[Finding], problems: Sequence[WsssError]
 ) -> str:
     """The table of classes, warnings, the first errors of each kind, and one line that counts them."""
-    from wsss.formats.build import ALL
     from wsss.formats.health import health_table, size_statement
 
     root = settings.dataset.root

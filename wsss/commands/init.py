@@ -10,11 +10,12 @@ import click
 
 from wsss.commands.check import Params, look, warnings_of
 from wsss.core.command import json_option, json_text, people_command
-from wsss.core.errors import UserError, some
+from wsss.core.errors import UserError
 from wsss.core.log import say
 from wsss.core.params import load
 from wsss.core.recipes import SCHEMA, put_in_place, read_recipe, recipe_path, same_as_recipe, with_dataset, without_bf16
 from wsss.formats.guess import dataset_yaml, guess_dataset
+from wsss.formats.problems import some
 from wsss.formats.settings import DatasetSettings
 
 LAYOUT = ("format", "tags", "classes")

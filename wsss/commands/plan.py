@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wsss.core.command import json_option, json_text, people_command
-from wsss.core.errors import UserError, raise_all, shortened
+from wsss.core.errors import UserError, raise_all
 from wsss.core.log import say
 from wsss.core.params import load
+from wsss.formats.problems import ALL, MOST_SHOWN, shortened
 
 if TYPE_CHECKING:
     from wsss.data.index import Index
@@ -30,13 +31,13 @@ def main(params: Path, as_json: bool) -> str:
 
     The minutes are an estimate: each network runs for a moment on a piece of a photo.
     """
-    from wsss.formats.build import ALL, examine
+    from wsss.formats.build import examine
     from wsss.plan.settings import Params
 
     settings = load(params, Params)
     survey, problems = examine(settings.dataset, settings.seed)
     if not survey.index.records:
-        raise_all(shortened(problems, 5, ALL))
+        raise_all(shortened(problems, MOST_SHOWN, ALL))
     if problems:
         say(
             f"plan: {len(problems)} problem{'' if len(problems) == 1 else 's'} of the data set; see wsss check {params}"

@@ -7,7 +7,6 @@ prints them as ``error: <where>: <what>`` / ``fix: <fix>`` and leaves with the e
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -75,34 +74,3 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`` (did you mean 'bottle'?)`` or the empty string."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""
-
-
-MOST_SHOWN = 5
-"""Names, or errors of one kind, that a message lists; more would hide what it says."""
-
-
-def some(names: Iterable[str], most: int = MOST_SHOWN) -> str:
-    """``a, b, c, d, e and 300 more``."""
-    listed = list(names)
-    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
-
-
-def shortened(errors: Sequence[WsssError], most: int, see: str) -> list[WsssError]:
-    """The first `most` errors of each kind, and after them one that counts the rest; `see`: how to see them all.
-
-    Two errors are of one kind if they differ only in names, numbers and what stands in brackets.
-    """
-    kinds: dict[str, list[WsssError]] = {}
-    for error in errors:
-        kinds.setdefault(re.sub(r"'[^']*'|\([^()]*\)|\d+", "…", error.what), []).append(error)
-    last = {id(found[most - 1]): found for found in kinds.values() if len(found) > most}
-    wanted = {id(error) for found in kinds.values() for error in found[:most]}
-    shown: list[WsssError] = []
-    for error in errors:
-        if id(error) in wanted:
-            shown.append(error)
-        if id(error) in last:
-            found = last[id(error)]
-            what = f"{len(found) - most} more errors like this one"
-            shown.append(type(error)(re.sub(r":\d+$", "", error.where), what, see))
-    return shown

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from wsss.core.atomic import sha256_file, write_text
-from wsss.core.errors import MOST_SHOWN, UserError, raise_all, shortened, some
+from wsss.core.errors import UserError, raise_all
 from wsss.core.executor import make_executor, run_counted, unit_done
 from wsss.core.log import Progress
 from wsss.data.codec import read_file
@@ -18,6 +18,7 @@ from wsss.data.images import decode_image, load_mask
 from wsss.data.index import IGNORE, Index, Record
 from wsss.data.size import read_size, resolve_auto
 from wsss.data.tables import csv_text
+from wsss.formats.problems import ALL, MOST_SHOWN, shortened, some
 from wsss.formats.raw import RawItem
 from wsss.formats.registry import scan
 from wsss.formats.settings import DatasetSettings
@@ -25,7 +26,6 @@ from wsss.formats.settings import DatasetSettings
 CHUNK = 32
 POOL_FROM = 2000
 """Photos from which a pool of processes saves more time than it takes to start."""
-ALL = "see all with: wsss check --json"
 
 
 @dataclass(frozen=True)

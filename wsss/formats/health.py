@@ -9,9 +9,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from wsss.core.errors import some
 from wsss.data.index import Record
 from wsss.formats.build import Survey
+from wsss.formats.problems import some
 
 FEW = 5
 """A class with fewer training photos than this is not learned."""
@@ -52,8 +52,8 @@ def health_table(survey: Survey) -> str:
 
 
 def health_findings(survey: Survey) -> list[Finding]:
-    """All warnings: splits, classes, copies, masks."""
-    return [*_splits(survey), *_classes(survey), *_copies(survey), *_masks(survey)]
+    """All warnings: splits, classes, sizes, copies, masks."""
+    return [*_splits(survey), *_classes(survey), *_sizes(survey), *_copies(survey), *_masks(survey)]
 
 
 def size_statement(survey: Survey) -> str | None:

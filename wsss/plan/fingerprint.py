@@ -21,9 +21,11 @@ GREY = 2.0
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Numbers of a data set. `photos`: by split, train first; `tags`: mean of the tagged photos, and `most_tags` of
-    one; `longer`: the photos' longer sides as they are read, pixels: least, median, greatest; `sizes`: different sizes;
-    `grey`: fraction of the photos looked at that have no colour, None if none could be read.
+    """Numbers of a data set.
+
+    `photos`: by split, train first; `tags`: mean of the tagged photos, and `most_tags` of one; `longer`: longer sides
+    of the photos' files, pixels: least, median, greatest; `sizes`: different sizes; `read`: their median longer side as
+    the stages read them; `grey`: fraction of the photos looked at that have no colour, None if none could be read.
     """
 
     photos: Mapping[str, int]
@@ -33,6 +35,7 @@ class Fingerprint:
     untagged: int
     longer: tuple[int, int, int]
     sizes: int
+    read: int
     grey: float | None
 
     @property
@@ -52,6 +55,7 @@ class Fingerprint:
             f"photos   {sum(self.photos.values())} ({by_split}), {self.untagged} without a tag",
             f"classes  {self.classes}; {self.tags:.1f} tags a photo, at most {self.most_tags}",
             f"sizes    longer side {sides}; {kinds}, {self.colour}",
+            f"read at  {self.read} px, the median longer side of what every stage gets (dataset.long_side)",
         ]
 
 
@@ -67,15 +71,16 @@ def fingerprint(index: Index, photos: Photos) -> Fingerprint:
     """The numbers of `index`, which holds at least one photo; some of its `photos` are read for their colour."""
     records = index.records
     counts = [len(record.tags) for record in records if record.tags]
-    sides = [max(record.height, record.width) for record in records]
+    sides = [max(record.own_size) for record in records]
     return Fingerprint(
         {split: len(index.split(split)) for split in index.splits()},
         index.foreground,
         statistics.fmean(counts) if counts else 0.0,
         max(counts, default=0),
         len(records) - len(counts),
-        (min(sides), read_size(records), max(sides)),
-        len({(record.height, record.width) for record in records}),
+        (min(sides), round(statistics.median(sides)), max(sides)),
+        len({record.own_size for record in records}),
+        read_size(records),
         grey_fraction(photos, evenly(records, SAMPLE)),
     )
 

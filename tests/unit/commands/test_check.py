@@ -95,7 +95,7 @@ def test_tags_that_are_separated_by_blanks_are_told(herd: RawData) -> None:
     assert f"warning: {herd.root}: {what}" in check(herd).stdout
 
 
-@pytest.mark.parametrize(("width", "read"), [(500, 500), (560, 560), (640, 512), (2016, 512), (200, 256)])
+@pytest.mark.parametrize(("width", "read"), [(400, 400), (440, 440), (640, 400), (2016, 400), (200, 320)])
 def test_what_long_side_does_is_told(herd: RawData, width: int, read: int) -> None:
     """Not as a warning: nothing has to be done about it."""
     for number in range(24):

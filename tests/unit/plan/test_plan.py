@@ -35,6 +35,12 @@ PARAMS = Path("params.yaml")
 TINY = {"name": "tiny", "weights": "random"}
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings are not written into the repository."""
+    monkeypatch.chdir(tmp_path)
+
+
 def settings(root: Path, **changes: Any) -> Params:
     """The recipe `photos` for the folder `root`; `changes` by section."""
     document = YAML(typ="safe").load(read_recipe("photos"))
@@ -77,6 +83,7 @@ def test_fingerprint(herd: RawData) -> None:
         "photos   20 (15 train, 5 val), 3 without a tag",
         f"classes  2; {found.tags:.1f} tags a photo, at most 2",
         "sizes    longer side 128 px in the middle, 64 to 128 px; 2 sizes, colour",
+        "read at  320 px, the median longer side of what every stage gets (dataset.long_side)",
     ]
 
 
