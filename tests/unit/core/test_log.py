@@ -107,6 +107,17 @@ def test_the_bar_tells_the_remaining_time_by_the_rule_of_the_line(time: Clock) -
     assert progress.line(time.now).endswith("eta 3:00")
 
 
+def test_the_bar_shows_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr("rich.console.Console.is_terminal", property(lambda self: True))
+    monkeypatch.setattr(Progress, "remaining", lambda self: "12:34")
+    with Progress("train", 100, "steps") as progress:
+        progress.advance(5, "loss 1")
+    shown = capsys.readouterr().err
+    assert "5/100" in shown
+    assert "12:34" in shown
+
+
 def test_warning_says_where_what_and_fix(capsys: pytest.CaptureFixture[str]) -> None:
     warn("a.csv", "odd", "mend it")
     assert capsys.readouterr().err == "warning: a.csv: odd\nfix: mend it\n"

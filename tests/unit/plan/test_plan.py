@@ -29,7 +29,7 @@ from wsss.plan.settings import Params
 from wsss.plan.values import Training, trainings, values
 from wsss.plan.work import probe
 from wsss.training.crops import SHARES
-from wsss.training.rules import pixels, planned, steps
+from wsss.training.rules import STEPS, pixels, planned, steps
 
 PARAMS = Path("params.yaml")
 TINY = {"name": "tiny", "weights": "random"}
@@ -118,7 +118,10 @@ def test_derived_numbers_are_those_of_the_rules(herd: RawData) -> None:
     assert second.crops == (pixels(records, SHARES[0]), pixels(records, SHARES[-1])) == (64, 128)
     assert third.optim == params.distill.planned(records, 2).optim
     text = {f"{each.stage} {each.name}": (each.value, each.rule) for each in values(params, index, made)}
-    assert text["pretrain length"] == (f"{first.optim.epochs} epochs, {first.steps} steps", "20 · √(photos) steps of 8")
+    assert text["pretrain length"] == (
+        f"{first.optim.epochs} epochs, {first.steps} steps",
+        f"{STEPS['pretrain']:g} · √(photos) steps of 8",
+    )
     assert text["train crops"][0] == "64 to 128 px"
     assert text["distill length"][0].endswith(" steps in 2 rounds")
     assert text["distill crops"][1] == "0.6 of the photos' longer side, in steps of 64, at most 512"
