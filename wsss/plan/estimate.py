@@ -108,7 +108,7 @@ def _memory(params: Params, index: Index, made: dict[str, Training], probe: Prob
     found = {}
     for stage, training in made.items():
         largest = (training.crops[1] / training.crops[0]) ** 2
-        found[stage] = probe.base + training.optim.batch * probe.costs[stage].memory * largest + loaders
+        found[stage] = probe.settled + training.optim.batch * probe.costs[stage].memory * largest + loaders
     for stage, work in {"cams": "cams", "correct": "correct", "evaluate": "evaluate", "distill": "relabel"}.items():
         each = probe.base + heaviest(params, index.records, stage == "correct") * probe.costs[work].memory
         found[stage] = max(found.get(stage, 0.0), probe.base + max(1, processes) * each if processes else each)

@@ -41,12 +41,14 @@ class Cost:
 
 @dataclass(frozen=True)
 class Probe:
-    """Costs by what was measured; `base`: bytes of a process that has its networks and does nothing; `took` seconds;
-    `cores` that this process may use, `load`: how many others were asked for (mean of a minute).
+    """Costs by what was measured; `base`: bytes of a process that has its networks and has not used them, and
+    `settled` once it has; `took` seconds; `cores` that this process may use, `load`: how many others were asked for
+    (mean of a minute).
     """
 
     costs: Mapping[str, Cost]
     base: float
+    settled: float
     took: float
     cores: int
     load: float
@@ -60,13 +62,13 @@ def measured(run: Callable[[int], object], most: int = UNITS) -> Cost:
     """
     check_stop()
     run(1)
-    one, memory = _timed(run, 1)
+    one, alone = _timed(run, 1)
     units = min(most, int(ENOUGH / one))
     if units < 2:
-        return Cost(0.0, one, memory)
-    several, memory = _timed(run, units)
+        return Cost(0.0, one, alone)
+    several, rise = _timed(run, units)
     each = min(several / units, max(0.0, several - one) / (units - 1))
-    return Cost(several - each * units, each, memory / units)
+    return Cost(several - each * units, each, max(alone, rise / units))
 
 
 def _timed(run: Callable[[int], object], units: int) -> tuple[float, float]:

@@ -86,7 +86,8 @@ def probe(params: Params, index: Index, photos: Photos, made: tuple[Training, ..
         work = _Work(params, index, photos, {training.stage: training for training in made})
         base = resident()
         costs = work.trainings() | work.whole_photos()
-    return Probe(costs, base, time.perf_counter() - begin, cores(), load)
+        settled = max(base, resident())
+    return Probe(costs, base, settled, time.perf_counter() - begin, cores(), load)
 
 
 @contextmanager
