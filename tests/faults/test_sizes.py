@@ -106,13 +106,13 @@ def test_damaged_photos_have_no_say_in_the_size(raw_data: RawData) -> None:
     raw_data.write("tags.csv", "\n".join(rows))
     index = raw_data.index(AUTO)
     assert index is not None
-    assert index.long_side == 512
-    assert {(record.size, record.own_size) for record in index.records} == {((384, 512), (768, 1024))}
-    assert "index: photos are read at a longer side of 512 pixels instead of 1024" in raw_data.text
+    assert index.long_side == 400
+    assert {(record.size, record.own_size) for record in index.records} == {((300, 400), (768, 1024))}
+    assert "index: photos are read at a longer side of 400 pixels instead of 1024" in raw_data.text
 
 
 @pytest.mark.parametrize(
-    ("own", "read"), [((20, 20), (40, 40)), ((500, 8000), (128, 2048)), ((1, 1), (2, 2)), ((300, 300), (512, 512))]
+    ("own", "read"), [((20, 20), (60, 60)), ((500, 8000), (100, 1600)), ((1, 1), (3, 3)), ((300, 300), (400, 400))]
 )
 def test_tiny_and_elongated_photos_among_large_ones(
     raw_data: RawData, own: tuple[int, int], read: tuple[int, int]
@@ -138,10 +138,10 @@ def test_mask_has_the_files_own_size(raw_data: RawData) -> None:
     index = raw_data.index({**AUTO, "masks": "masks"})
     assert index is not None
     record = index.records[0]
-    assert (record.size, record.own_size) == ((512, 384), (2000, 1500))
+    assert (record.size, record.own_size) == ((400, 300), (2000, 1500))
     found = MaskedImages(Photos(raw_data.root, 100.0, index.records), 2)
     np.testing.assert_array_equal(found.mask(record), mask)
-    whole = Image.fromarray(load_image(raw_data.root / "a.jpg")).resize((384, 512), Image.Resampling.BOX)
+    whole = Image.fromarray(load_image(raw_data.root / "a.jpg")).resize((300, 400), Image.Resampling.BOX)
     assert np.abs(found.photos.image(record).astype(int) - np.asarray(whole)).max() < 8
     save_mask_png(raw_data.root / "masks/a.png", mask[::4, ::4])
     (raw_data.out / "index.csv").unlink()
