@@ -63,10 +63,20 @@ class TagTable:
         """False without a held-out photo, or if no class is in some of them and not in others."""
         return bool(self.photos) and not bool(np.isnan(self.after).all())
 
+    @property
+    def skill(self) -> np.ndarray:
+        """(K,) how far each class is on the way from guessing, 0, to 1; below 0 if it is worse; NaN if not judged."""
+        found: np.ndarray = (self.after - self.guess) / np.maximum(1 - self.guess, 1e-9)
+        return found
+
+    @property
+    def hopeless(self) -> bool:
+        """True if the classes together are hardly better than guessing. One of several may seem so by chance."""
+        return self.judged and mean_known(self.skill) < CHANCE
+
     def unlearnt(self) -> list[int]:
         """Numbers, from 0, of the classes that are hardly better than guessing."""
-        skill = (self.after - self.guess) / np.maximum(1 - self.guess, 1e-9)
-        return [int(number) for number in np.flatnonzero(skill < CHANCE)]
+        return [int(number) for number in np.flatnonzero(self.skill < CHANCE)]
 
 
 @dataclass

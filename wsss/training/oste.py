@@ -99,7 +99,7 @@ class TrainSettings(Settings):
     optim: OsteOptim = OsteOptim()
     verdict: Verdict = Field(
         default="stop",
-        description="what happens if no class is told better than by guessing: stop the pipeline, or warn and go on",
+        description="if the tags are told no better than by guessing: stop the pipeline, or warn and go on",
     )
 
 

@@ -46,7 +46,7 @@ class PretrainSettings(Settings):
     optim: GentleOptim = GentleOptim()
     verdict: Verdict = Field(
         default="stop",
-        description="what happens if no class is told better than by guessing: stop the pipeline, or warn and go on",
+        description="if the tags are told no better than by guessing: stop the pipeline, or warn and go on",
     )
 
 

@@ -51,7 +51,7 @@ def tags_text(table: TagTable, before: str) -> str:
 def judge_tags(stage: str, table: TagTable, before: str, verdict: Verdict) -> str:
     """Print the table and what follows from it; return it in few words, for the stage's last line.
 
-    Raises `UserError` if no class is told better than by guessing and `verdict` is stop.
+    Raises `UserError` if the tags are told no better than by guessing and `verdict` is stop.
     """
     if not table.judged:
         what = f"no class is in some {HELD_OUT} photos and not in others, so nothing says whether the tags were learnt"
@@ -61,10 +61,9 @@ def judge_tags(stage: str, table: TagTable, before: str, verdict: Verdict) -> st
         return "tags not judged"
     say(tags_text(table, before))
     weak = table.unlearnt()
-    known = int((~np.isnan(table.after)).sum())
     mean, guess = mean_known(table.after), mean_known(table.guess[~np.isnan(table.after)])
-    if len(weak) == known:
-        what = f"the classifier tells no class better than guessing (mean AP {mean:.2f}, guessing {guess:.2f})"
+    if table.hopeless:
+        what = f"the classifier tells the tags no better than guessing (mean AP {mean:.2f}, guessing {guess:.2f})"
         fix = (
             "see with `wsss check` whether tags belong to their photos; read the photos larger (dataset.long_side); "
             f"take other weights (pretrain.backbone). To go on all the same: {stage}.verdict: warn"
@@ -81,9 +80,9 @@ def judge_tags(stage: str, table: TagTable, before: str, verdict: Verdict) -> st
 
 
 def warn_early(stage: str, table: TagTable) -> None:
-    """Say within a minute, before the training, that it may come to nothing: a probe that tells no class."""
-    if table.judged and len(table.unlearnt()) == int((~np.isnan(table.after)).sum()):
-        what = f"a linear probe tells no class better than guessing (mean AP {mean_known(table.after):.2f})"
+    """Say within a minute, before the training, that it may come to nothing: the probe is no better than guessing."""
+    if table.hopeless:
+        what = f"a linear probe tells the tags no better than guessing (mean AP {mean_known(table.after):.2f})"
         fix = "none yet: training goes on and is judged; if that fails too, tags and photos do not belong together"
         warn(stage, what, fix)
 

@@ -79,14 +79,21 @@ def test_a_class_that_is_hardly_better_than_guessing_is_named(capsys: pytest.Cap
 
 def test_all_classes_like_guessing_stop_or_warn(capsys: pytest.CaptureFixture[str]) -> None:
     hopeless = table([0.26, 0.1, NAN])
-    with pytest.raises(UserError, match=r"train\.verdict: the classifier tells no class better than guessing"):
+    with pytest.raises(UserError, match=r"train\.verdict: the classifier tells the tags no better than guessing"):
         judge_tags("train", hopeless, "before", "stop")
     judge_tags("train", hopeless, "before", "warn")
-    assert "warning: train: the classifier tells no class" in capsys.readouterr().err
+    assert "warning: train: the classifier tells the tags no better" in capsys.readouterr().err
     warn_early("pretrain", hopeless)
-    assert "a linear probe tells no class" in capsys.readouterr().err
+    assert "a linear probe tells the tags no better" in capsys.readouterr().err
     warn_early("pretrain", table([0.26, 0.5, NAN]))
     assert not capsys.readouterr().err
+
+
+def test_one_class_that_seems_learnt_by_chance_does_not_save_the_others() -> None:
+    lucky = table([0.4, 0.08, 0.05])
+    assert lucky.unlearnt() == [1, 2]
+    assert lucky.hopeless
+    assert not table([0.9, 0.08, 0.05]).hopeless
 
 
 def test_a_tag_in_every_photo_is_judged_against_its_frequency() -> None:

@@ -100,11 +100,11 @@ def test_tags_that_mean_nothing_stop_the_pipeline(tmp_path: Path, capsys: pytest
     hopeless = type(table)(table.classes, table.photos, table.tagged, table.guess, chance, table.kept)
     with pytest.raises(UserError) as caught:
         judge_tags("pretrain", hopeless, "probe", "stop")
-    assert "tells no class better than guessing" in str(caught.value)
+    assert "tells the tags no better than guessing" in str(caught.value)
     assert "pretrain.verdict: warn" in str(caught.value)
     capsys.readouterr()
     judge_tags("pretrain", hopeless, "probe", "warn")
-    assert "tells no class better than guessing" in capsys.readouterr().err
+    assert "tells the tags no better than guessing" in capsys.readouterr().err
 
 
 def test_without_held_out_photos_the_last_state_is_kept_and_that_is_said(
