@@ -182,7 +182,6 @@ def train(
     if not settings.augment.crop:
         trained.to(device())
         crops = smallest_crop(trained, photos, records, index.foreground, seed, settings.augment, stage.name)
-        trained.cpu()
     else:
         crops = cropped(settings.augment, records, settings.augment.crop)
     settings = settings.model_copy(update={"augment": crops})
@@ -197,7 +196,7 @@ def train(
     card = NetworkCard(OSTE, before.backbone, shape, index.classes, before.weights, index.sizes)
     network = build_oste(card, load_weights=False)
     network.load_state_dict(trained.state_dict(), strict=False)
-    network.train()
+    network.to(device()).train()
     if settings.freeze_bn:
         freeze_batch_norm(network.backbone)
     freeze_levels(network.backbone, settings.frozen_levels)

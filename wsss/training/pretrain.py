@@ -95,7 +95,7 @@ def pretrain(
         weights_source(settings.backbone),
         index.sizes,
     )
-    network = build_classifier(card, load_weights=True)
+    network = build_classifier(card, load_weights=True).to(device())
     judge = TagJudge(network, card, index, photos, optim.epochs, stage.scratch / "tags", stage.name)
     if settings.probe and not judge.recall(0):
         begin_from_probe(network, stage, index, photos)
@@ -119,13 +119,13 @@ def pretrain(
 def begin_from_probe(network: Classifier, stage: Stage, index: Index, photos: Photos) -> None:
     """Make `network` a linear probe of its backbone as it is. The photos and their flips are one sample each."""
     records = evenly(index.split("train"), MOST_TRAIN)
-    where = device()
-    network.to(where).eval()
+    network.eval()
+    where = next(network.parameters()).device
     seen = over_photos(photos, records, lambda images: both(network, images), where, f"{stage.name}: linear probe")
     straight, flipped = np.split(seen, 2, axis=1)
     tags = tags_of(records, index.foreground)
     probe = fit_probe(np.concatenate([straight, flipped]), np.concatenate([tags, tags]))
-    network.cpu().train()
+    network.train()
     probe.put_into(network)
 
 
