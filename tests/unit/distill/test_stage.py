@@ -433,7 +433,7 @@ from pathlib import Path
 from tests.toy_distill import VARIANTS, altered, train_student
 from wsss.numeric.device import set_threads
 set_threads(1)
-settings = altered(VARIANTS[sys.argv[2]], dropout=0.0, optim__lr=0.0005)
+settings = altered(VARIANTS[sys.argv[2]], dropout=0.0, optim__lr=0.0001)
 history, (step,) = train_student(Path(sys.argv[1]), settings)
 torch.save([step.network.state_dict(), history], Path(sys.argv[1]) / "result.pt")
 """
@@ -443,7 +443,7 @@ torch.save([step.network.state_dict(), history], Path(sys.argv[1]) / "result.pt"
 @pytest.mark.parametrize("teacher", TEACHERS)
 def test_two_processes_equal_one(tmp_path: Path, teacher: str) -> None:
     run_two_processes(SCRIPT, tmp_path, teacher)
-    history, (whole,) = train_student(tmp_path / "one", altered(TEACHERS[teacher], dropout=0.0, optim__lr=0.0005))
+    history, (whole,) = train_student(tmp_path / "one", altered(TEACHERS[teacher], dropout=0.0, optim__lr=0.0001))
     # Two students answer each other's rounding.
     tolerance = 1e-6 if teacher == "frozen" else 1e-5
     first, second = (torch.load(tmp_path / rank / "result.pt", weights_only=True) for rank in "01")

@@ -139,17 +139,17 @@ def test_logits_equal_a_loop_over_tiles(n: int) -> None:
 
 
 def test_classification_compares_every_tile_with_its_own_photos_tags() -> None:
-    maps, tags = torch.randn(3, 5, 4, 4), torch.randint(0, 2, (3, 5)).float()
-    term = tile_classification(maps, tags, 2, "per_tile")
+    maps, prior, tags = torch.randn(3, 5, 4, 4), torch.randn(5), torch.randint(0, 2, (3, 5)).float()
+    term = tile_classification(maps, prior, tags, 2, "per_tile")
     expected = sum(
-        float(multilabel_soft_margin(torch.tensor([means]), tags[photo : photo + 1]).total)
+        float(multilabel_soft_margin(torch.tensor([means]) + prior, tags[photo : photo + 1]).total)
         for photo, tiles in enumerate(by_tile(maps, 2))
         for means in tiles
     )
     assert float(term.total) == pytest.approx(expected, rel=1e-5)
     assert float(term.weight) == 3 * 4 * 5
     for cls in ("merged", "tile_max"):
-        assert float(tile_classification(maps, tags, 2, cls).weight) == 3 * 5  # type: ignore[arg-type]
+        assert float(tile_classification(maps, prior, tags, 2, cls).weight) == 3 * 5  # type: ignore[arg-type]
 
 
 def test_merged_takes_any_grid_and_tiles_only_their_own() -> None:
@@ -161,13 +161,14 @@ def test_merged_takes_any_grid_and_tiles_only_their_own() -> None:
 
 @pytest.mark.parametrize("cls", ["merged", "per_tile", "tile_max"])
 def test_halves_of_a_batch_add_up_and_classes_only_change_places(cls: str) -> None:
-    maps, tags = torch.randn(4, 5, 8, 8), torch.randint(0, 2, (4, 5)).float()
-    whole = tile_classification(maps, tags, 2, cls)  # type: ignore[arg-type]
-    parts = [tile_classification(maps[part], tags[part], 2, cls) for part in (slice(0, 1), slice(1, 4))]  # type: ignore[arg-type]
+    maps, prior, tags = torch.randn(4, 5, 8, 8), torch.randn(5), torch.randint(0, 2, (4, 5)).float()
+    whole = tile_classification(maps, prior, tags, 2, cls)  # type: ignore[arg-type]
+    parts = [tile_classification(maps[part], prior, tags[part], 2, cls) for part in (slice(0, 1), slice(1, 4))]  # type: ignore[arg-type]
     torch.testing.assert_close(parts[0].total + parts[1].total, whole.total)
     torch.testing.assert_close(parts[0].weight + parts[1].weight, whole.weight)
     order = torch.randperm(5)
-    torch.testing.assert_close(tile_classification(maps[:, order], tags[:, order], 2, cls).total, whole.total)  # type: ignore[arg-type]
+    turned = tile_classification(maps[:, order], prior[order], tags[:, order], 2, cls)  # type: ignore[arg-type]
+    torch.testing.assert_close(turned.total, whole.total)
 
 
 @pytest.mark.parametrize("tilings", [(2,), (4,), (8,), (2, 4), (2, 4, 8)])

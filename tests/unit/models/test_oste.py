@@ -199,7 +199,7 @@ def test_warm_up_leaves_fusion_and_segmentation_alone(images: torch.Tensor) -> N
     assert output.segmentation is None
     (output.logits.sum() + sum(maps.sum() for maps in output.tiles.values())).backward()
     reached = {name.split(".")[0] for name, parameter in network.named_parameters() if parameter.grad is not None}
-    assert reached == {"backbone", "head"}
+    assert reached == {"backbone", "head", "prior"}
 
 
 # Segmentation branch
@@ -241,9 +241,9 @@ def test_paper_network_has_its_number_of_parameters() -> None:
         off = EXPANSION.model_copy(update={"enabled": False}), FUSION.model_copy(update={"enabled": False})
         network = Oste(backbone, 20, 0.5, 512, "none", *off)
     by_part = {name: sum(p.numel() for p in part.parameters()) for name, part in network.named_children()}
-    assert by_part["head"] == 4096 * 20
+    assert by_part["head"] == (4096 + 1) * 20  # the bias that centres the maps is not trained
     assert by_part["segmentation"] == (9 * 4096 + 1) * 512 + (9 * 512 + 1) * 21
-    assert sum(by_part.values()) == 124_124_501
+    assert sum(by_part.values()) == 124_124_501 + 20
 
 
 # On disk
