@@ -131,16 +131,17 @@ def score(sources: Sequence[Mapping[str, str]], source: str, split: str) -> floa
 
 
 def markdown(folder: Path) -> str:
-    """The sets that have a result, one a line, and their mean."""
+    """The sets that have a result, one a line, and their mean; without the columns of stages that none of them ran."""
     results = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
-    lines = [["set", *COLUMNS.values()], ["---", *("--:" for _ in COLUMNS)]]
-    lines += [[name, *(cell(key, found[key]) for key in COLUMNS)] for name, found in results.items()]
+    shown = [key for key in COLUMNS if not results or any(found[key] not in (None, "") for found in results.values())]
+    lines = [["set", *(COLUMNS[key] for key in shown)], ["---", *("--:" for _ in shown)]]
+    lines += [[name, *(cell(key, found[key]) for key in shown)] for name, found in results.items()]
     if len(results) > 1:
         means = {}
-        for key in (key for key in COLUMNS if key != "verdict"):
+        for key in (key for key in shown if key != "verdict"):
             known = [found[key] for found in results.values() if found[key] is not None]
             means[key] = sum(known) / len(known) if len(known) == len(results) else None
-        lines.append(["mean", *(cell(key, means.get(key)) for key in COLUMNS)])
+        lines.append(["mean", *(cell(key, means.get(key)) for key in shown)])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
