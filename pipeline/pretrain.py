@@ -17,9 +17,6 @@ from wsss.training.pretrain import PretrainSettings, pretrain
 from wsss.training.schedule import ComputeSettings
 from wsss.training.verdict import judge_tags, tags_csv
 
-BEFORE = "probe"
-"""What the classifier begins with, in the table of the tags."""
-
 
 class Params(Settings):
     """What this stage reads of params.yaml."""
@@ -46,7 +43,8 @@ def main(params: Path, dataset: Path, out: Path, history: Path, tags: Path) -> s
         write_text(history, history_csv(made.history))
         write_text(tags, tags_csv(made.tags))
     rows = made.history
-    known = judge_tags(stage.name, made.tags, BEFORE, settings.pretrain.verdict)
+    before = "probe" if settings.pretrain.probe else "untrained"
+    known = judge_tags(stage.name, made.tags, before, settings.pretrain.verdict)
     losses = f"loss {rows[0]['loss']:.3f} → {rows[-1]['loss']:.3f}"
     return f"pretrain: {len(index.split('train'))} photos, {len(rows)} epochs, {losses}, {known} → {out}"
 

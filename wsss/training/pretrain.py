@@ -106,7 +106,8 @@ def pretrain(
     ids = [record.id for record in records]
     if leads():
         judge(0)
-        warn_early(stage.name, judge.table(0))
+        if settings.probe:
+            warn_early(stage.name, judge.table(0))
     history = fit(ClassifyTags(network), dataset, ids, seed, optim, stage.scratch, stage.name, judge)
     tags = judge.table(judge.best())
     if leads():
