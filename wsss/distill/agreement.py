@@ -29,8 +29,8 @@ from wsss.training.probe import evenly
 
 MOST, BATCH = 200, 8
 WEAK, POOR = 0.2, 0.35
-"""Agreement (IoU) below which a class, and the mean below which a student, is hardly usable. Students of the zoo's sets
-that score half of what masks teach have .5 and more."""
+"""Agreement (IoU) below which a class, and the mean below which a student, is called so. Chosen by hand: the two runs
+so far, the demo and 60 photos of MSRC-v2, have a mean of .65."""
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,10 @@ from wsss.models.classifier import Classifier
 from wsss.numeric.device import enough_memory
 
 STRENGTH = 0.01
-"""C of the regressions on standardised features. From .003 to .03 the zoo's sets score the same within .01."""
+"""C of the regressions on standardised features. On coffee_leaf at 320 pixels tag AP is .816 for .003, .825 for this,
+.827 for .03; other sets have not been tried."""
 MOST_TRAIN, MOST_VAL = 5000, 1000
-"""Photos that are looked at, spread evenly over the split: more change no verdict, and would take hours."""
+"""Photos that are looked at, spread evenly over the split: all of a large set would take hours."""
 BATCH = 8
 
 
