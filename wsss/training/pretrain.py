@@ -29,7 +29,7 @@ from wsss.training.loop import History, fit
 from wsss.training.probe import MOST_TRAIN, evenly, fit_probe, mean_features, over_photos, pooled, tags_of
 from wsss.training.rules import cropped, planned
 from wsss.training.schedule import GentleOptim
-from wsss.training.verdict import Verdict, warn_early
+from wsss.training.verdict import Verdict, judge_early
 
 
 class PretrainSettings(Settings):
@@ -104,11 +104,16 @@ def pretrain(
     freeze_levels(network.backbone, settings.frozen_levels)
     dataset = WeakImages(replace(photos, records=records), index.foreground, seed, augment)
     ids = [record.id for record in records]
+
+    def look(epoch: int) -> None:
+        judge(epoch)
+        # Random weights know nothing at first, so only what began with a probe is judged before its end.
+        if settings.probe and epoch in judge.looks():
+            judge_early(stage.name, judge.table(epoch), settings.verdict)
+
     if leads():
-        judge(0)
-        if settings.probe:
-            warn_early(stage.name, judge.table(0))
-    history = fit(ClassifyTags(network), dataset, ids, seed, optim, stage.scratch, stage.name, judge)
+        look(0)
+    history = fit(ClassifyTags(network), dataset, ids, seed, optim, stage.scratch, stage.name, look)
     tags = judge.table(judge.best())
     if leads():
         judge.restore(tags.kept)

@@ -79,12 +79,20 @@ def judge_tags(stage: str, table: TagTable, before: str, verdict: Verdict) -> st
     return f"mean AP of {HELD_OUT} tags {mean:.2f} ({before} {mean_known(table.before):.2f}, guessing {guess:.2f})"
 
 
-def warn_early(stage: str, table: TagTable) -> None:
-    """Say within a minute, before the training, that it may come to nothing: the probe is no better than guessing."""
-    if table.hopeless:
+def judge_early(stage: str, table: TagTable, verdict: Verdict) -> None:
+    """After the first looks at the tags: what came to nothing by now would do so for as long as the training lasts.
+
+    Warns if the classifier that training begins with is no better than guessing; raises `UserError` if it still is at
+    the next look and `verdict` is stop.
+    """
+    if not table.hopeless:
+        return
+    if table.kept == 0:
         what = f"a linear probe tells the tags no better than guessing (mean AP {mean_known(table.after):.2f})"
-        fix = "none yet: training goes on and is judged; if that fails too, tags and photos do not belong together"
+        fix = "none yet: training goes on to its next look at the tags; if that fails too, tags and photos do not match"
         warn(stage, what, fix)
+    elif verdict == "stop" and set(table.looks) == {0, table.kept}:
+        judge_tags(stage, table, "before", verdict)
 
 
 def judge_signal(stage: str, table: TagTable, signal: np.ndarray) -> None:

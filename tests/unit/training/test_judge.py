@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from tests.toy_tags import coloured
 from wsss.core.errors import UserError
 from wsss.models.checkpoint import load_classifier
 from wsss.training.judge import LOOKS, TagJudge, TagTable
-from wsss.training.verdict import judge_signal, judge_tags, tags_csv, tags_text, warn_early
+from wsss.training.verdict import judge_early, judge_signal, judge_tags, tags_csv, tags_text
 
 NAN = float("nan")
 
@@ -83,9 +84,20 @@ def test_all_classes_like_guessing_stop_or_warn(capsys: pytest.CaptureFixture[st
         judge_tags("train", hopeless, "before", "stop")
     judge_tags("train", hopeless, "before", "warn")
     assert "warning: train: the classifier tells the tags no better" in capsys.readouterr().err
-    warn_early("pretrain", hopeless)
+
+
+def test_what_is_hopeless_is_said_at_the_first_look_and_stops_at_the_second(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    second = table([0.26, 0.1, NAN], before=[0.2, 0.1, NAN])
+    judge_early("pretrain", replace(second, kept=0, looks={0: second.before}), "stop")
     assert "a linear probe tells the tags no better" in capsys.readouterr().err
-    warn_early("pretrain", table([0.26, 0.5, NAN]))
+    with pytest.raises(UserError, match=r"pretrain\.verdict: the classifier tells the tags no better than guessing"):
+        judge_early("pretrain", second, "stop")
+    capsys.readouterr()
+    judge_early("pretrain", second, "warn")
+    judge_early("pretrain", replace(second, looks=second.looks | {99: second.after}, kept=99), "stop")
+    judge_early("pretrain", table([0.26, 0.5, NAN]), "stop")
     assert not capsys.readouterr().err
 
 
