@@ -8,8 +8,8 @@ background of most of it. Photos and their tags alone tell such a class:
 2. What is low in its map looks like what is high. (Background that is always around a thing does not.)
 
 Both are asked of `local` features. One alone does not suffice: the steel around a scratch is unlike the steel of other
-photos, and cracks look like walls. Both thresholds were chosen by looking at the classes of ten sets, among them three
-whose photos were cropped to what the masks show (docs/experiments.md).
+photos, and cracks look like walls. The threshold of their product was chosen by looking at the classes of ten sets,
+among them two whose photos were cropped to what the masks show (docs/experiments.md).
 """
 
 from __future__ import annotations
@@ -41,10 +41,9 @@ LOW, HIGH = 0.15, 0.5
 """Of the map's maximum: what is low in all maps of the photo, and what is high in the class's."""
 RARE = 0.95
 """What scores above this quantile of the positions in photos without the class does not occur there."""
-FILLS = 0.25
-"""Fraction of the low positions that have to be so."""
-ALIKE = 0.88
-"""A classifier of high against low positions with less than this area under its ROC curve cannot tell them apart."""
+FILLS = 0.0375
+"""Of the low positions the fraction that is unusual, times how badly they are told from the high ones: 1 minus the area
+under the ROC curve of a classifier. A class is stuff above it."""
 STRENGTH = 0.003
 """C of the regressions on standardised features."""
 BATCH = 8
@@ -161,7 +160,7 @@ def judge(
         asked = with_tag[1 - part :: 2]
         below = decide(seen, features[asked])[low[asked]]
         unusual, judged = unusual + int((below > limit).sum()), judged + len(below)
-    if not judged or unusual / judged <= FILLS or told_apart(features, high, low, with_tag) >= ALIKE:
+    if not judged or unusual / judged * (1 - told_apart(features, high, low, with_tag)) <= FILLS:
         return None
     weight, bias = classifier(features, with_tag, without)
     return weight, bias - float(np.quantile(decide((weight, bias), features[without]), RARE))
