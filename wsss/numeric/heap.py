@@ -1,8 +1,8 @@
 """Memory that a tensor leaves stays with the process.
 
-glibc maps a block of more than 32 MB on its own and gives it back to the system as soon as it is freed. A training step
-on crops of 320 pixels takes and frees dozens of them, and the system zeroes each page again at its first touch: 13 to 27 %
-of the step's processor time (benchmarks, row `heap`).
+glibc maps a block of more than 32 MB on its own and gives it back to the system as soon as it is freed. A training
+step on crops of 320 pixels takes and frees dozens of them, and the system zeroes each page again at its first touch: 13
+to 27 % of the step's processor time (benchmarks, row `heap`).
 """
 
 from __future__ import annotations
