@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,15 +42,19 @@ def predict_photos(
     networks: Networks,
     settings: SegmentSettings,
     inference: InferenceSettings,
+    shared: Executor | None = None,
 ) -> PredictionStore:
-    """The predictions of both networks for all `photos`, a store in the stage's scratch folder."""
+    """The predictions of both networks for all `photos`, a store in the stage's scratch folder.
+
+    `shared`: an executor that the stage has for other work too.
+    """
     networks.load(index)  # errors before workers start
     attributes = flat(SegmentSettings(**view_of(settings)))
     meta = StoreMeta(PREDICTIONS_FORMAT, index.classes, {**attributes, "crf": settings.crf is not None})
     shards = plan_shards([record.id for record in photos.records], inference.shard_size)
     arguments = (index, photos, networks, settings, inference)
     in_process = device().type == "cuda"
-    return PredictionStore(build_store(stage, meta, shards, predict_shard, arguments, in_process))
+    return PredictionStore(build_store(stage, meta, shards, predict_shard, arguments, in_process, shared=shared))
 
 
 def write_student(distilled: Path, index: Index, settings: SegmentSettings, out: Path) -> None:
