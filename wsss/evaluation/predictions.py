@@ -15,6 +15,7 @@ from wsss.data.index import Index
 from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Photos
 from wsss.models.checkpoint import load_oste, load_student, save_network
+from wsss.models.kept import kept
 from wsss.models.oste import Oste
 from wsss.models.student import Student
 from wsss.numeric.device import device, enough_memory, set_threads
@@ -31,8 +32,8 @@ class Networks:
     oste: Path
 
     def load(self, index: Index) -> tuple[Student, Oste]:
-        """Both, checked against the data set's classes."""
-        return load_student(self.student, index.classes)[0], load_oste(self.oste, index.classes)[0]
+        """Both, checked against the data set's classes; the same objects for every shard of a process."""
+        return kept(load_student, self.student, index.classes), kept(load_oste, self.oste, index.classes)
 
 
 def predict_photos(
