@@ -6,6 +6,8 @@ import time
 
 START_SECONDS = 5.0
 """What a worker process costs before its first task: it imports torch anew (4 to 6 seconds of a core)."""
+clock = time.process_time
+"""Of this process: on a machine with other work, everything takes longer, the start of workers too."""
 WORTH = 2.0
 """Workers start where they save this many times their start: the estimate comes from the first photos alone."""
 
@@ -16,7 +18,7 @@ def worth_workers(seconds: float, count: int) -> bool:
 
 
 class Pace:
-    """Measures units of work as they are done, in seconds."""
+    """Measures units of work as they are done, in seconds of the processor."""
 
     def __init__(self) -> None:
         self._first: tuple[float, int] | None = None
@@ -25,6 +27,6 @@ class Pace:
         """Seconds of one unit, now that `done` are: the mean since the first ones were, which alone wait for networks
         to load and code to compile. 0 as long as there are no others.
         """
-        now = time.monotonic()
+        now = clock()
         begin, before = self._first = self._first or (now, done)
         return (now - begin) / (done - before) if done > before else 0.0

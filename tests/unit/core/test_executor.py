@@ -51,6 +51,7 @@ def test_results_carry_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_workers_that_nobody_asked_for_start_where_they_are_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WSSS_WORKERS", raising=False)
+    monkeypatch.setattr(pace, "clock", time.monotonic)
     assert isinstance(make_executor(), LatePool)
     for start, elsewhere in ((5.0, False), (0.02, True)):  # .1 s each, 20 of them
         monkeypatch.setattr(pace, "START_SECONDS", start)
@@ -65,6 +66,7 @@ def test_workers_that_nobody_asked_for_start_where_they_are_worth_it(monkeypatch
 
 def test_workers_start_while_the_first_task_still_runs_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A shard of large photos takes minutes: its first photos tell enough."""
+    monkeypatch.setattr(pace, "clock", time.monotonic)
     monkeypatch.setattr(pace, "START_SECONDS", 0.01)
     end, executor, seen = tmp_path / "end", LatePool(2), Seen(9)
 
@@ -119,7 +121,7 @@ def test_workers_are_worth_twice_their_start(seconds: float, count: int, worth: 
 
 def test_pace_leaves_out_what_the_first_units_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([30.0, 30.0, 34.0, 38.0])
-    monkeypatch.setattr(pace.time, "monotonic", lambda: next(times))
+    monkeypatch.setattr(pace, "clock", lambda: next(times))
     measured = pace.Pace()
     assert [measured.seconds(done) for done in (2, 2, 4, 10)] == [0.0, 0.0, 2.0, 1.0]
 
