@@ -92,7 +92,7 @@ def test_error_here_ends_the_workers_too(monkeypatch: pytest.MonkeyPatch, tmp_pa
     tasks = [(tmp_path, 0, 0.0), (tmp_path, 1, 60.0), (tmp_path, 2, 60.0)]
     results = run_tasks(executor, sleep_and_leave, tasks, sizes=[1, 1, 1])
     next(results)
-    wait_until(lambda: (tmp_path / "1.begun").exists())
+    wait_until(lambda: (tmp_path / "1.begun").exists(), 120)
     results.close()
     wait_until(lambda: not alive(int((tmp_path / "1.begun").read_text() or os.getpid())), 1.0)
     assert not (tmp_path / "1.done").exists()
