@@ -22,6 +22,7 @@ from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Photos
 from wsss.models.cam import divide_by_peak, peaks
 from wsss.models.checkpoint import load_oste
+from wsss.models.kept import kept
 from wsss.models.oste import Oste
 from wsss.numeric.device import device, enough_memory, set_threads
 from wsss.predict.multiscale import ScaleSettings
@@ -78,8 +79,8 @@ def dump_cams(
 
 
 def open_oste(path: Path, index: Index, settings: CamsSettings) -> Oste:
-    """The trained network at the stride of `settings`, checked against the data set's classes."""
-    return load_oste(path, index.classes, settings.output_stride)[0]
+    """The trained network at the stride of `settings`, checked against the data set's classes; one object a process."""
+    return kept(load_oste, path, index.classes, settings.output_stride)
 
 
 def keeps_raw(oste: Oste, settings: CamsSettings) -> bool:
