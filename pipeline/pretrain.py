@@ -45,8 +45,8 @@ def main(params: Path, dataset: Path, out: Path, history: Path, tags: Path) -> s
     rows = made.history
     before = "probe" if settings.pretrain.probe else "untrained"
     known = judge_tags(stage.name, made.tags, before, settings.pretrain.verdict)
-    losses = f"loss {rows[0]['loss']:.3f} → {rows[-1]['loss']:.3f}"
-    return f"pretrain: {len(index.split('train'))} photos, {len(rows)} epochs, {losses}, {known} → {out}"
+    losses = f"{len(rows)} epochs, loss {rows[0]['loss']:.3f} → {rows[-1]['loss']:.3f}" if rows else "probe not tuned"
+    return f"pretrain: {len(index.split('train'))} photos, {losses}, {known} → {out}"
 
 
 if __name__ == "__main__":

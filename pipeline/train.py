@@ -13,8 +13,10 @@ from wsss.data.index import read_index
 from wsss.data.photos import Location
 from wsss.data.tables import history_csv
 from wsss.numeric.device import set_threads
+from wsss.training.loop import History
 from wsss.training.oste import TrainSettings, train
 from wsss.training.schedule import ComputeSettings
+from wsss.training.untrained import keep_classifier
 from wsss.training.verdict import judge_signal, judge_tags, tags_csv
 
 BEFORE = "before"
@@ -37,22 +39,29 @@ class Params(Settings):
 @click.option("--history", type=click.Path(path_type=Path), default="reports/train.csv")
 @click.option("--tags", type=click.Path(path_type=Path), default="reports/train_tags.csv")
 def main(params: Path, dataset: Path, classifier: Path, out: Path, history: Path, tags: Path) -> str:
-    """Train OSTE on the tags of the train split, from the pretrained classifier."""
+    """Train OSTE on the tags of the train split, from the pretrained classifier; or keep that, if so set."""
     settings = load(params, Params)
     with open_stage("train", settings.model_dump(exclude={"dataset"}), [dataset, classifier]) as stage:
         set_threads(settings.compute.threads)
         index = read_index(dataset)
         photos = settings.dataset.photos(index.records)
-        made = train(stage, index, photos, classifier, settings.seed, settings.train, out)
+        if settings.train.enabled:
+            made = train(stage, index, photos, classifier, settings.seed, settings.train, out)
+        else:
+            made = keep_classifier(stage, index, photos, classifier, settings.train, out)
         write_text(history, history_csv(made.history))
         write_text(tags, tags_csv(made.tags))
     known = judge_tags(stage.name, made.tags, BEFORE, settings.train.verdict)
     judge_signal(stage.name, made.tags, made.signal)
-    rows = made.history
-    first = rows[min(settings.train.warmup_epochs, len(rows) - 1)]  # the warm-up has fewer terms
+    return f"train: {len(index.split('train'))} photos, {_trained(made.history, settings.train)}, {known} → {out}"
+
+
+def _trained(rows: History, settings: TrainSettings) -> str:
+    if not rows:
+        return "the classifier as it is"
+    first = rows[min(settings.warmup_epochs, len(rows) - 1)]  # the warm-up has fewer terms
     losses = f"loss {first['loss']:.3f} → {rows[-1]['loss']:.3f}"
-    labelled = f"{100 * rows[-1]['labelled']:.0f} % of pixels labelled"
-    return f"train: {len(index.split('train'))} photos, {len(rows)} epochs, {losses}, {labelled}, {known} → {out}"
+    return f"{len(rows)} epochs, {losses}, {100 * rows[-1]['labelled']:.0f} % of pixels labelled"
 
 
 if __name__ == "__main__":

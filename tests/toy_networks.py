@@ -16,29 +16,37 @@ from wsss.models.checkpoint import NetworkCard, build_student, save_network
 
 
 def write_student(
-    path: Path, seed: int = 0, backbone: str = "tiny", stride: int = 16, tag_threshold: float | None = None
+    path: Path,
+    seed: int = 0,
+    backbone: str = "tiny",
+    stride: int = 16,
+    tag_threshold: float | None = None,
+    head: str = "aspp",
 ) -> Path:
     """A student that finds every class somewhere, unless a `tag_threshold` rules it out."""
     torch.manual_seed(seed)
     settings = BackboneSettings(name=backbone, output_stride=stride, weights="random")
-    shape = {"channels": 32, "dropout": 0.1, "tag_threshold": tag_threshold}
-    card = NetworkCard("student", settings, shape, CLASSES, "random")
+    shape = {"head": "linear"} if head == "linear" else {"channels": 32, "dropout": 0.1}
+    card = NetworkCard("student", settings, {**shape, "tag_threshold": tag_threshold}, CLASSES, "random")
     network = build_student(card, load_weights=False)
-    nn.init.normal_(network.head.weight, std=1.0)
+    nn.init.normal_((network.local if head == "linear" else network.head).weight, std=1.0)
     save_network(path, network, card)
     return path
 
 
-def write_oste(path: Path) -> Path:
-    """The OSTE of `toy_oste`."""
+def write_oste(path: Path, branch: bool = True) -> Path:
+    """The OSTE of `toy_oste`, with its segmentation branch or without it."""
     network = toy_network()
     nn.init.normal_(network.segmentation[-1].weight, std=1.0)
+    if not branch:
+        network.segmentation = None
     settings = {
         "dropout": OSTE.dropout,
         "channels": OSTE.channels,
         "norm": OSTE.norm,
         "expansion": OSTE.expansion.model_dump(),
         "fusion": OSTE.fusion.model_dump(),
+        **({} if branch else {"branch": False}),
     }
     backbone = BackboneSettings(name="tiny", output_stride=16, weights="random")
     save_network(path, network, NetworkCard("oste", backbone, settings, CLASSES, "random"))

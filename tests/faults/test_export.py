@@ -29,7 +29,8 @@ from wsss.models.backbones import registry
 from wsss.models.backbones.entry import Entry
 from wsss.models.backbones.tiny import Tiny
 from wsss.models.backbones.vit_b16 import DeiTB16, ViTB16
-from wsss.models.student import IMPROBABLE, Student
+from wsss.models.base_student import IMPROBABLE
+from wsss.models.student import Student
 from wsss.predict.networks import load_segmenting, onnx_session, run_onnx
 from wsss.predict.segmenter import Segmenter
 
@@ -125,6 +126,25 @@ def test_transformer_is_exported_for_any_size(tmp_path: Path, backbone: str, str
         assert (logits.argmax(1) == expected.argmax(1)).float().mean() >= 0.999
 
 
+@pytest.mark.parametrize(("stride", "form"), [(16, "onnx"), (8, "ts"), (32, "ts")])
+def test_linear_student_is_exported_for_any_size(tmp_path: Path, stride: int, form: str) -> None:
+    student, out = tmp_path / "student.pt", tmp_path / f"o.{form}"
+    write_student(student, stride=stride, tag_threshold=0.5, head="linear")
+    if form == "onnx":
+        pytest.importorskip("onnxscript", reason="needs wsss[onnx]")
+        made, found = exporting.export_onnx(student, out), Segmenter.load(out).network.run
+    else:
+        made = exporting.export_torchscript(student, out)
+        with exporting._quiet():
+            found = torch.jit.load(str(out))  # type: ignore[no-untyped-call]
+    assert made.difference <= 1e-4
+    network, _ = load_segmenting(student)
+    for count, size in enumerate(SIZES, start=1):
+        images = torch.stack([torch.from_numpy(photo(*size, n)).permute(2, 0, 1).float() for n in range(count)])
+        with torch.inference_mode():
+            torch.testing.assert_close(found(images), network(images), atol=1e-3, rtol=1e-4)
+
+
 class Moody(Tiny):
     """A backbone whose path depends on what it sees."""
 
@@ -185,6 +205,15 @@ def test_oste_is_exported_by_its_branch(tmp_path: Path) -> None:
     made = exporting.export_torchscript(write_oste(tmp_path / "oste.pt"), tmp_path / "oste.ts")
     assert made.card["kind"] == "oste"
     assert made.difference <= 1e-4
+
+
+def test_oste_without_a_branch_neither_is_exported_nor_predicts(tmp_path: Path) -> None:
+    oste = write_oste(tmp_path / "oste.pt", branch=False)
+    for use in (lambda: exporting.export_torchscript(oste, tmp_path / "oste.ts"), lambda: Segmenter.load(oste)):
+        with pytest.raises(UserError, match="without a segmentation branch: it was not trained") as caught:
+            use()
+        assert caught.value.fix == "give artifacts/student.pt"
+    assert not (tmp_path / "oste.ts").exists()
 
 
 def test_torchscript_runs_without_wsss_for_any_size(student: Path, tmp_path: Path) -> None:

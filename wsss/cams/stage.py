@@ -66,6 +66,7 @@ def dump_cams(
     oste = open_oste(network, index, settings)
     stuff = None
     if settings.stuff:
+        set_threads(inference.threads)
         stuff = find_stuff(oste.to(device()), index, photos)
         if stuff.classes:
             say(f"{stage.name}: fill their photos: {', '.join(index.classes[number] for number in stuff.classes)}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from wsss.commands.check import Params, look, warnings_of
+from wsss.core.atomic import write_text
 from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import UserError
 from wsss.core.log import say
@@ -18,6 +20,13 @@ from wsss.formats.guess import dataset_yaml, guess_dataset
 from wsss.formats.problems import some
 from wsss.formats.settings import DatasetSettings
 
+if TYPE_CHECKING:
+    from wsss.commands.plan import Plan
+
+QUICK, FULL = "quick", "photos"
+"""The recipes for any photos: minutes on a processor, and the better masks; `FULL` is the default."""
+FEW = 1000
+"""Training photos up to which `QUICK` is proposed to someone without a GPU: it was made for some hundreds."""
 LAYOUT = ("format", "tags", "classes")
 """Keys of section `dataset` that say how the data lie. Where they are a recipe's, its other choices hold as well."""
 
@@ -25,7 +34,7 @@ LAYOUT = ("format", "tags", "classes")
 @people_command
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--tags", type=click.Path(path_type=Path), help="table of tags; default: what FOLDER holds")
-@click.option("--recipe", default="photos", help="recipe that gives all other settings")
+@click.option("--recipe", help=f"recipe that gives all other settings: {QUICK}, {FULL} (the default) or another")
 @click.option("--params", type=click.Path(path_type=Path), default="params.yaml", help="file to write")
 @click.option("--force", is_flag=True, help="replace an existing file; the old one is kept beside it")
 @click.option(
@@ -37,7 +46,7 @@ LAYOUT = ("format", "tags", "classes")
 def main(
     folder: Path,
     tags: Path | None,
-    recipe: str,
+    recipe: str | None,
     params: Path,
     force: bool,
     untagged: Literal["keep", "error"] | None,
@@ -46,10 +55,12 @@ def main(
     """Write params.yaml for the photos in FOLDER: layout, tags, masks and class names are looked for there.
 
     Prints what the photos are, the values that the settings' rules derive from them, and how long the pipeline will
-    take on this machine.
+    take on this machine. Few photos and no GPU: without --recipe, also how long the quick recipe would take.
     """
+    chosen, recipe = recipe, recipe or FULL
     text, given = read_recipe(recipe), load(recipe_path(recipe), Params)
-    dataset = with_choices(guess_dataset(folder, tags), given.dataset)
+    guessed = guess_dataset(folder, tags)
+    dataset = with_choices(guessed, given.dataset)
     if params.exists() and not force:
         raise _in_the_way(params)
     # Negatives are welcome, so that the first look treats them as such; then one is asked.
@@ -67,6 +78,9 @@ def main(
         from wsss.commands.plan import plan_of
 
         plan = plan_of(params, survey.index)
+    offer = None
+    if plan is not None and chosen is None and is_small(plan):
+        offer = quick_plan(guessed, kept, given.seed)
     if as_json:
         return json_text(
             {
@@ -77,6 +91,7 @@ def main(
                 "untagged": list(found),
                 "errors": [{"where": each.where, "what": each.what, "fix": each.fix} for each in problems],
                 "plan": None if plan is None else plan.as_json(),
+                "quick": None if offer is None else offer.as_json(),
             }
         )
     old = f" (the old one is {backup})" if backup else ""
@@ -91,13 +106,52 @@ def main(
         parts += map(str, problems)
     if plan is not None:
         parts.append(plan.text())
+    if plan is not None and offer is not None:
+        parts.append(proposal(offer, plan, folder, tags, params))
     return "\n\n".join([*parts, _next(len(problems), len(warnings_of(survey)), params)])
 
 
+def is_small(plan: Plan) -> bool:
+    """True if `plan` trains on a CPU, and on few photos."""
+    from wsss.numeric.device import device
+
+    return bool(plan.stages) and plan.fingerprint.photos.get("train", 0) <= FEW and device().type == "cpu"
+
+
+def quick_plan(guessed: DatasetSettings, untagged: bool, seed: int) -> Plan | None:
+    """The plan of recipe `QUICK` for the photos of `guessed`; None if it has no estimate."""
+    from wsss.commands.plan import plan_of
+
+    text, given = read_recipe(QUICK), load(recipe_path(QUICK), Params)
+    dataset = allowing(with_choices(guessed, given.dataset), untagged)
+    survey, _ = look(Params(seed=seed, dataset=dataset))
+    if survey is None:
+        return None
+    with tempfile.TemporaryDirectory(prefix="wsss-init-") as folder:
+        params = Path(folder) / "params.yaml"
+        write_text(params, _settings_text(_for_this_machine(text), QUICK, dataset, params))
+        plan = plan_of(params, survey.index)
+    return plan if plan.stages else None
+
+
+def proposal(quick: Plan, full: Plan, folder: Path, tags: Path | None, params: Path) -> str:
+    """Both recipes in one line, with their minutes, and how to take the quick one."""
+    options = "" if tags is None else f" --tags {tags}"
+    options += "" if params == Path("params.yaml") else f" --params {params}"
+    return (
+        f"recipes: {QUICK} ({quick.minutes} minutes; nothing but linear layers is trained) or {FULL} ({full.minutes} "
+        f"minutes; better masks). This is {FULL}; for the other: wsss init {folder}{options} --recipe {QUICK} --force"
+    )
+
+
 def with_choices(guessed: DatasetSettings, recipe: DatasetSettings) -> DatasetSettings:
-    """`guessed` with what `recipe` chooses for its own data set, if that lies in the same layout."""
+    """`guessed` with what `recipe` chooses for its own data set, if that lies in the same layout; else with the size of
+    photos alone, if the recipe says one in pixels: its cost depends on it.
+    """
     if any(getattr(guessed, key) != getattr(recipe, key) for key in LAYOUT):
-        return guessed
+        return (
+            guessed if recipe.long_side in ("auto", 0) else guessed.model_copy(update={"long_side": recipe.long_side})
+        )
     places = {"root": guessed.root, "masks": guessed.masks}
     return recipe.model_copy(update=places)
 

@@ -56,6 +56,11 @@ class Plan:
     probe: Probe | None
     why: str = ""
 
+    @property
+    def minutes(self) -> str:
+        """Of all stages: ``11 to 30``."""
+        return span(*(sum(getattr(each, end) for each in self.stages) for end in ("low", "high")))
+
     def text(self) -> str:
         """Tables for a person."""
         parts = ["\n".join(self.fingerprint.lines())]
@@ -63,10 +68,9 @@ class Plan:
             rows = [[f"{each.stage} {each.name}", each.value, each.rule] for each in self.values]
             parts.append(_table(["derived", "value", "rule"], rows))
         if self.stages and self.probe:
-            low, high = (sum(getattr(each, end) for each in self.stages) for end in ("low", "high"))
             most = max(each.memory for each in self.stages)
             rows = [[each.stage, span(each.low, each.high), gigabytes(each.memory)] for each in self.stages]
-            rows.append(["all stages", span(low, high), gigabytes(most)])
+            rows.append(["all stages", self.minutes, gigabytes(most)])
             probe = self.probe
             how = f"measured in {probe.took:.0f} s on {probe.cores} cores"
             busy = f" that other work keeps busy (load {probe.load:.1f}): alone it is faster" if probe.load > 1 else ""

@@ -20,7 +20,7 @@ from wsss.data.index import IGNORE, Index, Record
 from wsss.data.photos import Photos
 from wsss.data.tables import csv_text
 from wsss.distill.data import LabelSource
-from wsss.models.student import Student
+from wsss.models.base_student import BaseStudent
 from wsss.numeric.device import enough_memory
 from wsss.numeric.precision import mean_known
 from wsss.predict.collapse import Spread, spread_of
@@ -60,7 +60,7 @@ class Agreement:
 
 
 @torch.inference_mode()
-def agreement(student: Student, index: Index, photos: Photos, labels: LabelSource, label: str) -> Agreement:
+def agreement(student: BaseStudent, index: Index, photos: Photos, labels: LabelSource, label: str) -> Agreement:
     """Compare `student` at scale 1 with `labels` on the photos of split val."""
     held = [record for record in index.records if record.split == HELD_OUT]
     records = evenly(held, MOST)

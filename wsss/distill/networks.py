@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -13,21 +13,29 @@ from wsss.data.index import Index
 from wsss.distill.settings import DistillSettings
 from wsss.models.backbones.base import freeze_batch_norm, freeze_levels
 from wsss.models.backbones.registry import weights_source
-from wsss.models.checkpoint import STUDENT, NetworkCard, build_student, load_oste
+from wsss.models.base_student import BaseStudent
+from wsss.models.checkpoint import LINEAR, STUDENT, NetworkCard, build_student, load_oste
+from wsss.models.linear_student import LinearStudent
 from wsss.models.oste import Oste
-from wsss.models.student import Student, pyramid_levels
+from wsss.models.student import pyramid_levels
 from wsss.training.schedule import Precision
 
 
 def student_card(index: Index, settings: DistillSettings, upper_bound: bool) -> NetworkCard:
     """The card that the student's file carries."""
-    threshold = settings.tags.threshold if settings.tags.enabled else None
-    shape = {"channels": settings.channels, "dropout": settings.dropout, "tag_threshold": threshold}
     weights = weights_source(settings.backbone) + ("; UPPER BOUND: trained on masks" if upper_bound else "")
-    return NetworkCard(STUDENT, settings.backbone, shape, index.classes, weights, index.sizes)
+    return NetworkCard(STUDENT, settings.backbone, student_shape(settings), index.classes, weights, index.sizes)
 
 
-def make_student(card: NetworkCard, oste: Path, seed: int, settings: DistillSettings) -> Student:
+def student_shape(settings: DistillSettings) -> dict[str, Any]:
+    """What builds the head of the student, as a card holds it."""
+    threshold = settings.tags.threshold if settings.tags.enabled else None
+    if settings.head == LINEAR:
+        return {"head": LINEAR, "tag_threshold": threshold}
+    return {"channels": settings.channels, "dropout": settings.dropout, "tag_threshold": threshold}
+
+
+def make_student(card: NetworkCard, oste: Path, seed: int, settings: DistillSettings) -> BaseStudent:
     """A new student: its head initialised by `seed`, its backbone from the network file `oste` or from ImageNet."""
     torch.manual_seed(seed)
     network = build_student(card, load_weights=settings.init == "pretrained")
@@ -39,8 +47,10 @@ def make_student(card: NetworkCard, oste: Path, seed: int, settings: DistillSett
     return network
 
 
-def start_from(network: Student, oste: Path, card: NetworkCard) -> None:
-    """Copy OSTE's trained backbone into `network`; its strides may differ, its architecture may not."""
+def start_from(network: BaseStudent, oste: Path, card: NetworkCard) -> None:
+    """Copy OSTE's trained backbone into `network`; its strides may differ, its architecture may not. A linear student,
+    whose backbone stays that of OSTE's classifier, takes the tags of that too.
+    """
     trained, found = load_oste(oste, card.classes)
     if found.backbone.name != card.backbone.name:
         raise UserError(
@@ -49,6 +59,11 @@ def start_from(network: Student, oste: Path, card: NetworkCard) -> None:
             "set distill.init: pretrained, or give both the same backbone",
         )
     network.backbone.load_state_dict(trained.backbone.state_dict())
+    if isinstance(network, LinearStudent) and network.tags is not None:
+        assert trained.head.bias is not None
+        with torch.no_grad():
+            network.tags.weight.copy_(trained.head.weight[:, :, 0, 0])
+            network.tags.bias.copy_(trained.head.bias + trained.prior)
 
 
 class ProjectedOutput(NamedTuple):
@@ -68,15 +83,16 @@ class ProjectedStudent(nn.Module):
     Only the student is saved in the end. The projections are used for training only.
     """
 
-    def __init__(self, student: Student, channels: tuple[int, int] | None) -> None:
+    def __init__(self, student: BaseStudent, channels: tuple[int, int] | None) -> None:
         super().__init__()
         self.student = student
         self.fine: nn.Conv2d | None = None
         self.coarse: nn.Conv2d | None = None
         if channels is not None:
             levels = student.backbone.levels
-            self.fine = _projection(levels[student.fine].channels, channels[0])
-            self.coarse = _projection(levels[student.coarse].channels, channels[1])
+            coarse, fine = pyramid_levels(levels)
+            self.fine = _projection(levels[fine].channels, channels[0])
+            self.coarse = _projection(levels[coarse].channels, channels[1])
 
     def forward(self, images: torch.Tensor, features: bool) -> ProjectedOutput:
         """(N, 3, H, W) float 0..255 → logits and, where `features`, the projected maps."""
@@ -102,14 +118,14 @@ class Students(nn.Module):
 
 
 class OsteOutput(NamedTuple):
-    """OSTE's output for N crops: `fine` and `coarse` features (N, c, h, w), `logits` (N, K+1, h, w) of its segmentation
-    branch, `cams` (N, K, h, w) ≥ 0. Float, without gradient.
+    """OSTE's output for N crops: `fine` and `coarse` features (N, c, h, w), `cams` (N, K, h, w) ≥ 0, `logits`
+    (N, K+1, h, w) of its segmentation branch, if it has one. Float, without gradient.
     """
 
     fine: torch.Tensor
     coarse: torch.Tensor
-    logits: torch.Tensor
     cams: torch.Tensor
+    logits: torch.Tensor | None
 
 
 class FrozenOste:
@@ -138,10 +154,10 @@ class FrozenOste:
             features = network.backbone(images)
             scores = network.head(features[-1]).relu().float()
             cams = network.enhance(features, None, scores)
-            logits = network.segmentation(features[network.last_stage])
-        parts = (features[self.fine], features[self.coarse], logits, cams)
+            logits = None if network.segmentation is None else network.segmented(features)
         # Copies, because autograd refuses to keep tensors made in inference mode for its backward pass.
-        return OsteOutput(*(part.clone() for part in parts))
+        fine, coarse, cams = (part.clone() for part in (features[self.fine], features[self.coarse], cams))
+        return OsteOutput(fine, coarse, cams, None if logits is None else logits.clone())
 
 
 def _projection(inputs: int, outputs: int) -> nn.Conv2d:

@@ -71,6 +71,11 @@ class DistillSettings(Settings):
         default=True,
         description="round 2 starts from the weights that round 1 started from; else from its end",
     )
+    head: Literal["aspp", "linear"] = Field(
+        default="aspp",
+        description="aspp: a network of several layers, trained with its backbone; linear: one linear layer on OSTE's "
+        "backbone, which stays as it is",
+    )
     init: Literal["oste", "pretrained"] = Field(
         default="oste",
         description="start the backbone from the trained OSTE (same architecture) or from its weights",
@@ -143,6 +148,8 @@ class DistillSettings(Settings):
     def check(self) -> None:
         """Raise `UserError` where nothing would be learned, or a stage or a setting would have no effect."""
         begins, epochs = self.stage1.epochs, self.optim.epochs
+        if self.head == "linear":
+            self._check_linear()
         if self.rounds == 2 and not 0 < begins < epochs:
             raise UserError(
                 "distill.stage1.epochs",
@@ -171,6 +178,16 @@ class DistillSettings(Settings):
                         "set distill.seg.enabled: true and its weight above 0",
                     )
             before += part.optim.epochs
+
+    def _check_linear(self) -> None:
+        """What a linear head cannot have: its backbone learns nothing, and its tags are those of OSTE's classifier."""
+        for name, enabled in {"stage1": self.stage1.enabled, "stage2": self.stage2.enabled}.items():
+            if enabled:
+                what = "found true, but a student with head: linear learns from labels alone"
+                raise UserError(f"distill.{name}.enabled", what, "set it to false, or set distill.head: aspp")
+        if self.init != "oste":
+            what = f"found {self.init}, but a student with head: linear looks through OSTE's backbone"
+            raise UserError("distill.init", what, "set it to oste, or set distill.head: aspp")
 
 
 def _losses_of(settings: Settings) -> Iterator[StudentLoss]:

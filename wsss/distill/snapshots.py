@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from wsss.data.batches import to_batch
 from wsss.data.images import save_mask_png
 from wsss.data.photos import Photos
-from wsss.models.student import Student
+from wsss.models.base_student import BaseStudent
 from wsss.numeric.device import enough_memory
 from wsss.stores.snapshots import shown, snapshot_file
 
@@ -21,7 +21,7 @@ class Snapshots:
     `before`: number of epochs of an earlier round; the numbering continues after them.
     """
 
-    def __init__(self, student: Student, photos: Photos, folder: Path, before: int = 0) -> None:
+    def __init__(self, student: BaseStudent, photos: Photos, folder: Path, before: int = 0) -> None:
         self.student, self.photos, self.folder, self.before = student, photos, folder, before
 
     def __call__(self, epoch: int) -> None:

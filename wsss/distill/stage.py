@@ -18,14 +18,17 @@ from wsss.core.log import say, warn
 from wsss.core.stage import Stage
 from wsss.data.inference import InferenceSettings
 from wsss.distill.agreement import Agreement, agreement
+from wsss.distill.cells import Cells, see_photos
 from wsss.distill.data import LabelledImages, TrainingData
+from wsss.distill.linear import fit_linear
 from wsss.distill.networks import FrozenOste, ProjectedStudent, Students, make_student, student_card
 from wsss.distill.relabel import STORE, change_fractions, no_labels, relabel_photos
 from wsss.distill.settings import DistillSettings
 from wsss.distill.snapshots import Snapshots
 from wsss.distill.step import DistillStep
+from wsss.models.base_student import BaseStudent
 from wsss.models.checkpoint import NetworkCard, load_oste, load_student, save_network
-from wsss.models.student import Student
+from wsss.models.linear_student import LinearStudent
 from wsss.stores.labels import RelabelledStore
 from wsss.training.loop import History, fit, make_fabric
 
@@ -52,13 +55,17 @@ def distill(
     data.check(settings)
     card = student_card(data.index, settings, data.upper_bound)
     student = make_student(card, data.oste, data.seed, settings)
+    cells = None
+    if isinstance(student, LinearStudent):
+        cells = see_photos(student, data, settings.optim.precision, stage.name)
     epochs = stage.scratch / "epochs"
     first, *more = settings.each_round()
     if not more:
-        history = train_round(student, card, data, first, stage, "training", Snapshots(student, data.photos, epochs))
+        watch = Snapshots(student, data.photos, epochs)
+        history = train_round(student, card, data, first, stage, "training", watch, cells)
         relabelled = no_labels(stage, data) if leads() else stage.scratch
     else:
-        before, student_file = _first_round(student, card, data, first, stage, epochs)
+        before, student_file = _first_round(student, card, data, first, stage, epochs, cells)
         labels = _corrected_labels(stage, data, student_file, settings, inference)
         relabelled = labels.path
         fractions = change_fractions(labels, data.photos)
@@ -71,7 +78,7 @@ def distill(
         # Another seed, so that crops differ from the first round's: the seed is part of their generators' key.
         corrected = replace(data, labels=labels, seed=data.seed + 1)
         watch = Snapshots(student, data.photos, epochs, len(before))
-        after = train_round(student, card, corrected, more[0], stage, "second", watch)
+        after = train_round(student, card, corrected, more[0], stage, "second", watch, cells)
         history = joined(before, after, fractions)
     agrees = agreement(student.eval(), data.index, data.photos, data.labels, stage.name)
     save_network(out, student, card)
@@ -79,22 +86,29 @@ def distill(
 
 
 def train_round(
-    student: Student,
+    student: BaseStudent,
     card: NetworkCard,
     data: TrainingData,
     settings: DistillSettings,
     stage: Stage,
     name: str,
     watch: Snapshots,
+    cells: Cells | None = None,
 ) -> History:
     """Train `student` in place on `data` with the losses of `settings`. Returns the history.
 
-    Its checkpoints lie in folder `name` of the stage's scratch; `watch` is called after each epoch.
+    Its checkpoints lie in folder `name` of the stage's scratch; `watch` is called after each epoch. `cells`: what a
+    linear student sees of the photos.
     """
+    if isinstance(student, LinearStudent) and cells is not None:
+        return fit_linear(student, cells, data, settings, stage.name, watch)
     needs = {need for loss in settings.losses() for need in loss.needs}
     oste = None
     if needs & {"oste", "features"} or ("predictions" in needs and not settings.mutual):
         oste = FrozenOste(load_oste(data.oste, card.classes)[0], settings.optim.precision)
+    if "predictions" in needs and oste is not None and oste.network.segmentation is None and not settings.mutual:
+        what = "found frozen, but OSTE predicts nothing: it was not trained (train.enabled: false)"
+        raise UserError("distill.stage2.kl.teacher", what, "set distill.stage2.kl.enabled: false")
     channels = oste.channels if oste is not None and "features" in needs else None
     students = [ProjectedStudent(student, channels)]
     if settings.mutual:
@@ -105,7 +119,13 @@ def train_round(
 
 
 def _first_round(
-    student: Student, card: NetworkCard, data: TrainingData, settings: DistillSettings, stage: Stage, epochs: Path
+    student: BaseStudent,
+    card: NetworkCard,
+    data: TrainingData,
+    settings: DistillSettings,
+    stage: Stage,
+    epochs: Path,
+    cells: Cells | None,
 ) -> tuple[History, Path]:
     """The first round's history and its student's file. Both are in the scratch folder, where a rerun finds them."""
     file, rows = stage.scratch / "first.pt", stage.scratch / "first.json"
@@ -118,7 +138,8 @@ def _first_round(
             return known, file
         except (IntegrityError, UserError, ValueError) as error:
             warn(file, f"not usable ({error})", "none needed: the first round goes on from its checkpoint")
-    history = train_round(student, card, data, settings, stage, "first", Snapshots(student, data.photos, epochs))
+    watch = Snapshots(student, data.photos, epochs)
+    history = train_round(student, card, data, settings, stage, "first", watch, cells)
     save_network(file, student, card)
     write_text(rows, json.dumps(history))
     return history, file

@@ -115,6 +115,8 @@ def predicted_sources(predictions: PredictionStore) -> dict[str, str]:
     """Row names of the networks' label maps and the arrays that hold them; the student's come last."""
     sources: dict[str, str] = {}
     for network, final, prefix in zip(NETWORKS, ("oste", "label"), ("oste_", ""), strict=True):
+        if network == "oste" and not predictions.has_branch:
+            continue
         sources |= {network: f"{prefix}single", f"{network} ms+flip": f"{prefix}multiscale"}
         if predictions.attributes["crf"]:
             sources[f"{network} ms+flip+crf"] = final

@@ -14,13 +14,13 @@ from wsss.data.batches import needs, size_batches
 from wsss.data.index import Index
 from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Photos
+from wsss.models.base_student import BaseStudent
 from wsss.models.checkpoint import load_oste, load_student, save_network
 from wsss.models.kept import kept
 from wsss.models.oste import Oste
-from wsss.models.student import Student
 from wsss.numeric.device import device, enough_memory, set_threads
 from wsss.predict.segment import SegmentSettings, predict, predict_oste
-from wsss.stores.labels import PREDICTIONS_FORMAT, PredictionStore, put_labels, put_tag_logits
+from wsss.stores.labels import BRANCH, PREDICTIONS_FORMAT, PredictionStore, put_labels, put_tag_logits
 from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
 
 
@@ -31,7 +31,7 @@ class Networks:
     student: Path
     oste: Path
 
-    def load(self, index: Index) -> tuple[Student, Oste]:
+    def load(self, index: Index) -> tuple[BaseStudent, Oste]:
         """Both, checked against the data set's classes; the same objects for every shard of a process."""
         return kept(load_student, self.student, index.classes), kept(load_oste, self.oste, index.classes)
 
@@ -45,13 +45,15 @@ def predict_photos(
     inference: InferenceSettings,
     shared: Executor | None = None,
 ) -> PredictionStore:
-    """The predictions of both networks for all `photos`, a store in the stage's scratch folder.
+    """The predictions of both networks for all `photos`, a store in the stage's scratch folder. An OSTE without a
+    segmentation branch gives the photos' class scores only.
 
     `shared`: an executor that the stage has for other work too.
     """
-    networks.load(index)  # errors before workers start
+    _, oste = networks.load(index)  # errors before workers start
     attributes = flat(SegmentSettings(**view_of(settings)))
-    meta = StoreMeta(PREDICTIONS_FORMAT, index.classes, {**attributes, "crf": settings.crf is not None})
+    branch = {} if oste.segmentation is not None else {BRANCH: False}
+    meta = StoreMeta(PREDICTIONS_FORMAT, index.classes, {**attributes, "crf": settings.crf is not None, **branch})
     shards = plan_shards([record.id for record in photos.records], inference.shard_size)
     arguments = (index, photos, networks, settings, inference)
     in_process = device().type == "cuda"
@@ -94,16 +96,10 @@ def predict_shard(
                 images = [photos.image(record) for record in batch]
                 final = predict(student, "student", images, settings, where)
                 branch, tags = predict_oste(oste, images, settings, where)
-            for record, made, before, logits in zip(batch, final, branch, tags, strict=True):
-                put_labels(
-                    file,
-                    record.id,
-                    made.final,
-                    made.confidence,
-                    single=made.single,
-                    multiscale=made.multiscale,
-                    oste=before.final,
-                    oste_single=before.single,
-                    oste_multiscale=before.multiscale,
-                )
+            for number, (record, made, logits) in enumerate(zip(batch, final, tags, strict=True)):
+                steps = {"single": made.single, "multiscale": made.multiscale}
+                if branch is not None:
+                    before = branch[number]
+                    steps |= {"oste": before.final, "oste_single": before.single, "oste_multiscale": before.multiscale}
+                put_labels(file, record.id, made.final, made.confidence, **steps)
                 put_tag_logits(file, record.id, logits)

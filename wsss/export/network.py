@@ -21,9 +21,9 @@ from wsss.core.errors import EnvError, UserError
 from wsss.core.log import say
 from wsss.export.parity import largest_difference, refuse_difference
 from wsss.export.portable import Portable, PortableStudent
+from wsss.models.base_student import BaseStudent
 from wsss.models.checkpoint import NetworkCard, load_segmenting
 from wsss.models.oste import Oste
-from wsss.models.student import Student
 from wsss.predict.networks import (
     ALL_LOGITS,
     LOGITS,
@@ -116,7 +116,7 @@ def _reason(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:160]
 
 
-def _reference(network: Student | Oste, output: str = LOGITS) -> Network:
+def _reference(network: BaseStudent | Oste, output: str = LOGITS) -> Network:
     """The network as it is trained and evaluated, not the form that was exported."""
     return network.segment if output == LOGITS or network.segment_parts is None else network.segment_parts
 
@@ -126,7 +126,7 @@ def _example() -> torch.Tensor:
     return torch.rand(2, 3, 97, 131, generator=torch.Generator().manual_seed(1)) * 255
 
 
-def _card(network: Student | Oste, card: NetworkCard, model: Path) -> dict[str, Any]:
+def _card(network: BaseStudent | Oste, card: NetworkCard, model: Path) -> dict[str, Any]:
     """What a user of the file has to know; no folder of this machine."""
     backbone = network.backbone
     return {

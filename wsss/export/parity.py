@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from wsss.core.errors import IntegrityError
-from wsss.models.student import IMPROBABLE
+from wsss.models.base_student import IMPROBABLE
 from wsss.predict.segment import Network
 
 TOLERANCE = 1e-4

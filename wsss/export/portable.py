@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from wsss.models.backbones.base import ConvNorm
+from wsss.models.base_student import BaseStudent
 from wsss.models.oste import Oste
-from wsss.models.student import Student
 
 
 class Portable(nn.Module):
@@ -19,7 +19,7 @@ class Portable(nn.Module):
     Of OSTE, the segmentation branch: location expansion and fusion are for making labels.
     """
 
-    def __init__(self, network: Student | Oste) -> None:
+    def __init__(self, network: BaseStudent | Oste) -> None:
         super().__init__()
         inner = copy.deepcopy(network).eval()
         _fold(inner)
@@ -37,7 +37,7 @@ class PortableStudent(Portable):
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
         """Logits as the student gives them, and of all classes."""
-        assert isinstance(self.network, Student)
+        assert isinstance(self.network, BaseStudent)
         seen = self.network.look(images)
         return self.network.probable(seen), seen.logits
 
@@ -47,6 +47,7 @@ class Branch(nn.Module):
 
     def __init__(self, oste: Oste) -> None:
         super().__init__()
+        assert oste.segmentation is not None
         self.backbone, self.segmentation, self.level = oste.backbone, oste.segmentation, oste.last_stage
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

@@ -17,9 +17,11 @@ from wsss.core.atomic import write_bytes
 from wsss.core.errors import IntegrityError, UserError
 from wsss.data.size import ReadSizes
 from wsss.models.backbones.registry import BackboneSettings, build_backbone
+from wsss.models.base_student import BaseStudent
 from wsss.models.classifier import Classifier
 from wsss.models.expansion import ExpansionSettings
 from wsss.models.fusion import FusionSettings
+from wsss.models.linear_student import LinearStudent
 from wsss.models.oste import Oste
 from wsss.models.student import Student
 
@@ -27,6 +29,8 @@ FORMAT = "wsss.network"
 VERSION = 2
 CLASSIFIER, OSTE, STUDENT = "classifier", "oste", "student"
 """Kinds of networks, as their files name them."""
+LINEAR = "linear"
+"""What a student's settings hold as `head` if it is a `LinearStudent`; those of a `Student` hold nothing."""
 Stride = Literal[8, 16, 32]
 
 
@@ -62,9 +66,11 @@ def build_oste(card: NetworkCard, load_weights: bool) -> Oste:
     return Oste(backbone, len(card.classes) - 1, **{**card.settings, **modules})
 
 
-def build_student(card: NetworkCard, load_weights: bool) -> Student:
-    """The student of `card`; `load_weights` as for `build_classifier`."""
-    return Student(build_backbone(card.backbone, load=load_weights), len(card.classes), **card.settings)
+def build_student(card: NetworkCard, load_weights: bool) -> BaseStudent:
+    """The student of `card`, with the head that it names; `load_weights` as for `build_classifier`."""
+    shape = dict(card.settings)
+    head = LinearStudent if shape.pop("head", None) == LINEAR else Student
+    return head(build_backbone(card.backbone, load=load_weights), len(card.classes), **shape)
 
 
 def save_network(path: Path, network: nn.Module, card: NetworkCard) -> None:
@@ -101,12 +107,12 @@ def load_oste(path: Path, classes: Sequence[str], output_stride: Stride | None =
     return _load(path, OSTE, build_oste, classes, output_stride)
 
 
-def load_student(path: Path, classes: Sequence[str]) -> tuple[Student, NetworkCard]:
-    """A trained student; arguments and errors as for `load_oste`."""
+def load_student(path: Path, classes: Sequence[str]) -> tuple[BaseStudent, NetworkCard]:
+    """A trained student of any head; arguments and errors as for `load_oste`."""
     return _load(path, STUDENT, build_student, classes, None)
 
 
-def load_segmenting(path: Path) -> tuple[Student | Oste, NetworkCard]:
+def load_segmenting(path: Path) -> tuple[BaseStudent | Oste, NetworkCard]:
     """A student or an OSTE, whatever its classes. Raises `UserError` for a network that does not segment."""
     fix = "give artifacts/student.pt or artifacts/oste.pt"
     if path.is_dir():
@@ -115,7 +121,11 @@ def load_segmenting(path: Path) -> tuple[Student | Oste, NetworkCard]:
     if content["kind"] == STUDENT:
         return load_student(path, content["classes"])
     if content["kind"] == OSTE:
-        return load_oste(path, content["classes"])
+        oste, card = load_oste(path, content["classes"])
+        if oste.segmentation is None:
+            what = "an OSTE without a segmentation branch: it was not trained (train.enabled: false)"
+            raise UserError(path, what, "give artifacts/student.pt")
+        return oste, card
     raise UserError(path, f"a {content['kind']} does not segment (expected a student or an oste)", fix)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from wsss.models.backbones.base import Backbone
+from wsss.models.backbones.base import Backbone, Level
 from wsss.models.cam import activate
 from wsss.models.classifier import Classifier
 from wsss.models.expansion import ExpansionSettings, merge_maps, tiled_maps
@@ -52,7 +52,7 @@ class Oste(Classifier):
 
     The segmentation branch reads the last stage of the backbone (an ImageNet head of 1280 channels behind it would
     make its first convolution dearer than the backbone). `norm`: the paper's branch has none, and at its learning
-    rate a small backbone is lost within thirty steps.
+    rate a small backbone is lost within thirty steps. Without `branch` there is none, and what would need it fails.
     """
 
     def __init__(
@@ -64,24 +64,14 @@ class Oste(Classifier):
         norm: Literal["group", "none"],
         expansion: ExpansionSettings,
         fusion: FusionSettings,
+        branch: bool = True,
     ) -> None:
         super().__init__(backbone, foreground, dropout)
         self.expansion = expansion
         self.fusion = Fusion(backbone.levels, fusion, foreground) if fusion.enabled else None
         self.last_stage = max(number for number, level in enumerate(backbone.levels) if level.name != "head")
-        level = backbone.levels[self.last_stage]
-        dilation = max(1, round(BASE_DILATION * BASE_STRIDE / level.stride))
-        self.segmentation = nn.Sequential(
-            nn.Conv2d(level.channels, channels, 3, padding=dilation, dilation=dilation),
-            nn.GroupNorm(GROUPS, channels) if norm == "group" else nn.Identity(),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(channels, foreground + 1, 3, padding=dilation, dilation=dilation),
-        )
-        for layer in self.segmentation:
-            if isinstance(layer, nn.Conv2d):
-                nn.init.normal_(layer.weight, std=0.01)
-                assert layer.bias is not None
-                nn.init.zeros_(layer.bias)
+        last = backbone.levels[self.last_stage]
+        self.segmentation = _branch(last, channels, foreground + 1, norm) if branch else None
 
     @property
     def enhances(self) -> bool:
@@ -90,18 +80,18 @@ class Oste(Classifier):
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
         """The segmentation branch alone. (N, 3, H, W) float 0..255 → logits (N, K+1, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        logits: torch.Tensor = self.segmentation(self.backbone(images)[self.last_stage])
+        return self.segmented(self.backbone(images))
+
+    def segmented(self, features: Sequence[torch.Tensor]) -> torch.Tensor:
+        """`segment` from the backbone's maps. Raises `ValueError` without a branch."""
+        if self.segmentation is None:
+            raise ValueError("this OSTE has no segmentation branch")
+        logits: torch.Tensor = self.segmentation(features[self.last_stage])
         return logits
 
     @property
     def segment_parts(self) -> None:
         """As of `Student`: nothing is left out of a photo, so its pieces are segmented like whole photos."""
-
-    def segment_and_classify(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Both branches after one pass: `segment`'s logits, and the class logits (N, K) of whole photos."""
-        features = self.backbone(images)
-        logits: torch.Tensor = self.segmentation(features[self.last_stage])
-        return logits, self.logits(features[-1])
 
     def forward(  # type: ignore[override]
         self, images: torch.Tensor, scales: Sequence[float] = (1.0,), warm_up: bool = False
@@ -114,7 +104,7 @@ class Oste(Classifier):
         if warm_up:
             return OsteOutput(logits, self.prior, self.tiled(images), None, None)
         cams = self.activations(images, features, scales)
-        return OsteOutput(logits, self.prior, cams.tiles, cams, self.segmentation(features[self.last_stage]))
+        return OsteOutput(logits, self.prior, cams.tiles, cams, self.segmented(features))
 
     def activations(
         self, images: torch.Tensor, features: Sequence[torch.Tensor], scales: Sequence[float]
@@ -160,3 +150,19 @@ class Oste(Classifier):
         if not self.expansion.enabled:
             return {}
         return {n: tiled_maps(images, n, self.stride, self.maps) for n in self.expansion.tilings}
+
+
+def _branch(level: Level, channels: int, classes: int, norm: Literal["group", "none"]) -> nn.Sequential:
+    dilation = max(1, round(BASE_DILATION * BASE_STRIDE / level.stride))
+    layers = nn.Sequential(
+        nn.Conv2d(level.channels, channels, 3, padding=dilation, dilation=dilation),
+        nn.GroupNorm(GROUPS, channels) if norm == "group" else nn.Identity(),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(channels, classes, 3, padding=dilation, dilation=dilation),
+    )
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.normal_(layer.weight, std=0.01)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+    return layers

@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from wsss.models.backbones.base import Backbone, Level
+from wsss.models.base_student import BaseStudent, StudentOutput
 
 GROUPS = 16
 BASE_RATES = (6, 12, 18)
 BASE_STRIDE = 16
 FINE_STRIDE = 8
 FINE_CHANNELS = 32
-IMPROBABLE = -1e4
-"""Logit of a class that the photo's tags rule out. Finite, because infinities interpolate to NaN."""
 
 
-class StudentOutput(NamedTuple):
-    """`logits` (N, K+1, ⌈H/8⌉, ⌈W/8⌉), and the backbone's maps they were made from: `fine` (N, c, h, w) at stride ≥ 8,
-    `coarse` (N, C, h', w') of the last stage. `tags` (N, K): class logits of whole photos, if the student learns them.
-    """
-
-    logits: torch.Tensor
-    fine: torch.Tensor
-    coarse: torch.Tensor
-    tags: torch.Tensor | None
-
-
-class Student(nn.Module):
+class Student(BaseStudent):
     """Atrous spatial pyramid pooling (DeepLab v3) on the last convolutional level, joined with the level of stride 8.
 
     Normalisation in the head is by groups and not by batch: a batch of 8 crops on 2 processes is the batch of 8 on one.
-
-    With a `tag_threshold` it tells the photo's tags as well, from the mean of the last level, and leaves out of the
-    masks what is less probable than that: a few pixels look like many classes, a whole photo seldom does.
     """
 
     def __init__(
@@ -68,28 +50,8 @@ class Student(nn.Module):
         self.tag_threshold = tag_threshold
         self.tags = None if tag_threshold is None else nn.Linear(backbone.levels[-1].channels, classes - 1)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """(N, 3, H, W) float 0..255 → logits (N, K+1, ⌈H/8⌉, ⌈W/8⌉), `IMPROBABLE` for classes that are ruled out."""
-        return self.probable(self.look(images))
-
-    def segment(self, images: torch.Tensor) -> torch.Tensor:
-        """As `forward`, by the name that every network which segments has."""
-        return self.probable(self.look(images))
-
-    @property
-    def segment_parts(self) -> Callable[[torch.Tensor], torch.Tensor] | None:
-        """For pieces of a photo: `segment` without leaving classes out. None if it leaves none out."""
-        return None if self.tags is None else lambda images: self.look(images).logits
-
-    def probable(self, seen: StudentOutput) -> torch.Tensor:
-        """Logits of what was `seen`, `IMPROBABLE` for classes that the photo's tags rule out."""
-        if seen.tags is None or self.tag_threshold is None:
-            return seen.logits
-        probable = F.pad(seen.tags.sigmoid() >= self.tag_threshold, (1, 0), value=True)
-        return seen.logits.masked_fill(~probable[:, :, None, None], IMPROBABLE)
-
     def look(self, images: torch.Tensor) -> StudentOutput:
-        """(N, 3, H, W) float 0..255 → logits of all classes and the maps that a teacher's can be compared with."""
+        """(N, 3, H, W) float 0..255 → logits of all classes (N, K+1, ⌈H/8⌉, ⌈W/8⌉), and the levels."""
         features = self.backbone(images)
         coarse, fine = features[self.coarse], features[self.fine]
         tags = None if self.tags is None else self.tags(features[-1].mean((2, 3)))

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from wsss.core.environment import workers
 from wsss.data.batches import size_batches
 from wsss.data.index import Index, Record
+from wsss.distill.cells import MEMORY
+from wsss.models.checkpoint import LINEAR
 from wsss.numeric.device import device
 from wsss.plan.probe import Probe
 from wsss.plan.settings import Params
@@ -51,9 +53,13 @@ def estimate(params: Params, index: Index, made: tuple[Training, ...], probe: Pr
 
     def steps(stage: str, share: float = 1.0) -> float:
         """Seconds of a training's steps; `share`: pixels of its crops, as part of the smallest ones."""
+        if stage not in by_stage:
+            return 0.0
         training = by_stage[stage]
         # Cutting crops is the loaders' work, but the cores are the same; a GPU only waits for what it lacks.
         batch = min(training.optim.batch, len(train))
+        if training.crops is None:
+            return training.steps * probe.costs[stage].of(batch)
         load = probe.costs["load"].scaled(share).of(batch) / max(1, min(workers(), probe.cores))
         compute = probe.costs[stage].scaled(share).of(batch)
         return training.steps * (max(load, compute) if gpu else load + compute)
@@ -69,19 +75,26 @@ def estimate(params: Params, index: Index, made: tuple[Training, ...], probe: Pr
         alone = len(groups) * cost.once + len(records) * cost.seconds
         return START + alone * slower(probe, processes) / processes
 
-    low, high = by_stage["train"].crops
-    asked, seen = (LOOKS + 1) * looks("look", held), evenly(train, MOST_TRAIN)
-    chosen = LOOKED_AT * len(SHARES) * probe.costs["look"].seconds if not params.train.augment.crop else 0.0
-    second = asked + chosen + looks("look", seen) + looks("look", evenly(train, MOST_VAL))
+    seen, asked = evenly(train, MOST_TRAIN), looks("look", held)
+    # Of `pretrain`: the probe looks at photos and their flips; then the maps of what was tuned are centred.
+    first = (3 if "pretrain" in by_stage else 2) * looks("probe", seen)
+    first += (LOOKS + 1 if "pretrain" in by_stage else 1) * looks("probe", held)
+    second, larger = asked, 1.0
+    if "train" in by_stage:
+        low, high = by_stage["train"].crops or (1, 1)
+        chosen = LOOKED_AT * len(SHARES) * probe.costs["look"].seconds if not params.train.augment.crop else 0.0
+        second = (LOOKS + 1) * asked + chosen + looks("look", seen) + looks("look", evenly(train, MOST_VAL))
+        larger = (high / low) ** 2
+    features = looks("look", train) if params.distill.head == LINEAR else 0.0
     relabel = visits("relabel", train) if params.distill.rounds > 1 else 0.0
     snapshots = by_stage["distill"].optim.epochs * min(SNAPSHOTS, len(train)) * probe.costs["look"].of(1)
     seconds: dict[str, tuple[float, float]] = {
         "index": _both(len(everything) * DRAW / 10),
-        "pretrain": _both(steps("pretrain") + 3 * looks("probe", seen) + (LOOKS + 1) * looks("probe", held)),
-        "train": (steps("train") + second, steps("train", (high / low) ** 2) + second),
+        "pretrain": _both(steps("pretrain") + first),
+        "train": (steps("train") + second, steps("train", larger) + second),
         "cams": _both(visits("cams", everything)),
         "correct": _both(visits("correct", everything)),
-        "distill": _both(steps("distill") + relabel + snapshots),
+        "distill": _both(steps("distill") + features + relabel + snapshots),
         "evaluate": _both(visits("evaluate", predicted) + masked * DRAW / 10),
         "gallery": _both(sum(min(len(index.split(name)), params.gallery.images) for name in index.splits()) * DRAW),
     }
@@ -107,8 +120,11 @@ def _memory(params: Params, index: Index, made: dict[str, Training], probe: Prob
     loaders = workers() * LOADER if processes else 0.0
     found = {}
     for stage, training in made.items():
-        largest = (training.crops[1] / training.crops[0]) ** 2
-        found[stage] = probe.settled + training.optim.batch * probe.costs[stage].memory * largest + loaders
+        step = training.optim.batch * probe.costs[stage].memory
+        if training.crops is None:
+            found[stage] = probe.settled + step + MEMORY
+        else:
+            found[stage] = probe.settled + step * (training.crops[1] / training.crops[0]) ** 2 + loaders
     for stage, work in {"cams": "cams", "correct": "correct", "evaluate": "evaluate", "distill": "relabel"}.items():
         each = probe.base + heaviest(params, index.records, stage == "correct") * probe.costs[work].memory
         found[stage] = max(found.get(stage, 0.0), probe.base + max(1, processes) * each if processes else each)

@@ -8,6 +8,7 @@ from wsss.core.environment import workers
 from wsss.data.index import Index
 from wsss.distill import settings as distill
 from wsss.distill.settings import DistillSettings
+from wsss.models.checkpoint import LINEAR
 from wsss.numeric.device import fast_bf16
 from wsss.plan.fingerprint import read_size
 from wsss.plan.settings import Params
@@ -26,13 +27,13 @@ AS_WRITTEN = "as params.yaml says"
 @dataclass(frozen=True)
 class Training:
     """One training: `optim` with its number of epochs, its `steps`, and the smallest and the largest side that its
-    crops can get, pixels (two numbers only where the stage itself chooses).
+    crops can get, pixels (two numbers only where the stage itself chooses), or None if it cuts none.
     """
 
     stage: str
     optim: OptimSettings
     steps: int
-    crops: tuple[int, int]
+    crops: tuple[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,9 @@ class Value:
 
 
 def trainings(params: Params, index: Index) -> tuple[Training, ...]:
-    """The trainings of `pretrain`, `train` and `distill` on `index`; `UserError` without training photos."""
+    """The trainings of `pretrain`, `train` and `distill` on `index`, if they are to train at all; `UserError` without
+    training photos.
+    """
     records, classes = index.split("train"), index.foreground
     first = planned(params.pretrain.optim, "pretrain", len(records), classes)
     least = params.train.warmup_epochs + 1
@@ -57,15 +60,14 @@ def trainings(params: Params, index: Index) -> tuple[Training, ...]:
     shares = SHARES if not params.train.augment.crop else (params.train.augment.crop,)
     sides = sorted(cropped(params.train.augment, records, share).pixels for share in shares)
 
-    def training(stage: str, optim: OptimSettings, low: int, high: int) -> Training:
-        steps = Plan(params.seed, len(records), optim.batch, optim.epochs).steps
-        return Training(stage, optim, steps, (low, high))
+    def training(stage: str, optim: OptimSettings, crops: tuple[int, int] | None) -> Training:
+        return Training(stage, optim, Plan(params.seed, len(records), optim.batch, optim.epochs).steps, crops)
 
-    return (
-        training("pretrain", first, whole, whole),
-        training("train", second, sides[0], sides[-1]),
-        training("distill", student.optim, student.augment.pixels, student.augment.pixels),
-    )
+    found = [training("pretrain", first, (whole, whole))] if params.pretrain.tune else []
+    if params.train.enabled:
+        found.append(training("train", second, (sides[0], sides[-1])))
+    cut = None if params.distill.head == LINEAR else (student.augment.pixels, student.augment.pixels)
+    return (*found, training("distill", student.optim, cut))
 
 
 def values(params: Params, index: Index, made: tuple[Training, ...]) -> list[Value]:
@@ -79,6 +81,8 @@ def values(params: Params, index: Index, made: tuple[Training, ...]) -> list[Val
         rounds = f" in {params.distill.rounds} rounds" if stage == "distill" and params.distill.rounds > 1 else ""
         length = f"{training.optim.epochs} epochs, {training.steps} steps{rounds}"
         found.append(Value(stage, "length", length, AS_WRITTEN if section.optim.epochs else _length(stage, index)))
+        if training.crops is None:
+            continue
         low, high = training.crops
         crop, side = section.augment.crop, f"{low} px" if low == high else f"{low} to {high} px"
         if crop > 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import time
@@ -22,7 +21,7 @@ from wsss.data.index import Index, Record
 from wsss.data.photos import Photos
 from wsss.data.samples import Batch, TrainingSamples, WeakImages
 from wsss.distill.data import LabelledImages
-from wsss.distill.networks import FrozenOste, ProjectedStudent, Students
+from wsss.distill.networks import FrozenOste, ProjectedStudent, Students, student_shape
 from wsss.distill.relabel import corrected
 from wsss.distill.step import DistillStep
 from wsss.models.backbones.base import freeze_batch_norm, freeze_levels
@@ -36,8 +35,10 @@ from wsss.models.checkpoint import (
     build_oste,
     build_student,
 )
+from wsss.models.linear_student import LinearStudent
 from wsss.models.oste import Oste
 from wsss.numeric.device import device, set_threads
+from wsss.plan.linear import linear_step
 from wsss.plan.probe import UNITS, Cost, Probe, cores, measured, resident
 from wsss.plan.settings import Params
 from wsss.plan.values import Training
@@ -46,7 +47,7 @@ from wsss.stores.cams import Cams
 from wsss.training.batches import collate
 from wsss.training.judge import scores
 from wsss.training.loop import Task, make_optimizer
-from wsss.training.oste import LearnEverything
+from wsss.training.oste import LearnEverything, shape_of
 from wsss.training.pretrain import ClassifyTags
 from wsss.training.probe import evenly, pooled
 from wsss.training.schedule import OptimSettings
@@ -112,20 +113,17 @@ class _Work:
         self.oste = _trainable(self._oste(section.backbone, params.train.output_stride), params.train).to(where)
         self.finer = self._oste(section.backbone, params.cams.output_stride).eval().to(where)
         student = params.distill
-        threshold = student.tags.threshold if student.tags.enabled else None
-        shape = {"channels": student.channels, "dropout": student.dropout, "tag_threshold": threshold}
-        card = NetworkCard(STUDENT, student.backbone, shape, classes, "")
+        card = NetworkCard(STUDENT, student.backbone, student_shape(student), classes, "")
         self.student = _trainable(_built(build_student, card), student).to(where)
 
     def _oste(self, backbone: BackboneSettings, stride: int) -> Oste:
         section = self.params.train
-        shape: dict[str, Any] = {name: getattr(section, name) for name in ("dropout", "channels", "norm")}
-        shape |= {name: json.loads(getattr(section, name).model_dump_json()) for name in ("expansion", "fusion")}
         there = backbone.model_copy(update={"output_stride": stride})
+        shape = shape_of(section, branch=section.enabled)
         return _built(build_oste, NetworkCard(OSTE, there, shape, self.index.classes, ""))
 
     def trainings(self) -> dict[str, Cost]:
-        """Of one crop in a step of each training (`load`: of reading and cutting it)."""
+        """Of one crop in a step of each training (`load`: of reading and cutting it), or of one photo's cells."""
         params = self.params
         set_threads(params.compute.threads)
         foreground, seed = self.index.foreground, params.seed
@@ -139,19 +137,25 @@ class _Work:
             optimizer = make_optimizer(task.network, optim)
             task.network.train()
             run = _step(task, optimizer, batch, optim, self.where)
-            found[stage] = measured(run, units).scaled((self.made[stage].crops[0] / side) ** 2)
+            smallest, _ = self.made[stage].crops or (side, side)
+            found[stage] = measured(run, units).scaled((smallest / side) ** 2)
 
         first, second, third = params.pretrain, params.train, params.distill
-        crops = {stage: {"crop": min(CROP, self.made[stage].crops[0])} for stage in self.made}
-        weak = WeakImages(self.photos, foreground, seed, first.augment.model_copy(update=crops["pretrain"]))
-        step("pretrain", ClassifyTags(self.classifier), weak, first.optim, 0)
-        cut = second.augment.model_copy(update=crops["train"])
-        weak = WeakImages(self.photos, foreground, seed, cut)
-        everything = LearnEverything(self.oste, second.model_copy(update={"augment": cut}))
-        step("train", everything, weak, second.optim, second.warmup_epochs)
-        everything.enhancer.pool.shutdown()
+        crops = {stage: {"crop": min(CROP, made.crops[0])} for stage, made in self.made.items() if made.crops}
+        if "pretrain" in crops:
+            weak = WeakImages(self.photos, foreground, seed, first.augment.model_copy(update=crops["pretrain"]))
+            step("pretrain", ClassifyTags(self.classifier), weak, first.optim, 0)
+        if "train" in crops:
+            cut = second.augment.model_copy(update=crops["train"])
+            weak = WeakImages(self.photos, foreground, seed, cut)
+            everything = LearnEverything(self.oste, second.model_copy(update={"augment": cut}))
+            step("train", everything, weak, second.optim, second.warmup_epochs)
+            everything.enhancer.pool.shutdown()
 
         planned = third.planned(self.index.split("train"), foreground).each_round()[0]
+        if isinstance(self.student, LinearStudent):
+            records = self.photos.records
+            return found | {"distill": measured(linear_step(self.student, records, planned, self.where), len(records))}
         needs = {need for loss in planned.losses() for need in loss.needs}
         teacher = FrozenOste(self.oste, planned.optim.precision)
         channels = teacher.channels if "features" in needs else None

@@ -65,13 +65,19 @@ def predict(
 @torch.inference_mode()
 def predict_oste(
     oste: Oste, images: list[np.ndarray], settings: SegmentSettings, where: torch.device
-) -> tuple[list[Prediction], np.ndarray]:
-    """`predict` with the segmentation branch, and the photos' class logits (N, K) float32 of the pass at scale 1."""
+) -> tuple[list[Prediction] | None, np.ndarray]:
+    """`predict` with the segmentation branch, and the photos' class logits (N, K) float32 of the pass at scale 1. Where
+    there is no branch, None and the class logits.
+    """
     views = to_batch(images, where)
-    logits, tags = oste.segment_and_classify(views)
+    features = oste.backbone(views)
+    tags = oste.logits(features[-1])
     if not torch.isfinite(tags).all():
         raise _not_finite("oste", "class scores")
-    return _predictions(oste.segment, "oste", images, views, logits, settings), tags.float().cpu().numpy()
+    found = tags.float().cpu().numpy()
+    if oste.segmentation is None:
+        return None, found
+    return _predictions(oste.segment, "oste", images, views, oste.segmented(features), settings), found
 
 
 def _predictions(

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from wsss.core.interrupt import check_stop
 from wsss.crf.settings import CrfSettings
 from wsss.data.batches import to_batch
-from wsss.models.student import IMPROBABLE
+from wsss.models.base_student import IMPROBABLE
 from wsss.predict.segment import AVERAGING_STRIDE, Network, probabilities, refine
 from wsss.predict.view import ALIGNMENT, OVERLAP, View
 

@@ -17,6 +17,8 @@ PSEUDO_FORMAT = "wsss.pseudo"
 PREDICTIONS_FORMAT = "wsss.predictions"
 UPPER_BOUND = "upper_bound"
 """Attribute of a store of masks that were imported as labels."""
+BRANCH = "branch"
+"""Attribute of a store of predictions, false if OSTE has no segmentation branch that would be among them."""
 NOT_VERSIONS = ("label", "confidence", "mixtures", "tag_logits")
 """Arrays of a photo that are not earlier versions of its label."""
 
@@ -130,6 +132,11 @@ class PredictionStore(LabelStore):
 
     format = PREDICTIONS_FORMAT
     stage = "evaluate"
+
+    @property
+    def has_branch(self) -> bool:
+        """True if it holds what OSTE's segmentation branch predicts."""
+        return bool(self.attributes.get(BRANCH, True))
 
     def tag_logits(self, name: str) -> np.ndarray:
         """(K,) float32: the class logits of OSTE's classification branch for photo `name`."""

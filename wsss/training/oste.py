@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -58,6 +58,11 @@ class LossWeights(Settings):
 class TrainSettings(Settings):
     """Section `train` of params.yaml."""
 
+    enabled: bool = Field(
+        default=True,
+        description="train OSTE; false: its file holds the classifier as it is, with neither expansion, fusion nor a "
+        "segmentation branch",
+    )
     output_stride: Literal[8, 16, 32] = Field(
         default=16, description="stride of the classifier that training goes on with", json_schema_extra=unit("pixels")
     )
@@ -186,13 +191,7 @@ def train(
         crops = cropped(settings.augment, records, settings.augment.crop)
     settings = settings.model_copy(update={"augment": crops})
     _check(settings)
-    shape = {
-        "dropout": settings.dropout,
-        "channels": settings.channels,
-        "norm": settings.norm,
-        "expansion": json.loads(settings.expansion.model_dump_json()),
-        "fusion": json.loads(settings.fusion.model_dump_json()),
-    }
+    shape = shape_of(settings, branch=True)
     card = NetworkCard(OSTE, before.backbone, shape, index.classes, before.weights, index.sizes)
     network = build_oste(card, load_weights=False)
     network.load_state_dict(trained.state_dict(), strict=False)
@@ -215,6 +214,14 @@ def train(
         signal = signal_of(network, photos, records, index.foreground, stage.name)
         save_network(out, network, card)
     return Trained(history, tags, signal)
+
+
+def shape_of(settings: TrainSettings, branch: bool) -> dict[str, Any]:
+    """What a card holds of an OSTE's modules; without the segmentation `branch`, all of them are off."""
+    found: dict[str, Any] = {name: getattr(settings, name) for name in ("dropout", "channels", "norm")}
+    for name in ("expansion", "fusion"):
+        found[name] = json.loads(getattr(settings, name).model_dump_json()) | ({} if branch else {"enabled": False})
+    return found if branch else {**found, "branch": False}
 
 
 def signal_of(network: Oste, photos: Photos, records: Sequence[Record], foreground: int, label: str) -> np.ndarray:

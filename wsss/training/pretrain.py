@@ -1,4 +1,4 @@
-"""Training of the classifier on image tags: a linear probe, then gentle tuning."""
+"""Training of the classifier on image tags: a linear probe, then, if it is to be tuned, gentle tuning."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import nn
 
 from wsss.core.environment import leads
+from wsss.core.errors import UserError
 from wsss.core.params import Settings
 from wsss.core.stage import Stage
 from wsss.data.index import Index
@@ -42,6 +43,7 @@ class PretrainSettings(Settings):
         default=1, ge=0, le=3, description="the backbone's first levels that keep their pretrained weights"
     )
     probe: bool = Field(default=True, description="begin with a linear probe of the backbone; else with random weights")
+    tune: bool = Field(default=True, description="tune the probe; false: keep the linear probe of the frozen backbone")
     augment: AugmentSettings = AugmentSettings()
     optim: GentleOptim = GentleOptim()
     verdict: Verdict = Field(
@@ -69,7 +71,7 @@ class ClassifyTags:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Losses by epoch, what the classifier knows of held-out tags, and the same of the linear probe it began with."""
+    """Losses by epoch (none if the probe is not tuned); what is known of held-out tags, also before the training."""
 
     history: History
     tags: TagTable
@@ -81,8 +83,11 @@ def pretrain(
     """Train the classifier on the tags of split train of `index` and write it to `out`.
 
     It begins as a linear probe of the frozen backbone and is tuned gently; the state that tells the held-out photos'
-    tags best is kept, and that may be the probe itself.
+    tags best is kept, and that may be the probe itself. Raises `UserError` if neither is asked for.
     """
+    if not (settings.tune or settings.probe):
+        what = "found false, as is pretrain.tune, so that the classifier would keep its random weights"
+        raise UserError("pretrain.probe", what, "set one of the two to true")
     torch.manual_seed(seed)
     records = index.split("train")
     optim = planned(settings.optim, stage.name, len(records), index.foreground)
@@ -96,9 +101,16 @@ def pretrain(
         index.sizes,
     )
     network = build_classifier(card, load_weights=True).to(device())
-    judge = TagJudge(network, card, index, photos, optim.epochs, stage.scratch / "tags", stage.name)
-    if settings.probe and not judge.recall(0):
+    epochs = optim.epochs if settings.tune else 0
+    judge = TagJudge(network, card, index, photos, epochs, stage.scratch / "tags", stage.name)
+    if settings.probe and not (settings.tune and judge.recall(0)):
         begin_from_probe(network, stage, index, photos)
+    if not settings.tune:
+        if leads():
+            judge(0)
+            # The probe has centred its maps, and nothing has moved its features since.
+            save_network(out, network, card)
+        return Pretrained([], judge.table(0))
     if settings.freeze_bn:
         freeze_batch_norm(network.backbone)
     freeze_levels(network.backbone, settings.frozen_levels)

@@ -8,7 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from wsss.models.backbones.registry import BackboneSettings, build_backbone
-from wsss.models.student import IMPROBABLE, Student
+from wsss.models.base_student import IMPROBABLE
+from wsss.models.student import Student
 
 CLASSES = 6
 THRESHOLD = 0.3

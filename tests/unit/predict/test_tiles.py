@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from tests.toy_networks import photo
-from wsss.models.student import IMPROBABLE
+from wsss.models.base_student import IMPROBABLE
 from wsss.predict.how import DEFAULT_CRF
 from wsss.predict.segment import SegmentSettings, predict
 from wsss.predict.tiles import blend_weights, label_photo, sample, scores

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from pydantic import Field
 
 from wsss.distill.losses.base import Seen, StudentLoss
@@ -20,6 +21,10 @@ class PseudoLabelLoss(StudentLoss):
 
     def terms(self, seen: Seen) -> dict[str, Term]:
         """Both halves, each a mean over its own pixels."""
-        weights = seen.confidence if self.confidence else seen.confidence.new_ones(seen.confidence.shape)
-        halves = balanced_cross_entropy(seen.logits, seen.labels, weights)
+        return self.of_pixels(seen.logits, seen.labels, seen.confidence)
+
+    def of_pixels(self, logits: torch.Tensor, labels: torch.Tensor, confidence: torch.Tensor) -> dict[str, Term]:
+        """`terms` of logits (N, K+1, h, w) on labels and their confidence (N, H, W)."""
+        weights = confidence if self.confidence else confidence.new_ones(confidence.shape)
+        halves = balanced_cross_entropy(logits, labels, weights)
         return dict(zip(self.names, halves, strict=True))
