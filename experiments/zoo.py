@@ -1,8 +1,8 @@
 """One recipe, untouched, on every data set of a folder: does it hold for photos that nobody tuned it for?
 
 `python -m experiments zoo FOLDER` runs `wsss init` and then the stages on each set, as a user would, in a folder of
-its own below WORK, by the recipe `photos` or another. Masks score and choose nothing. A set that has a result is not run again; a run that was stopped
-goes on.
+its own below WORK, by the recipe `photos` or another. Masks score and choose nothing. A set that has a result is not
+run again; a run that was stopped goes on.
 """
 
 from __future__ import annotations

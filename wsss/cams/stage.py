@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -49,13 +49,14 @@ class CamsSettings(ScaleSettings):
         description="bf16-mixed is twice as fast on processors that have it, and changes bits",
     )
     walk: int = Field(
-        default=2,
+        default=0,
         ge=0,
         description="steps of a random walk that gives like scores to positions that look alike; 0: none",
     )
     stuff: bool = Field(
-        default=True,
-        description="look for classes that fill their photos, and mark what belongs to them beyond the peaks of a map",
+        default=False,
+        description="look for classes that fill their photos, and mark what belongs to them beyond the peaks of a map; "
+        "correct.method: gmm uses the marks",
     )
 
 
@@ -120,14 +121,21 @@ def dump_shard(
                 put_cams(file, record.id, present_cams(enhanced[number], before, record, filled))
 
 
-@torch.inference_mode()
-def compute_cams(
-    network: Oste, images: torch.Tensor, settings: CamsSettings
-) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
-    """M̂ of Eq (8) after the walk and M^MS of Eq (2), averaged over the photo and its horizontal flip; and `local_maps`.
+class Maps(NamedTuple):
+    """`enhanced`: M̂ of Eq (8), after the walk; `raw`: M^MS of Eq (2); (N, K, ⌈H/stride⌉, ⌈W/stride⌉) float32 ≥ 0 both.
+    `local`: `local_maps` on the same grid.
+    """
 
-    `images`: (N, 3, H, W) float 0..255 → twice (N, K, ⌈H/stride⌉, ⌈W/stride⌉) float32 ≥ 0, and on the same grid the
-    local levels. Photos and flips of one scale are one batch, and so are all tiles of one tiling.
+    enhanced: torch.Tensor
+    raw: torch.Tensor
+    local: list[torch.Tensor]
+
+
+@torch.inference_mode()
+def compute_cams(network: Oste, images: torch.Tensor, settings: CamsSettings) -> Maps:
+    """The maps of `images`, (N, 3, H, W) float 0..255, averaged over the photos and their horizontal flips.
+
+    Photos and flips of one scale are one batch, and so are all tiles of one tiling.
     """
     views = torch.cat([images, images.flip(-1)]) if settings.flip else images
     with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.precision == "bf16-mixed"):
@@ -138,7 +146,7 @@ def compute_cams(
     local = local_maps(levels, local_levels(network.backbone.levels), (enhanced.shape[-2], enhanced.shape[-1]))
     if settings.walk:
         enhanced = walk(enhanced, local, settings.walk)
-    return enhanced, _unflipped(found.multiscale, settings.flip), local
+    return Maps(enhanced, _unflipped(found.multiscale, settings.flip), local)
 
 
 def _unflipped(maps: torch.Tensor, flip: bool) -> torch.Tensor:

@@ -14,7 +14,10 @@ from torch.nn import functional as F
 
 from tests import toy_oste
 from tests.helpers import CLASSES, tree
+from wsss.cams import stage as stage_module
+from wsss.cams.local import local_levels
 from wsss.cams.stage import CamsSettings, compute_cams, dump_cams, present_cams
+from wsss.cams.stuff import Stuff
 from wsss.core.atomic import publish
 from wsss.core.stage import Stage
 from wsss.data.index import Index, Record
@@ -25,7 +28,7 @@ from wsss.models.checkpoint import NetworkCard, build_oste, load_oste, save_netw
 from wsss.models.oste import Oste
 from wsss.stores.cams import CamStore
 
-SETTINGS = CamsSettings(scales=(0.5, 1.0), walk=0)
+SETTINGS = CamsSettings(scales=(0.5, 1.0))
 WALKED = SETTINGS.model_copy(update={"walk": 2})
 INFERENCE = InferenceSettings(batch=2, shard_size=2)
 SIZES = [(40, 56), (56, 40), (40, 56), (40, 56), (33, 47)]
@@ -176,11 +179,12 @@ def test_any_number_of_workers_gives_the_same_bytes(
     monkeypatch.setenv("WSSS_DEVICE", "cpu")
     network = write_network(tmp_path / "network.pt", modules)
     index = Index(CLASSES, tuple(photos.records))
+    settings = SETTINGS.model_copy(update={"walk": 2, "stuff": True}) if modules else SETTINGS
     for workers in ("0", "2") if modules else ("0",):
         monkeypatch.setenv("WSSS_WORKERS", workers)
         stage = Stage("cams", "f" * 16, tmp_path / f"scratch{workers}")
         publish(
-            dump_cams(stage, index, photos, tmp_path / "network.pt", SETTINGS, INFERENCE), tmp_path / f"out{workers}"
+            dump_cams(stage, index, photos, tmp_path / "network.pt", settings, INFERENCE), tmp_path / f"out{workers}"
         )
     if modules:
         assert tree(tmp_path / "out0") == tree(tmp_path / "out2")
@@ -189,7 +193,7 @@ def test_any_number_of_workers_gives_the_same_bytes(
     assert (store.attributes["scales"], store.attributes["flip"], store.multiscale) == ("0.5 1", True, True)
     for record in photos.records:
         image = torch.from_numpy(photos.image(record)).permute(2, 0, 1)[None].float()
-        enhanced, raw = (maps[0] for maps in compute_cams(network, image, SETTINGS)[:2])
+        enhanced, raw = (maps[0] for maps in compute_cams(network, image, settings)[:2])
         expected = present_cams(enhanced, raw, record)
         found = store.read(record.id)
         assert found.classes.tolist() == list(record.tags)
@@ -199,3 +203,29 @@ def test_any_number_of_workers_gives_the_same_bytes(
             np.testing.assert_allclose(found.raw, expected.raw, atol=2e-3)
         else:
             assert found.raw is None
+
+
+def test_what_belongs_to_a_class_that_fills_its_photos_is_marked(
+    photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WSSS_DEVICE", "cpu")
+    monkeypatch.setenv("WSSS_WORKERS", "0")
+    network = write_network(tmp_path / "network.pt", True)
+    numbers = local_levels(network.backbone.levels)
+    width = sum(network.backbone.levels[number].channels for number in numbers)
+    stuff = Stuff((3,), np.random.default_rng(0).normal(size=(1, width)).astype(np.float32), np.zeros(1, np.float32))
+    monkeypatch.setattr(stage_module, "find_stuff", lambda *_: stuff)
+    settings = SETTINGS.model_copy(update={"stuff": True})
+    stage = Stage("cams", "f" * 16, tmp_path / "scratch")
+    index = Index(CLASSES, tuple(photos.records))
+    publish(dump_cams(stage, index, photos, tmp_path / "network.pt", settings, INFERENCE), tmp_path / "out")
+    assert "fill their photos: dog" in capsys.readouterr().err
+    store = CamStore(tmp_path / "out")
+    assert store.attributes["filling"] == "3"
+    for record in photos.records:
+        found = store.read(record.id)
+        assert (found.filled is not None) == (3 in record.tags)
+        if found.filled is not None:
+            image = torch.from_numpy(photos.image(record)).permute(2, 0, 1)[None].float()
+            local = compute_cams(network, image, settings).local
+            assert np.array_equal(found.filled, stuff.of([level[0] for level in local], record.tags))
