@@ -217,25 +217,36 @@ class DeadlyPhoto(ToyLabels):
         return die(0) if key[1] == 5 else super().__getitem__(key)
 
 
-def run_two_processes(script: str, cwd: Path, *arguments: str, **environment: str) -> None:
+def by_torchrun(rank: str) -> dict[str, str]:
+    """What `torchrun` tells one of two processes."""
+    return {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+
+
+def by_srun(rank: str) -> dict[str, str]:
+    """What `srun --ntasks=2` tells one of two processes."""
+    step = {"SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NODELIST": "localhost"}
+    return {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "2", "SLURM_PROCID": rank, "SLURM_LOCALID": rank, **step}
+
+
+@contextmanager
+def two_processes(
+    script: str,
+    cwd: Path,
+    *arguments: str,
+    told: Callable[[str], dict[str, str]] = by_torchrun,
+    **environment: str,
+) -> Iterator[list[subprocess.Popen[str]]]:
     """The Python `script` with its rank, "0" or "1", and `arguments`, as two processes of one training on the CPU."""
-    world = {
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(free_port()),
-        "TORCHELASTIC_RUN_ID": "toy",
-        "GROUP_RANK": "0",
-        "WSSS_WORKERS": "0",
-        "WSSS_DEVICE": "cpu",
-    }
+    both = {"MASTER_PORT": str(free_port()), "WSSS_WORKERS": "0", "WSSS_DEVICE": "cpu", **environment}
     with ExitStack() as stack:
-        runs = [
-            stack.enter_context(
-                running("-c", script, rank, *arguments, cwd=cwd, **world, **environment, RANK=rank, LOCAL_RANK=rank)
-            )
-            for rank in "01"
+        yield [
+            stack.enter_context(running("-c", script, rank, *arguments, cwd=cwd, **both, **told(rank))) for rank in "01"
         ]
+
+
+def run_two_processes(script: str, cwd: Path, *arguments: str, **environment: str) -> None:
+    """The same, to their end."""
+    with two_processes(script, cwd, *arguments, **environment) as runs:
         for run in runs:
             _, errors = run.communicate(timeout=120)
             assert run.returncode == 0, errors
