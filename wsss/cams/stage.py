@@ -10,6 +10,7 @@ import torch
 from pydantic import Field, PositiveFloat
 
 from wsss.core.interrupt import check_stop
+from wsss.core.kept import kept
 from wsss.core.params import flat, unit
 from wsss.core.stage import Stage
 from wsss.data.batches import needs, size_batches, to_batch
@@ -18,7 +19,6 @@ from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Photos
 from wsss.models.cam import divide_by_peak, peaks
 from wsss.models.checkpoint import load_oste
-from wsss.models.kept import kept
 from wsss.models.oste import Oste
 from wsss.numeric.device import device, enough_memory, set_threads
 from wsss.predict.multiscale import ScaleSettings
