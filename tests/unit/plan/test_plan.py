@@ -174,6 +174,14 @@ def test_estimate_counts_photos_and_steps(monkeypatch: pytest.MonkeyPatch) -> No
     assert found["cams"].memory == pytest.approx(500e6 + 2 * (500e6 + 80e6))
 
 
+def test_small_sets_are_expected_to_start_no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WSSS_WORKERS", raising=False)
+    monkeypatch.setenv("WSSS_DEVICE", "cpu")
+    monkeypatch.setattr("wsss.plan.estimate.workers", lambda: 2)
+    found = known(settings(Path("x"), inference={"shard_size": 10}))
+    assert found["cams"].low == pytest.approx(START + LOW * (20 * 0.02 + 100 * 0.1))
+
+
 def test_more_workers_are_faster_only_where_there_are_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     params = settings(Path("x"))
     times = {}
