@@ -98,4 +98,5 @@ def update(
     torch.autograd.backward(loss)
     norm = torch.nn.utils.clip_grad_norm_([weight, bias], settings.optim.clip_norm or math.inf)
     updater.step()
-    return {"loss": float(loss), **{name: float(value) for name, value in terms.items()}, "grad_norm": float(norm)}
+    values = {"loss": loss, **terms, "grad_norm": norm}
+    return {name: float(value.detach()) for name, value in values.items()}
