@@ -1,7 +1,7 @@
 """`make tables`: the tables of docs/experiments.md, from the results that are kept in experiments/results.
 
 Between ``<!-- table NAME -->`` and ``<!-- end -->`` stands what `python -m experiments` has found, and between
-``<!-- zoo -->`` and ``<!-- end zoo -->`` what `python -m experiments zoo` has.
+``<!-- zoo RECIPE -->`` and ``<!-- end zoo -->`` what `python -m experiments zoo` has.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from wsss.core.errors import UserError
 
 PAGE = Path("docs/experiments.md")
 BLOCK = re.compile(r"(?P<begin><!-- table (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
-ZOO = re.compile(r"(?P<begin><!-- zoo -->\n).*?(?P<end><!-- end zoo -->)", re.DOTALL)
+ZOO = re.compile(r"(?P<begin><!-- zoo (?P<recipe>\w+) -->\n).*?(?P<end><!-- end zoo -->)", re.DOTALL)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,13 +37,14 @@ def main(page: Path) -> None:
 
 def filled(text: str) -> str:
     """`text` with what is kept of each table it names."""
-    text = ZOO.sub(lambda found: f"{found['begin']}{zoo_block()}{found['end']}", text)
+    text = ZOO.sub(lambda found: f"{found['begin']}{zoo_block(found['recipe'])}{found['end']}", text)
     return BLOCK.sub(lambda found: f"{found['begin']}{block(RESULTS / found['name'])}{found['end']}", text)
 
 
-def zoo_block() -> str:
-    """The command of the zoo, and its table."""
-    return f"\n```console\n$ python -m experiments zoo /absolute/path/of/zoo\n```\n\n{zoo.markdown(zoo.RESULTS)}\n"
+def zoo_block(recipe: str) -> str:
+    """The command of the zoo by one recipe, and its table."""
+    command = f"python -m experiments zoo /absolute/path/of/zoo --recipe {recipe}"
+    return f"\n```console\n$ {command}\n```\n\n{zoo.markdown(zoo.RESULTS / recipe)}\n"
 
 
 def block(folder: Path) -> str:

@@ -1,8 +1,8 @@
 """One recipe, untouched, on every data set of a folder: does it hold for photos that nobody tuned it for?
 
 `python -m experiments zoo FOLDER` runs `wsss init` and then the stages on each set, as a user would, in a folder of
-its own below WORK. Masks score and choose nothing. A set that has a result is not run again; a run that was stopped
-goes on.
+its own below WORK, by the recipe `photos` or another. Masks score and choose nothing. A set that has a result is not
+run again; a run that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from wsss.core.errors import UserError
 from wsss.core.log import say
 
 RESULTS = Path("experiments/results/zoo")
+"""A folder for each recipe."""
+RECIPES = ("photos", "quick")
 STAGES = ("index", "pretrain", "train", "cams", "correct", "distill", "evaluate", "gallery")
 CLOCK = "seconds.json"
 COLUMNS = {
@@ -43,29 +45,30 @@ COLUMNS = {
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--work", type=click.Path(path_type=Path), default=".zoo", show_default=True, help="of the runs")
+@click.option("--recipe", type=click.Choice(RECIPES), default=RECIPES[0], show_default=True, help="that is run")
 @click.option("--only", multiple=True, metavar="SET", help="of the folder; default: all")
 @click.option(
     "--until", type=click.Choice(STAGES), default=STAGES[-1], show_default=True, help="last stage that is run"
 )
-def main(folder: Path, work: Path, only: tuple[str, ...], until: str) -> None:
-    """Run the recipe `photos` on every set in FOLDER that has no result yet, and print the table."""
+def main(folder: Path, work: Path, recipe: str, only: tuple[str, ...], until: str) -> None:
+    """Run a recipe on every set in FOLDER that has no result yet, and print the table."""
     stages = STAGES[: STAGES.index(until) + 1]
     for place in sorted(path for path in folder.iterdir() if (path / "ImageSets").is_dir()):
-        result = RESULTS / f"{place.name}.json"
+        result = RESULTS / recipe / f"{place.name}.json"
         done = json.loads(result.read_text(encoding="utf-8"))["stages"] if result.exists() else []
         if (not only or place.name in only) and not set(stages) <= set(done):
-            run_set(place.resolve(), work / place.name, stages)
-            write_text(result, json.dumps(collect(work / place.name), indent=1) + "\n")
-    click.echo(markdown(RESULTS), nl=False)
+            run_set(place.resolve(), work / recipe / place.name, stages, recipe)
+            write_text(result, json.dumps(collect(work / recipe / place.name), indent=1) + "\n")
+    click.echo(markdown(RESULTS / recipe), nl=False)
 
 
-def run_set(place: Path, work: Path, stages: Sequence[str]) -> None:
+def run_set(place: Path, work: Path, stages: Sequence[str], recipe: str) -> None:
     """`wsss init` and `stages` for the data set at `place`, in the folder `work`. `UserError` where one fails."""
     work.mkdir(parents=True, exist_ok=True)
     clock = work / CLOCK
     seconds: dict[str, float] = json.loads(clock.read_text(encoding="utf-8")) if clock.exists() else {}
     if not (work / "params.yaml").exists():
-        call(work, "wsss", "init", str(place), "--untagged", "keep")
+        call(work, "wsss", "init", str(place), "--untagged", "keep", "--recipe", recipe)
     for stage in stages:
         if stage not in seconds:
             seconds[stage] = call(work, f"pipeline.{stage}")

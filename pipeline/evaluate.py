@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from wsss.core.atomic import publish
+from wsss.core.executor import workers_for
 from wsss.core.log import warn
 from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
@@ -65,17 +66,18 @@ def main(
     """
     settings = load(params, Params)
     inputs = [dataset, masks, cams, *label_stores.values(), oste, distilled]
-    with open_stage("evaluate", settings.model_dump(exclude={"dataset"}), inputs) as stage:
+    identity = settings.model_dump(exclude={"dataset"})
+    with open_stage("evaluate", identity, inputs) as stage, workers_for() as workers:
         index = read_index(dataset)
         maps, labels = CamStore(cams), open_label_stores(label_stores)
         for store in (maps, *labels):
             store.expect_classes(index.classes)
         photos = settings.dataset.photos(index.split(settings.evaluate.split))
         networks = Networks(distilled, oste)
-        made = predict_photos(stage, index, photos, networks, settings.evaluate, settings.inference)
+        made = predict_photos(stage, index, photos, networks, settings.evaluate, settings.inference, workers)
         masked = MaskedImages(settings.dataset.photos(index.records), len(index.classes))
         stores = Stores(maps, labels, made)
-        result = evaluate(index, masked, stores, settings.evaluate)
+        result = evaluate(index, masked, stores, settings.evaluate, workers)
         table = write_tables(reports, index, result, settings.evaluate.split)
         write_student(distilled, index, settings.evaluate, student)
         publish(made.path, predictions)

@@ -51,6 +51,11 @@ def double(number: int) -> tuple[int, int]:
     return 2 * number, os.getpid()
 
 
+def double_slowly(number: int, seconds: float) -> tuple[int, int]:
+    time.sleep(seconds)
+    return double(number)
+
+
 def fail_at(number: int, bad: int) -> int:
     if number == bad:
         raise UserError(f"number {number}", "is bad", "take another")

@@ -73,12 +73,21 @@ def test_every_set_is_run_once_by_the_way_a_user_goes(sets: Path, called: list[t
 
 def test_a_stopped_run_goes_on_where_it_was(sets: Path, called: list[tuple[str, ...]]) -> None:
     run(sets, "--only", "a", "--until", "train")
-    assert json.loads((zoo.RESULTS / "a.json").read_text())["student"] is None
+    assert json.loads((zoo.RESULTS / "photos/a.json").read_text())["student"] is None
     assert [call[1] for call in called] == ["wsss", "pipeline.index", "pipeline.pretrain", "pipeline.train"]
     called.clear()
     run(sets, "--only", "a")
     assert [call[1] for call in called] == [f"pipeline.{stage}" for stage in STAGES[3:]]
-    assert set(json.loads(Path(".zoo/a", CLOCK).read_text())) == set(STAGES)
+    assert set(json.loads(Path(".zoo/photos/a", CLOCK).read_text())) == set(STAGES)
+
+
+def test_each_recipe_has_runs_and_results_of_its_own(sets: Path, called: list[tuple[str, ...]]) -> None:
+    run(sets, "--only", "a")
+    run(sets, "--only", "a", "--recipe", "quick")
+    recipes = [call[-1] for call in called if call[1] == "wsss"]
+    assert recipes == ["photos", "quick"]
+    assert Path(".zoo/quick/a", CLOCK).exists()
+    assert (zoo.RESULTS / "quick/a.json").exists()
 
 
 def test_a_stage_that_fails_names_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

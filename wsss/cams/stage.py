@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from pydantic import Field, PositiveFloat
 
+from wsss.cams.local import local_levels, local_maps
+from wsss.cams.stuff import Stuff, find_stuff
+from wsss.cams.walk import walk
 from wsss.core.interrupt import check_stop
+from wsss.core.log import say
 from wsss.core.params import flat, unit
 from wsss.core.stage import Stage
 from wsss.data.batches import needs, size_batches, to_batch
@@ -18,6 +22,7 @@ from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Photos
 from wsss.models.cam import divide_by_peak, peaks
 from wsss.models.checkpoint import load_oste
+from wsss.models.kept import kept
 from wsss.models.oste import Oste
 from wsss.numeric.device import device, enough_memory, set_threads
 from wsss.predict.multiscale import ScaleSettings
@@ -43,6 +48,16 @@ class CamsSettings(ScaleSettings):
         default="32-true",
         description="bf16-mixed is twice as fast on processors that have it, and changes bits",
     )
+    walk: int = Field(
+        default=0,
+        ge=0,
+        description="steps of a random walk that gives like scores to positions that look alike; 0: none",
+    )
+    stuff: bool = Field(
+        default=False,
+        description="look for classes that fill their photos, and mark what belongs to them beyond the peaks of a map; "
+        "correct.method: gmm uses the marks",
+    )
 
 
 def dump_cams(
@@ -50,17 +65,29 @@ def dump_cams(
 ) -> Path:
     """The CAMs of all `photos`, a store in the stage's scratch folder."""
     oste = open_oste(network, index, settings)
-    attributes = {"stride": oste.stride, "raw": oste.enhances, **flat(settings)}
+    stuff = None
+    if settings.stuff:
+        set_threads(inference.threads)
+        stuff = find_stuff(oste.to(device()), index, photos)
+        if stuff.classes:
+            say(f"{stage.name}: fill their photos: {', '.join(index.classes[number] for number in stuff.classes)}")
+    filling = " ".join(map(str, stuff.classes)) if stuff else ""
+    attributes = {"stride": oste.stride, "raw": keeps_raw(oste, settings), "filling": filling, **flat(settings)}
     meta = StoreMeta(FORMAT, index.classes, attributes)
     shards = plan_shards([record.id for record in photos.records], inference.shard_size)
     # On a GPU, worker processes would each need memory for a network of their own, and gain nothing.
-    arguments = (index, photos, network, settings, inference)
+    arguments = (index, photos, network, settings, inference, stuff)
     return build_store(stage, meta, shards, dump_shard, arguments, in_process=device().type == "cuda")
 
 
 def open_oste(path: Path, index: Index, settings: CamsSettings) -> Oste:
-    """The trained network at the stride of `settings`, checked against the data set's classes."""
-    return load_oste(path, index.classes, settings.output_stride)[0]
+    """The trained network at the stride of `settings`, checked against the data set's classes; one object a process."""
+    return kept(load_oste, path, index.classes, settings.output_stride)
+
+
+def keeps_raw(oste: Oste, settings: CamsSettings) -> bool:
+    """True if the maps can differ from M^MS, which is then kept beside them."""
+    return oste.enhances or settings.walk > 0
 
 
 def dump_shard(
@@ -72,6 +99,7 @@ def dump_shard(
     network: Path,
     settings: CamsSettings,
     inference: InferenceSettings,
+    stuff: Stuff | None,
 ) -> None:
     """Compute and write one shard."""
     set_threads(inference.threads)
@@ -84,22 +112,41 @@ def dump_shard(
             check_stop()
             with enough_memory(*needs("cams", batch)):
                 images = to_batch([photos.image(record) for record in batch], where)
-                enhanced, raw = compute_cams(oste, images, settings)
-            for record, cams, before in zip(batch, enhanced, raw, strict=True):
-                put_cams(file, record.id, present_cams(cams, before if oste.enhances else None, record))
+                enhanced, raw, local = compute_cams(oste, images, settings)
+            for number, record in enumerate(batch):
+                before = raw[number] if keeps_raw(oste, settings) else None
+                filled = None
+                if stuff and set(stuff.classes) & set(record.tags):
+                    filled = stuff.of([level[number] for level in local], record.tags)
+                put_cams(file, record.id, present_cams(enhanced[number], before, record, filled))
+
+
+class Maps(NamedTuple):
+    """`enhanced`: M̂ of Eq (8), after the walk; `raw`: M^MS of Eq (2); (N, K, ⌈H/stride⌉, ⌈W/stride⌉) float32 ≥ 0 both.
+    `local`: `local_maps` on the same grid.
+    """
+
+    enhanced: torch.Tensor
+    raw: torch.Tensor
+    local: list[torch.Tensor]
 
 
 @torch.inference_mode()
-def compute_cams(network: Oste, images: torch.Tensor, settings: CamsSettings) -> tuple[torch.Tensor, torch.Tensor]:
-    """M̂ of Eq (8) and M^MS of Eq (2), averaged over the photo and its horizontal flip.
+def compute_cams(network: Oste, images: torch.Tensor, settings: CamsSettings) -> Maps:
+    """The maps of `images`, (N, 3, H, W) float 0..255, averaged over the photos and their horizontal flips.
 
-    `images`: (N, 3, H, W) float 0..255 → twice (N, K, ⌈H/stride⌉, ⌈W/stride⌉) float32 ≥ 0. Photos and flips of one
-    scale are one batch, and so are all tiles of one tiling.
+    Photos and flips of one scale are one batch, and so are all tiles of one tiling.
     """
     views = torch.cat([images, images.flip(-1)]) if settings.flip else images
     with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.precision == "bf16-mixed"):
-        found = network.activations(views, network.backbone(views), settings.scales)
-    return _unflipped(found.enhanced, settings.flip), _unflipped(found.multiscale, settings.flip)
+        features = network.backbone(views)
+        found = network.activations(views, features, settings.scales)
+    enhanced = _unflipped(found.enhanced, settings.flip)
+    levels = [_unflipped(level.float(), settings.flip) for level in features]
+    local = local_maps(levels, local_levels(network.backbone.levels), (enhanced.shape[-2], enhanced.shape[-1]))
+    if settings.walk:
+        enhanced = walk(enhanced, local, settings.walk)
+    return Maps(enhanced, _unflipped(found.multiscale, settings.flip), local)
 
 
 def _unflipped(maps: torch.Tensor, flip: bool) -> torch.Tensor:
@@ -109,8 +156,13 @@ def _unflipped(maps: torch.Tensor, flip: bool) -> torch.Tensor:
     return (straight + flipped.flip(-1)) / 2
 
 
-def present_cams(cams: torch.Tensor, raw: torch.Tensor | None, record: Record) -> Cams:
-    """Keep the classes that the photo is tagged with, each divided by its maximum. `cams`, `raw`: (K, h, w) ≥ 0."""
+def present_cams(
+    cams: torch.Tensor, raw: torch.Tensor | None, record: Record, filled: np.ndarray | None = None
+) -> Cams:
+    """Keep the classes that the photo is tagged with, each divided by its maximum.
+
+    `cams`, `raw`: (K, h, w) ≥ 0; `filled`: (P, h, w) bool.
+    """
     classes = np.asarray(record.tags, np.int64)
     present = cams[classes - 1].float()
     return Cams(
@@ -119,4 +171,5 @@ def present_cams(cams: torch.Tensor, raw: torch.Tensor | None, record: Record) -
         classes,
         (record.height, record.width),
         None if raw is None else divide_by_peak(raw[classes - 1].float()).cpu().numpy(),
+        filled,
     )

@@ -1,8 +1,8 @@
 """Environment variables that say where work runs. They never change a result on a CPU.
 
-`WSSS_WORKERS` (processes; 0: all work in this process), `WSSS_SCRATCH` (folder of unfinished work),
-`WSSS_CHECKPOINT_SECONDS` (time between checkpoints of a training), `WSSS_EXECUTOR` (see `core.executor`) and
-`WSSS_DEVICE` (see `numeric.device`).
+`WSSS_WORKERS` (processes; 0: all work in this process; unset: as many as the work is worth), `WSSS_SCRATCH` (folder of
+unfinished work), `WSSS_CHECKPOINT_SECONDS` (time between checkpoints of a training), `WSSS_EXECUTOR` (see
+`core.executor`) and `WSSS_DEVICE` (see `numeric.device`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,13 @@ def leads() -> bool:
 
 
 def workers() -> int:
-    """Number of worker processes: `WSSS_WORKERS`, by default the machine's cores, at most 8."""
+    """Most worker processes: `WSSS_WORKERS`, by default the machine's cores, at most 8."""
     return _number("WSSS_WORKERS", min(8, len(os.sched_getaffinity(0))))
+
+
+def asked_workers() -> int | None:
+    """`WSSS_WORKERS` where someone has set it, and wants so many; else workers start where they are worth it."""
+    return workers() if "WSSS_WORKERS" in os.environ else None
 
 
 def checkpoint_seconds() -> float:

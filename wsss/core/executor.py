@@ -1,8 +1,9 @@
 """One seam for parallel work: a shard is a task, `concurrent.futures.Executor` is the interface.
 
-`WSSS_EXECUTOR=local` (default) is a process pool of `WSSS_WORKERS` processes; 0 workers run in this process. Tasks are
-pure functions of their arguments, so the bytes they write do not depend on who ran them. A task calls `unit_done` after
-each photo, and whoever waits for it sees that at once.
+`WSSS_EXECUTOR=local` (default) is a process pool of `WSSS_WORKERS` processes; 0 workers run in this process. Where
+nobody has set their number, work begins in this process, and the pool starts once the rest is worth it (`core.pace`).
+Tasks are pure functions of their arguments, so the bytes they write do not depend on who ran them. A task calls
+`unit_done` after each photo, and whoever waits for it sees that at once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import select
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager, suppress
@@ -21,10 +23,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
-from wsss.core.environment import workers
+from wsss.core.environment import asked_workers, workers
 from wsss.core.errors import EnvError, UserError
 from wsss.core.interrupt import STOP_SIGNALS, check_stop
 from wsss.core.log import Progress
+from wsss.core.pace import Pace, worth_workers
 
 T = TypeVar("T")
 PR_SET_PDEATHSIG = 1
@@ -75,6 +78,25 @@ class WorkerPool(ProcessPoolExecutor):
             return 0
 
 
+class LatePool(Executor):
+    """Runs tasks in this process until `start`, and from then on in `count` worker processes."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.pool: WorkerPool | None = None
+
+    def start(self) -> None:
+        """From here on there are worker processes."""
+        self.pool = WorkerPool(self.count)
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        return (self.pool or SerialExecutor()).submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        if self.pool is not None:
+            self.pool.shutdown(wait, cancel_futures=cancel_futures)
+
+
 def make_executor(in_process: bool = False) -> Executor:
     """The executor that the environment asks for; `in_process` where workers cannot share the device."""
     kind = os.environ.get("WSSS_EXECUTOR", "local")
@@ -83,7 +105,20 @@ def make_executor(in_process: bool = False) -> Executor:
     count = workers()
     if in_process or count == 0:
         return SerialExecutor()
-    return WorkerPool(count)
+    return LatePool(count) if asked_workers() is None else WorkerPool(count)
+
+
+@contextmanager
+def workers_for(in_process: bool = False, shared: Executor | None = None) -> Iterator[Executor]:
+    """An executor whose workers end with the block; or `shared`, whose owner ends them."""
+    if shared is not None and not in_process:
+        yield shared
+        return
+    executor = make_executor(in_process)
+    try:
+        yield executor
+    finally:
+        stop_workers(executor)
 
 
 @contextmanager
@@ -112,33 +147,92 @@ def run_tasks(
     fn: Callable[..., T],
     tasks: Iterable[tuple[Any, ...]],
     each_unit: Callable[[int], None] = _nobody,
+    sizes: Sequence[int] = (),
 ) -> Iterator[tuple[int, T]]:
     """Run `fn(*task)` for every task; yield (task number, result) as they finish.
 
     `each_unit` is called with the number of units that tasks have reported (`unit_done`), at least every half second
-    where workers run them, also with 0. A signal to the stage ends it within half a second: running tasks are abandoned
-    (their shard is written by rename only, so nothing half-made stays), finished ones are kept.
+    where workers run them, also with 0. `sizes`: units of each task, by default 1. A signal to the stage ends it within
+    half a second, or where no worker has started, when the task looks for it: running tasks are abandoned (their shard
+    is written by rename only, so nothing half-made stays), finished ones are kept.
     """
-    queue = enumerate(tasks)
-    if isinstance(executor, SerialExecutor):
-        for number, task in queue:
-            check_stop()
-            with _listening(each_unit):
-                result = executor.submit(fn, *task).result()
-            yield number, result
-        return
-    with shielded():
-        pending = {executor.submit(fn, *task): number for number, task in queue}
+    queue = deque(enumerate(tasks))
+    pending: dict[Future[T], int] = {}
     try:
+        if isinstance(executor, SerialExecutor) or (isinstance(executor, LatePool) and executor.pool is None):
+            yield from _run_here(executor, fn, queue, pending, each_unit, sizes)
+        else:
+            _hand_over(executor, fn, queue, pending)
         while pending:
             done, _ = wait(pending, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             check_stop()
-            each_unit(executor.units() if isinstance(executor, WorkerPool) else 0)
+            each_unit(_units(executor))
             for future in done:
                 yield pending.pop(future), _result(future)
     except BaseException:
         stop_workers(executor)
         raise
+
+
+def _run_here(
+    executor: SerialExecutor | LatePool,
+    fn: Callable[..., T],
+    queue: deque[tuple[int, tuple[Any, ...]]],
+    pending: dict[Future[T], int],
+    each_unit: Callable[[int], None],
+    sizes: Sequence[int],
+) -> Iterator[tuple[int, T]]:
+    """Run the tasks of `queue` in this process, one by one, and yield their results.
+
+    As soon as those that wait are worth worker processes, they get them: they are `pending` from then on, and this
+    process only finishes the task it is in.
+    """
+    pace, done, finished = Pace(), 0, 0
+
+    def units_of(number: int) -> int:
+        return sizes[number] if sizes else 1
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        each_unit(count + _units(executor))
+        start_if_worth()
+
+    def start_if_worth() -> None:
+        seconds = pace.seconds(done)
+        if isinstance(executor, LatePool) and queue:
+            waiting = seconds * sum(units_of(number) for number, _ in queue)
+            if worth_workers(waiting, min(executor.count, len(queue))):
+                executor.start()
+                _hand_over(executor, fn, queue, pending)
+
+    while queue:
+        check_stop()
+        number, task = queue.popleft()
+        with _listening(advance):
+            result = fn(*task)
+        finished += units_of(number)
+        done = max(done, finished)
+        start_if_worth()
+        yield number, result
+
+
+def _hand_over(
+    executor: Executor,
+    fn: Callable[..., T],
+    queue: deque[tuple[int, tuple[Any, ...]]],
+    pending: dict[Future[T], int],
+) -> None:
+    """Submit all tasks of `queue` to workers."""
+    with shielded():
+        while queue:
+            number, task = queue.popleft()
+            pending[executor.submit(fn, *task)] = number
+
+
+def _units(executor: Executor) -> int:
+    pool = executor.pool if isinstance(executor, LatePool) else executor
+    return pool.units() if isinstance(pool, WorkerPool) else 0
 
 
 def run_counted(
@@ -159,7 +253,7 @@ def run_counted(
         reported += count
         progress.advance(count)
 
-    for number, result in run_tasks(executor, fn, tasks, advance):
+    for number, result in run_tasks(executor, fn, tasks, advance, sizes):
         finished += sizes[number]
         advance(max(0, finished - reported))
         yield number, result
@@ -177,7 +271,8 @@ def _listening(listener: Callable[[int], None]) -> Iterator[None]:
 
 def stop_workers(executor: Executor) -> None:
     """End the pool's processes now, without waiting for the tasks they are in."""
-    processes = list((getattr(executor, "_processes", None) or {}).values())
+    pool = executor.pool if isinstance(executor, LatePool) else executor
+    processes = list((getattr(pool, "_processes", None) or {}).values())
     executor.shutdown(wait=False, cancel_futures=True)
     for process in processes:
         process.kill()

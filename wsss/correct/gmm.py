@@ -66,7 +66,7 @@ class MixtureCorrection:
 
     def label(self, image: np.ndarray, cams: Cams, begun: list[Mixture]) -> Labelled:
         """The corrected label, the uncorrected one, and a row for each map."""
-        made = corrected_label(image, cams.scores, cams.classes, begun, self.fixed, self.settings)
+        made = corrected_label(image, cams.scores, cams.classes, begun, self.fixed, self.settings, filled=cams.filled)
         return Labelled(made.label, made.confidence, {BEFORE: made.before}, pack(begun, made.cuts, made.counts))
 
 
@@ -96,11 +96,12 @@ def corrected_label(
     fixed: FixedSettings,
     settings: GmmSettings,
     before: PseudoLabel | None = None,
+    filled: np.ndarray | None = None,
 ) -> Corrected:
     """`image`: (H, W, 3) uint8; `cams`: (P, h, w) float32 of the present `classes` (P,), with a mixture each.
 
-    `before`: the label by the thresholds `fixed`, if the caller has it already. With `agree`, no class is confident
-    where the dense CRF changed the label, as in Eq (13).
+    `before`: the label by the thresholds `fixed`, if the caller has it already; `filled`: see `Cams`. With `agree`, no
+    class is confident where the dense CRF changed the label, as in Eq (13).
     """
     lost = np.array([mixture.guard in LOST for mixture in mixtures], bool)
     if lost.any():
@@ -117,6 +118,8 @@ def corrected_label(
         # The posterior depends on the score only, so the scores are enlarged and the posteriors looked up after that.
         scores, here = upsample(grid[~lost], image.shape[:2]), tables[~lost]
         found = joint(look_up(here[:, 0], scores), look_up(here[:, 1], scores), scores)
+        if filled is not None:
+            fill_up(found, upsample(filled[~lost], image.shape[:2]))
         if settings.crf is not None:
             smooth = dense_crf(image, found, settings.crf)
             moved = smooth.argmax(0) != found.argmax(0)
@@ -164,6 +167,17 @@ def joint(background: np.ndarray, foreground: np.ndarray, scores: np.ndarray) ->
     claims = foreground * (scores + 1e-3) + 1e-9
     classes = foreground.max(0) * claims / claims.sum(0)
     return np.concatenate([background.min(0)[None], classes]).astype(np.float32)
+
+
+def fill_up(found: np.ndarray, filled: np.ndarray) -> None:
+    """Give background's posterior to a class that fills its photos, in place, where the photo belongs to that class.
+
+    `found`: (P + 1, H, W) posteriors; `filled`: (P, H, W) float32 in [0, 1], the enlarged `Cams.filled`.
+    """
+    here = filled.max(0) > 0.5
+    taker = filled.argmax(0)[here] + 1
+    found[(taker, *np.nonzero(here))] += found[0][here]
+    found[0][here] = 0.0
 
 
 def by_posterior(sure: np.ndarray, settings: GmmSettings) -> np.ndarray:

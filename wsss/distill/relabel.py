@@ -19,6 +19,7 @@ from wsss.data.photos import Photos, tag_vector
 from wsss.distill.data import LabelSource, TrainingData
 from wsss.distill.rules import CHANGES, Relabelled, RelabelSettings, relabel
 from wsss.models.checkpoint import load_student
+from wsss.models.kept import forget, kept
 from wsss.numeric.device import device, enough_memory, set_threads
 from wsss.predict.segment import probabilities
 from wsss.stores.labels import PSEUDO_FORMAT, UPPER_BOUND, PseudoStore, RelabelledStore, put_labels
@@ -51,6 +52,7 @@ def relabel_photos(
     finally:
         # This process may write a shard itself, which sets its threads. The next training must not depend on that.
         torch.set_num_threads(threads)
+        forget()  # it needs the memory, too
     return RelabelledStore(folder)
 
 
@@ -73,8 +75,7 @@ def relabel_shard(
     """Correct and write one shard."""
     set_threads(inference.threads)
     where = device()
-    network, _ = load_student(student, index.classes)
-    network.to(where)
+    network = kept(load_student, student, index.classes).to(where)
     wanted = set(shard.ids)
     with shard_writer(path, shard, meta) as file:
         for batch in size_batches([record for record in photos.records if record.id in wanted], inference.batch):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
 
-from wsss.core.executor import make_executor, run_tasks, stop_workers
+from wsss.core.executor import run_counted, unit_done, workers_for
 from wsss.core.log import Progress
 from wsss.correct.labels import foreground_scores, upsample
 from wsss.data.index import Record
@@ -54,17 +55,26 @@ class Counts:
 
 
 def count_photos(
-    records: Sequence[Record], split: str, masks: MaskedImages, stores: Stores, threshold: int
+    records: Sequence[Record],
+    split: str,
+    masks: MaskedImages,
+    stores: Stores,
+    threshold: int,
+    shared: Executor | None = None,
 ) -> dict[str, Counts]:
-    """Counts by source over `records`, which all have masks. `threshold`: number of the fixed one for CAMs."""
+    """Counts by source over `records`, which all have masks. `threshold`: number of the fixed one for CAMs.
+
+    `shared`: an executor that the stage has for other work too.
+    """
     chunks = [records[start : start + CHUNK] for start in range(0, len(records), CHUNK)]
     total: dict[str, Counts] = {}
-    executor = make_executor(in_process=len(chunks) == 1)
-    with Progress(f"score {split}", len(records), "photos") as progress:
-        for number, part in run_tasks(executor, count_chunk, ((chunk, masks, stores, threshold) for chunk in chunks)):
+    jobs = ((chunk, masks, stores, threshold) for chunk in chunks)
+    with (
+        workers_for(len(chunks) == 1, shared) as executor,
+        Progress(f"score {split}", len(records), "photos") as progress,
+    ):
+        for _, part in run_counted(executor, count_chunk, jobs, list(map(len, chunks)), progress):
             _add(total, part)
-            progress.advance(len(chunks[number]))
-    stop_workers(executor)
     return total
 
 
@@ -75,6 +85,7 @@ def count_chunk(records: Sequence[Record], masks: MaskedImages, stores: Stores, 
         truth = masks.mask(record)
         assert truth is not None
         _add(total, count_photo(record, truth, masks.classes, stores, threshold))
+        unit_done()
     return total
 
 

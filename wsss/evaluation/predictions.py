@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Photos
 from wsss.models.base_student import BaseStudent
 from wsss.models.checkpoint import load_oste, load_student, save_network
+from wsss.models.kept import kept
 from wsss.models.oste import Oste
 from wsss.numeric.device import device, enough_memory, set_threads
 from wsss.predict.segment import SegmentSettings, predict, predict_oste
@@ -30,8 +32,8 @@ class Networks:
     oste: Path
 
     def load(self, index: Index) -> tuple[BaseStudent, Oste]:
-        """Both, checked against the data set's classes."""
-        return load_student(self.student, index.classes)[0], load_oste(self.oste, index.classes)[0]
+        """Both, checked against the data set's classes; the same objects for every shard of a process."""
+        return kept(load_student, self.student, index.classes), kept(load_oste, self.oste, index.classes)
 
 
 def predict_photos(
@@ -41,9 +43,12 @@ def predict_photos(
     networks: Networks,
     settings: SegmentSettings,
     inference: InferenceSettings,
+    shared: Executor | None = None,
 ) -> PredictionStore:
     """The predictions of both networks for all `photos`, a store in the stage's scratch folder. An OSTE without a
     segmentation branch gives the photos' class scores only.
+
+    `shared`: an executor that the stage has for other work too.
     """
     _, oste = networks.load(index)  # errors before workers start
     attributes = flat(SegmentSettings(**view_of(settings)))
@@ -52,7 +57,7 @@ def predict_photos(
     shards = plan_shards([record.id for record in photos.records], inference.shard_size)
     arguments = (index, photos, networks, settings, inference)
     in_process = device().type == "cuda"
-    return PredictionStore(build_store(stage, meta, shards, predict_shard, arguments, in_process))
+    return PredictionStore(build_store(stage, meta, shards, predict_shard, arguments, in_process, shared=shared))
 
 
 def write_student(distilled: Path, index: Index, settings: SegmentSettings, out: Path) -> None:

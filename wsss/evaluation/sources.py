@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,8 +88,13 @@ class Evaluation:
     spreads: Mapping[str, Spread]
 
 
-def evaluate(index: Index, masks: MaskedImages, stores: Stores, settings: EvaluateSettings) -> Evaluation:
-    """Score every split that has masks. For the predicted split, add the scores that need no masks."""
+def evaluate(
+    index: Index, masks: MaskedImages, stores: Stores, settings: EvaluateSettings, shared: Executor | None = None
+) -> Evaluation:
+    """Score every split that has masks. For the predicted split, add the scores that need no masks.
+
+    `shared`: an executor that the stage has for other work too.
+    """
     predicted = index.split(settings.split)
     spreads = spread_networks(predicted, stores)
     number = min(BINS - 1, round(settings.cam_threshold * BINS))
@@ -99,7 +105,7 @@ def evaluate(index: Index, masks: MaskedImages, stores: Stores, settings: Evalua
         records = [record for record in index.split(split) if record.mask is not None]
         if not records:
             continue
-        counts = count_photos(records, split, masks, stores, number)
+        counts = count_photos(records, split, masks, stores, number, shared)
         swept = {name: sweep_of(counts[name].pairs, number) for name in CAMS if name in counts}
         sweeps |= {(name, split): sweep for name, sweep in swept.items()}
         for source, threshold, pairs, bands in _cut(counts, swept):

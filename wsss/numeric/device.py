@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from wsss.core.errors import EnvError, UserError
+from wsss.numeric.heap import keep_freed_memory
 
 
 def device() -> torch.device:
@@ -68,6 +69,7 @@ def enough_memory(where: str | Path, doing: str, fix: str) -> Iterator[None]:
 
 def set_threads(threads: int) -> None:
     """Fix the number of CPU threads: it changes the order of sums, so it is a setting, not left to the machine."""
+    keep_freed_memory()
     torch.set_num_threads(threads)
     # oneDNN and OpenMP choose algorithms by load otherwise; on a GPU some backward passes have no deterministic form.
     # Not use_deterministic_algorithms: it imports the compiler for this, two seconds in every worker.

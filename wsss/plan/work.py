@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from wsss.cams.stage import compute_cams, present_cams
+from wsss.cams.stage import compute_cams, keeps_raw, present_cams
 from wsss.core.errors import WsssError
 from wsss.data.batches import to_batch
 from wsss.data.index import Index, Record
@@ -182,8 +182,8 @@ class _Work:
             return to_batch([image] * units, where)
 
         def cams(units: int) -> None:
-            enhanced, raw = compute_cams(self.finer, views(units), params.cams)
-            kept.append(present_cams(enhanced[0], raw[0] if self.finer.enhances else None, record))
+            enhanced, raw, _ = compute_cams(self.finer, views(units), params.cams)
+            kept.append(present_cams(enhanced[0], raw[0] if keeps_raw(self.finer, params.cams) else None, record))
 
         def correct(units: int) -> None:
             method, maps = params.correct.made(), [kept[0]] * units

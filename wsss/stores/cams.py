@@ -21,7 +21,8 @@ class Cams:
 
     `scores`: (P, h, w) float32 in [0, 1], each map divided by its maximum; `peaks`: (P,) float32, those maxima (the
     scale the network gave); `classes`: (P,) int64 class ids 1..K, ascending; `size`: (H, W) of the photo. P may be 0.
-    `raw`: like `scores`, the multi-scale CAM before expansion and fusion; None where it is the same.
+    `raw`: like `scores`, the multi-scale CAM before expansion, fusion and walk; None where it is the same. `filled`:
+    (P, h, w) bool, what belongs to a class that fills its photos, False for other classes; None without such a class.
     """
 
     scores: np.ndarray
@@ -29,10 +30,11 @@ class Cams:
     classes: np.ndarray
     size: tuple[int, int]
     raw: np.ndarray | None = None
+    filled: np.ndarray | None = None
 
 
 def put_cams(file: h5py.File, name: str, cams: Cams) -> None:
-    """Write one photo as ``/<id>/{scores,raw,classes}`` with attributes `size`, `peaks`; maps are kept as float16.
+    """Write one photo as ``/<id>/{scores,raw,filled,classes}`` with attributes `size`, `peaks`; maps are float16.
 
     The photo counts as done.
     """
@@ -49,6 +51,8 @@ def put_cams(file: h5py.File, name: str, cams: Cams) -> None:
     group.attrs["peaks"] = cams.peaks.astype(np.float32)
     for field, values in maps.items():
         group.create_dataset(field, data=values.astype(np.float16), **_compression(values))
+    if cams.filled is not None:
+        group.create_dataset("filled", data=cams.filled.astype(np.uint8), **_compression(cams.filled))
     group.create_dataset("classes", data=cams.classes.astype(np.uint8))
     unit_done()
 
@@ -77,7 +81,14 @@ class CamStore(Store):
         classes = self.array(name, "classes").astype(np.int64)
         raw = self._maps(name, "raw") if self.attributes.get("raw") else None
         peaks = self._attribute(name, "peaks", len(classes)).astype(np.float32)
-        return Cams(self._maps(name, "scores"), peaks, classes, self.size(name), raw)
+        scores = self._maps(name, "scores")
+        filled = self.array(name, "filled").astype(bool) if "filled" in self.group(name) else None
+        if filled is not None and filled.shape != scores.shape:
+            where = self.path / self.shard_name(name)
+            raise IntegrityError(
+                where, f"filled of {name!r} has another shape than its CAMs", "run the cams stage again"
+            )
+        return Cams(scores, peaks, classes, self.size(name), raw, filled)
 
     def _attribute(self, name: str, attribute: str, length: int) -> np.ndarray:
         try:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ import h5py
 
 from wsss.core.atomic import atomic_file, sha256_file, write_text
 from wsss.core.errors import IntegrityError, UserError
-from wsss.core.executor import make_executor, run_counted, stop_workers
+from wsss.core.executor import run_counted, workers_for
 from wsss.core.log import Progress, warn
 from wsss.core.stage import STORE_INDEX, Stage
 from wsss.data.ids import encode_id
@@ -116,23 +117,25 @@ def build_store(
     arguments: tuple[Any, ...],
     in_process: bool = False,
     name: str = "store",
+    shared: Executor | None = None,
 ) -> Path:
     """Run `task` for every shard that is not finished yet. Returns the finished store, folder `name` of the scratch.
 
     The stage reads it there, and publishes it last (`core.atomic.publish`): a run that is killed before its end finds
-    all shards again.
+    all shards again. `shared`: an executor that the stage has for other work too.
     """
     folder = stage.scratch / name
     folder.mkdir(parents=True, exist_ok=True)  # there may be no shard to put into it
     todo = [shard for shard in shards if not _finished(folder / shard.name, shard, meta)]
     done = sum(len(shard.ids) for shard in shards) - sum(len(shard.ids) for shard in todo)
-    executor = make_executor(in_process or len(todo) < 2)
     jobs = ((folder / shard.name, shard, meta, *arguments) for shard in todo)
     sizes = [len(shard.ids) for shard in todo]
-    with Progress(stage.name, done + sum(sizes), "photos", done) as progress:
+    with (
+        workers_for(in_process or len(todo) < 2, shared) as executor,
+        Progress(stage.name, done + sum(sizes), "photos", done) as progress,
+    ):
         for _ in run_counted(executor, task, jobs, sizes, progress):
             pass
-    stop_workers(executor)
     for file in folder.iterdir():  # left by the workers of an earlier run that was killed
         if file.name not in {shard.name for shard in shards}:
             file.unlink()

@@ -1,15 +1,24 @@
-"""Passes batches, errors included, from worker processes to the training loop."""
+"""Makes batches ahead of the training loop, in a thread or in worker processes, and passes them on, errors included."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
 from typing import Any
 
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate
 
+from wsss.core import pace
+from wsss.core.environment import asked_workers, workers
 from wsss.core.errors import WsssError
-from wsss.core.executor import worker_lost
+from wsss.core.executor import shielded, worker_begins, worker_lost
 from wsss.data.samples import Batch
+
+AHEAD = 2
+"""Batches that a thread makes ahead of the one in use."""
 
 
 class Careful(Dataset[Any]):
@@ -30,11 +39,64 @@ def collate(samples: list[Any]) -> Any:
     return next((sample for sample in samples if isinstance(sample, WsssError)), None) or default_collate(samples)
 
 
-def arriving(batches: Iterator[Any]) -> Iterator[Batch]:
-    """The batches; raises the errors of their samples, and `EnvError` if a worker has ended."""
+def batches(dataset: Any, keys: Iterable[list[Any]], steps: int, pinned: bool) -> Iterator[Batch]:
+    """The samples of `dataset` in batches by `keys`, of which there are `steps`, read ahead of who uses them.
+
+    By `WSSS_WORKERS` processes where that is set; else by a thread, until it turns out that waiting for it would take
+    much longer than starting processes. `pinned`: in memory that a GPU copies from at once. Raises the errors of the
+    samples, and `EnvError` if a worker has ended.
+    """
+    careful, todo = Careful(dataset), iter(keys)
+    if asked_workers() is None:
+        yield from _arriving(_by_thread(careful, todo, steps))
+    first = next(todo, None)
+    if first is not None:
+        yield from _arriving(_by_processes(careful, chain([first], todo), pinned))
+
+
+def _by_thread(dataset: Careful, keys: Iterator[list[Any]], steps: int) -> Iterator[Any]:
+    """Batches that a thread makes, up to the end of `keys` or as long as that is fast enough."""
+
+    def make(samples: list[Any]) -> Any:
+        return collate([dataset[key] for key in samples])
+
+    waited, taken, slow = 0.0, 0, False
+    pool = ThreadPoolExecutor(1, "load")
+    begun = deque(pool.submit(make, samples) for samples in islice(keys, 1 + AHEAD))
+    try:
+        while begun:
+            begin = time.monotonic()
+            batch = begun.popleft().result()
+            if taken:  # nothing was read ahead of the first one
+                waited += time.monotonic() - begin
+            taken += 1
+            expected = waited / taken * (steps - taken)
+            slow = slow or (waited >= pace.START_SECONDS and pace.worth_workers(expected, workers()))
+            begun.extend(pool.submit(make, samples) for samples in islice(keys, 0 if slow else 1))
+            yield batch
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _by_processes(dataset: Careful, keys: Iterator[list[Any]], pinned: bool) -> Iterator[Any]:
+    loader = DataLoader(
+        dataset,
+        batch_sampler=keys,  # any iterable will do
+        num_workers=workers(),
+        # spawn: a forked worker would inherit torch's thread pool and open HDF5 files in an unknown state.
+        multiprocessing_context="spawn" if workers() else None,
+        worker_init_fn=worker_begins,
+        collate_fn=collate,
+        pin_memory=pinned,
+    )
+    with shielded():
+        return iter(loader)
+
+
+def _arriving(made: Iterator[Any]) -> Iterator[Batch]:
     while True:
         try:
-            batch = next(batches, None)
+            batch = next(made, None)
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise

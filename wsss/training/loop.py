@@ -15,17 +15,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 
-from wsss.core.environment import checkpoint_seconds, workers
+from wsss.core.environment import checkpoint_seconds
 from wsss.core.errors import InterruptedStage, UserError
-from wsss.core.executor import shielded, worker_begins
 from wsss.core.interrupt import check_stop, stop_requested
 from wsss.core.log import Progress
 from wsss.data.samples import Batch
 from wsss.losses.term import Term
 from wsss.numeric.device import device, enough_memory
-from wsss.training.batches import Careful, arriving, collate
+from wsss.training.batches import batches
 from wsss.training.resume import load_training, save_training
 from wsss.training.sampling import BatchSampler, Plan
 from wsss.training.schedule import OptimSettings, learning_rate
@@ -100,16 +98,6 @@ def fit(
     wrapped, optimizer = fabric.setup(network, make_optimizer(network, settings))
     at = load_training(scratch, network, optimizer)
     sampler = BatchSampler(plan, at.step, fabric.global_rank, fabric.world_size)
-    loader = DataLoader(
-        Careful(dataset),
-        batch_sampler=sampler,
-        num_workers=workers(),
-        # spawn: a forked worker would inherit torch's thread pool and open HDF5 files in an unknown state.
-        multiprocessing_context="spawn" if workers() else None,
-        worker_init_fn=worker_begins,
-        collate_fn=collate,
-        pin_memory=fabric.device.type == "cuda",
-    )
     wrapped.train()
     # With fp16 the gradient is scaled, and the scaler finds its scale by occasional overflows.
     checked = {"loss", *task.weights} | (set() if settings.precision == "16-mixed" else {"grad_norm"})
@@ -121,9 +109,7 @@ def fit(
         fabric.barrier()
 
     with Progress(label, plan.steps, "steps", at.step) as progress:
-        with shielded():
-            batches = iter(loader)
-        for batch in arriving(batches):
+        for batch in batches(dataset, sampler, len(sampler), pinned=fabric.device.type == "cuda"):
             rate = learning_rate(at.step, plan.steps, 1.0, settings.power, settings.warmup_steps)
             for group in optimizer.param_groups:
                 group["lr"] = group["base_lr"] * rate

@@ -13,8 +13,9 @@ from wsss.core.errors import UserError
 def test_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WSSS_WORKERS", raising=False)
     assert 1 <= environment.workers() <= 8
+    assert environment.asked_workers() is None
     monkeypatch.setenv("WSSS_WORKERS", "0")
-    assert environment.workers() == 0
+    assert environment.workers() == environment.asked_workers() == 0
 
 
 @pytest.mark.parametrize("text", ["-1", "two", "1.5", "", "²"])

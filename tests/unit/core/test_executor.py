@@ -10,9 +10,30 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import alive, die, double, fail_at, report, report_and_die, running, sleep_and_leave, wait_until
+from tests.helpers import (
+    alive,
+    die,
+    double,
+    double_slowly,
+    fail_at,
+    report,
+    report_and_die,
+    running,
+    sleep_and_leave,
+    wait_until,
+)
+from wsss.core import pace
 from wsss.core.errors import EnvError, InterruptedStage, UserError
-from wsss.core.executor import SerialExecutor, make_executor, run_counted, run_tasks, stop_workers, unit_done
+from wsss.core.executor import (
+    LatePool,
+    SerialExecutor,
+    make_executor,
+    run_counted,
+    run_tasks,
+    stop_workers,
+    unit_done,
+    workers_for,
+)
 from wsss.core.interrupt import catch_signals
 from wsss.core.log import Progress
 
@@ -26,6 +47,83 @@ def test_results_carry_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
         assert sorted((number, value) for number, (value, _) in results) == [(n, 2 * n) for n in range(20)]
         elsewhere = {pid for _, (_, pid) in results} - {os.getpid()}
         assert bool(elsewhere) == (workers == "2")
+
+
+def test_workers_that_nobody_asked_for_start_where_they_are_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WSSS_WORKERS", raising=False)
+    monkeypatch.setattr(pace, "clock", time.monotonic)
+    assert isinstance(make_executor(), LatePool)
+    for start, elsewhere in ((5.0, False), (0.02, True)):  # .1 s each, 20 of them
+        monkeypatch.setattr(pace, "START_SECONDS", start)
+        executor, seen = LatePool(2), Seen(20)
+        results = sorted(run_counted(executor, double_slowly, [(n, 0.1) for n in range(20)], [1] * 20, seen))
+        stop_workers(executor)
+        assert [(number, value) for number, (value, _) in results] == [(n, 2 * n) for n in range(20)]
+        assert results[0][1][1] == os.getpid()  # work begins here, and is measured here
+        assert bool({pid for _, (_, pid) in results} - {os.getpid()}) == elsewhere
+        assert seen.done[-1] == 20
+
+
+def test_workers_start_while_the_first_task_still_runs_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A shard of large photos takes minutes: its first photos tell enough."""
+    monkeypatch.setattr(pace, "clock", time.monotonic)
+    monkeypatch.setattr(pace, "START_SECONDS", 0.01)
+    end, executor, seen = tmp_path / "end", LatePool(2), Seen(9)
+
+    def advance(count: int) -> None:
+        seen.advance(count)
+        time.sleep(0.05)
+        if seen.done[-1] == 3:
+            end.touch()
+
+    assert sorted(run_tasks(executor, report, [(3, end), (3, end), (3, end)], advance, [3, 3, 3])) == [
+        (0, 3),
+        (1, 3),
+        (2, 3),
+    ]
+    assert executor.pool is not None
+    stop_workers(executor)
+    assert seen.done[-1] == 9
+
+
+def test_error_here_ends_the_workers_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(pace, "START_SECONDS", 0.0)
+    executor = LatePool(2)
+    tasks = [(tmp_path, 0, 0.0), (tmp_path, 1, 60.0), (tmp_path, 2, 60.0)]
+    results = run_tasks(executor, sleep_and_leave, tasks, sizes=[1, 1, 1])
+    next(results)
+    wait_until(lambda: (tmp_path / "1.begun").exists(), 120)
+    results.close()
+    wait_until(lambda: not alive(int((tmp_path / "1.begun").read_text() or os.getpid())), 1.0)
+    assert not (tmp_path / "1.done").exists()
+
+
+def test_two_works_of_one_stage_share_their_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WSSS_WORKERS", "2")
+    with workers_for() as executor:
+        for _ in range(2):
+            with workers_for(shared=executor) as same:
+                assert same is executor
+                assert sorted(run_tasks(same, fail_at, [(n, 9) for n in range(4)])) == [(n, n) for n in range(4)]
+        with workers_for(in_process=True, shared=executor) as other:
+            assert isinstance(other, SerialExecutor)
+        pids = {pid for _, (_, pid) in run_tasks(executor, double, [(n,) for n in range(4)])}
+    wait_until(lambda: not any(alive(pid) for pid in pids), 5.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "count", "worth"),
+    [(1000.0, 1, False), (19.0, 2, False), (21.0, 2, True), (11.0, 8, False), (12.0, 8, True)],
+)
+def test_workers_are_worth_twice_their_start(seconds: float, count: int, worth: bool) -> None:
+    assert pace.worth_workers(seconds, count) == worth
+
+
+def test_pace_leaves_out_what_the_first_units_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([30.0, 30.0, 34.0, 38.0])
+    monkeypatch.setattr(pace, "clock", lambda: next(times))
+    measured = pace.Pace()
+    assert [measured.seconds(done) for done in (2, 2, 4, 10)] == [0.0, 0.0, 2.0, 1.0]
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])

@@ -14,6 +14,7 @@ from wsss.correct.gmm import (
     apply_rules,
     by_posterior,
     corrected_label,
+    fill_up,
     fixed_cuts,
     joint,
     look_up,
@@ -124,6 +125,17 @@ def test_joint_of_two_sure_classes_leaves_the_choice_to_the_scores() -> None:
     np.testing.assert_allclose(sums, 1.0, atol=1e-6)
 
 
+def test_a_class_that_fills_its_photos_takes_what_would_be_background() -> None:
+    found = np.array([[0.9, 0.5, 0.9], [0.1, 0.4, 0.1], [0.0, 0.1, 0.0]], np.float32)[:, None]
+    filled = np.array([[0.0, 0.0, 0.6], [0.9, 0.9, 0.4]], np.float32)[:, None]
+    fill_up(found, filled)
+    expected = np.array([[0.0, 0.0, 0.0], [0.1, 0.4, 1.0], [0.9, 0.6, 0.0]])[:, None]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    before = found.copy()
+    fill_up(found, np.full_like(filled, 0.5))
+    assert np.array_equal(found, before)
+
+
 def test_look_up_is_the_value_at_the_score() -> None:
     tables = np.stack([np.linspace(0, 1, TABLE), np.linspace(1, 0, TABLE) ** 2])
     scores = np.random.default_rng(0).random((2, 5, 6))
@@ -144,7 +156,9 @@ def test_index_and_class_ids_undo_each_other() -> None:
     assert np.array_equal(to_class_ids(index, np.array([4, 9])), label)
 
 
-def photo(maps: np.ndarray, crf: bool = False, settings: GmmSettings | None = None) -> tuple[Corrected, np.ndarray]:
+def photo(
+    maps: np.ndarray, crf: bool = False, settings: GmmSettings | None = None, filled: np.ndarray | None = None
+) -> tuple[Corrected, np.ndarray]:
     """The corrected label of a photo of 112×160 in which the classes are 3, 4, …; and what was corrected."""
     image = np.random.default_rng(0).integers(90, 110, (112, 160, 3), np.uint8)
     image[:, :48] //= 2
@@ -152,7 +166,7 @@ def photo(maps: np.ndarray, crf: bool = False, settings: GmmSettings | None = No
     gmm, fixed = (CRF_GMM, CRF_FIXED) if crf else (GMM, FIXED)
     gmm = settings or gmm
     (mixtures,) = fit_maps([maps], gmm, None)
-    made = corrected_label(image, maps, classes, mixtures, fixed, gmm)
+    made = corrected_label(image, maps, classes, mixtures, fixed, gmm, filled=filled)
     return made, fixed_pseudo_label(image, np.nan_to_num(maps), classes, fixed).label
 
 
@@ -168,6 +182,18 @@ def test_two_hills_are_parted_between_them(crf: bool) -> None:
     assert (made.confidence[made.label != 255] >= 0.9).all()
     assert not made.confidence[made.label == 255].any()
     assert 0.25 < made.cuts[0, 0] < made.cuts[0, 1] < 0.6
+
+
+@pytest.mark.parametrize("crf", [False, True])
+def test_of_a_photo_that_its_class_fills_nothing_is_background(crf: bool) -> None:
+    map_ = hills(0)[None]
+    made, _ = photo(map_, crf, filled=np.ones_like(map_, bool))
+    assert not (made.label == 0).any()
+    assert (made.label == 3).mean() > 0.9
+    half = np.zeros_like(map_, bool)
+    half[:, :, 10:] = True
+    right = photo(map_, crf, filled=half)[0].label[:, 80:]
+    assert (right == 3).mean() > 0.9
 
 
 @pytest.mark.parametrize("crf", [False, True])

@@ -142,11 +142,11 @@ def test_killed_stage_goes_on_with_the_shards_it_has(project: Project, monkeypat
     project.make("whole")
     original, calls = gmm.corrected_label, []
 
-    def fail_at_five(*given: Any) -> Any:
+    def fail_at_five(*given: Any, **named: Any) -> Any:
         calls.append(given)
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return original(*given)
+        return original(*given, **named)
 
     monkeypatch.setattr(gmm, "corrected_label", fail_at_five)
     with pytest.raises(KeyboardInterrupt):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,8 @@ def cams(count: int, seed: int = 0) -> Cams:
     )
 
 
-GIVEN = {"a/b": cams(2), "none": cams(0), "many": cams(80, 1)}
+FILLED = np.random.default_rng(2).random((2, 5, 7)) > 0.5
+GIVEN = {"a/b": replace(cams(2), filled=FILLED), "none": cams(0), "many": cams(80, 1)}
 
 
 def cam_task(path: Path, shard: Shard, meta: StoreMeta) -> None:
@@ -68,6 +70,11 @@ def test_cams_come_back(stage: Stage, tmp_path: Path) -> None:
         assert np.array_equal(found.peaks, given.peaks)
         assert np.array_equal(found.classes, given.classes)
         assert found.size == (80, 110)
+        if given.filled is None:
+            assert found.filled is None
+        else:
+            assert found.filled is not None
+            assert np.array_equal(found.filled, given.filled)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

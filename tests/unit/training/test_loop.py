@@ -94,6 +94,14 @@ def test_checkpoints_on_the_way_change_nothing(tmp_path: Path, monkeypatch: pyte
     assert finish(ToyTask(), tmp_path / "often") == undisturbed
 
 
+def test_a_thread_that_reads_ahead_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    undisturbed = finish(ToyTask(), tmp_path / "none")
+    monkeypatch.delenv("WSSS_WORKERS")
+    with pytest.raises(InterruptedStage):
+        train_toy(ToyTask(stop_after=4), tmp_path / "thread")
+    assert finish(ToyTask(), tmp_path / "thread") == undisturbed
+
+
 @pytest.mark.slow
 def test_workers_change_nothing_nor_does_stopping_with_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     undisturbed = finish(ToyTask(), tmp_path / "none")

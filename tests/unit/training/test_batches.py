@@ -1,0 +1,78 @@
+"""Batches are the same, whoever makes them, and a thread that is too slow is replaced."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import time
+from typing import Any
+
+import pytest
+import torch
+
+from tests.helpers import BadPhoto, ToyLabels
+from wsss.core import pace
+from wsss.core.errors import UserError
+from wsss.core.executor import end_children
+from wsss.training.batches import AHEAD, batches
+from wsss.training.sampling import BatchSampler, Plan
+
+PLAN = Plan(0, ToyLabels.photos, 4, 3)
+
+
+class Watched(ToyLabels):
+    """Says who made a sample, and may take its time."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds, self.made = seconds, 0
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, torch.Tensor]:
+        time.sleep(self.seconds)
+        self.made += 1
+        here = [os.getpid(), threading.get_ident() % 2**31]
+        return super().__getitem__(key) | {"here": torch.tensor(here)}
+
+
+def all_batches(dataset: Any) -> list[dict[str, torch.Tensor]]:
+    sampler = BatchSampler(PLAN)
+    return list(batches(dataset, sampler, len(sampler), pinned=False))
+
+
+@pytest.mark.parametrize("start_seconds", [5.0, 0.0])
+def test_thread_makes_the_same_and_hands_over_where_it_is_too_slow(
+    monkeypatch: pytest.MonkeyPatch, start_seconds: float
+) -> None:
+    monkeypatch.setenv("WSSS_WORKERS", "0")
+    expected = all_batches(Watched())
+    assert {int(batch["here"][0, 1]) for batch in expected} == {threading.get_ident() % 2**31}
+    monkeypatch.delenv("WSSS_WORKERS")
+    monkeypatch.setattr(pace, "START_SECONDS", start_seconds)
+    monkeypatch.setattr("wsss.training.batches.workers", lambda: 2)
+    found = all_batches(Watched(0.02))
+    for batch, other in zip(found, expected, strict=True):
+        for name in batch.keys() - {"here"}:
+            assert torch.equal(batch[name], other[name])
+    processes = [int(batch["here"][0, 0]) for batch in found]
+    assert set(processes[: 1 + AHEAD]) == {os.getpid()}
+    assert (processes[-1] != os.getpid()) == (start_seconds == 0)
+    assert threading.get_ident() % 2**31 not in {int(batch["here"][0, 1]) for batch in found[: 1 + AHEAD]}
+    end_children()
+
+
+def test_thread_does_not_read_far_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WSSS_WORKERS", raising=False)
+    dataset = Watched()
+    made = batches(dataset, BatchSampler(PLAN), PLAN.steps, pinned=False)
+    next(made)
+    time.sleep(0.2)
+    assert dataset.made == PLAN.batch * (2 + AHEAD)
+    made.close()  # type: ignore[attr-defined]
+    assert not any(thread.name.startswith("load") for thread in threading.enumerate())
+    assert not multiprocessing.active_children()
+
+
+def test_error_of_a_sample_arrives_from_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WSSS_WORKERS", raising=False)
+    with pytest.raises(UserError, match="photo 5: is bad"):
+        all_batches(BadPhoto())
