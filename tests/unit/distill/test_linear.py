@@ -82,7 +82,7 @@ def test_it_learns_what_a_line_can_tell(tmp_path: Path) -> None:
     assert [row["epoch"] for row in made.history] == list(range(1, 25))
     assert list(made.history[0])[:5] == ["epoch", "lr", "loss", "seg_background", "seg_foreground"]
     assert made.history[11]["loss"] < 0.5 * made.history[0]["loss"]
-    assert len(list(made.epochs.iterdir())) == 24
+    assert sorted(int(path.name) for path in made.epochs.iterdir()) == [3, 6, 9, 12, 15, 18, 21, 24]
     network, card = load_student(tmp_path / "student.pt", CLASSES)
     assert isinstance(network, LinearStudent)
     assert card.settings == {"head": "linear", "tag_threshold": 0.1}
