@@ -22,6 +22,9 @@ from wsss.training.loop import History
 from wsss.training.sampling import Plan
 from wsss.training.schedule import OptimSettings, learning_rate
 
+SHOWN = 4
+"""Epochs of a round whose masks are shown: to draw them takes longer than to train."""
+
 
 def fit_linear(
     student: LinearStudent, cells: Cells, data: TrainingData, settings: DistillSettings, label: str, watch: Snapshots
@@ -60,7 +63,7 @@ def fit_linear(
             means = {name: total / plan.steps_per_epoch for name, total in sums.items()}
             history.append({"epoch": epoch + 1, "lr": optim.lr * rate, **means})
             student.set_linear(weight.detach(), bias.detach(), *scale)
-            if leads():
+            if leads() and (epoch + 1 == plan.epochs or (epoch + 1) % -(-plan.epochs // SHOWN) == 0):
                 watch(epoch + 1)
     return history
 
@@ -98,4 +101,5 @@ def update(
     torch.autograd.backward(loss)
     norm = torch.nn.utils.clip_grad_norm_([weight, bias], settings.optim.clip_norm or math.inf)
     updater.step()
-    return {"loss": float(loss), **{name: float(value) for name, value in terms.items()}, "grad_norm": float(norm)}
+    values = {"loss": loss, **terms, "grad_norm": norm}
+    return {name: float(value.detach()) for name, value in values.items()}

@@ -91,7 +91,8 @@ def _predictions(
     """`predict` for `views`, the photos as a batch, whose `logits` at scale 1 are known."""
     size = (views.shape[-2], views.shape[-1])
     single = _enlarged(logits.float(), size).argmax(1).byte().cpu().numpy()
-    coarse = probabilities(network, name, views, settings.scales, settings.flip)
+    seen = (lambda view: logits) if settings.scales == (1.0,) and not settings.flip else network
+    coarse = probabilities(seen, name, views, settings.scales, settings.flip)
     averaged = _enlarged(coarse, size).cpu().numpy()
     made = []
     for image, first, scores in zip(images, single, averaged, strict=True):

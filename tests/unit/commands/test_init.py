@@ -74,6 +74,28 @@ def test_folder_and_table(photos: RawData) -> None:
     load(PARAMS, TrainParams)  # all other settings are those of a whole recipe
 
 
+def test_few_photos_without_a_gpu_are_offered_the_quick_recipe(
+    photos: RawData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WSSS_DEVICE", "cpu")
+    offered = init("raw", "--tags", "tags.csv").stdout.splitlines()[-3]
+    assert offered.startswith("recipes: quick (")
+    assert offered.endswith("This is photos; for the other: wsss init raw --tags tags.csv --recipe quick --force")
+    for arguments in (("--recipe", "photos"), ("--recipe", "quick")):
+        said = init("raw", "--force", *arguments)
+        assert said.exit_code == 0, said.output
+        assert "recipes:" not in said.stdout
+    assert section()["long_side"] == 320
+    load(PARAMS, PlanParams)
+    found = json.loads(init("raw", "--force", "--json").stdout)
+    both = found["quick"]["estimate"], found["plan"]["estimate"]
+    names, seconds = ([[each[key] for each in plan] for plan in both] for key in ("stage", "high"))
+    assert names[0] == names[1]
+    assert sum(seconds[0]) < sum(seconds[1])
+    monkeypatch.setattr("wsss.commands.init.FEW", 3)
+    assert json.loads(init("raw", "--force", "--json").stdout)["quick"] is None
+
+
 def test_a_folder_beside_the_checkout_is_written_without_dots(
     photos: RawData, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

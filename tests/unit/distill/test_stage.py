@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests import toy_networks
 from tests.helpers import CLASSES, run_two_processes, tree
 from tests.toy_distill import (
     BOUNDARY,
@@ -452,3 +453,12 @@ def test_two_processes_equal_one(tmp_path: Path, teacher: str) -> None:
         assert (first[0][name] - tensor).abs().max() <= tolerance, name
     for ours, theirs in zip(first[1], history, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-5)
+
+
+def test_predictions_of_an_oste_without_a_branch_are_no_teacher(tmp_path: Path) -> None:
+    data = toy_data(tmp_path)
+    toy_networks.write_oste(data.oste, branch=False)
+    with pytest.raises(UserError) as caught:
+        train_student(tmp_path)
+    assert caught.value.where == "distill.stage2.kl.teacher"
+    assert "it was not trained (train.enabled: false)" in str(caught.value)

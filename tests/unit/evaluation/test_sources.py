@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from tests.helpers import CLASSES, tree
 from tests.toy_evaluation import CAMS, SETTINGS, WITHOUT_CRF, Project, run_stage
+from tests.toy_networks import write_oste
 from tests.unit.evaluation.test_boundary import naive
 from tests.unit.evaluation.test_classification import average_precision
 from wsss.data.index import Record
@@ -236,6 +237,22 @@ def test_without_crf_the_last_step_of_the_student_is_the_mean_of_scales() -> Non
     assert "student_ms_crf_miou" not in metrics()
     assert rows["student ms+flip"]["collapsed"] in ("yes", "no")
     assert len(metrics()) == 10
+
+
+def test_an_oste_without_a_branch_has_no_rows() -> None:
+    project = Project()
+    write_oste(Path("oste.pt"), branch=False)
+    done = run_stage()
+    assert done.exit_code == 0, done.stderr
+    sources = {row["source"] for row in read("sources.csv") if row["split"] == "val"}
+    assert {"cam", "pseudo-label", "student", "student ms+flip+crf"} <= sources
+    assert not any(source.startswith("oste") for source in sources)
+    predictions = PredictionStore(Path("predictions"))
+    record = project.index.split("val")[0]
+    assert predictions.versions(record.id) == ("multiscale", "single")
+    assert predictions.tag_logits(record.id).shape == (3,)
+    assert "oste_miou" not in metrics()
+    assert metrics()["tags_map"] > 0
 
 
 def test_tags_are_scored_by_the_classification_branch_on_all_photos_of_the_split() -> None:

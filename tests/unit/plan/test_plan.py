@@ -41,9 +41,9 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def settings(root: Path, **changes: Any) -> Params:
-    """The recipe `photos` for the folder `root`; `changes` by section."""
-    document = YAML(typ="safe").load(read_recipe("photos"))
+def settings(root: Path, recipe: str = "photos", **changes: Any) -> Params:
+    """The recipe `photos`, or another, for the folder `root`; `changes` by section."""
+    document = YAML(typ="safe").load(read_recipe(recipe))
     document["dataset"] = {"root": str(root), "format": "folder"}
     for section, keys in changes.items():
         document[section] = {**document[section], **keys}
@@ -152,6 +152,8 @@ def known(params: Params, **changes: float) -> dict[str, Any]:
     records = tuple(record(f"{n:03}", 64, 64, "val" if n < 20 else "train") for n in range(100))
     optim = params.train.optim.model_copy(update={"epochs": 5})
     made = tuple(Training(stage, optim, 50, (64, 128)) for stage in ("pretrain", "train", "distill"))
+    if not params.train.enabled:  # the quick recipe
+        made = (Training("distill", optim, 50, None),)
     index = Index(("background", "a"), records)
     return {each.stage: each for each in estimate(params, index, made, steady_probe(**changes))}
 
@@ -180,6 +182,46 @@ def test_small_sets_are_expected_to_start_no_workers(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("wsss.plan.estimate.workers", lambda: 2)
     found = known(settings(Path("x"), inference={"shard_size": 10}))
     assert found["cams"].low == pytest.approx(START + LOW * (20 * 0.02 + 100 * 0.1))
+
+
+def test_estimate_of_the_quick_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WSSS_WORKERS", "2")
+    monkeypatch.setenv("WSSS_DEVICE", "cpu")
+    found = known(settings(Path("x"), "quick", inference={"shard_size": 10}))
+    # Two looks at 80 training photos, one at 20 for validation; then the tags once more.
+    seen, asked = 10 * 0.02 + 80 * 0.1, 3 * 0.02 + 20 * 0.1
+    assert found["pretrain"].low == pytest.approx(START + LOW * (2 * seen + asked))
+    assert found["train"].low == pytest.approx(START + LOW * asked)
+    # 50 steps on the cells of 8 photos, after one look at all; two processes relabel 8 shards; 5 epochs are shown.
+    relabelled = START + (16 * 0.02 + 80 * 0.1) / 2
+    shown = 5 * 4 * 0.12
+    assert found["distill"].low == pytest.approx(START + LOW * (50 * 0.82 + seen + relabelled + shown))
+    assert "pretrain" not in {each.stage for each in found.values() if each.memory}
+
+
+def test_trainings_of_the_quick_recipe(herd: RawData) -> None:
+    params = settings(herd.root, "quick", dataset={"allow_untagged": True, "long_side": 0})
+    index = index_of(params)
+    (third,) = made = trainings(params, index)
+    assert (third.stage, third.crops) == ("distill", None)
+    assert third.optim == params.distill.planned(index.split("train"), 2).optim
+    names = [f"{each.stage} {each.name}" for each in values(params, index, made)]
+    assert names[:2] == ["distill length", "inference shards"]
+
+
+def test_work_of_the_quick_recipe_is_measured(herd: RawData) -> None:
+    changes: dict[str, Any] = {
+        "pretrain": {"backbone": TINY, "tune": False},
+        "distill": {"backbone": TINY},
+        "cams": {"precision": "32-true"},
+    }
+    params = settings(herd.root, "quick", dataset={"allow_untagged": True}, **changes)
+    index = index_of(params)
+    made = trainings(params, index)
+    found = probe(params, index, params.location.photos(index.records), made)
+    assert set(found.costs) == set(steady_probe().costs) - {"load", "pretrain", "train"}
+    assert all(cost.seconds > 0 for cost in found.costs.values())
+    assert all(each.high > each.low > 0 for each in estimate(params, index, made, found))
 
 
 def test_more_workers_are_faster_only_where_there_are_cores(monkeypatch: pytest.MonkeyPatch) -> None:

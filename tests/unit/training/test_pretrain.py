@@ -35,6 +35,29 @@ def test_it_begins_as_a_probe_and_keeps_the_best_state(tmp_path: Path) -> None:
     assert made.history[0]["cls"] < 0.6  # a head of random weights begins at log 2
 
 
+def test_a_probe_that_is_not_tuned_is_the_classifier(tmp_path: Path) -> None:
+    made = pretrain_toy(tmp_path / "kept", SETTINGS.model_copy(update={"tune": False}))
+    tuned = pretrain_toy(tmp_path / "tuned")
+    assert made.history == []
+    assert history_csv(made.history) == "\n"
+    assert (list(made.tags.looks), made.tags.kept) == ([0], 0)
+    np.testing.assert_array_equal(made.tags.after, tuned.tags.before)
+    assert tags_csv(made.tags).splitlines()[0] == "class,photos,tagged,guess,epoch_0,kept,verdict"
+    kept, _ = load_classifier(tmp_path / "kept/backbone.pt", CLASSES)
+    probe, _ = load_classifier(tmp_path / "tuned/scratch/tags/0000.pt", CLASSES)
+    for name, tensor in probe.state_dict().items():
+        assert torch.equal(kept.state_dict()[name], tensor), name
+    again = pretrain_toy(tmp_path / "kept", SETTINGS.model_copy(update={"tune": False}))  # its looks are in the scratch
+    assert tags_csv(again.tags) == tags_csv(made.tags)
+    assert torch.equal(load_classifier(tmp_path / "kept/backbone.pt", CLASSES)[0].head.weight, kept.head.weight)
+
+
+def test_random_weights_that_are_not_tuned_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        pretrain_toy(tmp_path, SETTINGS.model_copy(update={"tune": False, "probe": False}))
+    assert caught.value.where == "pretrain.probe"
+
+
 def test_without_a_probe_it_begins_at_random(tmp_path: Path) -> None:
     made = pretrain_toy(tmp_path, SETTINGS.model_copy(update={"probe": False}))
     assert made.history[0]["cls"] == pytest.approx(np.log(2), rel=0.1)
