@@ -15,7 +15,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from tests.conftest import RawData
-from tests.helpers import steady_probe
+from tests.toy_probe import steady_probe
 from wsss.commands.plan import main, span
 from wsss.core.params import load
 from wsss.core.recipes import read_recipe

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from tests.helpers import BadPhoto, DeadlyPhoto, ToyLabels, run_two_processes
+from tests.helpers import run_two_processes
+from tests.toy_labels import BadPhoto, DeadlyPhoto, ToyLabels
 from tests.toy_training import IDS_OF_LABELS, OPTIM, ToyTask, train_toy
 from wsss.core.errors import EnvError, InterruptedStage, UserError
 from wsss.data.tables import history_csv
