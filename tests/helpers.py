@@ -19,9 +19,9 @@ import numpy as np
 
 from wsss.core.atomic import publish
 from wsss.core.errors import UserError
-from wsss.core.executor import unit_done
 from wsss.core.interrupt import check_stop
 from wsss.core.stage import Stage
+from wsss.core.units import unit_done
 from wsss.stores.labels import PSEUDO_FORMAT, put_labels
 from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
 

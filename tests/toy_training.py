@@ -15,8 +15,8 @@ from torch import nn
 
 from tests.helpers import CLASSES
 from tests.toy_labels import ToyLabels
-from wsss.core.executor import end_children
 from wsss.core.interrupt import catch_signals
+from wsss.core.processes import end_children
 from wsss.data.samples import Batch
 from wsss.losses.segmentation import balanced_cross_entropy
 from wsss.losses.term import Term

@@ -26,7 +26,7 @@ def import_masks(params: Path, dataset: Path, masks: Path, out: Path) -> str:
 
     Nothing reads them unless distill.labels names them.
     """
-    from wsss.core.executor import end_children
+    from wsss.core.processes import end_children
     from wsss.evaluation.import_masks import import_train_masks
 
     try:

@@ -3,48 +3,30 @@
 `WSSS_EXECUTOR=local` (default) is a process pool of `WSSS_WORKERS` processes; 0 workers run in this process. Where
 nobody has set their number, work begins in this process, and the pool starts once the rest is worth it (`core.pace`).
 Tasks are pure functions of their arguments, so the bytes they write do not depend on who ran them. A task calls
-`unit_done` after each photo, and whoever waits for it sees that at once.
+`units.unit_done` after each photo, and whoever waits for it sees that at once.
 """
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
-import select
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, TypeVar
 
 from wsss.core.environment import asked_workers, workers
-from wsss.core.errors import EnvError, UserError
-from wsss.core.interrupt import STOP_SIGNALS, check_stop
+from wsss.core.errors import UserError
+from wsss.core.interrupt import check_stop
 from wsss.core.log import Progress
 from wsss.core.pace import Pace, worth_workers
+from wsss.core.processes import shielded, worker_begins, worker_lost
+from wsss.core.units import listening, nobody, tell
 
 T = TypeVar("T")
-PR_SET_PDEATHSIG = 1
 POLL_SECONDS = 0.5
-
-
-def _nobody(count: int) -> None:
-    """Where nobody waits for a task's units."""
-
-
-_listener: Callable[[int], None] = _nobody
-"""Who is told of finished units in this process: the progress itself, or in a worker the pipe to it."""
-
-
-def unit_done() -> None:
-    """Tell whoever waits for the running task that one more of its units (a photo) is finished."""
-    _listener(1)
 
 
 class SerialExecutor(Executor):
@@ -121,32 +103,11 @@ def workers_for(in_process: bool = False, shared: Executor | None = None) -> Ite
         stop_workers(executor)
 
 
-@contextmanager
-def shielded() -> Iterator[None]:
-    """Processes that start inside never receive the signals that ask a stage to stop.
-
-    Ctrl-C, `timeout` and SLURM signal the whole process group; the parent decides, and ends its workers itself.
-    """
-    resource_tracker.ensure_running()  # its own start would lift the mask
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def end_children() -> None:
-    """Kill worker processes that are still there when a stage ends; else Python would wait for them at its exit."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler raises when a loader's worker is killed
-    for child in multiprocessing.active_children():
-        child.kill()
-
-
 def run_tasks(
     executor: Executor,
     fn: Callable[..., T],
     tasks: Iterable[tuple[Any, ...]],
-    each_unit: Callable[[int], None] = _nobody,
+    each_unit: Callable[[int], None] = nobody,
     sizes: Sequence[int] = (),
 ) -> Iterator[tuple[int, T]]:
     """Run `fn(*task)` for every task; yield (task number, result) as they finish.
@@ -209,7 +170,7 @@ def _run_here(
     while queue:
         check_stop()
         number, task = queue.popleft()
-        with _listening(advance):
+        with listening(advance):
             result = fn(*task)
         finished += units_of(number)
         done = max(done, finished)
@@ -259,16 +220,6 @@ def run_counted(
         yield number, result
 
 
-@contextmanager
-def _listening(listener: Callable[[int], None]) -> Iterator[None]:
-    global _listener
-    before, _listener = _listener, listener
-    try:
-        yield
-    finally:
-        _listener = before
-
-
 def stop_workers(executor: Executor) -> None:
     """End the pool's processes now, without waiting for the tasks they are in."""
     pool = executor.pool if isinstance(executor, LatePool) else executor
@@ -285,50 +236,8 @@ def _result(future: Future[T]) -> T:
         raise worker_lost() from error
 
 
-def worker_lost() -> EnvError:
-    """What to say of a worker process that is gone."""
-    return EnvError(
-        "worker process",
-        "ended unexpectedly (killed, or out of memory)",
-        "lower WSSS_WORKERS, then run the stage again",
-    )
-
-
-def die_with_parent(signal_number: int, parent: int) -> None:
-    """Ask the kernel to send this process a signal when its parent ends, so that no orphan goes on writing."""
-    asked = ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0) == 0
-    if asked and os.getppid() != parent:  # it has ended before we could ask
-        os.kill(os.getpid(), signal_number)
-
-
-def die_with_dvc() -> None:
-    """Stop with DVC, also where the shell that DVC starts a stage in (dash, for one) stays between the two."""
-    die_with_parent(signal.SIGTERM, os.getppid())
-    shell = Path("/proc") / str(os.getppid())
-    if (shell / "comm").read_text().strip().endswith("sh"):
-        above = int((shell / "stat").read_text().rsplit(")", 1)[1].split()[1])
-        with suppress(OSError):  # a kernel or a container without pidfd
-            threading.Thread(target=_stop_after, args=(os.pidfd_open(above),), daemon=True).start()
-
-
-def _stop_after(process: int) -> None:
-    select.select([process], [], [])  # readable once it has ended
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def worker_begins(number: int = 0) -> None:
-    """What worker process `number` does first."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    assert parent.pid is not None
-    die_with_parent(signal.SIGKILL, parent.pid)
-    for ignored in STOP_SIGNALS:
-        signal.signal(ignored, signal.SIG_IGN)
-
-
 def _pool_worker_begins(writer: Connection) -> None:
     """The same for a process of `WorkerPool`, which reports finished units through `writer`."""
-    global _listener
     worker_begins()
 
     def report(count: int) -> None:
@@ -336,4 +245,4 @@ def _pool_worker_begins(writer: Connection) -> None:
         with suppress(OSError):
             os.write(writer.fileno(), b"." * count)
 
-    _listener = report
+    tell(report)

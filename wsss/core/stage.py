@@ -24,10 +24,10 @@ from wsss.core.atomic import explained_os_errors, remove_dir, sha256_file
 from wsss.core.command import CONTEXT, debug_option, guarded
 from wsss.core.environment import leads, scratch_root
 from wsss.core.errors import UserError
-from wsss.core.executor import die_with_dvc, end_children
 from wsss.core.interrupt import catch_signals
 from wsss.core.lock import locked
 from wsss.core.log import say
+from wsss.core.processes import die_with_dvc, end_children
 
 STORE_INDEX = "index.json"
 """A folder that holds this file is known by it alone: it lists the checksum of every shard beside it."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wsss.core.executor import run_counted, unit_done, workers_for
+from wsss.core.executor import run_counted, workers_for
 from wsss.core.log import Progress
+from wsss.core.units import unit_done
 from wsss.correct.labels import foreground_scores, upsample
 from wsss.data.index import Record
 from wsss.data.masks import MaskedImages

@@ -11,8 +11,9 @@ import numpy as np
 
 from wsss.core.atomic import sha256_file, write_text
 from wsss.core.errors import UserError, raise_all
-from wsss.core.executor import make_executor, run_counted, unit_done
+from wsss.core.executor import make_executor, run_counted
 from wsss.core.log import Progress
+from wsss.core.units import unit_done
 from wsss.data.codec import read_file
 from wsss.data.images import decode_image, load_mask
 from wsss.data.index import IGNORE, Index, Record

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from wsss.core.errors import IntegrityError
-from wsss.core.executor import unit_done
+from wsss.core.units import unit_done
 from wsss.data.ids import encode_id
 from wsss.stores.shards import Store
 

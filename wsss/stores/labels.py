@@ -9,7 +9,7 @@ from typing import ClassVar
 import h5py
 import numpy as np
 
-from wsss.core.executor import unit_done
+from wsss.core.units import unit_done
 from wsss.data.ids import encode_id
 from wsss.stores.shards import Store
 

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from wsss.core import pace
 from wsss.core.environment import asked_workers, workers
 from wsss.core.errors import WsssError
-from wsss.core.executor import shielded, worker_begins, worker_lost
+from wsss.core.processes import shielded, worker_begins, worker_lost
 from wsss.data.samples import Batch
 
 AHEAD = 2

@@ -31,11 +31,11 @@ from wsss.core.executor import (
     run_counted,
     run_tasks,
     stop_workers,
-    unit_done,
     workers_for,
 )
 from wsss.core.interrupt import catch_signals
 from wsss.core.log import Progress
+from wsss.core.units import unit_done
 
 
 def test_results_carry_their_number(monkeypatch: pytest.MonkeyPatch) -> None:

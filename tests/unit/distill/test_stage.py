@@ -405,7 +405,7 @@ def test_what_losses_see_is_the_batch(tmp_path: Path) -> None:
     for name, key in (("images", "image"), ("labels", "label"), ("inside", "inside"), ("tags", "tags")):
         assert getattr(seen, name) is batch[key]
     assert (seen.logits, seen.tag_logits, seen.fine, seen.coarse) == tuple(output)
-    assert (seen.oste_fine, seen.oste_coarse, seen.predictions, seen.oste_cams) == tuple(taught)
+    assert (seen.oste_fine, seen.oste_coarse, seen.oste_cams, seen.predictions) == tuple(taught)
     alone = step.seen(batch, output, None, None)
     assert (alone.oste_fine, alone.oste_coarse, alone.predictions, alone.oste_cams) == (None,) * 4
 

@@ -14,7 +14,7 @@ import torch
 from tests.toy_labels import BadPhoto, ToyLabels
 from wsss.core import pace
 from wsss.core.errors import UserError
-from wsss.core.executor import end_children
+from wsss.core.processes import end_children
 from wsss.training.batches import AHEAD, batches
 from wsss.training.sampling import BatchSampler, Plan
 
