@@ -13,6 +13,7 @@ import torch
 
 from wsss.core.interrupt import check_stop
 from wsss.numeric.device import device
+from wsss.numeric.heap import give_back_freed_memory
 
 ENOUGH = 0.8
 """Seconds that the last call of a measurement takes; nine of them make a person wait about ten seconds."""
@@ -98,6 +99,7 @@ def resident() -> float:
 def _peak() -> Iterator[list[float]]:
     """A list that holds, once the block has ended, by how many bytes the memory rose in it."""
     found: list[float] = []
+    give_back_freed_memory()  # else the work would take it again, and nothing would rise
     before = resident()
     if device().type == "cuda":
         torch.cuda.reset_peak_memory_stats()
