@@ -18,7 +18,7 @@ from wsss.models.backbones.registry import BackboneSettings, build_backbone
 from wsss.models.expansion import split_tiles
 from wsss.models.oste import Oste
 from wsss.numeric.device import device, set_threads
-from wsss.training.loop import make_fabric, make_optimizer, update
+from wsss.training.loop import make_learner, update
 from wsss.training.oste import LearnEverything, TrainSettings
 from wsss.training.schedule import OsteOptim
 
@@ -41,8 +41,7 @@ def run() -> list[Result]:
     network = Oste(backbone, index.foreground, *parts)
     freeze_batch_norm(network.backbone)
     freeze_levels(network.backbone, SETTINGS.frozen_levels)
-    fabric = make_fabric(SETTINGS.optim.precision)
-    wrapped, optimizer = fabric.setup(network, make_optimizer(network, SETTINGS.optim))
+    learner = make_learner(network, SETTINGS.optim)
     task = LearnEverything(network, SETTINGS)
     samples = WeakImages(photos, index.foreground, 0, SETTINGS.augment)
     items = [samples[0, number] for number in range(BATCH)]
@@ -51,7 +50,7 @@ def run() -> list[Result]:
     values: dict[str, float] = {}
 
     def ours() -> None:
-        values.update(update(fabric, task, wrapped, optimizer, batch, 0.0))
+        values.update(update(learner, task, batch, 0.0))
 
     def reference() -> None:
         for view in (images, *(split_tiles(images, n) for n in SETTINGS.expansion.tilings)):

@@ -1,4 +1,4 @@
-"""Toys that worker processes import (so keep it light: no training here), and processes to watch."""
+"""Toys that worker processes import (so keep it light: nothing that loads torch), and processes to watch."""
 
 from __future__ import annotations
 
@@ -13,22 +13,20 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
-import torch
-from torch.utils.data import Dataset
 
 from wsss.core.atomic import publish
 from wsss.core.errors import UserError
 from wsss.core.executor import unit_done
 from wsss.core.interrupt import check_stop
-from wsss.core.params import Settings
 from wsss.core.stage import Stage
-from wsss.data.samples import Batch
-from wsss.plan.probe import Cost, Probe
 from wsss.stores.labels import PSEUDO_FORMAT, put_labels
 from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
+
+if TYPE_CHECKING:
+    from wsss.core.params import Settings
 
 REPO = Path(__file__).parent.parent
 CLASSES = ("background", "Kuh", "cat", "dog")
@@ -80,13 +78,6 @@ def report(count: int, until: Path | None) -> int:
 def report_and_die(count: int) -> NoReturn:
     report(count, None)
     die(0)
-
-
-def steady_probe(**changes: float) -> Probe:
-    """What a probe of a quiet machine of two cores finds: .1 s a photo or crop, 10 MB, and .02 s for each batch."""
-    names = ("load", "pretrain", "train", "distill", "probe", "look", "cams", "correct", "relabel", "evaluate")
-    costs = {name: Cost(0.02, 0.1, 10e6) for name in names}
-    return Probe(costs, 500e6, 800e6, 9.0, int(changes.get("cores", 2)), changes.get("load", 0.0))
 
 
 def die(number: int) -> NoReturn:
@@ -183,59 +174,36 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-class ToyLabels(Dataset[Batch]):
-    """12 photos whose labels are unevenly spread: some without a labelled pixel, some with every pixel labelled."""
-
-    photos = 12
-
-    def __getitem__(self, key: tuple[int, int]) -> Batch:
-        epoch, number = key
-        generator = np.random.default_rng((epoch, number))
-        label = generator.integers(0, 4, (32, 32))
-        label[generator.random((32, 32)) > (number % 4) / 3] = 255
-        return {
-            "number": torch.tensor(number),
-            "image": torch.from_numpy(generator.integers(0, 256, (3, 32, 32), np.uint8)),
-            "label": torch.from_numpy(label.astype(np.uint8)),
-            "confidence": torch.from_numpy(generator.integers(0, 256, (32, 32), np.uint8)),
-        }
+def by_torchrun(rank: str) -> dict[str, str]:
+    """What `torchrun` tells one of two processes."""
+    return {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
 
 
-class BadPhoto(ToyLabels):
-    """Photo 5 cannot be read."""
-
-    def __getitem__(self, key: tuple[int, int]) -> Batch:
-        if key[1] == 5:
-            raise UserError("photo 5", "is bad", "mend it")
-        return super().__getitem__(key)
+def by_srun(rank: str) -> dict[str, str]:
+    """What `srun --ntasks=2` tells one of two processes."""
+    step = {"SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NODELIST": "localhost"}
+    return {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "2", "SLURM_PROCID": rank, "SLURM_LOCALID": rank, **step}
 
 
-class DeadlyPhoto(ToyLabels):
-    """Photo 5 ends the process that reads it."""
-
-    def __getitem__(self, key: tuple[int, int]) -> Batch:
-        return die(0) if key[1] == 5 else super().__getitem__(key)
+@contextmanager
+def two_processes(
+    script: str,
+    cwd: Path,
+    *arguments: str,
+    told: Callable[[str], dict[str, str]] = by_torchrun,
+    **environment: str,
+) -> Iterator[list[subprocess.Popen[str]]]:
+    """The Python `script` with its rank, "0" or "1", and `arguments`, as two processes of one training on the CPU."""
+    both = {"MASTER_PORT": str(free_port()), "WSSS_WORKERS": "0", "WSSS_DEVICE": "cpu", **environment}
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(running("-c", script, rank, *arguments, cwd=cwd, **both, **told(rank))) for rank in "01"
+        ]
 
 
 def run_two_processes(script: str, cwd: Path, *arguments: str, **environment: str) -> None:
-    """The Python `script` with its rank, "0" or "1", and `arguments`, as two processes of one training on the CPU."""
-    world = {
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(free_port()),
-        "TORCHELASTIC_RUN_ID": "toy",
-        "GROUP_RANK": "0",
-        "WSSS_WORKERS": "0",
-        "WSSS_DEVICE": "cpu",
-    }
-    with ExitStack() as stack:
-        runs = [
-            stack.enter_context(
-                running("-c", script, rank, *arguments, cwd=cwd, **world, **environment, RANK=rank, LOCAL_RANK=rank)
-            )
-            for rank in "01"
-        ]
+    """The same, to their end."""
+    with two_processes(script, cwd, *arguments, **environment) as runs:
         for run in runs:
-            _, errors = run.communicate(timeout=120)
+            _, errors = run.communicate(timeout=300)  # of CPU it needs 20 s, but a machine may be busy
             assert run.returncode == 0, errors

@@ -91,7 +91,7 @@ def found() -> Iterator[tuple[str, str, float]]:
     for index in sorted(Path("artifacts").glob("*/index.json")):
         arrays: dict[str, dict[str, np.ndarray]] = {}
         for shard in sorted(index.parent.glob("*.h5")):
-            with h5py.File(shard) as file:
+            with h5py.File(shard, "r", locking=False) as file:  # as a store that is open still
                 for photo in file:
                     for field in file[photo]:
                         arrays.setdefault(field, {})[photo] = np.asarray(file[photo][field])

@@ -62,14 +62,34 @@ def imports(path: Path) -> set[str]:
     return {name for name in found if name.startswith(("wsss.", "pipeline."))}
 
 
-def loaded_files(stage: str) -> list[str]:
-    """All files of ours that a stage's script loads, `core` excepted."""
-    code = (
-        f"import json, pipeline.{stage}; from wsss.core.stage import loaded_code; "
-        "print(json.dumps([str(path) for path in loaded_code()]))"
-    )
-    printed = subprocess.run([sys.executable, "-c", code], cwd=REPO, check=True, capture_output=True, text=True).stdout
-    return [Path(name).relative_to(REPO).as_posix() for name in json.loads(printed)]
+LOADED = """
+import importlib, json, os, sys
+import numba, scipy, torch  # of others, and slow: once for all stages
+from wsss.core.stage import loaded_code
+
+for stage in sys.argv[1:]:
+    if not os.fork():
+        importlib.import_module(f"pipeline.{stage}")
+        core = [name for name in sys.modules if name.startswith("wsss.core.")]
+        print(json.dumps([stage, [str(path) for path in loaded_code()], core]), flush=True)
+        os._exit(0)
+    assert os.wait()[1] == 0
+"""
+"""Prints what each stage's script loads, in a process of its own for each: files, and modules of `core`."""
+
+
+Loaded = dict[str, tuple[list[str], list[str]]]
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Loaded:
+    """For each stage: all files of ours that its script loads, `core` excepted; and the modules of `core`."""
+    command = [sys.executable, "-c", LOADED, *STAGES]
+    printed = subprocess.run(command, cwd=REPO, check=True, capture_output=True, text=True).stdout
+    found = {}
+    for stage, files, core in map(json.loads, printed.splitlines()):
+        found[stage] = [Path(name).relative_to(REPO).as_posix() for name in files], core
+    return found
 
 
 def modules_in(folder: Path) -> set[str]:
@@ -90,22 +110,18 @@ def exact(files: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_code_dependencies_are_the_files_that_the_stage_loads(stage: str) -> None:
-    wanted = exact(loaded_files(stage))
+def test_code_dependencies_are_the_files_that_the_stage_loads(stage: str, loaded: Loaded) -> None:
+    wanted = exact(loaded[stage][0])
     code = {name for name in stage_files("deps", stage) if name.startswith(("wsss/", "pipeline/"))}
     declared = sorted(name for name in code if Path(name).suffix in ("", ".py"))
     assert declared == wanted, "deps of this stage should be:\n" + "\n".join(f"      - {name}" for name in wanted)
 
 
-def test_what_no_stage_declares_cannot_change_an_output() -> None:
+def test_what_no_stage_declares_cannot_change_an_output(loaded: Loaded) -> None:
     """Exempt modules compute nothing and write no numbers: they import nothing that could."""
-    loaded = set()
-    for stage in STAGES:
-        code = f"import sys, pipeline.{stage}; print(*[n for n in sys.modules if n.startswith('wsss.core.')])"
-        printed = subprocess.run([sys.executable, "-c", code], cwd=REPO, check=True, capture_output=True, text=True)
-        loaded |= set(printed.stdout.split())
-    assert {"wsss.core.params", "wsss.core.stage", "wsss.core.atomic"} <= loaded
-    for module in sorted(loaded):
+    modules = {name for stage in STAGES for name in loaded[stage][1]}
+    assert {"wsss.core.params", "wsss.core.stage", "wsss.core.atomic"} <= modules
+    for module in sorted(modules):
         path = REPO / f"{module.replace('.', '/')}.py"
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from tests.helpers import CLASSES, ToyLabels
+from tests.helpers import CLASSES
+from tests.toy_labels import ToyLabels
 from wsss.core.executor import end_children
 from wsss.core.interrupt import catch_signals
 from wsss.data.samples import Batch

@@ -12,8 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.helpers import CLASSES, ToyLabels
+from tests.helpers import CLASSES
 from tests.toy_evaluation import WITHOUT_CRF, Project, run_stage
+from tests.toy_labels import ToyLabels
 from tests.toy_mixtures import GMM
 from tests.toy_training import OPTIM, ToyTask, train_toy
 from wsss.core.atomic import publish

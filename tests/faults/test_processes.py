@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.helpers import REPO, alive, children, computed, running, toy_label, tree, wait_until
+from tests.helpers import REPO, alive, children, computed, running, toy_label, tree, two_processes, wait_until
 from tests.toy_stage import main as toy_stage
 from wsss.models.checkpoint import read_checkpoint
 from wsss.stores.labels import PseudoStore
@@ -110,6 +110,38 @@ def test_36_sigterm_ends_training_in_75_with_a_checkpoint(folder: Path) -> None:
     assert errors.endswith(": stopped; finished work is kept\nfix: run the same command again to continue\n")
     assert "Traceback" not in errors
     assert len(below) >= 2  # the process that loads, and the resource tracker of multiprocessing
+    (checkpoint,) = scratch.glob("*/training.pt")
+    assert read_checkpoint(checkpoint, resume.FORMAT, resume.VERSION)["step"] > 0
+    assert not list(scratch.glob("*.lock"))
+
+
+OF_TWO = """
+import click
+from tests.toy_training import OPTIM, ToyTask, train_toy
+from wsss.core.stage import open_stage, stage_command
+@stage_command
+@click.argument("rank")
+def main(params, rank):
+    with open_stage("distill", {}, []) as stage:
+        train_toy(ToyTask(), stage.scratch, OPTIM.model_copy(update={"epochs": 100000}))
+main()
+"""
+
+
+@pytest.mark.slow
+def test_35_death_of_one_of_two_processes_ends_the_other_too(folder: Path) -> None:
+    scratch = folder / "scratch" / "distill"
+    with two_processes(OF_TWO, folder, WSSS_CHECKPOINT_SECONDS="0") as (first, second):
+        both = (first, second)
+        wait_until(lambda: list(scratch.glob("*/training.pt")) or any(run.poll() is not None for run in both), 120)
+        second.kill()
+        _, errors = first.communicate(timeout=60)
+    assert first.returncode == 2, errors
+    assert errors.endswith(
+        "error: process 1 of 2: another process of this training ended\n"
+        "fix: look at its message above, mend what it says, and run the same command again to continue\n"
+    )
+    assert "Traceback" not in errors
     (checkpoint,) = scratch.glob("*/training.pt")
     assert read_checkpoint(checkpoint, resume.FORMAT, resume.VERSION)["step"] > 0
     assert not list(scratch.glob("*.lock"))

@@ -13,6 +13,7 @@ from wsss.cams.local import local_levels, local_maps
 from wsss.cams.stuff import Stuff, find_stuff
 from wsss.cams.walk import walk
 from wsss.core.interrupt import check_stop
+from wsss.core.kept import kept
 from wsss.core.log import say
 from wsss.core.params import flat, unit
 from wsss.core.stage import Stage
@@ -22,7 +23,6 @@ from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Photos
 from wsss.models.cam import divide_by_peak, peaks
 from wsss.models.checkpoint import load_oste
-from wsss.models.kept import kept
 from wsss.models.oste import Oste
 from wsss.numeric.device import device, enough_memory, set_threads
 from wsss.predict.multiscale import ScaleSettings

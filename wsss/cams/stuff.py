@@ -7,9 +7,8 @@ background of most of it. Photos and their tags alone tell such a class:
 1. What is low in its map does not occur in photos without the class. (The background of a thing does.)
 2. What is low in its map looks like what is high. (Background that is always around a thing does not.)
 
-Both are asked of `local` features. One alone does not suffice: the steel around a scratch is unlike the steel of other
-photos, and cracks look like walls. The threshold of their product was chosen by looking at the classes of ten sets,
-among them two whose photos were cropped to what the masks show (docs/experiments.md).
+Both are asked of `local` features, and of maps after the walk: what is still low then is unlike the peaks. One question
+alone does not suffice: the steel around a scratch is unlike the steel of other photos, and cracks look like walls.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from wsss.cams.local import local_levels, local_maps
+from wsss.cams.walk import walk
 from wsss.core.interrupt import check_stop
 from wsss.core.log import Progress
 from wsss.data.batches import size_batches, to_batch
@@ -37,13 +37,17 @@ PHOTOS, CELLS = 60, 100
 """At most so many photos of a class, and positions of each."""
 LEAST = 8
 """Fewer photos with the tag, or without it, tell nothing."""
-LOW, HIGH = 0.15, 0.5
-"""Of the map's maximum: what is low in all maps of the photo, and what is high in the class's."""
+STEPS = 2
+"""Of the walk."""
+LOW, HIGH = 0.3, 0.85
+"""Quantiles over a photo: what is low is below the first in the highest of its maps, and what is high above the second
+in the class's."""
 RARE = 0.95
 """What scores above this quantile of the positions in photos without the class does not occur there."""
-FILLS = 0.0375
+FILLS = 0.08
 """Of the low positions the fraction that is unusual, times how badly they are told from the high ones: 1 minus the area
-under the ROC curve of a classifier. A class is stuff above it."""
+under the ROC curve of a classifier. A class is stuff above it. Chosen by looking at the classes of five sets, whose
+masks had a say in it (docs/experiments.md)."""
 STRENGTH = 0.003
 """C of the regressions on standardised features."""
 BATCH = 8
@@ -72,13 +76,14 @@ class Stuff:
 
 @dataclass(frozen=True)
 class Seen:
-    """Positions of the photos that are looked at: `features` (N, cells, C) float32, `tags` (N, K) bool, `scores`
-    (N, K, cells) float32 relative to each map's maximum, 0 for other classes.
+    """Positions of N photos: `features` (N, cells, C) float32, `tags` (N, K) bool, `high` (N, K, cells) bool in each
+    class's map, and `low` (N, cells) bool in all maps of the photo's tags.
     """
 
     features: np.ndarray
     tags: np.ndarray
-    scores: np.ndarray
+    high: np.ndarray
+    low: np.ndarray
 
 
 def find_stuff(network: Oste, index: Index, photos: Photos) -> Stuff:
@@ -92,7 +97,7 @@ def find_stuff(network: Oste, index: Index, photos: Photos) -> Stuff:
         scaled = ((seen.features - mean) / deviation).astype(np.float32)
         for number in range(index.foreground):
             check_stop()
-            found = judge(scaled, seen.tags[:, number], seen.scores[:, number], seen.scores.max(1))
+            found = judge(scaled, seen.tags[:, number], seen.high[:, number], seen.low)
             if found is not None:
                 weight = found[0] / deviation
                 classes.append(number + 1)
@@ -117,42 +122,54 @@ def choose(records: Sequence[Record], foreground: int) -> list[Record]:
 
 @torch.inference_mode()
 def look(network: Oste, photos: Photos, records: Sequence[Record], foreground: int) -> Seen:
-    """Features and scores of `records` at positions that are spread evenly, always the same."""
+    """Features of `records` and what is high and low, at positions that are spread evenly, always the same."""
     numbers = local_levels(network.backbone.levels)
     where = next(network.parameters()).device
-    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    found: dict[str, tuple[np.ndarray, ...]] = {}
     with Progress("cams: stuff", len(records), "photos") as progress:
         for batch in size_batches(records, BATCH):
             check_stop()
             with enough_memory("cams", f"on {batch[0].width}×{batch[0].height} pixels", "lower dataset.long_side"):
                 features = network.backbone(to_batch([photos.image(record) for record in batch], where))
                 cams = divide_by_peak(network.head(features[-1]).relu().float())
-                maps = torch.cat(local_maps(features, numbers, (cams.shape[-2], cams.shape[-1])), 1)
-            places = np.linspace(0, cams.shape[-2] * cams.shape[-1] - 1, CELLS).round().astype(np.int64)
-            here, scores = maps.flatten(2).mT[:, places].cpu().numpy(), cams.flatten(2)[..., places].cpu().numpy()
-            found |= {record.id: row for record, row in zip(batch, zip(here, scores, strict=True), strict=True)}
+                maps = local_maps(features, numbers, (cams.shape[-2], cams.shape[-1]))
+                flat = walk(cams, maps, STEPS).flatten(2).cpu().numpy()
+            places = np.linspace(0, flat.shape[2] - 1, CELLS).round().astype(np.int64)
+            here = torch.cat(maps, 1).flatten(2).mT[:, places].cpu().numpy()
+            for record, seen, scores in zip(batch, here, flat, strict=True):
+                found[record.id] = (seen, *(part[..., places] for part in high_and_low(scores, record.tags)))
             progress.advance(len(batch))
     tags = np.array([[tag in record.tags for tag in range(1, foreground + 1)] for record in records])
-    return Seen(
-        np.stack([found[record.id][0] for record in records]),
-        tags,
-        np.stack([found[record.id][1] for record in records]) * tags[..., None],
-    )
+    features_, high, low = (np.stack([found[record.id][part] for record in records]) for part in range(3))
+    return Seen(features_, tags, high, low)
+
+
+def high_and_low(scores: np.ndarray, tags: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """`scores`: (K, positions) of one photo → what is high in the map of each of its `tags`, (K, positions) bool, and
+    what is low in all of these maps, (positions,) bool; of a photo without tags, nothing.
+    """
+    high, present = np.zeros(scores.shape, bool), np.asarray(tags, np.int64) - 1
+    if not len(present):
+        return high, np.zeros(scores.shape[1], bool)
+    own = scores[present]
+    high[present] = own > np.quantile(own, HIGH, 1, keepdims=True)
+    highest = own.max(0)
+    low: np.ndarray = highest < np.quantile(highest, LOW)
+    return high, low
 
 
 def judge(
-    features: np.ndarray, tagged: np.ndarray, scores: np.ndarray, highest: np.ndarray
+    features: np.ndarray, tagged: np.ndarray, high: np.ndarray, low: np.ndarray
 ) -> tuple[np.ndarray, float] | None:
     """The classifier (weight (C,), bias) of the positions of one class if it is stuff, else None.
 
-    `features`: (N, cells, C) standardised; `tagged`: (N,) bool; `scores`, `highest`: (N, cells) of its map and the
-    highest of all maps of the photo. Every question is asked of photos that the answering classifier has not seen.
+    `features`: (N, cells, C) standardised; `tagged`: (N,) bool; `high`, `low`: (N, cells) bool, see `Seen`. Every
+    question is asked of photos that the answering classifier has not seen.
     """
     with_tag, without = np.flatnonzero(tagged), np.flatnonzero(~tagged)
     if min(len(with_tag), len(without)) < LEAST:
         return None
     with_tag, without = (group[:: -(-len(group) // PHOTOS)] for group in (with_tag, without))
-    low, high = highest < LOW, scores > HIGH
     unusual, judged = 0, 0
     for part in (0, 1):
         seen = classifier(features, with_tag[part::2], without[part::2])

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from wsss.core.interrupt import check_stop
+from wsss.core.kept import forget, kept
 from wsss.core.params import flat
 from wsss.core.stage import Stage
 from wsss.crf.dense import dense_crf
@@ -19,7 +20,6 @@ from wsss.data.photos import Photos, tag_vector
 from wsss.distill.data import LabelSource, TrainingData
 from wsss.distill.rules import CHANGES, Relabelled, RelabelSettings, relabel
 from wsss.models.checkpoint import load_student
-from wsss.models.kept import forget, kept
 from wsss.numeric.device import device, enough_memory, set_threads
 from wsss.predict.segment import probabilities
 from wsss.stores.labels import PSEUDO_FORMAT, UPPER_BOUND, PseudoStore, RelabelledStore, put_labels

@@ -30,7 +30,8 @@ from wsss.models.base_student import BaseStudent
 from wsss.models.checkpoint import NetworkCard, load_oste, load_student, save_network
 from wsss.models.linear_student import LinearStudent
 from wsss.stores.labels import RelabelledStore
-from wsss.training.loop import History, fit, make_fabric
+from wsss.training.loop import History, fit
+from wsss.training.processes import current, together
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Distilled:
     agreement: Agreement
 
 
+@together()
 def distill(
     stage: Stage, data: TrainingData, settings: DistillSettings, inference: InferenceSettings, out: Path
 ) -> Distilled:
@@ -149,11 +151,9 @@ def _corrected_labels(
     stage: Stage, data: TrainingData, student: Path, settings: DistillSettings, inference: InferenceSettings
 ) -> RelabelledStore:
     """The labels corrected by the first round's student. With several processes, the first one makes them."""
-    fabric = make_fabric(settings.optim.precision)
-    fabric.launch()
     if leads():
         relabel_photos(stage, data, student, settings.relabel, inference)
-    fabric.barrier()  # all others wait for the labels
+    current().wait()  # all others wait for the labels
     return RelabelledStore(stage.scratch / STORE)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss.core.interrupt import check_stop
+from wsss.core.kept import kept
 from wsss.core.params import flat
 from wsss.core.stage import Stage
 from wsss.data.batches import needs, size_batches
@@ -16,7 +17,6 @@ from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Photos
 from wsss.models.base_student import BaseStudent
 from wsss.models.checkpoint import load_oste, load_student, save_network
-from wsss.models.kept import kept
 from wsss.models.oste import Oste
 from wsss.numeric.device import device, enough_memory, set_threads
 from wsss.predict.segment import SegmentSettings, predict, predict_oste

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.metrics import average_precision_score
 
 
 def average_precisions(tags: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -11,6 +10,9 @@ def average_precisions(tags: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
     `tags`: (N, K) bool; `scores`: (N, K). Scores that say nothing give the frequency of the tag.
     """
+    # Not imported at the top: it takes seconds, and would in every worker process too.
+    from sklearn.metrics import average_precision_score
+
     found = np.full(tags.shape[1], np.nan)
     for number in np.flatnonzero(tags.any(0) & ~tags.all(0)):
         found[number] = average_precision_score(tags[:, number], scores[:, number])

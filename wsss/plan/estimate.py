@@ -6,7 +6,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wsss.core.environment import workers
+from wsss.core.environment import asked_workers, workers
+from wsss.core.pace import worth_workers
 from wsss.data.batches import size_batches
 from wsss.data.index import Index, Record
 from wsss.distill.cells import MEMORY
@@ -70,9 +71,11 @@ def estimate(params: Params, index: Index, made: tuple[Training, ...], probe: Pr
         return len(list(size_batches(records, BATCH))) * cost.once + len(records) * cost.seconds
 
     def visits(work: str, records: Sequence[Record]) -> float:
-        """Seconds in which worker processes do their `work` on `records`, shard by shard."""
+        """Seconds in which worker processes, where they are worth it, do their `work` on `records`, shard by shard."""
         cost, groups = probe.costs[work], batches(params, records)
         alone = len(groups) * cost.once + len(records) * cost.seconds
+        if asked_workers() is None and not worth_workers(alone, processes):
+            return alone
         return START + alone * slower(probe, processes) / processes
 
     seen, asked = evenly(train, MOST_TRAIN), looks("look", held)

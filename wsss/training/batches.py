@@ -81,7 +81,7 @@ def _by_thread(dataset: Careful, keys: Iterator[list[Any]], steps: int) -> Itera
 def _by_processes(dataset: Careful, keys: Iterator[list[Any]], pinned: bool) -> Iterator[Any]:
     loader = DataLoader(
         dataset,
-        batch_sampler=keys,  # any iterable will do
+        batch_sampler=keys,
         num_workers=workers(),
         # spawn: a forked worker would inherit torch's thread pool and open HDF5 files in an unknown state.
         multiprocessing_context="spawn" if workers() else None,

@@ -1,17 +1,17 @@
 """The training loop: one optimiser step per batch, one row of history per epoch, and checkpoints.
 
-One loop serves every network of the project: a `Task` says what one step computes. Lightning Fabric runs the same code
-on one CPU, one GPU or many processes.
+One loop serves every network of the project: a `Task` says what one step computes. It is the same on one CPU, one GPU
+or many processes.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -24,12 +24,11 @@ from wsss.data.samples import Batch
 from wsss.losses.term import Term
 from wsss.numeric.device import device, enough_memory
 from wsss.training.batches import batches
+from wsss.training.mixed import Mixed
+from wsss.training.processes import Processes, current, together
 from wsss.training.resume import load_training, save_training
 from wsss.training.sampling import BatchSampler, Plan
 from wsss.training.schedule import OptimSettings, learning_rate
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 History = list[dict[str, float]]
 
@@ -47,24 +46,29 @@ class Task(Protocol):
         """The loss terms of one batch. `batch["image"]` is (N, 3, H, W) float 0..255 on the device."""
 
 
-def make_fabric(precision: str) -> Fabric:
-    """One process on the device of `WSSS_DEVICE`, or one of many where `torchrun` or SLURM started several."""
-    # Not imported at the top: it takes seconds, and would in every worker process too.
-    from lightning_fabric import Fabric
+@dataclass(frozen=True)
+class Learner:
+    """A network with what changes it. `wrapped` is what a step calls: the network, in the precision of the settings and
+    over all `processes`. `scaler` keeps gradients in the range of fp16; in other precisions it does nothing.
+    """
 
-    world, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    where = device()
-    devices: Any = local if world > 1 or where.type == "cpu" else [where.index or 0]
-    return Fabric(
-        accelerator=where.type,
-        devices=devices,
-        num_nodes=max(1, world // local),
-        # A student leaves its backbone's ImageNet head unused.
-        strategy="ddp_find_unused_parameters_true" if world > 1 else "auto",
-        precision=precision,  # type: ignore[arg-type]
-    )
+    processes: Processes
+    wrapped: nn.Module
+    optimizer: torch.optim.SGD
+    scaler: torch.amp.GradScaler
 
 
+def make_learner(network: nn.Module, settings: OptimSettings) -> Learner:
+    """Make `network` learn by `settings`, on the device of this process."""
+    processes = current()
+    kind, wrapped = processes.device.type, processes.share(network)
+    if settings.precision != "32-true":
+        wrapped = Mixed(wrapped, settings.precision, kind)
+    scaler = torch.amp.GradScaler(kind, enabled=settings.precision == "16-mixed")
+    return Learner(processes, wrapped, make_optimizer(network, settings), scaler)
+
+
+@together()
 def fit(
     task: Task,
     dataset: Any,
@@ -84,41 +88,41 @@ def fit(
     """
     if settings.precision == "16-mixed" and device().type == "cpu":
         raise UserError(f"{label}.optim.precision", "16-mixed needs a GPU", "set it to bf16-mixed or 32-true")
-    fabric = make_fabric(settings.precision)
-    fabric.launch()
+    processes = current()
     plan = Plan(seed, len(ids), settings.batch, settings.epochs)
     shared = min(settings.batch, len(ids))
-    if shared < fabric.world_size:
+    if shared < processes.size:
         raise UserError(
             f"{label}.optim.batch",
-            f"found {shared} photos a step for {fabric.world_size} processes",
+            f"found {shared} photos a step for {processes.size} processes",
             "raise it, or start fewer processes",
         )
     network = task.network
-    wrapped, optimizer = fabric.setup(network, make_optimizer(network, settings))
+    learner = make_learner(network, settings)
+    optimizer = learner.optimizer
     at = load_training(scratch, network, optimizer)
-    sampler = BatchSampler(plan, at.step, fabric.global_rank, fabric.world_size)
-    wrapped.train()
+    sampler = BatchSampler(plan, at.step, processes.rank, processes.size)
+    network.train()
     # With fp16 the gradient is scaled, and the scaler finds its scale by occasional overflows.
     checked = {"loss", *task.weights} | (set() if settings.precision == "16-mixed" else {"grad_norm"})
     last_saved = time.monotonic()
 
     def save() -> None:
-        if fabric.is_global_zero:
+        if processes.rank == 0:
             save_training(scratch, network, optimizer, at)
-        fabric.barrier()
+        processes.wait()
 
     with Progress(label, plan.steps, "steps", at.step) as progress:
-        for batch in batches(dataset, sampler, len(sampler), pinned=fabric.device.type == "cuda"):
+        for batch in batches(dataset, sampler, len(sampler), pinned=processes.device.type == "cuda"):
             rate = learning_rate(at.step, plan.steps, 1.0, settings.power, settings.warmup_steps)
             for group in optimizer.param_groups:
                 group["lr"] = group["base_lr"] * rate
             # Dropout's numbers are keyed by the step: a resumed run draws the same ones as an uninterrupted run.
-            torch.manual_seed(hash((seed, at.step, fabric.global_rank)) % 2**63)
+            torch.manual_seed(hash((seed, at.step, processes.rank)) % 2**63)
             crops, _, height, width = batch["image"].shape
             doing = f"in a step of {crops} crops of {height}×{width} pixels"
             with enough_memory(label, doing, f"lower {label}.optim.batch or {label}.augment.crop"):
-                values = update(fabric, task, wrapped, optimizer, batch, settings.clip_norm)
+                values = update(learner, task, batch, settings.clip_norm)
             if not all(math.isfinite(value) for name, value in values.items() if name in checked):
                 raise _not_finite(label, plan, at.step, settings.lr * rate, values, ids)
             at.step += 1
@@ -128,51 +132,49 @@ def fit(
                 means = {name: total / plan.steps_per_epoch for name, total in at.sums.items()}
                 at.history.append({"epoch": at.step // plan.steps_per_epoch, "lr": settings.lr * rate, **means})
                 at.sums = {}
-                if each_epoch and fabric.is_global_zero:
+                if each_epoch and processes.rank == 0:
                     each_epoch(at.step // plan.steps_per_epoch)
             progress.advance(note=f"loss {values['loss']:.3f}")
-            if _any_process(fabric, stop_requested()):
+            if processes.any(stop_requested()):
                 save()
                 check_stop()
                 raise InterruptedStage(
                     "another process", "stopped; checkpoint is kept", "run the same command again to continue"
                 )
-            if _any_process(fabric, time.monotonic() - last_saved > checkpoint_seconds()):
+            if processes.any(time.monotonic() - last_saved > checkpoint_seconds()):
                 save()
                 last_saved = time.monotonic()
     return at.history
 
 
-def update(
-    fabric: Fabric, task: Task, network: Any, optimizer: Any, batch: Batch, clip_norm: float
-) -> dict[str, float]:
+def update(learner: Learner, task: Task, batch: Batch, clip_norm: float) -> dict[str, float]:
     """One update. Returns the values of the loss and its terms, and the norm of the gradient before clipping."""
-    batch = {name: tensor.to(fabric.device, non_blocking=True) for name, tensor in batch.items()}
+    processes, network, optimizer, scaler = learner.processes, learner.wrapped, learner.optimizer, learner.scaler
+    batch = {name: tensor.to(processes.device, non_blocking=True) for name, tensor in batch.items()}
     batch["image"] = batch["image"].float()
     terms = task.terms(network, batch)
     names = (*task.weights, *task.monitors)
-    weights = torch.stack([terms[name].weight.detach().float() for name in names])
-    if fabric.world_size > 1:
-        weights = fabric.all_reduce(weights, reduce_op="sum")  # type: ignore[assignment]
-    # DDP averages gradients over processes; the losses are sums over one common weight, hence the factor.
+    weights = processes.total(torch.stack([terms[name].weight.detach().float() for name in names]))
+    # Processes average their gradients; the losses are sums over one common weight, hence the factor.
     shares = [
         task.weights.get(name, 1.0)
         * terms[name].total
-        * fabric.world_size
+        * processes.size
         # With a weight of 0 the gradient must be 0, and 0 · (several times 1 / tiny) would be 0 · ∞.
         / torch.where(weight > 0, weight, 1.0)
         for name, weight in zip(names, weights, strict=True)
     ]
     loss = torch.stack(shares[: len(task.weights)]).sum()
     optimizer.zero_grad()
-    fabric.backward(loss)
+    torch.autograd.backward(scaler.scale(loss))
+    scaler.unscale_(optimizer)
     norm = torch.nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
     if clip_norm:
-        fabric.clip_gradients(network, optimizer, max_norm=clip_norm, error_if_nonfinite=False)
-    optimizer.step()
-    values = torch.stack([loss.detach(), *(share.detach() for share in shares)])
-    if fabric.world_size > 1:
-        values = fabric.all_reduce(values, reduce_op="mean")  # type: ignore[assignment]
+        learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        torch.nn.utils.clip_grad_norm_(learned, clip_norm)
+    scaler.step(optimizer)
+    scaler.update()
+    values = processes.total(torch.stack([loss.detach(), *(share.detach() for share in shares)])) / processes.size
     row = dict(zip(["loss", *names], values.tolist(), strict=True))
     return row | {"grad_norm": float(norm)}
 
@@ -193,12 +195,6 @@ def make_optimizer(network: nn.Module, settings: OptimSettings) -> torch.optim.S
         momentum=settings.momentum,
         nesterov=settings.momentum > 0,
     )
-
-
-def _any_process(fabric: Fabric, flag: bool) -> bool:
-    if fabric.world_size == 1:
-        return flag
-    return bool(fabric.all_reduce(torch.tensor(float(flag), device=fabric.device), reduce_op="sum"))
 
 
 def _not_finite(

@@ -39,6 +39,7 @@ from wsss.training.enhance import Enhancer
 from wsss.training.judge import TagJudge, TagTable
 from wsss.training.loop import History, fit
 from wsss.training.probe import MOST_VAL, evenly, mean_features, over_photos, tags_of
+from wsss.training.processes import together
 from wsss.training.rules import cropped, planned
 from wsss.training.schedule import OsteOptim
 from wsss.training.verdict import Verdict
@@ -172,6 +173,7 @@ class Trained:
     signal: np.ndarray
 
 
+@together()
 def train(
     stage: Stage, index: Index, photos: Photos, classifier: Path, seed: int, settings: TrainSettings, out: Path
 ) -> Trained:

@@ -28,6 +28,7 @@ from wsss.numeric.device import device
 from wsss.training.judge import TagJudge, TagTable
 from wsss.training.loop import History, fit
 from wsss.training.probe import MOST_TRAIN, evenly, fit_probe, mean_features, over_photos, pooled, tags_of
+from wsss.training.processes import together
 from wsss.training.rules import cropped, planned
 from wsss.training.schedule import GentleOptim
 from wsss.training.verdict import Verdict, judge_early
@@ -77,6 +78,7 @@ class Pretrained:
     tags: TagTable
 
 
+@together()
 def pretrain(
     stage: Stage, index: Index, photos: Photos, seed: int, settings: PretrainSettings, out: Path
 ) -> Pretrained:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from wsss.core.interrupt import check_stop
@@ -105,6 +104,9 @@ def fit_probe(features: np.ndarray, tags: np.ndarray) -> Probe:
     The standardisation is folded into the weights. A class that all or none of the photos have gets weights of 0 and
     the bias of its frequency, half a photo away from certainty.
     """
+    # Not imported at the top: it takes seconds, and would in every worker process too.
+    from sklearn.linear_model import LogisticRegression
+
     mean, spread = features.mean(0, dtype=np.float64), features.std(0, dtype=np.float64) + 1e-6
     scaled = (features - mean) / spread
     weight = np.zeros((tags.shape[1], features.shape[1]))

@@ -7,22 +7,20 @@ import pytest
 import torch
 
 from wsss.cams import stuff as module
-from wsss.cams.stuff import Stuff, choose, judge
+from wsss.cams.stuff import Stuff, choose, high_and_low, judge
 from wsss.data.index import Record
 
 PHOTOS, CELLS, WIDTH = 40, 50, 6
 GROUND, WATER, STEEL, MARK = np.eye(WIDTH)[:4] * 4
 
 
-def photos(kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def photos(kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Half of the photos have the tag. Positions: the first fifth is the peak of the map, three fifths are low."""
     rng = np.random.default_rng(0)
     features = rng.normal(size=(PHOTOS, CELLS, WIDTH)).astype(np.float32)
     tagged = np.arange(PHOTOS) % 2 == 0
-    scores = np.zeros((PHOTOS, CELLS))
-    scores[tagged, : CELLS // 5] = 0.9
-    scores[tagged, CELLS // 5 : 2 * CELLS // 5] = 0.3
-    high = scores > 0.5
+    high, low = np.zeros((PHOTOS, CELLS), bool), np.zeros((PHOTOS, CELLS), bool)
+    high[tagged, : CELLS // 5] = low[tagged, 2 * CELLS // 5 :] = True
     if kind == "stuff":  # all of a tagged photo is water, and where the map peaks is chance
         features[tagged] += WATER
         features[~tagged] += GROUND
@@ -33,15 +31,15 @@ def photos(kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         features[tagged] += STEEL
         features[~tagged] += GROUND
         features[high] += MARK
-    return features, tagged, scores
+    return features, tagged, high, low
 
 
 @pytest.mark.parametrize(
     ("kind", "filling"), [("stuff", True), ("thing", False), ("thing on ground of its own", False), ("noise", False)]
 )
 def test_only_what_fills_its_photos_is_stuff(kind: str, filling: bool) -> None:
-    features, tagged, scores = photos(kind)
-    found = judge(features, tagged, scores, scores)
+    features, tagged, high, low = photos(kind)
+    found = judge(features, tagged, high, low)
     assert (found is not None) == filling
     if found is not None:
         weight, bias = found
@@ -52,20 +50,26 @@ def test_only_what_fills_its_photos_is_stuff(kind: str, filling: bool) -> None:
 
 @pytest.mark.parametrize("tagged", [0, 7, PHOTOS - 7, PHOTOS])
 def test_few_photos_with_or_without_the_tag_tell_nothing(tagged: int) -> None:
-    features, _, scores = photos("stuff")
-    assert judge(features, np.arange(PHOTOS) < tagged, scores, scores) is None
+    features, _, high, low = photos("stuff")
+    assert judge(features, np.arange(PHOTOS) < tagged, high, low) is None
 
 
 def test_a_map_that_is_nowhere_low_or_nowhere_high_tells_nothing() -> None:
-    features, tagged, _ = photos("stuff")
-    for value in (0.0, 0.4, 1.0):
-        scores = np.full((PHOTOS, CELLS), value)
-        assert judge(features, tagged, scores, scores) is None
+    features, tagged, high, low = photos("stuff")
+    assert judge(features, tagged, high, np.zeros_like(low)) is None
+    assert judge(features, tagged, np.zeros_like(high), low) is None
 
 
-def test_low_means_low_in_all_maps_of_the_photo() -> None:
-    features, tagged, scores = photos("stuff")
-    assert judge(features, tagged, scores, np.maximum(scores, 0.2)) is None
+def test_high_is_of_a_class_and_low_of_all_maps_of_the_photo() -> None:
+    scores = np.random.default_rng(0).random((3, 100))
+    high, low = high_and_low(scores, (1, 3))
+    assert high.sum(1).tolist() == [15, 0, 15]
+    assert scores[0, high[0]].min() > scores[0, ~high[0]].max()
+    highest = scores[[0, 2]].max(0)
+    assert low.sum() == 30
+    assert highest[low].max() < highest[~low].min()
+    assert not any(part.any() for part in high_and_low(scores, ()))
+    assert not any(part.any() for part in high_and_low(np.full((1, 9), 0.5), (1,)))
 
 
 def test_photos_are_chosen_evenly_and_only_where_a_class_can_be_judged() -> None:

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from pipeline.distill import Params as DistillParams
 from pipeline.train import Params as TrainParams
 from tests.conftest import RawData
-from tests.helpers import steady_probe
+from tests.toy_probe import steady_probe
 from wsss.commands.check import Params as CheckParams
 from wsss.commands.check import look
 from wsss.commands.check import main as check

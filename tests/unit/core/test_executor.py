@@ -189,11 +189,12 @@ if __name__ == "__main__":
     time.sleep(0.3)
     Path("children").write_text(" ".join(map(str, children(os.getpid()))))
     os.kill(os.getpid(), signal.SIGKILL)
+time.sleep(2)  # the worker's imports
 """
 
 
 def test_worker_whose_parent_is_gone_before_it_begins_does_nothing(tmp_path: Path) -> None:
-    """Importing torch takes it seconds, and the first tasks wait in its queue already."""
+    """Its imports take seconds, as torch does, and the first tasks wait in its queue already."""
     (tmp_path / "abandon.py").write_text(ABANDON)
     with running("abandon.py", cwd=tmp_path, WSSS_WORKERS="2") as run:
         run.wait(60)

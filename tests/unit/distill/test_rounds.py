@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -67,14 +68,22 @@ def test_stopped_and_continued_equals_undisturbed_to_the_bit(
     assert finish(tmp_path) == undisturbed
 
 
+GOES_ON = altered(TWO_ROUNDS, restart=False)
+
+
+@pytest.fixture(scope="module")
+def without_restart(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str, Any, Any]:
+    return finish(tmp_path_factory.mktemp("without_restart"), GOES_ON)
+
+
 @pytest.mark.parametrize("stop_after", [1, BOUNDARY, BOUNDARY + 1, 5])
-def test_so_it_does_without_a_restart(tmp_path: Path, stop_after: int) -> None:
-    settings = altered(TWO_ROUNDS, restart=False)
-    whole = finish(tmp_path / "whole", settings)
+def test_so_it_does_without_a_restart(
+    tmp_path: Path, stop_after: int, without_restart: tuple[bytes, str, Any, Any]
+) -> None:
     with pytest.raises(InterruptedStage, match="SIGTERM"):
-        train_student(tmp_path / "part", settings, stop_after=stop_after)
+        train_student(tmp_path, GOES_ON, stop_after=stop_after)
     torch.manual_seed(99)
-    assert finish(tmp_path / "part", settings) == whole
+    assert finish(tmp_path, GOES_ON) == without_restart
 
 
 def test_finished_first_round_and_its_labels_are_not_made_again(tmp_path: Path) -> None:
@@ -98,22 +107,35 @@ DAMAGE = {
 }
 
 
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+    """Of one epoch and two steps; stopped in the second round. Once the first round has a checkpoint, once it has not.
+
+    To be copied.
+    """
+    folders = {}
+    for checkpoint in (True, False):
+        folders[checkpoint] = tmp_path_factory.mktemp("stopped")
+        with pytest.MonkeyPatch.context() as patch:
+            if checkpoint:
+                patch.setenv("WSSS_CHECKPOINT_SECONDS", "0")
+            with pytest.raises(InterruptedStage, match="SIGTERM"):
+                train_student(folders[checkpoint], TWO_ROUNDS, stop_after=5)
+    return folders
+
+
 @pytest.mark.parametrize("checkpoint", [True, False], ids=["checkpoint", "none"])
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damaged_first_round_is_trained_again_with_a_warning(
     tmp_path: Path,
     damage: str,
     checkpoint: bool,
+    stopped: dict[bool, Path],
     undisturbed: tuple[bytes, str, Any, Any],
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of one epoch and two steps; stopped in the second round. It goes on from its checkpoint, if it has one."""
-    if checkpoint:
-        monkeypatch.setenv("WSSS_CHECKPOINT_SECONDS", "0")
-    with pytest.raises(InterruptedStage, match="SIGTERM"):
-        train_student(tmp_path, TWO_ROUNDS, stop_after=5)
-    monkeypatch.delenv("WSSS_CHECKPOINT_SECONDS", raising=False)
+    """It goes on from its checkpoint, if it has one."""
+    shutil.copytree(stopped[checkpoint], tmp_path, dirs_exist_ok=True)
     assert (tmp_path / "scratch/first" / resume.FILE).exists() is checkpoint
     name, spoil = DAMAGE[damage]
     before = (tmp_path / "scratch" / name).read_bytes()
@@ -242,21 +264,32 @@ import torch
 from tests.toy_distill import VARIANTS, altered, train_student
 
 if __name__ == "__main__":
-    settings = altered(VARIANTS[sys.argv[2]], dropout=0.0, optim__lr=0.0005)
-    history, steps = train_student(Path("shared"), settings)
-    torch.save([dict(steps[-1].network.state_dict()), history], f"{sys.argv[1]}.pt")
+    rank, *names = sys.argv[1:]
+    for name in names:
+        settings = altered(VARIANTS[name], dropout=0.0, optim__lr=0.0005)
+        history, steps = train_student(Path(name), settings)
+        torch.save([dict(steps[-1].network.state_dict()), history], f"{name}/{rank}.pt")
 """
+FULL_AND_EMPTY = ["two rounds", "frozen"]
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two trainings by the same two processes, which start but once; each training has one folder for both of them."""
+    folder = tmp_path_factory.mktemp("both")
+    for name in FULL_AND_EMPTY:
+        toy_data(folder / name)
+    run_two_processes(SCRIPT, folder, *FULL_AND_EMPTY)
+    return folder
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["two rounds", "frozen"])
-def test_two_processes_with_one_scratch_folder_equal_one(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", FULL_AND_EMPTY)
+def test_two_processes_with_one_scratch_folder_equal_one(tmp_path: Path, both: Path, name: str) -> None:
     """One of them writes the store of corrected labels, full or empty; the other waits."""
-    shared = tmp_path / "shared"
-    toy_data(shared)
-    run_two_processes(SCRIPT, tmp_path, name)
+    shared = both / name
     history, whole = train_student(tmp_path / "one", altered(VARIANTS[name], dropout=0.0, optim__lr=0.0005))
-    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in "01")
+    first, second = (torch.load(shared / f"{rank}.pt", weights_only=True) for rank in "01")
     for key, tensor in whole[-1].network.state_dict().items():
         assert torch.equal(first[0][key], second[0][key]), key
         assert (first[0][key] - tensor).abs().max() <= 1e-5, key

@@ -75,27 +75,33 @@ def students_of(step: DistillStep) -> Any:
     return step.network.students
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, tuple[bytes, str, Any]]:
+    """Of one student, and of two that teach each other."""
+    return {settings.mutual: finish(tmp_path_factory.mktemp("whole"), settings) for settings in TEACHERS.values()}
+
+
 @each_teacher
 @pytest.mark.parametrize("stop_after", [1, BOUNDARY, BOUNDARY + 1, 5])
 def test_stopped_and_continued_equals_undisturbed_to_the_bit(
-    tmp_path: Path, settings: DistillSettings, stop_after: int
+    tmp_path: Path, settings: DistillSettings, stop_after: int, undisturbed: dict[bool, tuple[bytes, str, Any]]
 ) -> None:
     """In an epoch, at its end where stage 2 begins, and after that."""
-    undisturbed = finish(tmp_path / "whole", settings)
     with pytest.raises(InterruptedStage, match="SIGTERM"):
-        train_student(tmp_path / "part", settings, stop_after=stop_after)
-    assert not (tmp_path / "part/student.pt").exists()
+        train_student(tmp_path, settings, stop_after=stop_after)
+    assert not (tmp_path / "student.pt").exists()
     torch.manual_seed(99)  # whatever happened before
-    assert finish(tmp_path / "part", settings) == undisturbed
+    assert finish(tmp_path, settings) == undisturbed[settings.mutual]
 
 
 @each_teacher
-def test_stopped_at_every_third_step_equals_undisturbed(tmp_path: Path, settings: DistillSettings) -> None:
-    undisturbed = finish(tmp_path / "whole", settings)
+def test_stopped_at_every_third_step_equals_undisturbed(
+    tmp_path: Path, settings: DistillSettings, undisturbed: dict[bool, tuple[bytes, str, Any]]
+) -> None:
     for _ in range(2):
         with pytest.raises(InterruptedStage):
-            train_student(tmp_path / "part", settings, stop_after=3)
-    assert finish(tmp_path / "part", settings) == undisturbed
+            train_student(tmp_path, settings, stop_after=3)
+    assert finish(tmp_path, settings) == undisturbed[settings.mutual]
 
 
 @each_teacher
@@ -434,20 +440,29 @@ from pathlib import Path
 from tests.toy_distill import VARIANTS, altered, train_student
 from wsss.numeric.device import set_threads
 set_threads(1)
-settings = altered(VARIANTS[sys.argv[2]], dropout=0.0, optim__lr=0.0001)
-history, (step,) = train_student(Path(sys.argv[1]), settings)
-torch.save([step.network.state_dict(), history], Path(sys.argv[1]) / "result.pt")
+rank, *teachers = sys.argv[1:]
+for teacher in teachers:
+    settings = altered(VARIANTS[teacher], dropout=0.0, optim__lr=0.0001)
+    history, (step,) = train_student(Path(teacher) / rank, settings)
+    torch.save([step.network.state_dict(), history], Path(teacher) / rank / "result.pt")
 """
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The trainings with each teacher, by two processes; to start two more for the second would take longest of all."""
+    folder = tmp_path_factory.mktemp("shared")
+    run_two_processes(SCRIPT, folder, *TEACHERS)
+    return folder
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("teacher", TEACHERS)
-def test_two_processes_equal_one(tmp_path: Path, teacher: str) -> None:
-    run_two_processes(SCRIPT, tmp_path, teacher)
+def test_two_processes_equal_one(tmp_path: Path, shared: Path, teacher: str) -> None:
     history, (whole,) = train_student(tmp_path / "one", altered(TEACHERS[teacher], dropout=0.0, optim__lr=0.0001))
     # Two students answer each other's rounding.
     tolerance = 1e-6 if teacher == "frozen" else 1e-5
-    first, second = (torch.load(tmp_path / rank / "result.pt", weights_only=True) for rank in "01")
+    first, second = (torch.load(shared / teacher / rank / "result.pt", weights_only=True) for rank in "01")
     for name, tensor in whole.network.state_dict().items():
         assert torch.equal(first[0][name], second[0][name]), name
         assert (first[0][name] - tensor).abs().max() <= tolerance, name

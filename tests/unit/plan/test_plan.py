@@ -15,7 +15,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from tests.conftest import RawData
-from tests.helpers import steady_probe
+from tests.toy_probe import steady_probe
 from wsss.commands.plan import main, span
 from wsss.core.params import load
 from wsss.core.recipes import read_recipe
@@ -174,6 +174,14 @@ def test_estimate_counts_photos_and_steps(monkeypatch: pytest.MonkeyPatch) -> No
     assert found["correct"].memory == pytest.approx(500e6 + 2 * (500e6 + 10e6))
     assert found["pretrain"].memory == pytest.approx(800e6 + 8 * 10e6 * 4 + 2 * 350e6)
     assert found["cams"].memory == pytest.approx(500e6 + 2 * (500e6 + 80e6))
+
+
+def test_small_sets_are_expected_to_start_no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WSSS_WORKERS", raising=False)
+    monkeypatch.setenv("WSSS_DEVICE", "cpu")
+    monkeypatch.setattr("wsss.plan.estimate.workers", lambda: 2)
+    found = known(settings(Path("x"), inference={"shard_size": 10}))
+    assert found["cams"].low == pytest.approx(START + LOW * (20 * 0.02 + 100 * 0.1))
 
 
 def test_estimate_of_the_quick_recipe(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.helpers import BadPhoto, ToyLabels
+from tests.toy_labels import BadPhoto, ToyLabels
 from wsss.core import pace
 from wsss.core.errors import UserError
 from wsss.core.executor import end_children

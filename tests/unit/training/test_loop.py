@@ -9,12 +9,14 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from tests.helpers import BadPhoto, DeadlyPhoto, ToyLabels, run_two_processes
+from tests.helpers import run_two_processes
+from tests.toy_labels import BadPhoto, DeadlyPhoto, ToyLabels
 from tests.toy_training import IDS_OF_LABELS, OPTIM, ToyTask, train_toy
 from wsss.core.errors import EnvError, InterruptedStage, UserError
 from wsss.data.tables import history_csv
 from wsss.models.checkpoint import save_network
-from wsss.training.loop import make_fabric, make_optimizer, update
+from wsss.training.loop import make_learner, make_optimizer, update
+from wsss.training.processes import Processes
 from wsss.training.resume import FILE
 from wsss.training.sampling import Plan
 
@@ -186,18 +188,9 @@ def test_two_processes_equal_one_with_unevenly_spread_labels(tmp_path: Path) -> 
 
 
 def test_batch_that_cannot_be_shared_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsss.training.loop.make_fabric", lambda precision: _World())
+    monkeypatch.setattr("wsss.training.loop.current", lambda: Processes(0, 5, torch.device("cpu")))
     with pytest.raises(UserError, match=r"distill\.optim\.batch: found 4 photos a step for 5 processes"):
         train_toy(ToyTask(), tmp_path)
-
-
-class _World:
-    """Enough of a Fabric to come as far as the check."""
-
-    world_size = 5
-
-    def launch(self) -> None:
-        return None
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 2.0])
@@ -207,10 +200,9 @@ def test_a_long_gradient_is_shortened_and_keeps_its_direction(share: float) -> N
     batch = default_collate([ToyLabels()[0, number] for number in range(4)])
 
     def step(clip_norm: float) -> tuple[float, torch.Tensor]:
-        task, fabric = ToyTask(dropout=0.0), make_fabric("32-true")
+        task = ToyTask(dropout=0.0)
         before = torch.nn.utils.parameters_to_vector(task.network.parameters()).clone()
-        wrapped, optimizer = fabric.setup(task.network, make_optimizer(task.network, optim))
-        values = update(fabric, task, wrapped, optimizer, dict(batch), clip_norm)
+        values = update(make_learner(task.network, optim), task, dict(batch), clip_norm)
         return values["grad_norm"], torch.nn.utils.parameters_to_vector(task.network.parameters()).detach() - before
 
     norm, plain = step(0.0)

@@ -39,7 +39,7 @@ from wsss.models.backbones.base import FrozenBatchNorm2d
 from wsss.models.checkpoint import load_classifier, load_oste, read_checkpoint
 from wsss.models.oste import Oste, OsteOutput
 from wsss.training import oste, resume
-from wsss.training.loop import make_fabric, make_optimizer, update
+from wsss.training.loop import make_learner, update
 from wsss.training.oste import LearnEverything, TrainSettings
 from wsss.training.sampling import Plan
 
@@ -66,9 +66,7 @@ def one_step(settings: TrainSettings, items: Batch, network: Oste | None = None)
     """Values that the loop writes down, and the network afterwards. Evaluation mode, i.e. without dropout."""
     network = network or toy_network(settings).eval()
     task = LearnEverything(network, settings)
-    fabric = make_fabric("32-true")
-    wrapped, optimizer = fabric.setup(network, make_optimizer(network, settings.optim))
-    return update(fabric, task, wrapped, optimizer, items, 0.0), network
+    return update(make_learner(network, settings.optim), task, items, 0.0), network
 
 
 @torch.no_grad()

@@ -8,8 +8,8 @@ import pytest
 from torch import nn
 
 from wsss.core.errors import UserError
+from wsss.core.kept import MOST, forget, kept
 from wsss.models.checkpoint import load_oste
-from wsss.models.kept import MOST, forget, kept
 
 
 class Counted:

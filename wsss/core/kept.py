@@ -7,9 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from torch import nn
-
-N = TypeVar("N", bound=nn.Module)
+N = TypeVar("N")
 MOST = 2
 """Networks that are kept: stage `evaluate` uses two in turn."""
 
