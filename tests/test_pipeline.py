@@ -35,7 +35,7 @@ EXEMPT = "wsss/core"
 """No dependency of any stage: what lies there cannot change an output."""
 PLUMBING = {
     *("__future__", "abc", "collections", "contextlib", "dataclasses", "difflib", "errno", "functools", "hashlib"),
-    *("importlib", "itertools", "json", "os", "pathlib", "re", "shutil", "sys", "time", "traceback", "types", "typing"),
+    *("importlib", "itertools", "json", "os", "pathlib", "shutil", "sys", "time", "traceback", "types", "typing"),
     *("concurrent", "ctypes", "fcntl", "fnmatch", "multiprocessing", "select", "signal", "threading"),
     *("click", "pydantic", "rich", "ruamel"),
 }

@@ -9,7 +9,6 @@ process which of several it is (see `world`).
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +60,11 @@ def leads() -> bool:
 
 def first_node(nodes: str) -> str:
     """The first of SLURM's list of nodes: ``rack[07-09,12]-n[1-4],login`` → ``rack07-n1``."""
-    return re.sub(r"\[([^],-]+)[^]]*\]", r"\1", nodes).split(",")[0]
+    name, bracket, rest = nodes.partition("[")
+    if not bracket or "," in name:
+        return name.split(",")[0]
+    numbers, _, rest = rest.partition("]")
+    return name + numbers.split(",")[0].split("-")[0] + first_node(rest)
 
 
 def workers() -> int:
