@@ -264,30 +264,21 @@ import torch
 from tests.toy_distill import VARIANTS, altered, train_student
 
 if __name__ == "__main__":
-    rank, *names = sys.argv[1:]
-    for name in names:
-        settings = altered(VARIANTS[name], dropout=0.0, optim__lr=0.0005)
-        history, steps = train_student(Path(name), settings)
-        torch.save([dict(steps[-1].network.state_dict()), history], f"{name}/{rank}.pt")
+    rank, name = sys.argv[1:]
+    settings = altered(VARIANTS[name], dropout=0.0, optim__lr=0.0005)
+    history, steps = train_student(Path(name), settings)
+    torch.save([dict(steps[-1].network.state_dict()), history], f"{name}/{rank}.pt")
 """
 FULL_AND_EMPTY = ["two rounds", "frozen"]
 
 
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two trainings by the same two processes, which start but once; each training has one folder for both of them."""
-    folder = tmp_path_factory.mktemp("both")
-    for name in FULL_AND_EMPTY:
-        toy_data(folder / name)
-    run_two_processes(SCRIPT, folder, *FULL_AND_EMPTY)
-    return folder
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FULL_AND_EMPTY)
-def test_two_processes_with_one_scratch_folder_equal_one(tmp_path: Path, both: Path, name: str) -> None:
+def test_two_processes_with_one_scratch_folder_equal_one(tmp_path: Path, name: str) -> None:
     """One of them writes the store of corrected labels, full or empty; the other waits."""
-    shared = both / name
+    shared = tmp_path / name
+    toy_data(shared)
+    run_two_processes(SCRIPT, tmp_path, name)  # a pair for each training, as in test_stage
     history, whole = train_student(tmp_path / "one", altered(VARIANTS[name], dropout=0.0, optim__lr=0.0005))
     first, second = (torch.load(shared / f"{rank}.pt", weights_only=True) for rank in "01")
     for key, tensor in whole[-1].network.state_dict().items():
