@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import os
 import shutil
@@ -14,12 +15,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
+from numba.core.caching import _CacheLocator
 from PIL import Image
 from ruamel.yaml import YAML
 
+from wsss.cli import main as wsss
 from wsss.data.images import load_mask
 from wsss.data.index import read_index
 from wsss.data.size import ReadSizes, fit_label
+from wsss.numeric.compiled import _cache_folder as compiled_folder
 from wsss.stores.labels import PredictionStore
 
 REPO = Path(__file__).parent.parent
@@ -27,19 +32,35 @@ DVC = Path(sys.executable).parent / "dvc"
 STAGES = list(YAML(typ="safe").load((REPO / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
 
 
-def make_project(folder: Path, **changes: object) -> Path:
+def make_project(folder: Path) -> Path:
     """A copy of the pipeline with settings for a run of seconds."""
     folder.mkdir(parents=True)
-    for name in ("wsss", "pipeline", "dvc.yaml", ".dvcignore"):
-        source = REPO / name
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(source, folder / name, ignore=ignored) if source.is_dir() else shutil.copy(
-            source, folder / name
-        )
+    for name in ("wsss", "pipeline"):
+        shutil.copytree(REPO / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", ".dvcignore"):
+        shutil.copy(REPO / name, folder / name)
+    carry_machine_code(folder)
+    write_params(folder)
+    run(folder, DVC, "init", "--no-scm", "--quiet")
+    return folder
+
+
+def carry_machine_code(folder: Path) -> None:
+    """What numba has kept for our files, for their copies: it tells files apart by where they lie."""
+    kept = compiled_folder()
+    for room in (path for path in (REPO / "wsss").rglob("*") if path.is_dir()):
+        copy = folder / room.relative_to(REPO)
+        source, target = (_CacheLocator.get_suitable_cache_subpath(str(place / "any.py")) for place in (room, copy))
+        if (kept / source).is_dir():
+            shutil.copytree(kept / source, folder / kept.relative_to(REPO) / target)
+
+
+def write_params(folder: Path, **changes: object) -> None:
+    """Settings for a run of seconds, with one epoch beyond each warm-up: a promise about bytes needs no more."""
     yaml = YAML()
     params = yaml.load((REPO / "params.yaml").read_text(encoding="utf-8"))
     params["demo"].update({"train": 24, "val": 8, "size": 96})
-    for section, epochs in (("pretrain", 8), ("train", 3), ("distill", 3)):
+    for section, epochs in (("pretrain", 4), ("train", 2), ("distill", 2)):
         params[section]["augment"]["crop"] = 96
         params[section]["optim"].update({"epochs": epochs, "batch": 4, "warmup_steps": 2})
     for section in ("pretrain", "distill"):
@@ -56,13 +77,11 @@ def make_project(folder: Path, **changes: object) -> Path:
         params[section][name] = value
     with (folder / "params.yaml").open("w", encoding="utf-8") as file:
         yaml.dump(params, file)
-    run(folder, DVC, "init", "--no-scm", "--quiet")
-    return folder
 
 
 def run(folder: Path, *command: object, check: bool = True, **environment: str) -> str:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, "WSSS_WORKERS": "2", "DVC_NO_ANALYTICS": "1", **environment}
+    env = {**os.environ, "PATH": path, "WSSS_WORKERS": "1", "DVC_NO_ANALYTICS": "1", **environment}
     done = subprocess.run([str(part) for part in command], cwd=folder, env=env, capture_output=True, text=True)
     assert done.returncode == 0 or not check, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -75,7 +94,10 @@ def hashes(folder: Path) -> dict[str, dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One complete run with two workers."""
+    """One complete run, with a worker process where there may be some.
+
+    That two give the same bytes, the tests of each kind of work say for themselves.
+    """
     folder = make_project(tmp_path_factory.mktemp("run") / "a project with 100 %")
     run(folder, DVC, "repro", "--quiet")
     return folder
@@ -92,10 +114,17 @@ def test_every_stage_writes_what_it_declares(finished: Path) -> None:
 
 
 @pytest.mark.slow
-def test_photos_that_are_shrunk_are_masked_and_scored_at_their_own_size(tmp_path: Path) -> None:
+def test_photos_that_are_shrunk_are_masked_and_scored_at_their_own_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The whole way at half of their size; then `wsss predict` of them, and of copies of 4 times the sides."""
-    folder = make_project(tmp_path / "half", dataset__long_side=48)
-    run(folder, DVC, "repro", "--quiet")
+    folder = tmp_path
+    write_params(folder, dataset__long_side=48)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("WSSS_WORKERS", "0")
+    for stage in STAGES:
+        result = CliRunner().invoke(importlib.import_module(f"pipeline.{stage}").main, [])
+        assert result.exit_code == 0, (stage, result.stderr)
     index = read_index(folder / "artifacts/dataset")
     assert index.long_side == 48
     assert {max(record.own_size) for record in index.records} == {96}
@@ -116,8 +145,9 @@ def test_photos_that_are_shrunk_are_masked_and_scored_at_their_own_size(tmp_path
             large = image.resize((4 * image.width, 4 * image.height), Image.Resampling.BICUBIC)
         large.save(folder / "large" / f"{Path(record.image).stem}.jpg", quality=95)
     for photos, times in (("data/demo/images", 1), ("large", 4)):
-        said = run(folder, sys.executable, "-m", "wsss", "predict", "artifacts/student.pt", photos, "-o", f"out{times}")
-        assert "predict: read at 48 pixels, test-time scale 1, flip, CRF, as the model was evaluated" in said
+        said = CliRunner().invoke(wsss, ["predict", "artifacts/student.pt", photos, "-o", f"out{times}"])
+        assert said.exit_code == 0, said.stderr
+        assert "predict: read at 48 pixels, test-time scale 1, flip, CRF, as the model was evaluated" in said.stderr
         for record in val:
             size = times * record.own_height, times * record.own_width
             mask = load_mask(folder / f"out{times}/masks/{Path(record.image).stem}.png", size, len(index.classes))
@@ -144,11 +174,22 @@ def test_a_changed_evaluation_setting_reruns_evaluate_and_gallery_only(finished:
         params.write_text(before, encoding="utf-8")
 
 
+ALL_STAGES = """
+import importlib, sys
+for stage in sys.argv[1:]:
+    importlib.import_module(f"pipeline.{stage}").main([], standalone_mode=False)
+"""
+
+
 @pytest.mark.slow
 def test_another_folder_without_workers_gives_the_same_bytes(finished: Path, tmp_path: Path) -> None:
-    other = make_project(tmp_path / "other")
-    run(other, DVC, "repro", "--quiet", WSSS_WORKERS="0", TZ="Asia/Kathmandu", LC_ALL="C", PYTHONHASHSEED="7")
-    assert hashes(other) == hashes(finished)
+    """In one process and with the code elsewhere: neither is a part of what a stage makes."""
+    write_params(tmp_path)
+    environment = {"WSSS_WORKERS": "0", "TZ": "Asia/Kathmandu", "LC_ALL": "C", "PYTHONHASHSEED": "7"}
+    run(tmp_path, sys.executable, "-c", ALL_STAGES, *STAGES, PYTHONPATH=str(REPO), **environment)
+    for stage in STAGES:
+        for out in hashes(finished)[stage]:
+            assert tree_bytes(tmp_path / out) == tree_bytes(finished / out) != {}, out
 
 
 OWN_FILES = {
@@ -157,12 +198,12 @@ OWN_FILES = {
     "pretrain": "wsss/training/pretrain.py",
     "train": "wsss/training/oste.py",
     "cams": "wsss/cams/stage.py",
-    "correct": "wsss/correct/em.py",
+    "correct": "wsss/correct/mixtures.py",
     "distill": "wsss/distill/step.py",
-    "evaluate": "wsss/evaluation/boundary.py",
+    "evaluate": "wsss/evaluation/tables.py",
     "gallery": "wsss/report/cards.py",
 }
-"""A file of each stage that no other stage loads."""
+"""A file of each stage that no other stage loads, none of them with machine code: compiling is slow."""
 
 
 @pytest.mark.slow
@@ -172,7 +213,7 @@ def test_a_comment_reruns_its_stage_and_nothing_behind_it(finished: Path, stage:
     before = hashes(finished)
     with (finished / OWN_FILES[stage]).open("a", encoding="utf-8") as file:
         file.write("# a comment\n")
-    said = run(finished, DVC, "repro")
+    said = run(finished, DVC, "repro", WSSS_WORKERS="0")
     assert [part.split("'")[0] for part in said.split("Running stage '")[1:]] == [stage]
     assert hashes(finished) == before
 
@@ -210,45 +251,47 @@ def test_a_changed_default_reruns_the_stages_that_read_it(finished: Path, file: 
     assert sorted(changed) == stages
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("stage", "sign", "signal_number"),
-    [
-        ("pretrain", "*/*/training.pt", signal.SIGKILL),
-        ("train", "*/*/training.pt", signal.SIGTERM),
-        ("cams", "*/*/store/0*.h5", signal.SIGKILL),
-        ("distill", "*/*/first/training.pt", signal.SIGUSR1),
-        ("distill", "*/*/relabelled/0*.h5", signal.SIGKILL),
-        ("distill", "*/*/second/training.pt", signal.SIGKILL),
+SIGNS = {
+    "pretrain": [("*/*/training.pt", signal.SIGKILL)],
+    "train": [("*/*/training.pt", signal.SIGTERM)],
+    "cams": [("*/*/store/0*.h5", signal.SIGKILL)],
+    "distill": [
+        ("*/*/first/training.pt", signal.SIGUSR1),
+        ("*/*/relabelled/0*.h5", signal.SIGKILL),
+        ("*/*/second/training.pt", signal.SIGKILL),
     ],
-)
-def test_a_killed_stage_continues_and_ends_with_the_same_bytes(
-    finished: Path, tmp_path: Path, stage: str, sign: str, signal_number: int
-) -> None:
+}
+"""The work by which a stage is seen to have begun, and the signal that it gets then; once for each part of it."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", SIGNS)
+def test_a_killed_stage_continues_and_ends_with_the_same_bytes(finished: Path, tmp_path: Path, stage: str) -> None:
     """The stage alone, killed as soon as it has kept some work, then run again."""
     folder = tmp_path / "killed"
-    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns(".dvc", ".scratch"))
+    copy_results(finished, folder)
     outs = hashes(finished)[stage]
     for out in outs:
         path = folder / out
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     command = [sys.executable, "-m", f"pipeline.{stage}"]
-    env = {**os.environ, "WSSS_WORKERS": "0", "WSSS_CHECKPOINT_SECONDS": "0", "WSSS_SCRATCH": str(tmp_path / "scratch")}
-    process = subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
-    try:
-        deadline = time.monotonic() + 180  # a busy machine needs a minute to import torch and to compile
-        while process.poll() is None and not list((tmp_path / "scratch").glob(sign)):
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-        killed_at_work = process.poll() is None
-        process.send_signal(signal_number)
-        code = process.wait(timeout=10)
-    finally:
-        process.kill()
-        process.communicate()
-    if killed_at_work:
-        assert code == (-signal.SIGKILL if signal_number == signal.SIGKILL else 75)
-        assert not any((folder / out).exists() for out in outs)
+    env = {**alone(tmp_path / "scratch"), "WSSS_CHECKPOINT_SECONDS": "0"}
+    for sign, signal_number in SIGNS[stage]:
+        process = subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
+        try:
+            deadline = time.monotonic() + 180  # a busy machine needs a minute to import torch and to compile
+            while process.poll() is None and not list((tmp_path / "scratch").glob(sign)):
+                assert time.monotonic() < deadline
+                time.sleep(0.005)
+            killed_at_work = process.poll() is None
+            process.send_signal(signal_number)
+            code = process.wait(timeout=10)
+        finally:
+            process.kill()
+            process.communicate()
+        if killed_at_work:
+            assert code == (-signal.SIGKILL if signal_number == signal.SIGKILL else 75)
+            assert not any((folder / out).exists() for out in outs)
     again = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     for out in outs:
@@ -277,8 +320,8 @@ def test_a_finished_store_outlives_a_kill_at_the_very_end(finished: Path, tmp_pa
     """Killed when the store is whole, and again when it is published: no shard is made twice."""
     stage, out = "correct", "artifacts/pseudo"
     folder, scratch = tmp_path / "killed", tmp_path / "scratch"
-    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns(".dvc", ".scratch"))
-    env = {**os.environ, "WSSS_WORKERS": "0", "WSSS_SCRATCH": str(scratch)}
+    copy_results(finished, folder)
+    env = alone(scratch)
 
     def inodes(store: Path) -> dict[str, int]:
         return {path.name: path.stat().st_ino for path in store.glob("0*.h5")}
@@ -295,6 +338,16 @@ def test_a_finished_store_outlives_a_kill_at_the_very_end(finished: Path, tmp_pa
     subprocess.run([sys.executable, "-m", f"pipeline.{stage}"], cwd=folder, env=env, check=True)
     assert inodes(folder / out) == made
     assert tree_bytes(folder / out) == tree_bytes(finished / out)
+
+
+def copy_results(finished: Path, folder: Path) -> None:
+    """All but the code, which the stage alone takes from where it is compiled already."""
+    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns(".dvc", ".scratch", "wsss", "pipeline"))
+
+
+def alone(scratch: Path) -> dict[str, str]:
+    """The environment of a stage that runs by itself."""
+    return {**os.environ, "PYTHONPATH": str(REPO), "WSSS_WORKERS": "0", "WSSS_SCRATCH": str(scratch)}
 
 
 def tree_bytes(path: Path) -> dict[str, bytes]:
