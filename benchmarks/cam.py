@@ -19,8 +19,8 @@ from torch.nn import functional as F
 
 from benchmarks.timing import Result, alternate
 from wsss.cams.stage import CamsSettings, dump_cams
-from wsss.core.atomic import publish
 from wsss.core.errors import UserError
+from wsss.core.folders import publish
 from wsss.core.stage import Stage
 from wsss.data.index import Index
 from wsss.data.inference import InferenceSettings

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from wsss.cams.stage import CamsSettings, dump_cams
-from wsss.core.atomic import publish
+from wsss.core.folders import publish
 from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
 from wsss.data.index import read_index
@@ -30,7 +30,7 @@ class Params(Settings):
 def main(params: Path, dataset: Path, network: Path, out: Path) -> str:
     """Dump the CAMs of all photos to HDF5."""
     settings = load(params, Params)
-    with open_stage("cams", settings.model_dump(exclude={"dataset"}), [dataset, network]) as stage:
+    with open_stage("cams", settings.model_dump(exclude={"dataset"}), [dataset, network], folders=[out]) as stage:
         index = read_index(dataset)
         photos = settings.dataset.photos(index.records)
         publish(dump_cams(stage, index, photos, network, settings.cams, settings.inference), out)

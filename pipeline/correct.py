@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from wsss.core.atomic import publish
+from wsss.core.folders import publish
 from wsss.core.log import warn
 from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
@@ -41,7 +41,8 @@ class Params(Settings):
 def main(params: Path, dataset: Path, cams: Path, out: Path, mixtures: Path, histograms: Path) -> str:
     """Make pseudo-labels from CAMs: thresholds, Gaussian mixtures and a dense CRF, 255 where ignored."""
     settings = load(params, Params)
-    with open_stage("correct", settings.model_dump(exclude={"dataset"}), [dataset, cams]) as stage:
+    identity, tables = settings.model_dump(exclude={"dataset"}), [mixtures, histograms]
+    with open_stage("correct", identity, [dataset, cams], files=tables, folders=[out]) as stage:
         index = read_index(dataset)
         photos, source = settings.dataset.photos(index.records), CamStore(cams)
         labels = make_pseudo_labels(stage, index, photos, source, settings.correct, settings.inference.shard_size)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from wsss.core.atomic import atomic_dir
+from wsss.core.folders import atomic_dir
 from wsss.core.log import Progress
 from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
@@ -27,7 +27,7 @@ def main(params: Path, out: Path) -> str:
     settings = load(params, Params)
     total = settings.demo.train + settings.demo.val
     with (
-        open_stage("demo", settings.model_dump(), []),
+        open_stage("demo", settings.model_dump(), [], folders=[out]),
         atomic_dir(out) as folder,
         Progress("demo", total, "scenes") as progress,
     ):

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from wsss.core.atomic import publish, write_text
+from wsss.core.atomic import write_text
 from wsss.core.environment import leads
+from wsss.core.folders import publish
 from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
 from wsss.data.index import read_index
@@ -56,7 +57,8 @@ def main(
     """Train the student on the pseudo-labels of the train split, with OSTE as its teacher."""
     settings = load(params, Params)
     inputs = [dataset, settings.distill.store(pseudo), oste]
-    with open_stage("distill", settings.model_dump(exclude={"dataset"}), inputs) as stage:
+    identity, files = settings.model_dump(exclude={"dataset"}), [out, history, agreement]
+    with open_stage("distill", identity, inputs, files=files, folders=[epochs, relabelled]) as stage:
         set_threads(settings.compute.threads)
         index = read_index(dataset)
         labels = open_labels(pseudo, settings.distill)

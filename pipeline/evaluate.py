@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from wsss.core.atomic import publish
 from wsss.core.executor import workers_for
+from wsss.core.folders import publish
 from wsss.core.log import warn
 from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
 from wsss.data.index import read_index
 from wsss.data.inference import InferenceSettings
-from wsss.data.masks import MaskedImages
+from wsss.data.masks import MaskedImages, read_mask_checksums
 from wsss.data.photos import Location
 from wsss.evaluation.counting import Stores
 from wsss.evaluation.predictions import Networks, predict_photos, write_student
@@ -67,7 +67,9 @@ def main(
     settings = load(params, Params)
     inputs = [dataset, masks, cams, *label_stores.values(), oste, distilled]
     identity = settings.model_dump(exclude={"dataset"})
-    with open_stage("evaluate", identity, inputs) as stage, workers_for() as workers:
+    files = [student, reports / "sources.csv"]
+    guard = open_stage("evaluate", identity, inputs, files=files, folders=[predictions])
+    with guard as stage, workers_for() as workers:
         index = read_index(dataset)
         maps, labels = CamStore(cams), open_label_stores(label_stores)
         for store in (maps, *labels):
@@ -75,7 +77,7 @@ def main(
         photos = settings.dataset.photos(index.split(settings.evaluate.split))
         networks = Networks(distilled, oste)
         made = predict_photos(stage, index, photos, networks, settings.evaluate, settings.inference, workers)
-        masked = MaskedImages(settings.dataset.photos(index.records), len(index.classes))
+        masked = MaskedImages(settings.dataset.photos(index.records), len(index.classes), read_mask_checksums(masks))
         stores = Stores(maps, labels, made)
         result = evaluate(index, masked, stores, settings.evaluate, workers)
         table = write_tables(reports, index, result, settings.evaluate.split)

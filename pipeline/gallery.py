@@ -9,7 +9,7 @@ import click
 from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
 from wsss.data.index import read_index
-from wsss.data.masks import MaskedImages
+from wsss.data.masks import MaskedImages, read_mask_checksums
 from wsss.data.photos import Location
 from wsss.report import verdict
 from wsss.report.cards import Results
@@ -56,9 +56,9 @@ def main(
     settings = load(params, Params)
     tables = [reports / name for name in ("sources.csv", *TABLES, *verdict.TABLES)]
     inputs = [dataset, masks, cams, *label_stores.values(), predictions, epochs, *tables]
-    with open_stage("gallery", settings.model_dump(exclude={"dataset"}), inputs):
+    with open_stage("gallery", settings.model_dump(exclude={"dataset"}), inputs, folders=[out, overlays]):
         index = read_index(dataset)
-        masked = MaskedImages(settings.dataset.photos(index.records), len(index.classes))
+        masked = MaskedImages(settings.dataset.photos(index.records), len(index.classes), read_mask_checksums(masks))
         labels = open_label_stores(label_stores)
         results = Results(index, masked, CamStore(cams), labels, PredictionStore(predictions))
         for store in (results.cams, *labels, results.predictions):

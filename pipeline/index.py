@@ -28,7 +28,7 @@ class Params(Settings):
 def main(params: Path, out: Path, masks: Path) -> str:
     """Check the raw data set and write its index: ids, splits, tags, sizes to read photos at, checksums."""
     settings = load(params, Params)
-    with open_stage("index", settings.model_dump(), inputs=[]):
+    with open_stage("index", settings.model_dump(), [], files=[masks], folders=[out]):
         survey = build_index(settings.dataset, settings.seed)
         write_index(out, survey.index)
         write_mask_checksums(masks, survey)

@@ -35,7 +35,8 @@ class Params(Settings):
 def main(params: Path, dataset: Path, out: Path, history: Path, tags: Path) -> str:
     """Train the classifier on the tags of the train split."""
     settings = load(params, Params)
-    with open_stage("pretrain", settings.model_dump(exclude={"dataset"}), [dataset]) as stage:
+    identity = settings.model_dump(exclude={"dataset"})
+    with open_stage("pretrain", identity, [dataset], files=[out, history, tags]) as stage:
         set_threads(settings.compute.threads)
         index = read_index(dataset)
         photos = settings.dataset.photos(index.records)

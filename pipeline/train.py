@@ -41,7 +41,8 @@ class Params(Settings):
 def main(params: Path, dataset: Path, classifier: Path, out: Path, history: Path, tags: Path) -> str:
     """Train OSTE on the tags of the train split, from the pretrained classifier; or keep that, if so set."""
     settings = load(params, Params)
-    with open_stage("train", settings.model_dump(exclude={"dataset"}), [dataset, classifier]) as stage:
+    identity = settings.model_dump(exclude={"dataset"})
+    with open_stage("train", identity, [dataset, classifier], files=[out, history, tags]) as stage:
         set_threads(settings.compute.threads)
         index = read_index(dataset)
         photos = settings.dataset.photos(index.records)

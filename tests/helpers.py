@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from wsss.core.atomic import publish
 from wsss.core.errors import UserError
+from wsss.core.folders import publish
 from wsss.core.interrupt import check_stop
 from wsss.core.stage import Stage
 from wsss.core.units import unit_done

@@ -15,8 +15,8 @@ from torch import nn
 
 from tests import toy_oste
 from tests.helpers import CLASSES
-from wsss.core.atomic import publish
 from wsss.core.environment import leads
+from wsss.core.folders import publish
 from wsss.core.interrupt import catch_signals
 from wsss.core.stage import Stage
 from wsss.data.index import Index

@@ -22,7 +22,8 @@ from tests.helpers import CLASSES, written
 from tests.toy_distill import ToyStore, write_oste
 from tests.toy_oste import CRF, toy_photos
 from wsss.cams.stage import CamsSettings, dump_cams
-from wsss.core.atomic import publish, sha256_file
+from wsss.core.atomic import sha256_file
+from wsss.core.folders import publish
 from wsss.core.stage import Stage
 from wsss.data.images import save_mask_png
 from wsss.data.index import Index, Record, write_index

@@ -16,7 +16,7 @@ from wsss.core.stage import open_stage, stage_command
 @click.argument("seconds", type=float)
 def main(params: Path, out: Path, log: Path, seconds: float) -> str:
     """Write the toy store, `seconds` a photo."""
-    with open_stage("correct", {}, []) as stage:
+    with open_stage("correct", {}, [], folders=[out]) as stage:
         write_toy_store(stage, out, log, seconds)
     return f"toy: done → {out}"
 

@@ -17,8 +17,8 @@ from tests.toy_evaluation import WITHOUT_CRF, Project, run_stage
 from tests.toy_labels import ToyLabels
 from tests.toy_mixtures import GMM
 from tests.toy_training import OPTIM, ToyTask, train_toy
-from wsss.core.atomic import publish
 from wsss.core.errors import IntegrityError, UserError, WsssError
+from wsss.core.folders import publish
 from wsss.core.stage import Stage
 from wsss.correct.fixed import FixedSettings, fixed_pseudo_label
 from wsss.correct.settings import CorrectSettings

@@ -106,8 +106,9 @@ def test_36_sigterm_ends_training_in_75_with_a_checkpoint(folder: Path) -> None:
         _, errors = run.communicate(timeout=30)
     assert run.returncode == 75, errors
     assert time.monotonic() - begun < 10
-    assert "error: SIG" in errors
-    assert errors.endswith(": stopped; finished work is kept\nfix: run the same command again to continue\n")
+    assert "stopped (SIG" in errors
+    assert errors.endswith("): finished work is kept; the same command goes on from there\n")
+    assert "error" not in errors
     assert "Traceback" not in errors
     assert len(below) >= 2  # the process that loads, and the resource tracker of multiprocessing
     (checkpoint,) = scratch.glob("*/training.pt")
@@ -155,7 +156,7 @@ def test_36_sigusr1_ends_a_store_stage_between_two_photos(folder: Path, undistur
         _, errors = run.communicate(timeout=30)
     assert run.returncode == 75, errors
     assert time.monotonic() - begun < 2
-    assert "error: SIGUSR1: stopped; finished work is kept" in errors
+    assert "stopped (SIGUSR1): finished work is kept" in errors
     assert computed(folder / "log") == finished(folder)
     assert not list(folder.glob("scratch/correct/*/store/.*"))
     assert run_again(folder) == (0, "toy: done → out\n")
@@ -202,25 +203,26 @@ def test_37_killed_dvc_leaves_no_orphan(folder: Path, shell: str) -> None:
 
 def test_38_second_run_names_pid_and_command_of_the_first(folder: Path) -> None:
     with running(SCRIPT, "out", "log", "9", cwd=folder) as first:
-        wait_until(lambda: list((folder / "scratch").glob("correct/*.lock")) or first.poll() is not None, 60)
-        (lock,) = (folder / "scratch").glob("correct/*.lock")
+        lock = folder / ".out.lock"
+        wait_until(lambda: lock.exists() or first.poll() is not None, 60)
         assert run_again(folder) == (
             2,
-            f"error: {lock}: this stage is already running (PID {first.pid}: {SCRIPT} out log 9)\n"
+            f"error: .out.lock: out is being written by another process (PID {first.pid}: {SCRIPT} out log 9)\n"
             "fix: wait for it, or stop it first\n",
         )
         assert first.poll() is None
     assert not (folder / "out").exists()
 
 
-def test_40_output_that_is_a_file_stays_and_the_work_is_kept(folder: Path) -> None:
+def test_40_output_that_is_a_file_is_found_before_any_work(folder: Path) -> None:
     (folder / "out").write_text("mine")
     refused = in_process("out", "log", FAST)
     assert (refused.exit_code, refused.stderr) == (
         2,
-        "error: out: cannot be written: is a file (out)\nfix: move what is in the way, or choose another output\n",
+        "error: out: is a file, not a folder\nfix: choose another output, or move it away\n",
     )
     assert (folder / "out").read_text() == "mine"
+    assert not (folder / "log").exists()
     (folder / "out").unlink()
     assert in_process("out", "log", FAST).exit_code == 0
     assert len(tree(folder / "out")) == 8

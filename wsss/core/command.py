@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from wsss.core.errors import UserError, WsssError
+from wsss.core.interrupt import end_by_signals
 from wsss.core.log import say
 
 T = TypeVar("T")
@@ -35,6 +36,7 @@ def guarded(work: Callable[[], T], debug: bool) -> T:
         say(str(error))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
+        say("stopped (SIGINT) at once; files that were finished are kept")
         sys.exit(130)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
         if debug:
@@ -59,7 +61,8 @@ def people_command(main: Callable[..., str]) -> click.Command:
     @debug_option
     @functools.wraps(main)
     def command(debug: bool, **arguments: Any) -> None:
-        text = guarded(lambda: main(**arguments), debug)
+        with end_by_signals():
+            text = guarded(lambda: main(**arguments), debug)
         if text:
             click.echo(text)  # outside the guard: click knows what to do when a pipe is closed
 

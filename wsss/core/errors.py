@@ -43,9 +43,12 @@ class IntegrityError(WsssError):
 
 
 class InterruptedStage(WsssError):  # noqa: N818 -- it is no error
-    """Stopped by a signal; finished work is kept and the next run continues from it."""
+    """Stopped by a signal (`where`); finished work is kept and the next run continues from it."""
 
     exit_code = 75
+
+    def __str__(self) -> str:
+        return f"stopped ({self.where}): {self.what}; {self.fix}"
 
 
 class ErrorList(WsssError):  # noqa: N818 -- many of them

@@ -13,24 +13,22 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
-from wsss.core.atomic import explained_os_errors, remove_dir, sha256_file
+from wsss.core.atomic import explained_os_errors, sha256_file
 from wsss.core.command import CONTEXT, debug_option, guarded
 from wsss.core.environment import leads, scratch_root
 from wsss.core.errors import UserError
-from wsss.core.interrupt import catch_signals
+from wsss.core.folders import STORE_INDEX, refuse_foreign, remove_dir, sweep
+from wsss.core.interrupt import catch_signals, check_stop
 from wsss.core.lock import locked
 from wsss.core.log import say
 from wsss.core.processes import die_with_dvc, end_children
-
-STORE_INDEX = "index.json"
-"""A folder that holds this file is known by it alone: it lists the checksum of every shard beside it."""
 
 
 @dataclass(frozen=True)
@@ -43,23 +41,54 @@ class Stage:
 
 
 @contextmanager
-def open_stage(name: str, settings: Mapping[str, Any], inputs: Sequence[Path]) -> Iterator[Stage]:
-    """Guard a stage: die with DVC, take the lock, catch signals, give the scratch folder; on success remove it.
+def open_stage(
+    name: str,
+    settings: Mapping[str, Any],
+    inputs: Sequence[Path],
+    files: Sequence[Path] = (),
+    folders: Sequence[Path] = (),
+) -> Iterator[Stage]:
+    """Guard a stage: die with DVC, take the locks, catch signals, give the scratch folder; on success remove it.
 
-    `settings` are the plain values that change the result; `inputs` are files or folders it reads.
+    `settings` are the plain values that change the result; `inputs` are files or folders it reads; `files` and
+    `folders` are what it writes. Raises `UserError` if an output is in the way of another kind, holds what wsss did
+    not write, or is being written by another process. Waits for a process that makes the same elsewhere.
     """
     if "DVC_STAGE" in os.environ:
         # A killed `dvc` would otherwise leave this process writing while a rerun starts a second writer.
         die_with_dvc()
-    fingerprint = make_fingerprint(name, settings, inputs)
-    scratch = scratch_root() / name / fingerprint
-    with explained_os_errors(scratch):
-        scratch.mkdir(parents=True, exist_ok=True)
-    # The first process holds the lock for all.
-    with locked(scratch.with_suffix(".lock")) if leads() else nullcontext(), catch_signals():
+    with catch_signals(), ExitStack() as locks:
+        if leads():  # for all processes of a training
+            for out in (*files, *folders):
+                locks.enter_context(_reserved(out, out in folders))
+        fingerprint = make_fingerprint(name, settings, inputs)
+        scratch = scratch_root() / name / fingerprint
+        with explained_os_errors(scratch):
+            scratch.parent.mkdir(parents=True, exist_ok=True)
+        if leads():
+            what = f"{name} with the same settings and inputs is running, and does the same work"
+            locks.enter_context(locked(scratch.with_suffix(".lock"), what, wait=True))
+        with explained_os_errors(scratch):
+            scratch.mkdir(exist_ok=True)
         yield Stage(name, fingerprint, scratch)
+        check_stop()  # before what is finished can no longer be taken up
         if leads():
             remove_dir(scratch)
+
+
+@contextmanager
+def _reserved(out: Path, folder: bool) -> Iterator[None]:
+    """Hold the lock of an output, and find out before any work what would keep it from being written."""
+    if folder:
+        refuse_foreign(out)
+    elif out.is_dir():
+        raise UserError(out, "is a folder, and a file is to be written there", "choose another output")
+    with ExitStack() as held:
+        with explained_os_errors(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked(out.with_name(f".{out.name}.lock"), f"{out} is being written by another process"))
+            sweep(out)
+        yield
 
 
 def make_fingerprint(name: str, settings: Mapping[str, Any], inputs: Sequence[Path]) -> str:
@@ -117,7 +146,8 @@ def stage_command(main: Callable[..., str]) -> click.Command:
     @functools.wraps(main)
     def command(debug: bool, **arguments: Any) -> None:
         try:
-            guarded(lambda: say(main(**arguments)), debug)
+            with catch_signals():
+                guarded(lambda: say(main(**arguments)), debug)
         finally:
             end_children()
 

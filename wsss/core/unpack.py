@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from wsss.core.atomic import atomic_dir, explained_os_errors
+from wsss.core.atomic import explained_os_errors
 from wsss.core.errors import UserError, WsssError
+from wsss.core.folders import atomic_dir
 from wsss.core.log import Progress
 
 CHUNK = 1 << 20
@@ -53,7 +54,7 @@ def unpack(archive: Path, folder: Path, limits: Limits) -> int:
     staged = folder / f".{archive.name}.unpacked"
     count = 0
     total = 0
-    with atomic_dir(staged) as temporary:
+    with atomic_dir(staged, passing=True) as temporary:
         try:
             with (
                 _opened(archive, limits) as (expected, members),

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from wsss.core.atomic import write_text
 from wsss.core.errors import IntegrityError, UserError
+from wsss.core.folders import atomic_dir, marked
 from wsss.data.size import ReadSizes
 from wsss.data.tables import csv_text
 
@@ -100,7 +101,7 @@ class Index:
 
 
 def write_index(folder: Path, index: Index) -> None:
-    """Write `index.csv`, `classes.csv` and `size.json` into `folder`."""
+    """Write `index.csv`, `classes.csv` and `size.json` as `folder`, with their checksums (`core.folders`)."""
     names = index.classes
     rows: list[Sequence[object]] = [
         (
@@ -117,18 +118,20 @@ def write_index(folder: Path, index: Index) -> None:
         )
         for r in sorted(index.records, key=lambda r: r.id)
     ]
-    write_text(folder / "index.csv", csv_text(INDEX_COLUMNS, rows))
-    write_text(folder / "classes.csv", csv_text(("id", "name"), enumerate(names)))
-    write_text(folder / SIZE, json.dumps({"long_side": index.long_side}) + "\n")
+    with atomic_dir(folder) as made:
+        write_text(made / "index.csv", csv_text(INDEX_COLUMNS, rows))
+        write_text(made / "classes.csv", csv_text(("id", "name"), enumerate(names)))
+        write_text(made / SIZE, json.dumps({"long_side": index.long_side}) + "\n")
 
 
 def read_index(folder: Path) -> Index:
     """Read what `write_index` wrote. Raises `UserError` if missing, `IntegrityError` if it is something else.
 
-    A table without the files' own sizes is one of an earlier version, which read all photos as they are: runs of two
-    versions can be compared.
+    A table without the files' own sizes, or without checksums, is one of an earlier version: runs of two versions can
+    be compared.
     """
-    fix = "run the index stage: dvc repro index"
+    fix = "run the index stage: dvc repro -f -s index"
+    marked(folder, fix)
     try:
         class_text = (folder / "classes.csv").read_text(encoding="utf-8")
         text = (folder / "index.csv").read_text(encoding="utf-8")

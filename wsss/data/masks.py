@@ -2,24 +2,54 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from wsss.core.atomic import sha256_file
+from wsss.core.errors import IntegrityError, UserError
 from wsss.data.images import load_mask
 from wsss.data.index import Record
 from wsss.data.photos import Photos
 
+FIX = "restore the mask, or record it as it is: dvc repro -f -s index"
+
 
 @dataclass(frozen=True)
 class MaskedImages:
-    """Photos with ground truth. `classes` counts the background."""
+    """Photos with ground truth. `classes` counts the background; `checksums`: SHA-256 of each mask, by photo, as
+    `read_mask_checksums` gives them; None: nothing is compared.
+    """
 
     photos: Photos
     classes: int
+    checksums: Mapping[str, str] | None = None
 
     def mask(self, record: Record) -> np.ndarray | None:
-        """(H, W) uint8 of the photo's own size, 0..K and 255, or None if the photo has no mask."""
+        """(H, W) uint8 of the photo's own size, 0..K and 255, or None if the photo has no mask.
+
+        Raises `UserError` if it is not the one that was there when the data set was indexed.
+        """
         if record.mask is None:
             return None
-        return load_mask(self.photos.root / record.mask, record.own_size, self.classes)
+        path = self.photos.root / record.mask
+        if self.checksums is not None and path.is_file() and sha256_file(path) != self.checksums.get(record.id):
+            raise UserError(path, "has changed since it was indexed", FIX)
+        return load_mask(path, record.own_size, self.classes)
+
+
+def read_mask_checksums(path: Path) -> dict[str, str]:
+    """The table (id, sha256) that stage `index` has made of the masks. Raises `IntegrityError` if it is none."""
+    fix = "run the index stage: dvc repro index"
+    try:
+        header, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+        if header != ["id", "sha256"]:
+            raise ValueError(f"found columns {header}")
+        return dict(rows)
+    except FileNotFoundError as error:
+        raise UserError(path, "no such file", fix) from error
+    except (ValueError, csv.Error) as error:
+        raise IntegrityError(path, f"cannot be read ({error})", fix) from error

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from wsss.core.atomic import publish, refuse_foreign
 from wsss.core.errors import UserError
+from wsss.core.folders import STORE_INDEX, publish, refuse_foreign
 from wsss.core.interrupt import check_stop
 from wsss.core.log import warn
 from wsss.core.params import Settings, load
-from wsss.core.stage import STORE_INDEX, Stage, open_stage
+from wsss.core.stage import Stage, open_stage
 from wsss.data.index import IGNORE, Index, Record, read_index
-from wsss.data.masks import MaskedImages
+from wsss.data.masks import MaskedImages, read_mask_checksums
 from wsss.data.photos import Location
 from wsss.data.size import fit_label
 from wsss.numeric.device import set_threads
@@ -76,13 +76,15 @@ def import_train_masks(params: Path, dataset: Path, checksums: Path, out: Path) 
     `checksums`: those of the masks by stage `index`, so that shards of an interrupted import are not mixed with others.
     """
     settings = load(params, Params)
-    refuse_foreign(out, (STORE_INDEX, "*.h5"))
+    refuse_foreign(out)
     if (out / STORE_INDEX).is_file() and not PseudoStore(out).upper_bound:
         raise UserError(out, "is a store of labels that are no masks", "choose another --out")
-    with open_stage("import_masks", {}, [dataset, checksums]) as stage:
+    with open_stage("import_masks", {}, [dataset, checksums], folders=[out]) as stage:
         index = read_index(dataset)
         photos = settings.dataset.photos(index.split("train"))
-        known, unknown = import_masks(stage, index, MaskedImages(photos, len(index.classes)), out)
+        known, unknown = import_masks(
+            stage, index, MaskedImages(photos, len(index.classes), read_mask_checksums(checksums)), out
+        )
     if unknown:
         warn(out, f"{unknown} train photos have no mask and are 255 everywhere", "none needed, but the bound is lower")
     return (

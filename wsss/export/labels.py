@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from wsss.core.atomic import atomic_dir, atomic_file, refuse_foreign, write_text
+from wsss.core.atomic import atomic_file, write_text
 from wsss.core.errors import EnvError
+from wsss.core.folders import atomic_dir
 from wsss.core.log import Progress
 from wsss.data.ids import clean_id
 from wsss.data.images import save_mask_png, voc_palette
@@ -34,7 +35,6 @@ def to_voc(store: LabelStore, photos: Mapping[str, Record], out: Path) -> Counts
     """A folder with ``SegmentationClass/<id>.png`` (indexed, 255 = ignore), ``labelmap.txt``, ``classes.txt`` and
     ``ImageSets/Segmentation/default.txt``. Masks are named by the ids.
     """
-    refuse_foreign(out, ("SegmentationClass", "labelmap.txt", "classes.txt", "ImageSets"))
     with atomic_dir(out) as folder, Progress("export", len(store.ids), "masks") as progress:
         for name in _safe_ids(store):
             save_mask_png(folder / "SegmentationClass" / f"{name}.png", _label(store, name, photos))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsss.core.atomic import atomic_dir, refuse_foreign
+from wsss.core.folders import atomic_dir
 from wsss.core.interrupt import check_stop
 from wsss.core.log import Progress
 from wsss.data.images import voc_palette
@@ -41,7 +41,6 @@ class Pair:
 
 def write_page(found: Comparison, count: int, out: Path) -> Path:
     """Write the folder `out`, `index.html` and its pictures, whole or not at all; return the page."""
-    refuse_foreign(out, ("index.html", PICTURES))
     chosen = found.extremes(count)
     groups: list[tuple[str, list[Pair]]] = []
     with atomic_dir(out) as folder, Progress("draw", sum(map(len, chosen.values())), "photos") as progress:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import Field
 
-from wsss.core.atomic import atomic_dir
+from wsss.core.folders import atomic_dir
 from wsss.core.interrupt import check_stop
 from wsss.core.log import Progress
 from wsss.core.params import Settings, unit

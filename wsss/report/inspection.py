@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from wsss.core.errors import UserError
-from wsss.core.stage import STORE_INDEX
+from wsss.core.folders import STORE_INDEX
 from wsss.data.images import voc_palette
 from wsss.data.index import read_index
 from wsss.data.render import heat_overlay

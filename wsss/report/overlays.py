@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from wsss.core.atomic import atomic_dir
+from wsss.core.folders import atomic_dir
 from wsss.core.interrupt import check_stop
 from wsss.data.images import voc_palette
 from wsss.data.index import Record

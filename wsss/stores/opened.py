@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 
 from wsss.core.errors import IntegrityError, UserError, did_you_mean
-from wsss.core.stage import STORE_INDEX
+from wsss.core.folders import STORE_INDEX
 from wsss.data.ids import decode_id, encode_id
 from wsss.stores.cams import CamStore
 from wsss.stores.hdf5 import DAMAGE, check_seal, open_checked

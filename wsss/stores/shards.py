@@ -21,8 +21,9 @@ import h5py
 from wsss.core.atomic import atomic_file, sha256_file, write_text
 from wsss.core.errors import IntegrityError, UserError
 from wsss.core.executor import run_counted, workers_for
+from wsss.core.folders import STORE_INDEX
 from wsss.core.log import Progress, warn
-from wsss.core.stage import STORE_INDEX, Stage
+from wsss.core.stage import Stage
 from wsss.data.ids import encode_id
 from wsss.stores.hdf5 import open_checked, read_array, sealed
 

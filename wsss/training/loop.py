@@ -139,7 +139,7 @@ def fit(
                 save()
                 check_stop()
                 raise InterruptedStage(
-                    "another process", "stopped; checkpoint is kept", "run the same command again to continue"
+                    "another process", "the checkpoint is kept", "the same command goes on from there"
                 )
             if processes.any(time.monotonic() - last_saved > checkpoint_seconds()):
                 save()

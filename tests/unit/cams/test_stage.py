@@ -18,7 +18,7 @@ from wsss.cams import stage as stage_module
 from wsss.cams.local import local_levels
 from wsss.cams.stage import CamsSettings, compute_cams, dump_cams, present_cams
 from wsss.cams.stuff import Stuff
-from wsss.core.atomic import publish
+from wsss.core.folders import publish
 from wsss.core.stage import Stage
 from wsss.data.index import Index, Record
 from wsss.data.inference import InferenceSettings

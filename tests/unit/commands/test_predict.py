@@ -148,9 +148,7 @@ def test_signal_keeps_finished_work(model: Path, tmp_path: Path) -> None:
         os.kill(process.pid, signal.SIGTERM)
         errors = process.communicate()[1]
         assert process.returncode == 75, errors
-    assert errors.endswith(
-        "error: SIGTERM: stopped; finished work is kept\nfix: run the same command again to continue\n"
-    )
+    assert errors.endswith("stopped (SIGTERM): finished work is kept; the same command goes on from there\n")
     assert len(table(out)) == len(list((out / "masks").iterdir()))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from tests.helpers import running, wait_until
 from wsss.core.errors import EnvError, ErrorList, IntegrityError, InterruptedStage, UserError, WsssError
 from wsss.core.stage import hash_input, loaded_code, make_fingerprint, open_stage, stage_command
 
@@ -141,19 +143,61 @@ def test_work_for_other_settings_is_left_alone(scratch: Path) -> None:
     assert (scratch / "x" / "0123456789abcdef").is_dir()
 
 
-def test_second_run_is_told_who_is_first() -> None:
-    with open_stage("x", {}, []) as stage:
-        with pytest.raises(UserError) as caught, open_stage("x", {}, []):
+@pytest.mark.parametrize("settings", [{}, {"other": 1}])
+def test_second_run_on_one_output_is_told_who_is_first(tmp_path: Path, settings: dict[str, int]) -> None:
+    out = tmp_path / "out.csv"
+    with open_stage("x", {}, [], files=[out]):
+        with pytest.raises(UserError) as caught, open_stage("x", settings, [], files=[out]):
             pass
-        lock = stage.scratch.with_suffix(".lock")
         assert str(caught.value) == (
-            f"error: {lock}: this stage is already running (PID {os.getpid()}: {' '.join(sys.argv)})\n"
-            "fix: wait for it, or stop it first"
+            f"error: {tmp_path / '.out.csv.lock'}: {out} is being written by another process "
+            f"(PID {os.getpid()}: {' '.join(sys.argv)})\nfix: wait for it, or stop it first"
         )
-        with open_stage("x", {"other": 1}, []), open_stage("y", {}, []):
+        with open_stage("x", {"other": 1}, [], files=[tmp_path / "other.csv"]), open_stage("y", {}, []):
             pass
-    with open_stage("x", {}, []):
+    with open_stage("x", {}, [], files=[out]):
         pass
+    assert list(tmp_path.glob(".*.lock")) == []
+
+
+TURN = """
+import sys, time
+from pathlib import Path
+from wsss.core.stage import open_stage
+out, go = map(Path, sys.argv[1:])
+with open_stage("x", {}, [], files=[out]):
+    out.touch()
+    while not go.exists():
+        time.sleep(0.01)
+"""
+
+
+def test_same_work_for_another_output_is_waited_for(tmp_path: Path) -> None:
+    """As of two queued experiments that share a stage and the scratch folder."""
+    with running("-c", TURN, "first", "go", cwd=tmp_path) as first:
+        wait_until((tmp_path / "first").exists, 60)
+        with running("-c", TURN, "second", "go", cwd=tmp_path) as second:
+            assert second.stderr is not None
+            said = second.stderr.readline()
+            assert said == (
+                "waiting: x with the same settings and inputs is running, and does the same work "
+                f"(PID {first.pid}: -c first go)\n"
+            )
+            assert not (tmp_path / "second").exists()
+            (tmp_path / "go").touch()
+            assert (first.wait(60), second.wait(60)) == (0, 0)
+            assert (tmp_path / "second").exists()
+
+
+def test_signal_in_the_last_moments_keeps_what_is_finished(scratch: Path) -> None:
+    def signalled() -> None:
+        with open_stage("x", {}, []) as stage:
+            (stage.scratch / "work").write_text("")
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(InterruptedStage):
+        signalled()
+    assert [path.name for path in scratch.glob("x/*/*")] == ["work"]
 
 
 def test_lock_of_a_killed_run_does_not_block(scratch: Path) -> None:
@@ -192,7 +236,6 @@ def run(error: BaseException | None, *arguments: str) -> tuple[int, str]:
         (UserError("a", "b", "c"), 2),
         (EnvError("a", "b", "c"), 3),
         (IntegrityError("a", "b", "c"), 4),
-        (InterruptedStage("a", "b", "c"), 75),
         (ErrorList([UserError("a", "b", "c")]), 2),
         (WsssError("a", "b", "c"), 1),
     ],
@@ -213,8 +256,12 @@ def test_bug_is_one_line_unless_debugged() -> None:
     assert "Traceback" in run(ZeroDivisionError("by 0"), "--debug")[1]
 
 
+def test_stop_is_no_error() -> None:
+    assert run(InterruptedStage("SIGTERM", "b", "c")) == (75, "stopped (SIGTERM): b; c\n")
+
+
 def test_second_ctrl_c_is_130() -> None:
-    assert run(KeyboardInterrupt()) == (130, "")
+    assert run(KeyboardInterrupt()) == (130, "stopped (SIGINT) at once; files that were finished are kept\n")
 
 
 def test_success_is_the_summary_line() -> None:

@@ -16,8 +16,8 @@ from ruamel.yaml import YAML
 from pipeline import correct as stage_script
 from tests.helpers import CLASSES, tree
 from tests.toy_mixtures import FIXED, GMM, WITH_CRF, hills
-from wsss.core.atomic import publish
 from wsss.core.errors import IntegrityError
+from wsss.core.folders import publish
 from wsss.core.stage import Stage
 from wsss.correct import gmm
 from wsss.correct.gmm import MixtureCorrection

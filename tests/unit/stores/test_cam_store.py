@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsss.core.atomic import publish
 from wsss.core.errors import IntegrityError
+from wsss.core.folders import publish
 from wsss.core.stage import Stage
 from wsss.stores.cams import FORMAT, Cams, CamStore, put_cams
 from wsss.stores.labels import (
