@@ -155,7 +155,22 @@ def test_44_network_of_an_earlier_version_says_what_it_lacks(tmp_path: Path) -> 
 def test_44_sizes_that_no_photos_have(path: Path, sizes: object) -> None:
     content = torch.load(path, weights_only=True)
     torch.save({**content, "sizes": sizes}, path)
-    assert "damaged (sizes of photos: " in refusal(path)
+    assert "made by another version of wsss, or damaged (ValueError: sizes of photos: " in refusal(path)
+
+
+@pytest.mark.parametrize("key", ["kind", "classes", "backbone", "settings", "weights", "sizes", "view", "state"])
+def test_44_network_of_another_version_is_no_bug(path: Path, key: str) -> None:
+    """An entry is missing, or holds what this version does not know."""
+    whole = torch.load(path, weights_only=True)
+    torch.save({name: value for name, value in whole.items() if name != key}, path)
+    assert "made by another version of wsss, or damaged (KeyError: " in refusal(path)
+    if key in ("backbone", "settings"):
+        torch.save({**whole, key: {**whole[key], "attention_heads": 4}}, path)
+        assert "made by another version of wsss, or damaged (" in refusal(path)
+    for strange in (3, "x", [1], {"a": 1}):
+        torch.save({**whole, key: strange}, path)
+        if key not in ("weights", "view"):
+            refusal(path)
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", b"\x80\x02}q\x00.", b"PK\x05\x06" + bytes(18)])

@@ -241,6 +241,17 @@ def test_torchscript_is_no_checkpoint_and_is_told_apart(student: Path, tmp_path:
         assert result.stderr.startswith(f"error: {made}: a TorchScript network: it is for torch.jit.load")
 
 
+def test_flipped_bits_of_an_onnx_file_are_refused(onnx_file: Path, tmp_path: Path) -> None:
+    data, generator = onnx_file.read_bytes(), np.random.default_rng(0)
+    places = [*generator.integers(0, len(data), 40), *range(len(data) - 85, len(data))]
+    for place in places:
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << int(generator.integers(0, 8))
+        (tmp_path / "flipped.onnx").write_bytes(flipped)
+        with pytest.raises(IntegrityError):
+            Segmenter.load(tmp_path / "flipped.onnx")
+
+
 def test_all_classes_are_exported_beside_those_that_are_left_out(student: Path, onnx_file: Path) -> None:
     network, session = load_segmenting(student)[0], onnx_session(onnx_file)
     assert isinstance(network, Student)

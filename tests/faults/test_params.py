@@ -323,6 +323,20 @@ def test_scales_that_no_photo_can_have_are_refused(file: Path, section: str) -> 
         load(file, Sized)
 
 
+@pytest.mark.parametrize(
+    "value", ["2024-02-31", "!!int x", "!!bool x", "!!timestamp x", "9" * 5000, "[" * 2000, "{" * 600]
+)
+def test_values_that_no_reader_takes_are_no_bug(file: Path, value: str) -> None:
+    message = refusal(file, changed("dropout: 0.5", f"dropout: {value}"))
+    assert message.startswith("error: params.yaml")
+    assert "\nfix: " in message
+
+
+def test_mistake_in_a_merged_map_has_the_line_that_it_is_merged_into(file: Path) -> None:
+    text = "base: &base {dropout: nonsense}\n" + changed("  dropout: 0.5\n", "  <<: *base\n")
+    assert "error: params.yaml:3: pretrain.dropout: found 'nonsense', expected a valid number" in refusal(file, text)
+
+
 def test_settings_cannot_be_changed_afterwards(file: Path) -> None:
     file.write_text(GOOD)
     with pytest.raises(ValueError, match="frozen"):

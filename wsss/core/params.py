@@ -140,6 +140,14 @@ def _read_yaml(path: Path) -> CommentedMap:
         ) from error
     except YAMLError as error:
         raise UserError(path, f"not valid YAML: {str(error).splitlines()[0]}", "mend the file") from error
+    except RecursionError as error:
+        raise UserError(
+            path, "not settings: nested too deeply", "write the settings as recipes/demo.yaml does"
+        ) from error
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        # ruamel's constructors of dates and of `!!int` and the like raise what Python's own functions raise.
+        what = f"not valid YAML: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        raise UserError(path, what, "write the value as recipes/demo.yaml does") from error
     if not isinstance(document, CommentedMap) or not document:
         found = "an empty file" if not document else "a list" if isinstance(document, list) else "a single value"
         what = f"no settings (found {found}, expected sections {', '.join(SECTIONS)})"
@@ -194,7 +202,8 @@ def _line(document: Any, location: list[Any]) -> int | None:
     line, node = None, document
     for part in location:
         if isinstance(node, CommentedMap) and part in node:
-            line, node = node.lc.key(part)[0] + 1, node[part]
+            # A key of a merged map (``<<: *base``) has no line of its own: it is that of the map it was merged into.
+            line, node = node.lc.key(part)[0] + 1 if part in (node.lc.data or ()) else line, node[part]
         elif isinstance(node, list) and isinstance(part, int) and part < len(node):
             line, node = node.lc.item(part)[0] + 1, node[part]  # type: ignore[attr-defined]
         else:

@@ -32,6 +32,7 @@ from wsss.predict.networks import (
     ONNX_VERSION,
     onnx_session,
     run_onnx,
+    seal_onnx,
 )
 from wsss.predict.segment import Network
 
@@ -69,6 +70,7 @@ def export_onnx(model: Path, out: Path, photos: Sequence[np.ndarray] = ()) -> Ex
 
     with atomic_file(out, verify) as temporary, _quiet():
         program.save(temporary, external_data=False)
+        seal_onnx(temporary)
     return Exported(content, found[0], len(photos))
 
 

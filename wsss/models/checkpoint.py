@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import sys
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -14,7 +15,7 @@ import torch
 from torch import nn
 
 from wsss.core.atomic import write_bytes
-from wsss.core.errors import IntegrityError, UserError
+from wsss.core.errors import IntegrityError, UserError, WsssError
 from wsss.data.size import ReadSizes
 from wsss.models.backbones.registry import BackboneSettings, build_backbone
 from wsss.models.base_student import BaseStudent
@@ -117,16 +118,18 @@ def load_segmenting(path: Path) -> tuple[BaseStudent | Oste, NetworkCard]:
     fix = "give artifacts/student.pt or artifacts/oste.pt"
     if path.is_dir():
         raise UserError(path, "is a folder, expected a network file", fix)
-    content = read_checkpoint(path, FORMAT, VERSION)
-    if content["kind"] == STUDENT:
-        return load_student(path, content["classes"])
-    if content["kind"] == OSTE:
-        oste, card = load_oste(path, content["classes"])
+    with _of_this_version(path):
+        content = read_checkpoint(path, FORMAT, VERSION)
+        kind, classes = content["kind"], content["classes"]
+    if kind == STUDENT:
+        return load_student(path, classes)
+    if kind == OSTE:
+        oste, card = load_oste(path, classes)
         if oste.segmentation is None:
             what = "an OSTE without a segmentation branch: it was not trained (train.enabled: false)"
             raise UserError(path, what, "give artifacts/student.pt")
         return oste, card
-    raise UserError(path, f"a {content['kind']} does not segment (expected a student or an oste)", fix)
+    raise UserError(path, f"a {kind} does not segment (expected a student or an oste)", fix)
 
 
 N = TypeVar("N", bound=nn.Module)
@@ -139,7 +142,31 @@ def _load(
     classes: Sequence[str],
     output_stride: Stride | None,
 ) -> tuple[N, NetworkCard]:
-    content = read_checkpoint(path, FORMAT, VERSION)
+    with _of_this_version(path):
+        return _checked(path, read_checkpoint(path, FORMAT, VERSION), kind, build, classes, output_stride)
+
+
+@contextmanager
+def _of_this_version(path: Path) -> Iterator[None]:
+    """Raise `IntegrityError` where a network file lacks an entry, or has a setting that this version does not know."""
+    try:
+        yield
+    except WsssError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = next(iter(str(error).splitlines()), "")[:120]
+        what = f"made by another version of wsss, or damaged ({type(error).__name__}: {reason})"
+        raise IntegrityError(path, what, "use the version that made it, or train it again: dvc repro") from error
+
+
+def _checked(
+    path: Path,
+    content: Mapping[str, Any],
+    kind: str,
+    build: Callable[[NetworkCard, bool], N],
+    classes: Sequence[str],
+    output_stride: Stride | None,
+) -> tuple[N, NetworkCard]:
     if content["kind"] != kind:
         found, wanted = (f"{'an' if name[0] in 'aeiou' else 'a'} {name}" for name in (content["kind"], kind))
         raise UserError(path, f"found {found}, expected {wanted}", f"give the file of {wanted}")
@@ -151,10 +178,7 @@ def _load(
         )
     trained = BackboneSettings(**content["backbone"])
     backbone = trained if output_stride is None else trained.model_copy(update={"output_stride": output_stride})
-    try:
-        sizes = ReadSizes.parse(content["sizes"])
-    except ValueError as error:
-        raise IntegrityError(path, f"damaged ({error})", "train it again: dvc repro") from error
+    sizes = ReadSizes.parse(content["sizes"])
     card = NetworkCard(
         kind, backbone, content["settings"], tuple(content["classes"]), content["weights"], sizes, content["view"]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from wsss.models.checkpoint import OSTE, STUDENT, load_segmenting
 from wsss.predict.segment import Network, SegmentSettings
 
 KINDS = (STUDENT, OSTE)
-ONNX_FORMAT, ONNX_VERSION = "wsss.onnx", 2
+ONNX_FORMAT, ONNX_VERSION = "wsss.onnx", 3
 LOGITS, ALL_LOGITS = "logits", "all_logits"
 """Outputs of an exported network. Only students that learn tags have the second, before any class is left out."""
 NORMALISATION = "inside the network; give RGB 0..255"
@@ -92,11 +93,11 @@ def run_onnx(session: Any, output: str, images: torch.Tensor) -> torch.Tensor:
 
 def onnx_card(path: Path, session: Any) -> dict[str, Any]:
     """The metadata of an exported file: kind, classes, backbone, sizes and view as in `NetworkCard`, checksum."""
-    found = dict(session.get_modelmeta().custom_metadata_map)
     try:
-        card = dict(json.loads(found["wsss"]))
-        if (card["format"], card["version"]) == (ONNX_FORMAT, 1):
-            what = "exported by an earlier wsss: it does not say at what size its photos were read"
+        card = dict(json.loads(session.get_modelmeta().custom_metadata_map["wsss"]))
+        if card["format"] == ONNX_FORMAT and card["version"] in (1, 2):
+            lacks = "at what size its photos were read" if card["version"] == 1 else "its checksum"
+            what = f"exported by an earlier wsss: it does not say {lacks}"
             raise IntegrityError(path, what, "export it again: wsss export MODEL OUT.onnx")
         if (card["format"], card["version"]) != (ONNX_FORMAT, ONNX_VERSION):
             raise ValueError(f"format {card['format']!r} version {card['version']}")
@@ -107,7 +108,29 @@ def onnx_card(path: Path, session: Any) -> dict[str, Any]:
     except (KeyError, ValueError, TypeError) as error:
         what = "an ONNX file that wsss has not exported: it does not say which classes it knows"
         raise IntegrityError(path, what, "export it again: wsss export MODEL OUT.onnx") from error
+    data = path.read_bytes()
+    if data[-SEAL:] != _seal(data[:-SEAL]):
+        what = "damaged: its checksum differs"
+        raise IntegrityError(path, what, "export it again: wsss export MODEL OUT.onnx")
     return card
+
+
+def seal_onnx(path: Path) -> None:
+    """Append the checksum of an ONNX file to it, as one more entry of its metadata.
+
+    A protobuf message may be cut between two fields, and what follows adds to it: any reader of ONNX takes the file.
+    """
+    path.write_bytes((data := path.read_bytes()) + _seal(data))
+
+
+def _seal(data: bytes) -> bytes:
+    """Field `metadata_props` (14) of ONNX's ModelProto: key (1) and value (2), each with its type and length."""
+    key, value = b"wsss.sha256", hashlib.sha256(data).hexdigest().encode()
+    entry = bytes([1 << 3 | 2, len(key)]) + key + bytes([2 << 3 | 2, len(value)]) + value
+    return bytes([14 << 3 | 2, len(entry)]) + entry
+
+
+SEAL = len(_seal(b""))
 
 
 def _open_onnx(path: Path) -> Segmenting:

@@ -21,7 +21,13 @@ TABLES = (
 )
 """What is drawn, from the folder of reports."""
 DPI = 110
-STYLE: dict[Any, Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10}
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "text.parse_math": False,  # names of classes may hold dollar signs
+}
 BARS = 30
 """Most classes in one column of bars."""
 NUMBERED, CELL_NUMBERED, CELL = 24, 0.24, 0.15

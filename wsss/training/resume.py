@@ -46,6 +46,8 @@ def load_training(scratch: Path, network: nn.Module, optimizer: torch.optim.Opti
     """Continue from the checkpoint in `scratch`, if there is a valid one; else start from the beginning."""
     try:
         content: dict[str, Any] = read_checkpoint(scratch / FILE, FORMAT, VERSION)
+        if missing := {"network", "optimizer", "step", "history", "sums"} - set(content):
+            raise IntegrityError(scratch / FILE, f"has no {', '.join(sorted(missing))}", "none needed")
     except UserError:
         return Progressed(0, [], {})
     except IntegrityError as error:

@@ -148,6 +148,14 @@ def test_same_tables_give_the_same_bytes(reports: Path) -> None:
     assert one == two
 
 
+def test_names_of_classes_are_no_mathematics(reports: Path) -> None:
+    for name in ("per_class.csv", "confusion.csv"):
+        text = (reports / name).read_text(encoding="utf-8")
+        (reports / name).write_text(text.replace("cow", r"$\foo$ 100 %"), encoding="utf-8")
+    assert r"$\foo$" in (reports / "per_class.csv").read_text(encoding="utf-8")
+    draw_plots(reports, reports)
+
+
 def test_tables_without_numbers_are_left_out(reports: Path) -> None:
     (reports / "thresholds.csv").write_text("threshold,miou,raw_miou,chosen\n")
     (reports / "per_class.csv").write_text("class\nbackground\ncow\n")
