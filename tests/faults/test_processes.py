@@ -203,11 +203,12 @@ def test_37_killed_dvc_leaves_no_orphan(folder: Path, shell: str) -> None:
 
 def test_38_second_run_names_pid_and_command_of_the_first(folder: Path) -> None:
     with running(SCRIPT, "out", "log", "9", cwd=folder) as first:
-        lock = folder / ".out.lock"
-        wait_until(lambda: lock.exists() or first.poll() is not None, 60)
+        locks = folder / "scratch" / "outputs"
+        wait_until(lambda: list(locks.glob("*")) or first.poll() is not None, 60)
+        (lock,) = locks.glob("*")
         assert run_again(folder) == (
             2,
-            f"error: .out.lock: out is being written by another process (PID {first.pid}: {SCRIPT} out log 9)\n"
+            f"error: {lock}: out is being written by another process (PID {first.pid}: {SCRIPT} out log 9)\n"
             "fix: wait for it, or stop it first\n",
         )
         assert first.poll() is None

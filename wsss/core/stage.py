@@ -83,10 +83,12 @@ def _reserved(out: Path, folder: bool) -> Iterator[None]:
         refuse_foreign(out)
     elif out.is_dir():
         raise UserError(out, "is a folder, and a file is to be written there", "choose another output")
-    with ExitStack() as held:
+    # In the scratch folder and not beside the output: a killed process leaves its lock file.
+    lock = scratch_root() / "outputs" / f"{hashlib.sha256(os.fsencode(out.absolute())).hexdigest()[:16]}.lock"
+    with explained_os_errors(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+    with locked(lock, f"{out} is being written by another process"):
         with explained_os_errors(out):
-            out.parent.mkdir(parents=True, exist_ok=True)
-            held.enter_context(locked(out.with_name(f".{out.name}.lock"), f"{out} is being written by another process"))
             sweep(out)
         yield
 

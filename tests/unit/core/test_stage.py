@@ -144,20 +144,21 @@ def test_work_for_other_settings_is_left_alone(scratch: Path) -> None:
 
 
 @pytest.mark.parametrize("settings", [{}, {"other": 1}])
-def test_second_run_on_one_output_is_told_who_is_first(tmp_path: Path, settings: dict[str, int]) -> None:
+def test_second_run_on_one_output_is_told_who_is_first(tmp_path: Path, scratch: Path, settings: dict[str, int]) -> None:
     out = tmp_path / "out.csv"
     with open_stage("x", {}, [], files=[out]):
         with pytest.raises(UserError) as caught, open_stage("x", settings, [], files=[out]):
             pass
+        (lock,) = scratch.glob("outputs/*.lock")
         assert str(caught.value) == (
-            f"error: {tmp_path / '.out.csv.lock'}: {out} is being written by another process "
+            f"error: {lock}: {out} is being written by another process "
             f"(PID {os.getpid()}: {' '.join(sys.argv)})\nfix: wait for it, or stop it first"
         )
         with open_stage("x", {"other": 1}, [], files=[tmp_path / "other.csv"]), open_stage("y", {}, []):
             pass
     with open_stage("x", {}, [], files=[out]):
         pass
-    assert list(tmp_path.glob(".*.lock")) == []
+    assert [path for path in scratch.rglob("*") if path.is_file()] == []
 
 
 TURN = """
