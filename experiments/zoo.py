@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from ruamel.yaml import YAML
 
 from wsss.core.atomic import write_text
 from wsss.core.errors import UserError
@@ -27,6 +28,8 @@ RESULTS = Path("experiments/results/zoo")
 """A folder for each recipe."""
 RECIPES = ("photos", "quick")
 STAGES = ("index", "pretrain", "train", "cams", "correct", "distill", "evaluate", "gallery")
+BOUND = "bound"
+"""After the stages, and the folder of it: the same student, trained on masks."""
 CLOCK = "seconds.json"
 COLUMNS = {
     "guess": "tag AP, guessing",
@@ -36,6 +39,7 @@ COLUMNS = {
     "cam": "CAM, best threshold (oracle)",
     "labels": "pseudo-labels",
     "student": "student, val",
+    "bound": "student of masks, val",
     "agreement": "agreement",
     "minutes": "CPU minutes",
     "verdict": "verdict",
@@ -48,11 +52,11 @@ COLUMNS = {
 @click.option("--recipe", type=click.Choice(RECIPES), default=RECIPES[0], show_default=True, help="that is run")
 @click.option("--only", multiple=True, metavar="SET", help="of the folder; default: all")
 @click.option(
-    "--until", type=click.Choice(STAGES), default=STAGES[-1], show_default=True, help="last stage that is run"
+    "--until", type=click.Choice((*STAGES, BOUND)), default=BOUND, show_default=True, help="last stage that is run"
 )
 def main(folder: Path, work: Path, recipe: str, only: tuple[str, ...], until: str) -> None:
     """Run a recipe on every set in FOLDER that has no result yet, and print the table."""
-    stages = STAGES[: STAGES.index(until) + 1]
+    stages = (*STAGES, BOUND)[: (*STAGES, BOUND).index(until) + 1]
     for place in sorted(path for path in folder.iterdir() if (path / "ImageSets").is_dir()):
         result = RESULTS / recipe / f"{place.name}.json"
         done = json.loads(result.read_text(encoding="utf-8"))["stages"] if result.exists() else []
@@ -71,8 +75,32 @@ def run_set(place: Path, work: Path, stages: Sequence[str], recipe: str) -> None
         call(work, "wsss", "init", str(place), "--untagged", "keep", "--recipe", recipe)
     for stage in stages:
         if stage not in seconds:
-            seconds[stage] = call(work, f"pipeline.{stage}")
+            seconds[stage] = run_bound(work) if stage == BOUND else call(work, f"pipeline.{stage}")
             write_text(clock, json.dumps(seconds) + "\n")
+
+
+def run_bound(work: Path) -> float:
+    """Train and evaluate a student of the same settings on masks, which are never overruled. CPU seconds."""
+    (work / BOUND).mkdir(exist_ok=True)
+    yaml = YAML()
+    settings = yaml.load((work / "params.yaml").read_text(encoding="utf-8"))
+    settings["distill"]["labels"] = f"{BOUND}/labels"
+    settings["distill"]["relabel"]["overrule"] = False
+    params = Path(BOUND, "params.yaml")
+    with (work / params).open("w", encoding="utf-8") as file:
+        yaml.dump(settings, file)
+
+    def outputs(*names: str) -> list[str]:
+        return [part for name in names for part in (f"--{name.partition('.')[0]}", f"{BOUND}/{name}")]
+
+    made = outputs("relabelled", "epochs", "history.csv", "agreement.csv")
+    student = ["--params", str(params), "--out", f"{BOUND}/distilled.pt", *made]
+    scores = ["--params", str(params), *outputs("distilled.pt", "student.pt", "predictions", "reports")]
+    return (
+        call(work, "wsss", "labels", "import-masks", "--out", f"{BOUND}/labels")
+        + call(work, "pipeline.distill", *student)
+        + call(work, "pipeline.evaluate", *scores)
+    )
 
 
 def call(work: Path, module: str, *arguments: str) -> float:
@@ -95,7 +123,6 @@ def collect(work: Path) -> dict[str, Any]:
     before, after, agreed, sources = (
         rows(reports / name) for name in ("pretrain_tags.csv", "train_tags.csv", "agreement.csv", "sources.csv")
     )
-    students = [float(row["miou"]) for row in sources if row["split"] == "val" and row["source"].startswith("student")]
     seconds = json.loads((work / CLOCK).read_text(encoding="utf-8"))
     words = [line for line in (work / "log").read_text(encoding="utf-8").splitlines() if line.startswith("verdict: ")]
     return {
@@ -106,9 +133,10 @@ def collect(work: Path) -> dict[str, Any]:
         "train": mean(after, "kept"),
         "cam": score(sources, "cam oracle", "train"),
         "labels": score(sources, "pseudo-label", "train"),
-        "student": max(students, default=None),
+        "student": best_student(sources),
+        "bound": best_student(rows(work / BOUND / "reports" / "sources.csv")),
         "agreement": mean(agreed, "agreement"),
-        "minutes": sum(seconds.values()) / 60,
+        "minutes": sum(seconds.get(stage, 0) for stage in STAGES) / 60,
         "verdict": words[-1].removeprefix("verdict: ") if words else "",
     }
 
@@ -127,6 +155,12 @@ def mean(table: Sequence[Mapping[str, str]], column: str) -> float | None:
     return sum(known) / len(known) if known else None
 
 
+def best_student(sources: Sequence[Mapping[str, str]]) -> float | None:
+    """mIoU of the student on val, in the way of looking (single, scales, CRF) that is best."""
+    found = [float(row["miou"]) for row in sources if row["split"] == "val" and row["source"].startswith("student")]
+    return max(found, default=None)
+
+
 def score(sources: Sequence[Mapping[str, str]], source: str, split: str) -> float | None:
     """mIoU of a row of the score table."""
     found = (float(row["miou"]) for row in sources if (row["source"], row["split"]) == (source, split))
@@ -136,14 +170,16 @@ def score(sources: Sequence[Mapping[str, str]], source: str, split: str) -> floa
 def markdown(folder: Path) -> str:
     """The sets that have a result, one a line, and their mean; without the columns of stages that none of them ran."""
     results = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
-    shown = [key for key in COLUMNS if not results or any(found[key] not in (None, "") for found in results.values())]
+    shown = [
+        key for key in COLUMNS if not results or any(found.get(key) not in (None, "") for found in results.values())
+    ]
     lines = [["set", *(COLUMNS[key] for key in shown)], ["---", *("--:" for _ in shown)]]
-    lines += [[name, *(cell(key, found[key]) for key in shown)] for name, found in results.items()]
+    lines += [[name, *(cell(key, found.get(key)) for key in shown)] for name, found in results.items()]
     if len(results) > 1:
         means = {}
         for key in (key for key in shown if key != "verdict"):
-            known = [found[key] for found in results.values() if found[key] is not None]
-            means[key] = sum(known) / len(known) if len(known) == len(results) else None
+            values = [found[key] for found in results.values() if found.get(key) is not None]
+            means[key] = sum(values) / len(values) if len(values) == len(results) else None
         lines.append(["mean", *(cell(key, means.get(key)) for key in shown)])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
@@ -154,7 +190,7 @@ def cell(key: str, value: Any) -> str:
         return value or ""
     if key == "minutes":
         return f"{value:.0f}"
-    return f"{100 * value:.1f}" if key in ("cam", "labels", "student") else f"{value:.3f}"
+    return f"{100 * value:.1f}" if key in ("cam", "labels", "student", "bound") else f"{value:.3f}"
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from ruamel.yaml import YAML
 
 from experiments import zoo
 from experiments.zoo import CLOCK, STAGES, collect, main, markdown
@@ -21,6 +22,9 @@ TABLES = {
     "sources.csv": "source,split,miou\ncam oracle,train,0.5\ncam oracle,val,0.1\npseudo-label,train,0.4\n"
     "student,val,0.3\nstudent ms+flip,val,0.35\noste,val,0.9\n",
 }
+
+
+BOUND = [("wsss", "labels", "import-masks"), ("pipeline.distill",), ("pipeline.evaluate",)]
 
 
 @pytest.fixture
@@ -41,12 +45,15 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
         calls.append((work.name, module, *arguments))
         (work / "log").touch()
         if module == "wsss":
-            (work / "params.yaml").write_text("seed: 0\n")
+            (work / "params.yaml").write_text("seed: 0\ndistill: {rounds: 2, relabel: {overrule: true}}\n")
         if module == f"pipeline.{STAGES[-1]}":
             (work / "reports").mkdir(exist_ok=True)
             for name, text in TABLES.items():
                 (work / "reports" / name).write_text(text)
             (work / "log").write_text("verdict: not usable\nverdict: usable in part\n  why\n")
+        if "bound/reports" in arguments:
+            (work / "bound" / "reports").mkdir()
+            (work / "bound" / "reports" / "sources.csv").write_text("source,split,miou\nstudent,val,0.7\n")
         return 30.0
 
     monkeypatch.setattr(zoo, "call", call)
@@ -61,11 +68,13 @@ def run(folder: Path, *arguments: str) -> str:
 
 def test_every_set_is_run_once_by_the_way_a_user_goes(sets: Path, called: list[tuple[str, ...]]) -> None:
     table = run(sets)
-    expected = [("wsss", "init"), *((f"pipeline.{stage}",) for stage in STAGES)]
+    expected = [("wsss", "init"), *((f"pipeline.{stage}",) for stage in STAGES), *BOUND]
     assert [call[1 : 1 + len(part)] for call, part in zip(called, expected * 2, strict=True)] == expected * 2
-    assert [call[0] for call in called] == ["a"] * 9 + ["b"] * 9
-    assert "| a | 0.375 | 0.750 | 0.625 | 0.750 | 50.0 | 40.0 | 35.0 | 0.600 | 4 | usable in part |\n" in table
-    assert table.splitlines()[-1] == "| mean | 0.375 | 0.750 | 0.625 | 0.750 | 50.0 | 40.0 | 35.0 | 0.600 | 4 |  |"
+    assert [call[0] for call in called] == ["a"] * 12 + ["b"] * 12
+    assert "| a | 0.375 | 0.750 | 0.625 | 0.750 | 50.0 | 40.0 | 35.0 | 70.0 | 0.600 | 4 | usable in part |\n" in table
+    assert (
+        table.splitlines()[-1] == "| mean | 0.375 | 0.750 | 0.625 | 0.750 | 50.0 | 40.0 | 35.0 | 70.0 | 0.600 | 4 |  |"
+    )
     called.clear()
     assert run(sets) == table
     assert called == []
@@ -77,14 +86,27 @@ def test_a_stopped_run_goes_on_where_it_was(sets: Path, called: list[tuple[str, 
     assert [call[1] for call in called] == ["wsss", "pipeline.index", "pipeline.pretrain", "pipeline.train"]
     called.clear()
     run(sets, "--only", "a")
-    assert [call[1] for call in called] == [f"pipeline.{stage}" for stage in STAGES[3:]]
-    assert set(json.loads(Path(".zoo/photos/a", CLOCK).read_text())) == set(STAGES)
+    assert [call[1] for call in called] == [*(f"pipeline.{stage}" for stage in STAGES[3:]), *(of[0] for of in BOUND)]
+    assert set(json.loads(Path(".zoo/photos/a", CLOCK).read_text())) == {*STAGES, "bound"}
+
+
+def test_student_of_masks_is_of_the_same_settings_and_disturbs_nothing(
+    sets: Path, called: list[tuple[str, ...]]
+) -> None:
+    run(sets, "--only", "a")
+    assert "bound/params.yaml" not in {part for call in called[:-3] for part in call}
+    for call in called[-2:]:
+        outputs = [part for part in call if "/" in part]
+        assert outputs
+        assert all(part.startswith("bound/") for part in outputs)
+    settings = YAML(typ="safe").load(Path(".zoo/photos/a/bound/params.yaml").read_text())
+    assert settings == {"seed": 0, "distill": {"rounds": 2, "labels": "bound/labels", "relabel": {"overrule": False}}}
 
 
 def test_each_recipe_has_runs_and_results_of_its_own(sets: Path, called: list[tuple[str, ...]]) -> None:
     run(sets, "--only", "a")
     run(sets, "--only", "a", "--recipe", "quick")
-    recipes = [call[-1] for call in called if call[1] == "wsss"]
+    recipes = [call[-1] for call in called if call[1:3] == ("wsss", "init")]
     assert recipes == ["photos", "quick"]
     assert Path(".zoo/quick/a", CLOCK).exists()
     assert (zoo.RESULTS / "quick/a.json").exists()

@@ -46,8 +46,22 @@ def guarded(work: Callable[[], T], debug: bool) -> T:
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if _of_a_lost_worker(error):
+            from wsss.core.processes import worker_lost
+
+            lost = worker_lost()
+            say(str(lost))
+            sys.exit(lost.exit_code)
         say(f"error: wsss: {type(error).__name__}: {error}\nfix: this is a bug; run again with --debug and report it")
         sys.exit(1)
+
+
+def _of_a_lost_worker(error: Exception) -> bool:
+    """True for what torch's loader raises where its worker process was killed.
+
+    It raises in a signal handler, so in the middle of anything; or its pipe breaks first.
+    """
+    return isinstance(error, ConnectionError) or (isinstance(error, RuntimeError) and "DataLoader worker" in str(error))
 
 
 def people_command(main: Callable[..., str]) -> click.Command:

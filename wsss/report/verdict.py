@@ -17,6 +17,8 @@ TABLES = ("train_tags.csv", "agreement.csv")
 """What is read, from the folder of reports."""
 NAMED = 8
 """Classes that a sentence names; the rest are counted."""
+BAD, MODEST = 0.2, 0.4
+"""mIoU on masks, where there are some, below which a student is not usable, or in part at most. Chosen by hand."""
 
 
 def final_verdict(reports: Path, sources: Sequence[Source], split: str) -> Verdict:
@@ -37,6 +39,8 @@ def final_verdict(reports: Path, sources: Sequence[Source], split: str) -> Verdi
     if shared:
         compared = agreed[0]["photos"]
         reasons.append(f"Student and labels agree on {compared} photos it has not seen: mean IoU {_mean(shared)}.")
+    if overall in ("poor", "doubtful"):
+        reasons.append("That is less than half: look at the labels in the gallery before you use any mask.")
     if unlearnt:
         reasons.append(f"Not learnt: {_some(unlearnt)}. Check their tags, add photos of them, or drop them.")
     if disputed:
@@ -49,8 +53,9 @@ def final_verdict(reports: Path, sources: Sequence[Source], split: str) -> Verdi
         reasons.append(f"On the masks of {best.images} {split} photos, {best.source} has mIoU {100 * best.miou:.1f}.")
     else:
         reasons.append("It rests on tags and on agreement. No mask was read; a dozen masks would tell the accuracy.")
-    hopeless = overall in ("collapsed", "poor") or (bool(tags) and len(unlearnt) == len(tags))
-    doubtful = bool(unlearnt or disputed) or overall != "fine" or not told
+    known = 1.0 if best is None or best.miou is None else best.miou
+    hopeless = overall in ("collapsed", "poor") or (bool(tags) and len(unlearnt) == len(tags)) or known < BAD
+    doubtful = bool(unlearnt or disputed) or overall != "fine" or not told or known < MODEST
     return Verdict("not usable" if hopeless else "usable in part" if doubtful else "usable", tuple(reasons))
 
 

@@ -257,6 +257,15 @@ def test_bug_is_one_line_unless_debugged() -> None:
     assert "Traceback" in run(ZeroDivisionError("by 0"), "--debug")[1]
 
 
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "), ConnectionResetError(104, "reset")],
+)
+def test_worker_that_was_killed_is_no_bug(error: Exception) -> None:
+    code, text = run(error)
+    assert (code, text.startswith("error: worker process: ended unexpectedly (killed, or out of memory)")) == (3, True)
+
+
 def test_stop_is_no_error() -> None:
     assert run(InterruptedStage("SIGTERM", "b", "c")) == (75, "stopped (SIGTERM): b; c\n")
 

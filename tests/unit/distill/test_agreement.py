@@ -118,3 +118,7 @@ def test_collapse_and_poor_agreement_are_said(tmp_path: Path, capsys: pytest.Cap
     assert poor.verdict == "poor"
     judge_agreement("distill", poor, index)
     assert "has not learnt what the labels show" in capsys.readouterr().err
+    doubtful = Agreement(8, np.array([0.6, 0.4, 0.4, 0.4]), counts[:4], counts[:4], spread)
+    assert doubtful.verdict == "doubtful"
+    judge_agreement("distill", doubtful, index)
+    assert "less than half, so the labels may contradict each other" in capsys.readouterr().err

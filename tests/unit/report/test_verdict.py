@@ -43,6 +43,18 @@ def test_classes_that_failed_make_it_usable_in_part(tmp_path: Path) -> None:
     assert "Doubtful: cow." in text
 
 
+def test_a_student_that_agrees_on_less_than_half_is_usable_in_part(tmp_path: Path) -> None:
+    text = verdict(tmp_path, agreed=FINE[1].replace(",fine", ",doubtful"))
+    assert text.startswith("verdict: usable in part\n")
+    assert "less than half" in text
+
+
+@pytest.mark.parametrize(("miou", "words"), [(0.12, "not usable"), (0.3, "usable in part"), (0.5, "usable")])
+def test_masks_overrule_a_verdict_that_is_too_good(tmp_path: Path, miou: float, words: str) -> None:
+    source = Source("student", "val", "12", "no", "", "no", "no", "no", miou, miou, 0.1, 1.0)
+    assert verdict(tmp_path, sources=(source,)).startswith(f"verdict: {words}\n")
+
+
 @pytest.mark.parametrize("student", ["collapsed", "poor"])
 def test_a_student_that_failed_is_not_usable(tmp_path: Path, student: str) -> None:
     assert verdict(tmp_path, agreed=FINE[1].replace(",fine", f",{student}")).startswith("verdict: not usable\n")
