@@ -11,8 +11,11 @@ from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
 from wsss.data.index import write_index
 from wsss.formats.build import build_index, write_mask_checksums
-from wsss.formats.health import health_findings, health_table, size_statement
+from wsss.formats.health import empty_splits, health_findings, health_table, size_statement
 from wsss.formats.settings import DatasetSettings
+
+STOPPED = {"train": "pretrain", "val": "evaluate"}
+"""The stage that will stop where a split has no photo; `evaluate`, if its settings name no other split."""
 
 
 class Params(Settings):
@@ -32,10 +35,11 @@ def main(params: Path, out: Path, masks: Path) -> str:
         survey = build_index(settings.dataset, settings.seed)
         write_index(out, survey.index)
         write_mask_checksums(masks, survey)
+    say("\n".join(survey.reading))
     say(health_table(survey))
     if statement := size_statement(survey):
         say(f"index: {statement}")
-    for finding in health_findings(survey):
+    for finding in [*empty_splits(survey, STOPPED), *health_findings(survey)]:
         warn(settings.dataset.root, finding.what, finding.fix)
     index = survey.index
     counts = ", ".join(f"{len(index.split(name))} {name}" for name in index.splits())

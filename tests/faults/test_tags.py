@@ -226,8 +226,12 @@ def test_fault_18_no_table(data: RawData, content: str | bytes, what: str, fix: 
 
 
 def test_fault_18_misspelt_split_column_is_not_ignored_in_silence(data: RawData) -> None:
-    tags_of(data, "filename,tags,splt\na,cow,val\nb,cow,val\nc,cow,val\n")
+    tags_of(data, "filename,tags,splt\na,cow,1\nb,cow,2\nc,cow,1\n")
     assert "tags.csv:1: the column 'splt' is ignored (did you mean 'split'?)" in data.text
+    data.write("tags.csv", "filename,tags,splt\na,cow,val\nb,cow,train\nc,cow,test\n")
+    index = data.index(CLASSES)
+    assert index is not None
+    assert [record.split for record in index.records] == ["val", "train", "test"]  # its cells say what it is
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`wsss check`: everything that is wrong with a data set, and what would limit its result, for a person to read."""
+"""`wsss check`: how a data set was read, everything that is wrong with it, and what would limit its result."""
 
 from __future__ import annotations
 
@@ -9,26 +9,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from pydantic import ConfigDict
 
 from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import ErrorList, UserError, WsssError
 from wsss.core.params import Settings, load
+from wsss.formats.guess import refuse_data
 from wsss.formats.problems import ALL, MOST_SHOWN, shortened
 from wsss.formats.settings import DatasetSettings
 
 if TYPE_CHECKING:
     from wsss.formats.build import Survey
-    from wsss.formats.health import Finding
+    from wsss.formats.problems import Finding
 
 EVERY_NAME = 1_000_000
 """Photos that one message of the JSON report lists."""
 
 
+class SplitOf(Settings):
+    """The split that a stage reads: of its section, all that matters here."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    split: str = "val"
+
+
 class Params(Settings):
-    """Sections that this command reads: those of stage `index`."""
+    """Sections that this command reads: those of stage `index`, and what has to be there at the end of all training."""
 
     seed: int
     dataset: DatasetSettings
+    evaluate: SplitOf = SplitOf()
+    gallery: SplitOf = SplitOf()
 
 
 @people_command
@@ -37,8 +49,11 @@ class Params(Settings):
 def main(params: Path, as_json: bool) -> str:
     """Check the data set that PARAMS names: decode every photo and mask, compare every tag, find copies.
 
+    Also says how every column, list and folder was read.
+
     Exit code 2 if anything has to be corrected; warnings alone are 0.
     """
+    refuse_data(params)
     settings = load(params, Params)
     survey, problems = look(settings, EVERY_NAME if as_json else MOST_SHOWN)
     findings = warnings_of(survey)
@@ -56,6 +71,7 @@ def main(params: Path, as_json: bool) -> str:
 def look(settings: Params, names: int = MOST_SHOWN) -> tuple[Survey | None, list[WsssError]]:
     """The data set as far as it can be read (None: not at all), and all problems. `names`: photos a message lists."""
     from wsss.formats.build import examine  # loads torch: a mistake in params.yaml is told without waiting for it
+    from wsss.formats.health import empty_splits
 
     try:
         survey, problems = examine(settings.dataset, settings.seed, names)
@@ -63,7 +79,9 @@ def look(settings: Params, names: int = MOST_SHOWN) -> tuple[Survey | None, list
         return None, list(several.errors)
     except UserError as error:
         return None, [error]
-    return survey, sorted(problems, key=lambda problem: _order(problem.where))
+    wanted = {settings.evaluate.split: "evaluate", settings.gallery.split: "gallery"} | {"train": "pretrain"}
+    empty = [UserError(settings.dataset.root, each.what, each.fix) for each in empty_splits(survey, wanted)]
+    return survey, sorted([*problems, *empty], key=lambda problem: _order(problem.where))
 
 
 def warnings_of(survey: Survey | None) -> list[Finding]:
@@ -76,18 +94,26 @@ def warnings_of(survey: Survey | None) -> list[Finding]:
 def report_text(
     settings: Params, survey: Survey | None, findings: Sequence[Finding], problems: Sequence[WsssError]
 ) -> str:
-    """The table of classes, warnings, the first errors of each kind, and one line that counts them."""
-    from wsss.formats.health import health_table, size_statement
-
-    root = settings.dataset.root
-    parts = [] if survey is None else [health_table(survey)]
-    if survey is not None and (statement := size_statement(survey)):
-        parts.append(f"check: {statement}")
-    parts += [f"warning: {root}: {finding.what}\nfix: {finding.fix}" for finding in findings]
-    parts += [str(problem) for problem in shortened(problems, MOST_SHOWN, ALL)]
+    """All that `report_parts` has, and one line that counts errors and warnings."""
     photos = 0 if survey is None else len(survey.index.records)
     counts = f"{_count(problems, 'error')}, {_count(findings, 'warning')}"
-    return "\n\n".join([*parts, f"check: {photos} sound photos in {root}; {counts}"])
+    last = f"check: {photos} sound photos in {settings.dataset.root}; {counts}"
+    return "\n\n".join([*report_parts(settings.dataset.root, survey, findings, problems), last])
+
+
+def report_parts(
+    root: str, survey: Survey | None, findings: Sequence[Finding], problems: Sequence[WsssError]
+) -> list[str]:
+    """How the data set was read, the table of classes, warnings, and the first errors of each kind."""
+    from wsss.formats.health import health_table, size_statement
+
+    parts = []
+    if survey is not None:
+        parts += ["\n".join(survey.reading), health_table(survey)]
+        if statement := size_statement(survey):
+            parts.append(f"check: {statement}")
+    parts += [f"warning: {root}: {finding.what}\nfix: {finding.fix}" for finding in findings]
+    return parts + [str(problem) for problem in shortened(problems, MOST_SHOWN, ALL)]
 
 
 def report(
@@ -100,6 +126,7 @@ def report(
     return {
         "root": settings.dataset.root,
         "format": settings.dataset.format,
+        "reading": [] if survey is None else list(survey.reading),
         "photos": {split: sum(r.split == split for r in records) for split in splits},
         "long_side": 0 if survey is None else survey.index.long_side,
         "classes": {

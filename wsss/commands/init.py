@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from wsss.commands.check import Params, look, warnings_of
+from wsss.commands.check import Params, look, report_parts, warnings_of
 from wsss.core.atomic import write_text
 from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import UserError
 from wsss.core.log import say
 from wsss.core.params import load
 from wsss.core.recipes import SCHEMA, put_in_place, read_recipe, recipe_path, same_as_recipe, with_dataset, without_bf16
-from wsss.formats.guess import dataset_yaml, guess_dataset
+from wsss.formats.guess import dataset_yaml, guess_dataset, refuse_data
 from wsss.formats.problems import some
 from wsss.formats.settings import DatasetSettings
 
@@ -54,17 +54,19 @@ def main(
 ) -> str:
     """Write params.yaml for the photos in FOLDER: layout, tags, masks and class names are looked for there.
 
-    Prints what the photos are, the values that the settings' rules derive from them, and how long the pipeline will
-    take on this machine. Few photos and no GPU: without --recipe, also how long the quick recipe would take.
+    Prints how they were read, what `wsss check` says of them, the values that the settings' rules derive from them, and
+    how long the pipeline will take on this machine. Few photos and no GPU: without --recipe, also how long the quick
+    recipe would take.
     """
     chosen, recipe = recipe, recipe or FULL
     text, given = read_recipe(recipe), load(recipe_path(recipe), Params)
+    refuse_data(params)
     guessed = guess_dataset(folder, tags)
     dataset = with_choices(guessed, given.dataset)
     if params.exists() and not force:
         raise _in_the_way(params)
     # Negatives are welcome, so that the first look treats them as such; then one is asked.
-    survey, problems = look(Params(seed=given.seed, dataset=allowing(dataset, True)))
+    survey, problems = look(given.model_copy(update={"dataset": allowing(dataset, True)}))
     found = () if survey is None else survey.untagged
     kept = keeps(found, untagged, dataset.allow_untagged)
     dataset = allowing(dataset, kept)
@@ -73,6 +75,7 @@ def main(
 
         problems.append(untagged_problem(dataset, found))
     backup = put_in_place(params, _settings_text(_for_this_machine(text), recipe, dataset, params))
+    findings = warnings_of(survey)
     plan = None
     if survey is not None and survey.index.records:
         from wsss.commands.plan import plan_of
@@ -88,8 +91,10 @@ def main(
                 "backup": None if backup is None else str(backup),
                 "recipe": recipe,
                 "dataset": dataset.model_dump(),
+                "reading": [] if survey is None else list(survey.reading),
                 "untagged": list(found),
                 "errors": [{"where": each.where, "what": each.what, "fix": each.fix} for each in problems],
+                "warnings": [{"what": each.what, "fix": each.fix} for each in findings],
                 "plan": None if plan is None else plan.as_json(),
                 "quick": None if offer is None else offer.as_json(),
             }
@@ -98,17 +103,12 @@ def main(
     parts = [
         f"{params}: settings of recipes/{recipe}.yaml{old}, and this data set:\n\n{dataset_yaml(dataset).rstrip()}"
     ]
-    if survey is not None:
-        from wsss.formats.health import health_table
-
-        parts.append(health_table(survey))
-    else:
-        parts += map(str, problems)
+    parts += report_parts(dataset.root, survey, findings, problems)
     if plan is not None:
         parts.append(plan.text())
     if plan is not None and offer is not None:
         parts.append(proposal(offer, plan, folder, tags, params))
-    return "\n\n".join([*parts, _next(len(problems), len(warnings_of(survey)), params)])
+    return "\n\n".join([*parts, _next(len(problems), len(findings), params)])
 
 
 def is_small(plan: Plan) -> bool:
@@ -204,8 +204,7 @@ def _next(problems: int, warnings: int, params: Path) -> str:
         many = f"{problems} problem{'' if problems == 1 else 's'} to correct"
         return f"init: {many}{limits}; next: wsss check {params}"
     there = "" if params == Path("params.yaml") else f"copy {params} to the params.yaml of the pipeline, "
-    check = f"wsss check {params} (what would limit the result)"
-    return f"init: nothing to correct{limits}; next: {check}, then {there}dvc repro gallery"
+    return f"init: nothing to correct{limits}; next: {there}dvc repro gallery"
 
 
 def _in_the_way(params: Path) -> UserError:

@@ -19,7 +19,7 @@ from wsss.data.images import decode_image, load_mask
 from wsss.data.index import IGNORE, Index, Record
 from wsss.data.size import read_size, resolve_auto
 from wsss.data.tables import csv_text
-from wsss.formats.problems import ALL, MOST_SHOWN, shortened, some
+from wsss.formats.problems import ALL, MOST_SHOWN, Finding, shortened, some
 from wsss.formats.raw import RawItem
 from wsss.formats.registry import scan
 from wsss.formats.settings import DatasetSettings
@@ -33,13 +33,16 @@ POOL_FROM = 2000
 class Survey:
     """The index; of photos with a mask, by id, the class ids (0 included, 255 not) it holds and its checksum.
 
-    `untagged`: paths of the photos without a tag, whether they are allowed or not.
+    `untagged`: paths of the photos without a tag, whether they are allowed or not. `reading`, `findings`: how the data
+    set's columns, lists and folders were read, a line each, and what is doubtful in that.
     """
 
     index: Index
     mask_classes: Mapping[str, tuple[int, ...]]
     mask_sha256: Mapping[str, str]
     untagged: tuple[str, ...] = ()
+    reading: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def examine(settings: DatasetSettings, seed: int, names: int = MOST_SHOWN) -> tu
     Raises `UserError` only where there is nothing to read at all. `names`: how many photos one message lists.
     """
     raw = scan(settings)
-    untagged = tuple(item.image for item in raw.items if not item.tags)
+    untagged = tuple(item.image for item in raw.items if not item.tags and item.id not in raw.explained)
     problems = [*raw.problems]
     if untagged and not settings.allow_untagged:
         problems.append(untagged_problem(settings, untagged, names))
@@ -87,7 +90,7 @@ def examine(settings: DatasetSettings, seed: int, names: int = MOST_SHOWN) -> tu
         if result.mask_classes is not None and result.mask_sha256 is not None:
             seen[item.id], checksums[item.id] = result.mask_classes, result.mask_sha256
     index = Index(raw.classes, tuple(sorted(records, key=lambda record: record.id)), long_side)
-    return Survey(index, seen, checksums, untagged), problems
+    return Survey(index, seen, checksums, untagged, raw.reading, raw.findings), problems
 
 
 def write_mask_checksums(path: Path, survey: Survey) -> None:

@@ -1,22 +1,26 @@
 """Format `coco`: tags are the categories of a photo's annotations; masks are drawn once by `wsss masks`.
 
-`dataset.tags` is the folder of `instances_train*.json` and `instances_val*.json`, or one such file. A crowd counts as
-a tag: the photo shows the class. Which pixels it covers is not said exactly, so its mask is 255 there.
+`dataset.tags` is the folder of `instances_train*.json`, `instances_val*.json` and `instances_test*.json`, or one such
+file. A crowd counts as a tag: the photo shows the class. Which pixels it covers is not said exactly, so its mask is 255
+there.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from wsss.core.errors import UserError
-from wsss.data.ids import clean_id
 from wsss.formats.coco_json import Instances, Picture, read_instances
+from wsss.formats.coco_photos import find_picture, missing_pictures
 from wsss.formats.folder import match_masks
+from wsss.formats.names import Names
+from wsss.formats.problems import some
 from wsss.formats.raw import Listing, RawDataset, RawItem, list_pictures, with_background
+from wsss.formats.reading import DRAWN, classes_line, masks_line, name_findings, photos_line, splits_line
 from wsss.formats.settings import DatasetSettings
+from wsss.formats.splits import split_of_list
 
 _FOLDER = "set dataset.tags to the folder of instances_*.json, usually: annotations"
 
@@ -47,13 +51,25 @@ def scan(settings: DatasetSettings) -> RawDataset:
     numbers = class_numbers(lists)
     masks = match_masks(list_pictures(mask_folder, problems), listing, problems) if mask_folder else {}
     items: dict[str, RawItem] = {}
+    explained: set[str] = set()
     for part in lists:
+        explained |= {name for number, name in part.photos.items() if number in part.instances.incomplete}
         regions = part.instances.regions_of()
         for number, name in part.photos.items():
             tags = tuple(classes[k] for k in sorted({numbers[region.category] for region in regions[number]}))
             mask = f"{settings.masks}/{masks[name]}" if name in masks else None
             items[name] = RawItem(name, part.split, listing.one(name), mask, tags)
-    return RawDataset(classes, tuple(items[name] for name in sorted(items)), tuple(problems))
+    reading = (
+        f"{photos_line(listing)}; {len(listing.paths) - len(items)} of them in no list, and not read",
+        *(f"{p.instances.path.name}: {p.split or 'no split in its name'}, {len(p.photos)} photos" for p in lists),
+        *([f"not read: {some(unread)}"] if (unread := other_lists(settings.tags_path, lists)) else []),
+        classes_line(classes, "the lists' categories"),
+        splits_line(["names of lists" if item.split else DRAWN for item in items.values()], settings.val_fraction),
+        masks_line(settings.masks, masks, len(items)),
+    )
+    found = tuple(items[name] for name in sorted(items))
+    findings = tuple(name_findings(classes, declared=True))
+    return RawDataset(classes, found, tuple(problems), findings, reading, frozenset(explained))
 
 
 def read_lists(
@@ -62,17 +78,19 @@ def read_lists(
     """All pictures below `root`, and the lists at `tags` with each image's photo; what has none is a problem."""
     paths = list_files(tags)
     listing = list_pictures(root, problems, skip=skip)
-    by_name: dict[str, list[str]] = {}
-    for name in listing.paths:
-        by_name.setdefault(PurePosixPath(name).name, []).append(name)
+    names = Names(listing)
     lists: list[CocoList] = []
     owners: dict[str, str] = {}
     for split, path in paths:
         instances = read_instances(path, problems, shapes)
         photos: dict[int, str] = {}
+        missing: list[Picture] = []
         for picture in instances.pictures.values():
             try:
-                name = _photo(picture, path, listing, by_name)
+                name = find_picture(picture, path, names)
+                if name is None:
+                    missing.append(picture)
+                    continue
                 listing.one(name)
                 place = f"image {picture.id} of {path.name}"
                 if name in owners:
@@ -81,6 +99,7 @@ def read_lists(
                 owners[name], photos[picture.id] = place, name
             except UserError as error:
                 problems.append(error)
+        problems += missing_pictures(missing, instances, names)
         lists.append(CocoList(instances, split, photos))
     return listing, lists
 
@@ -100,13 +119,23 @@ def list_files(tags: Path) -> list[tuple[str, Path]]:
         found[split] = path
     if not found:
         raise UserError(tags, "no instances_*.json in this folder", _FOLDER)
+    if "" in found and len(found) > 1:
+        others = ", ".join(path.name for split, path in found.items() if split)
+        what = f"the name of {found[''].name} says no split, as those of {others} do"
+        raise UserError(tags, what, "name it instances_train*, instances_val* or instances_test*, or move it elsewhere")
     return list(found.items())
 
 
+def other_lists(tags: Path, lists: list[CocoList]) -> list[str]:
+    """Names of the files beside the `lists` that are not read."""
+    read = {part.instances.path for part in lists}
+    folder = tags if tags.is_dir() else tags.parent
+    return [path.name for path in sorted(folder.glob("*.json")) if path not in read]
+
+
 def split_of(path: Path) -> str:
-    """``train`` or ``val`` as the name of a list says (`instances_train2014.json`), else nothing."""
-    found = re.match(r"instances_(train|val)", path.name)
-    return found[1] if found else ""
+    """``train``, ``val`` or ``test`` as the name of a list says (`instances_Train2014.json`), else nothing."""
+    return split_of_list(path.stem)
 
 
 def class_names(lists: list[CocoList]) -> tuple[str, ...]:
@@ -123,21 +152,3 @@ def class_names(lists: list[CocoList]) -> tuple[str, ...]:
 def class_numbers(lists: list[CocoList]) -> dict[int, int]:
     """Class id 1..K of each category id."""
     return {category: number for number, category in enumerate(lists[0].instances.categories, start=1)}
-
-
-def _photo(picture: Picture, path: Path, listing: Listing, by_name: Mapping[str, list[str]]) -> str:
-    where = f"{path}: image {picture.id}"
-    name = clean_id(picture.file, where)
-    # Lists give bare file names; the folder is the second half of their own name: instances_val2014 → val2014/.
-    folder = path.stem.removeprefix("instances_")
-    for candidate in (name, f"{folder}/{name}", f"images/{folder}/{name}"):
-        if candidate in listing.paths:
-            return candidate
-    matches = by_name.get(PurePosixPath(name).name, [])
-    if len(matches) > 1:
-        what = f"{picture.file!r} names {len(matches)} photos ({', '.join(matches[:3])})"
-        raise UserError(where, what, f"put the photos of {path.name} into a folder {folder}/")
-    if not matches:
-        fix = f"add the photo, or delete image {picture.id} and its annotations"
-        raise UserError(where, f"no photo {picture.file!r} below {listing.folder}", fix)
-    return matches[0]

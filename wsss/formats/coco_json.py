@@ -20,12 +20,12 @@ MAX_SIDE = 100_000
 
 @dataclass(frozen=True)
 class Picture:
-    """One entry of `images`: its id, its file as written, and its size in pixels."""
+    """One entry of `images`: its id, its file as written, and its size in pixels; None where the list has none."""
 
     id: int
     file: str
-    height: int
-    width: int
+    height: int | None
+    width: int | None
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,16 @@ class Region:
 
 @dataclass(frozen=True)
 class Instances:
-    """A whole file. Every region belongs to a picture and a category of the same file."""
+    """A whole file. Every region belongs to a picture and a category of the same file.
+
+    `incomplete`: pictures that lack a region because it, or its category, is a problem.
+    """
 
     path: Path
     categories: Mapping[int, str]
     pictures: Mapping[int, Picture]
     regions: tuple[Region, ...]
+    incomplete: frozenset[int] = frozenset()
 
     def regions_of(self) -> dict[int, list[Region]]:
         """The regions of each picture by its id; an empty list where it has none."""
@@ -66,6 +70,8 @@ def read_instances(path: Path, problems: list[UserError], shapes: bool = False) 
     categories: dict[int, str] = {}
     pictures: dict[int, Picture] = {}
     regions: list[Region] = []
+    refused: set[tuple[str, str]] = set()
+    broken: set[str] = set()
     for place, entry in _entries(path, document, "categories"):
         try:
             number, name = _whole(entry, "id", place), _text(entry, "name", place)
@@ -74,6 +80,7 @@ def read_instances(path: Path, problems: list[UserError], shapes: bool = False) 
             categories[number] = name
         except UserError as error:
             problems.append(error)
+            refused.add(("category_id", _key(entry.get("id"))))
     if not categories:
         raise UserError(path, "no categories", "give the instances_*.json of a COCO data set")
     for place, entry in _entries(path, document, "images"):
@@ -85,12 +92,16 @@ def read_instances(path: Path, problems: list[UserError], shapes: bool = False) 
             pictures[number] = Picture(number, _text(entry, "file_name", place), height, width)
         except UserError as error:
             problems.append(error)
+            refused.add(("image_id", _key(entry.get("id"))))
     for place, entry in _entries(path, document, "annotations"):
         try:
             regions.append(_region(entry, place, categories, pictures))
         except UserError as error:
-            problems.append(error)
-    return Instances(path, dict(sorted(categories.items())), pictures, tuple(regions))
+            if not any((key, _key(entry.get(key))) in refused for key in ("image_id", "category_id")):
+                problems.append(error)
+            broken.add(_key(entry.get("image_id")))
+    incomplete = frozenset(number for number in pictures if _key(number) in broken)
+    return Instances(path, dict(sorted(categories.items())), pictures, tuple(regions), incomplete)
 
 
 def _document(path: Path, shapes: bool) -> dict[str, Any]:
@@ -145,14 +156,23 @@ def _region(
     return Region(entry.get("id"), picture, category, bool(crowd), known, entry.get("segmentation"))
 
 
+def _key(value: object) -> str:
+    """An id, whatever it is, as something that can be compared."""
+    return ascii(value)[:100]
+
+
 def _whole(entry: Mapping[str, Any], key: str, place: str) -> int:
     value = entry.get(key)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
         raise UserError(place, f"{key}: found {_short(value)}, expected a whole number ≥ 0", f"correct {key}")
     return value
 
 
-def _side(entry: Mapping[str, Any], key: str, place: str) -> int:
+def _side(entry: Mapping[str, Any], key: str, place: str) -> int | None:
+    if entry.get(key) is None:
+        return None
     value = _whole(entry, key, place)
     if not 1 <= value <= MAX_SIDE:
         raise UserError(place, f"{key}: found {value}, expected 1 to {MAX_SIDE} pixels", f"correct {key}")

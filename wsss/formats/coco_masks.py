@@ -70,6 +70,8 @@ def _refuse_other(target: Path, mask: Mask) -> None:
 def draw_mask(picture: Picture, regions: Sequence[Region], numbers: Mapping[int, int], path: Path) -> Mask:
     """(H, W) uint8: class ids, 0 where nothing was outlined, 255 in crowds."""
     where = f"{path}: image {picture.id}"
+    if picture.height is None or picture.width is None:
+        raise UserError(where, "has no height and width", "give the image both: masks are drawn at this size")
     if picture.height * picture.width > MAX_MEGAPIXELS * 1e6:
         what = f"{picture.width} × {picture.height} pixels are more than {MAX_MEGAPIXELS:g} megapixels"
         raise UserError(where, what, "correct the size, or delete the image")

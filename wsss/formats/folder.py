@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from wsss.core.errors import UserError, did_you_mean
+from wsss.core.errors import UserError, did_you_mean, raise_all
 from wsss.core.log import warn
-from wsss.data.ids import clean_id
+from wsss.formats.names import Names, NoPhoto
+from wsss.formats.problems import Finding, some
 from wsss.formats.raw import Listing, RawDataset, RawItem, list_pictures, read_classes, with_background
+from wsss.formats.reading import DRAWN, classes_line, masks_line, name_findings, photos_line, splits_line
 from wsss.formats.settings import DatasetSettings
-from wsss.formats.tagfile import TagRow, TagTable, read_tag_file
+from wsss.formats.splits import folder_splits
+from wsss.formats.tagfile import TagRow, TagTable, read_tag_file, wrong_tags
 
 
 def scan(settings: DatasetSettings) -> RawDataset:
@@ -27,10 +28,15 @@ def scan(settings: DatasetSettings) -> RawDataset:
     if settings.classes:
         classes = read_classes(root / settings.classes)
     else:
-        classes = with_background(sorted({*table.columns, *(t for row in table.rows for t in row.tags)}), table.path)
-    rows = match_rows(table, photos, problems)
+        problems += wrong_tags(table)
+        names = sorted({*table.columns, *table.tags()})
+        if not names and table.broken:
+            raise_all(problems)
+        classes = with_background(names, table.path)
+    rows, explained = match_rows(table, photos, problems)
     masks = match_masks(list_pictures(mask_folder, problems), photos, problems) if mask_folder else {}
-    items = []
+    folders = folder_splits(path for paths in photos.paths.values() for path in paths)
+    items, origins, disagreeing = [], [], []
     for name in sorted(photos.paths):
         try:
             image = photos.one(name)
@@ -38,49 +44,55 @@ def scan(settings: DatasetSettings) -> RawDataset:
         except UserError as error:
             problems.append(error)
             continue
+        folder = folders.get(image, "")
+        if split and folder not in ("", split):
+            disagreeing.append(f"{image} ({split})")
         problems += unknown_tags(table, rows.get(name, []), classes)
         mask = f"{settings.masks}/{masks[name]}" if name in masks else None
-        items.append(RawItem(name, split, image, mask, tags))
-    return RawDataset(classes, tuple(items), tuple(problems))
+        items.append(RawItem(name, split or folder, image, mask, tags))
+        origins.append(table.path.name if split else "names of folders" if folder else DRAWN)
+    findings = [*table.findings]
+    if not settings.classes:
+        findings += name_findings(classes, table.wide)
+    if disagreeing:
+        what = f"photos that lie in the folder of another split than {table.path.name} gives them: {some(disagreeing)}"
+        findings.append(Finding(what, "correct the table, which counts, or move the photos"))
+    reading = (
+        photos_line(photos),
+        table.reading,
+        classes_line(classes, settings.classes or table.path.name),
+        splits_line(origins, settings.val_fraction),
+        masks_line(settings.masks, masks, len(items)),
+    )
+    return RawDataset(classes, tuple(items), tuple(problems), tuple(findings), reading, frozenset(explained))
 
 
-def match_rows(table: TagTable, photos: Listing, problems: list[UserError]) -> dict[str, list[TagRow]]:
-    """Rows by the id of the photo they name: by relative path or unique base name, extension or not."""
-    by_name: dict[str, list[str]] = {}
-    for name in photos.paths:
-        by_name.setdefault(PurePosixPath(name).name, []).append(name)
-    folded = {name.casefold(): paths[0] for name, paths in photos.paths.items()}
-    folded |= {name.casefold(): photos.paths[names[0]][0] for name, names in by_name.items()}
+def match_rows(table: TagTable, photos: Listing, problems: list[UserError]) -> tuple[dict[str, list[TagRow]], set[str]]:
+    """Rows by the id of the photo they name; and photos that have no row because of what goes to `problems`."""
+    names = Names(photos)
     matched: dict[str, list[TagRow]] = {}
+    explained = {names.near(name) for name in table.broken}
+    unpadded: list[TagRow] = []
+    missing: list[tuple[TagRow, UserError]] = []
     for row in table.rows:
+        where = f"{table.path}:{row.line}"
         try:
-            matched.setdefault(_find(row, table.path, photos, by_name, folded), []).append(row)
+            matched.setdefault(names.find(row.name, where, f"line {row.line}"), []).append(row)
         except UserError as error:
-            problems.append(error)
-    return matched
-
-
-def _find(row: TagRow, path: Path, photos: Listing, by_name: Mapping[str, list[str]], folded: Mapping[str, str]) -> str:
-    where, fix = f"{path}:{row.line}", f"edit line {row.line}"
-    # As written; without the blanks around it; and as Windows writes a path.
-    for text in dict.fromkeys((row.name, row.name.strip(), row.name.strip().replace("\\", "/"))):
-        name = clean_id(text, where)
-        if name in photos.paths:
-            return name
-        matches = by_name.get(name, [])
-        if len(matches) > 1:
-            what = f"{text!r} names {len(matches)} photos ({', '.join(matches[:3])})"
-            raise UserError(where, what, f"{fix}: write the path below {photos.folder}")
-        if matches:
-            return matches[0]
-    if name.casefold() in folded:
-        what = f"no photo {row.name!r} below {photos.folder} (there is {folded[name.casefold()]!r})"
-        raise UserError(where, what, f"{fix}: capital and small letters are not the same")
-    foreign = photos.foreign.get(unicodedata.normalize("NFC", row.name.strip()))
-    if foreign:
-        what = f"{foreign!r} is in a format that is not read"
-        raise UserError(where, what, "convert the photo to JPEG or PNG")
-    raise UserError(where, f"no photo {row.name!r} below {photos.folder}", f"add the photo, or delete line {row.line}")
+            explained.add(names.near(row.name))
+            if names.lost_zeros(row.name):
+                unpadded.append(row)
+            else:
+                missing.append((row, error))
+    if len(unpadded) > 1:
+        problems.append(names.without_zeros([row.name for row in unpadded], f"{table.path}:{unpadded[0].line}"))
+    elif unpadded:
+        problems.append(names.missing(unpadded[0].name, f"{table.path}:{unpadded[0].line}", f"line {unpadded[0].line}"))
+    if len(missing) > 1 and not matched and all(isinstance(error, NoPhoto) for _, error in missing):
+        problems.append(names.none_found([row.name for row, _ in missing], f"{table.path}:{missing[0][0].line}"))
+    else:
+        problems += [error for _, error in missing]
+    return matched, explained if matched or not table.rows else {*photos.paths}
 
 
 def merge_rows(table: TagTable, rows: list[TagRow]) -> tuple[str, tuple[str, ...]]:

@@ -13,6 +13,10 @@ from wsss.formats.settings import DatasetSettings
 TAG_FILES = ("tags.csv", "labels.csv", "annotations.csv", "tags.tsv")
 MASK_FOLDERS = ("masks", "mask", "SegmentationClass", "segmentation")
 CLASS_FILES = ("classes.txt", "labels.txt")
+DATA_FILES = (".csv", ".tsv", ".txt", ".json", ".xml", ".npy", ".xlsx", ".ods")
+"""Endings of files that hold data, and never settings."""
+_ONE_TABLE = "say which with --tags NAME"
+_ONE_LIST = "rename the one that does not list the classes"
 _PLAIN = re.compile(r"[A-Za-z_/][\w./ -]*[\w/]")
 
 
@@ -26,18 +30,20 @@ def guess_dataset(folder: Path, tags: Path | None) -> DatasetSettings:
     voc = next((place for place in inner if (place / "JPEGImages").is_dir() and (place / "ImageSets").is_dir()), None)
     given = None if tags is None else _below(tags, voc or root)
     if voc is not None:
-        given = given or _first(voc, ("tags.csv", "cls_labels.npy"))
+        given = given or _only(voc, ("tags.csv", "cls_labels.npy"), _ONE_TABLE)
         if not given and not (voc / "Annotations").is_dir():
             raise _no_tags(voc)
         masks = "SegmentationClass" if (voc / "SegmentationClass").is_dir() else ""
         return DatasetSettings(
-            root=str(voc), format="voc", tags=given or "xml", masks=masks, classes=_first(voc, CLASS_FILES) or ""
+            root=str(voc), format="voc", tags=given or "xml", masks=masks, classes=_only(voc, CLASS_FILES, _ONE_LIST)
         )
     if given is None and any((root / "annotations").glob("instances_*.json")):
+        if table := _only(root, TAG_FILES, _ONE_TABLE):
+            raise UserError(root, f"annotations and {table} may both hold the tags", _ONE_TABLE)
         given = "annotations"
     if given is not None and (given.endswith(".json") or any((root / given).glob("instances_*.json"))):
         return DatasetSettings(root=str(root), format="coco", tags=given, masks=_mask_folder(root))
-    found = given or _first(root, TAG_FILES)
+    found = given or _only(root, TAG_FILES, _ONE_TABLE)
     if not found:
         raise _no_tags(root)
     return DatasetSettings(
@@ -45,8 +51,15 @@ def guess_dataset(folder: Path, tags: Path | None) -> DatasetSettings:
         format="folder",
         tags=found,
         masks=_mask_folder(root),
-        classes=_first(root, CLASS_FILES) or "",
+        classes=_only(root, CLASS_FILES, _ONE_LIST),
     )
+
+
+def refuse_data(params: Path) -> None:
+    """Raise `UserError` if `params`, where settings are expected, is a file of data: it must not be written over."""
+    if params.suffix.lower() in DATA_FILES and params.exists():
+        what = "is data, expected a file of settings such as params.yaml"
+        raise UserError(params, what, f"wsss init {params.parent} --tags {params} writes params.yaml for it")
 
 
 def dataset_yaml(settings: DatasetSettings) -> str:
@@ -77,14 +90,22 @@ def _below(tags: Path, root: Path) -> str:
     raise UserError(tags, f"no such file, here or in {root}", "correct --tags")
 
 
-def _first(root: Path, names: Iterable[str]) -> str | None:
-    return next((name for name in names if (root / name).is_file()), None)
+def _only(root: Path, names: Iterable[str], fix: str) -> str:
+    """The one of `names` that is a file below `root`; nothing if none is. `UserError` if several are."""
+    found = [name for name in names if (root / name).is_file()]
+    if len(found) > 1:
+        raise UserError(root, f"{' and '.join(found)} may have the same role", fix)
+    return found[0] if found else ""
 
 
 def _mask_folder(root: Path) -> str:
     # Where `wsss predict` has written, masks are a network's and no ground truth.
     names = [name for name in MASK_FOLDERS if name != "masks" or not (root / "predictions.csv").exists()]
-    return next((name for name in names if next((root / name).rglob("*.png"), None)), "")
+    found = [name for name in names if next((root / name).rglob("*.png"), None)]
+    if len(found) > 1:
+        fix = "rename those that do not, to a name that begins with a dot, or move them out of the folder"
+        raise UserError(root, f"{' and '.join(found)} may both hold the masks", fix)
+    return found[0] if found else ""
 
 
 def _no_tags(root: Path) -> UserError:

@@ -6,12 +6,11 @@ import difflib
 import re
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 
 from wsss.data.index import Record
 from wsss.formats.build import Survey
-from wsss.formats.problems import some
+from wsss.formats.problems import Finding, some
 
 FEW = 5
 """A class with fewer training photos than this is not learned."""
@@ -19,14 +18,6 @@ SMALL = 64
 """Longer side of a photo, pixels, below which a map of stride 16 has too few cells to show where something is."""
 LONG = 3.0
 """Ratio of the sides from which a square crop sees little of a photo."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A fact that does not stop the work but limits its result, and what one can do."""
-
-    what: str
-    fix: str
 
 
 def health_table(survey: Survey) -> str:
@@ -52,8 +43,25 @@ def health_table(survey: Survey) -> str:
 
 
 def health_findings(survey: Survey) -> list[Finding]:
-    """All warnings: splits, classes, sizes, copies, masks."""
-    return [*_splits(survey), *_classes(survey), *_sizes(survey), *_copies(survey), *_masks(survey)]
+    """All warnings: what is doubtful in how the set was read, splits, classes, sizes, copies, masks."""
+    return [*survey.findings, *_splits(survey), *_classes(survey), *_sizes(survey), *_copies(survey), *_masks(survey)]
+
+
+def empty_splits(survey: Survey, wanted: Mapping[str, str]) -> list[Finding]:
+    """The splits without a photo, of those that are `wanted`, each by the stage that will stop without it."""
+    splits = survey.index.splits()
+    if not splits:  # then the photos' own errors say why
+        return []
+    found = " and ".join(f"{len(survey.index.split(name))} in {name}" for name in splits)
+    fix = (
+        "mark photos as train or val in a column split of the tags; or raise dataset.val_fraction, where nothing names "
+        "splits; or set evaluate.split and gallery.split to a split that has photos"
+    )
+    return [
+        Finding(f"no photo in split {name} (found {found}): stage {stage} will stop", fix)
+        for name, stage in wanted.items()
+        if name not in splits
+    ]
 
 
 def size_statement(survey: Survey) -> str | None:
@@ -73,15 +81,7 @@ def size_statement(survey: Survey) -> str | None:
 
 def _splits(survey: Survey) -> Iterator[Finding]:
     splits = survey.index.splits()
-    if "train" not in splits:
-        yield Finding("no photo in split train", "mark photos as train")
-    if "val" not in splits:
-        yield Finding(
-            "no photo in split val: nothing can be scored, and evaluate and gallery will stop",
-            "mark photos as val where the tags name splits, or raise dataset.val_fraction where they do not; "
-            "or set evaluate.split and gallery.split to train",
-        )
-    elif not any(record.tags for record in survey.index.split("val")):
+    if "val" in splits and not any(record.tags for record in survey.index.split("val")):
         yield Finding(
             "no photo in split val has a tag: whether the classifier has learnt anything cannot be told",
             "mark some tagged photos as val",

@@ -1,15 +1,24 @@
-"""Long lists in messages: a few names and a count, a few errors of each kind and a count."""
+"""What is told of a data set: findings, and long lists as a few names, or errors of each kind, and a count."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from wsss.core.errors import WsssError
 
 ALL = "see all with: wsss check --json"
 MOST_SHOWN = 5
 """Names, or errors of one kind, that a message lists; more would hide what it says."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A fact that does not stop the work but limits its result, and what one can do."""
+
+    what: str
+    fix: str
 
 
 def some(names: Iterable[str], most: int = MOST_SHOWN) -> str:

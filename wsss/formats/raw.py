@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from wsss.core.errors import UserError
 from wsss.data.ids import FOREIGN_SUFFIXES, PHOTO_SUFFIXES, clean_id, warn_foreign
+from wsss.formats.problems import Finding
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,18 @@ class RawItem:
 
 @dataclass(frozen=True)
 class RawDataset:
-    """Class names with the background first, photos, and everything in the lists that does not fit."""
+    """Class names with the background first, photos, and everything in the lists that does not fit.
+
+    `reading`: how each column, list and folder was read, a line each. `explained`: ids of photos whose lack of tags
+    follows from one of the `problems`.
+    """
 
     classes: tuple[str, ...]
     items: tuple[RawItem, ...]
     problems: tuple[UserError, ...]
+    findings: tuple[Finding, ...] = ()
+    reading: tuple[str, ...] = ()
+    explained: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

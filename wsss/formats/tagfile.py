@@ -1,6 +1,6 @@
 """Tag files as people write them: long or wide CSV, any usual delimiter, encoding, quoting, spelling of yes.
 
-Long: ``filename,tags[,split]`` with tags separated by ``|``, ``;`` or ``,``, or one row per tag.
+Long: ``filename,tags[,split]`` with tags separated by ``|``, ``;`` or ``,``, one row per tag, or one tag a column.
 Wide: ``filename,cow,grass,…[,split]`` with 1/0, true/false, yes/no or an empty cell.
 """
 
@@ -9,39 +9,17 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from wsss.core.errors import UserError, did_you_mean
 from wsss.core.log import warn
-from wsss.formats.raw import is_background, read_text
-
-NAME_COLUMNS = (
-    "filename",
-    "file",
-    "file_name",
-    "image",
-    "image_name",
-    "image_id",
-    "img",
-    "id",
-    "name",
-    "path",
-    "photo",
-)
-TAG_COLUMNS = ("tags", "tag", "labels", "label", "classes", "class", "category", "categories")
-SPLIT_COLUMNS = ("split", "subset", "set")
-IGNORED_COLUMNS = ("", "source", "license", "url")
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-}
-YES = frozenset({"1", "1.0", "true", "yes", "y", "x"})
-NO = frozenset({"", "0", "0.0", "false", "no", "n"})
+from wsss.formats.cells import NO, YES, separate, wrong_names
+from wsss.formats.columns import Columns, find_columns, unread_classes
+from wsss.formats.problems import Finding, some
+from wsss.formats.raw import read_text
+from wsss.formats.splits import EXPECTED, SPLITS
 
 
 @dataclass(frozen=True)
@@ -56,95 +34,146 @@ class TagRow:
 
 @dataclass(frozen=True)
 class TagTable:
-    """All rows that can be read, and the class names that a wide table's header gives."""
+    """All rows that can be read, the class names that a wide table's header gives, and how the columns were read.
+
+    `broken`: photos, as named, of rows that are problems.
+    """
 
     path: Path
     rows: tuple[TagRow, ...]
     columns: tuple[str, ...]
+    reading: str
+    findings: tuple[Finding, ...]
+    broken: tuple[str, ...]
 
     @property
     def wide(self) -> bool:
         """One column per class; then a photo has one row."""
         return bool(self.columns)
 
+    def tags(self) -> dict[str, int]:
+        """Every tag as written, and the first line that has it."""
+        return {tag: row.line for row in reversed(self.rows) for tag in row.tags}
+
 
 def read_tag_file(path: Path, problems: list[UserError]) -> TagTable:
-    """Read a tag file. Raises `UserError` if it is no table; rows that cannot be read go to `problems`."""
-    text = read_text(path)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+    """Read a tag file. Raises `UserError` if it is no table; cells that cannot be read go to `problems`."""
+    header, lines = _cells(path)
+    cells = [row for _, row in lines]
+    columns = find_columns(header, cells, path)
+    _hint(columns, path)
     rows: list[TagRow] = []
+    broken: list[str] = []
+    for line, row in lines:
+        if len(row) != len(header):
+            what = f"found {len(row)} cells, expected {len(header)}"
+            fix = f'edit line {line}: put several tags in one cell as "cow|grass"'
+            problems.append(UserError(f"{path}:{line}", what, fix))
+            broken += row[columns.name : columns.name + 1]
+            continue
+        split = "" if columns.split is None else row[columns.split].strip().casefold()
+        rows.append(TagRow(row[columns.name], SPLITS.get(split, ""), _tags(columns, row), line))
+    whole = [(line, row) for line, row in lines if len(row) == len(header)]
+    problems += _unknown_splits(columns, whole, path)
+    for number, name in columns.classes.items():
+        wrong = [(line, row) for line, row in whole if row[number].strip().casefold() not in YES | NO]
+        if wrong:
+            problems.append(_no_answer(path, name, number, wrong))
+            broken += [row[columns.name] for _, row in wrong]
+    findings = tuple(unread_classes(columns, cells, path))
+    classes = tuple(columns.classes.values())
+    return TagTable(path, tuple(rows), classes, f"{path.name}: {columns.reading()}", findings, tuple(broken))
+
+
+def wrong_tags(table: TagTable) -> list[UserError]:
+    """One error for each kind of tag that names no class, such as ``none`` or ``['cow'``."""
+    lines = {} if table.wide else table.tags()
+    kinds: dict[str, list[str]] = {}
+    for tag, kind in wrong_names(lines):
+        kinds.setdefault(kind, []).append(tag)
+    return [
+        UserError(
+            f"{table.path}:{min(lines[tag] for tag in tags)}",
+            f"found {kind} where the name of a class is expected: {some(map(repr, tags))}",
+            _FIXES[kind],
+        )
+        for kind, tags in kinds.items()
+    ]
+
+
+_KEEP = "or, if these are names of classes, list all classes in a file and set dataset.classes to it"
+_FIXES = {
+    "yes or no": "give the column the class's name as its heading; or write the names of classes into the cells; "
+    + _KEEP,
+    "a sign for nothing": f"leave the cells of photos without a tag empty; {_KEEP}",
+    "a name with brackets or quotes": f"write tags as cow|grass; {_KEEP}",
+}
+
+
+def _cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The header, and by line the rows that are not empty; without the empty cells that spreadsheets put at their ends.
+
+    Excel's own first line, ``sep=;``, is no header.
+    """
+    text = read_text(path)
+    said = re.match(r"\s*\"?sep=(.)\"?[ \t]*\r?\n", text, re.IGNORECASE)
+    body = text[said.end() :] if said else text
+    reader = csv.reader(io.StringIO(body, newline=""), delimiter=said[1] if said else _delimiter(text), strict=True)
+    before = text.count("\n", 0, said.end()) if said else 0
+    rows: list[tuple[int, list[str]]] = []
     try:
         header = [cell.strip() for cell in next(filter(None, reader), [])]
-        columns = _Columns(header, path)
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                try:
-                    rows.append(columns.row(cells, reader.line_num))
-                except UserError as error:
-                    problems.append(error)
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                while len(row) > len(header) and not row[-1].strip():
+                    row.pop()
+                rows.append((reader.line_num + before, row))
     except csv.Error as error:
         # `strict` makes an unclosed quote an error; otherwise it would swallow the rest of the file.
-        raise UserError(f"{path}:{reader.line_num}", f"not valid CSV ({error})", "close the quotes") from error
-    return TagTable(path, tuple(rows), tuple(columns.classes.values()))
+        where = f"{path}:{reader.line_num + before}"
+        raise UserError(where, f"not valid CSV ({error})", "close the quotes") from error
+    return header, rows
 
 
-class _Columns:
-    """Which column means what."""
-
-    def __init__(self, header: list[str], path: Path) -> None:
-        self.path, self.width = path, len(header)
-        folded = [cell.casefold() for cell in header]
-        name = next((i for i, cell in enumerate(folded) if cell in NAME_COLUMNS), None)
-        if name is None:
-            found = repr(",".join(header)[:60]) if header else "an empty file"
-            what = f"no column of file names (found {found}, expected filename,tags[,split])"
-            raise UserError(f"{path}:1", what, "make the first line: filename,tags")
-        twins = sorted({cell for cell in folded if cell and folded.count(cell) > 1})
-        if twins:
-            raise UserError(f"{path}:1", f"two columns are named {twins[0]!r}", "rename or delete one of them")
-        self.name = name
-        self.split = next((i for i, cell in enumerate(folded) if cell in SPLIT_COLUMNS), None)
-        self.tags = next((i for i, cell in enumerate(folded) if cell in TAG_COLUMNS and i != name), None)
-        others = [i for i in range(self.width) if i not in (name, self.split, self.tags)]
-        others = [i for i in others if folded[i] not in IGNORED_COLUMNS]
-        self.classes: dict[int, str] = {}
-        if self.tags is None:
-            self.classes = {i: header[i] for i in others if not is_background(header[i])}
-            if not self.classes:
-                raise UserError(f"{path}:1", "no column of tags", "add a column named tags")
-            return
-        for i in others:
-            hint = did_you_mean(folded[i], ("split", "subset"))
-            if hint and self.split is None:
-                warn(f"{path}:1", f"the column {header[i]!r} is ignored{hint}", "rename or delete it")
-
-    def row(self, cells: list[str], line: int) -> TagRow:
-        where, fix = f"{self.path}:{line}", f"edit line {line}"
-        while len(cells) > self.width and not cells[-1].strip():
-            cells.pop()
-        if len(cells) != self.width:
-            what = f"found {len(cells)} cells, expected {self.width}"
-            raise UserError(where, what, f'{fix}: put several tags in one cell as "cow|grass"')
-        split = "" if self.split is None else cells[self.split].strip()
-        if split and split.casefold() not in SPLITS:
-            hint = did_you_mean(split, SPLITS)
-            raise UserError(where, f"unknown split {split!r}{hint} (expected train, val or test)", fix)
-        tags = self._wide(cells, where, fix) if self.tags is None else _separate(cells[self.tags])
-        return TagRow(cells[self.name], SPLITS.get(split.casefold(), ""), tags, line)
-
-    def _wide(self, cells: list[str], where: str, fix: str) -> tuple[str, ...]:
-        for i, name in self.classes.items():
-            if cells[i].strip().casefold() not in YES | NO:
-                what = f"column {name!r}: found {cells[i].strip()!r}, expected 1 or 0"
-                raise UserError(where, what, f"{fix}, or name the column of tags 'tags'")
-        return tuple(name for i, name in self.classes.items() if cells[i].strip().casefold() in YES)
+def _tags(columns: Columns, row: Sequence[str]) -> tuple[str, ...]:
+    if columns.tags:
+        return tuple(dict.fromkeys(tag for i in columns.tags for tag in separate(row[i])))
+    return tuple(name for i, name in columns.classes.items() if row[i].strip().casefold() in YES)
 
 
-def _separate(cell: str) -> tuple[str, ...]:
-    # A `|` settles it: then `,` and `;` may be part of a name.
-    parts = cell.split("|") if "|" in cell else re.split("[;,]", cell)
-    tags = dict.fromkeys(part.strip() for part in parts)
-    return tuple(tag for tag in tags if tag and not is_background(tag))
+def _unknown_splits(columns: Columns, lines: Iterable[tuple[int, Sequence[str]]], path: Path) -> list[UserError]:
+    """One error for all words that say no split: its cause is the column, or a slip in one line."""
+    if columns.split is None:
+        return []
+    words = [(line, word) for line, row in lines if (word := row[columns.split].strip())]
+    wrong = [(line, word) for line, word in words if word.casefold() not in SPLITS]
+    if not wrong:
+        return []
+    kinds = list(dict.fromkeys(word for _, word in wrong))
+    where = f"{path}:{wrong[0][0]}"
+    if len(wrong) == 1:
+        what = f"unknown split {kinds[0]!r}{did_you_mean(kinds[0], SPLITS)} ({EXPECTED})"
+        return [UserError(where, what, f"edit line {wrong[0][0]}")]
+    title = columns.header[columns.split]
+    what = f"column {title!r}: unknown splits {some(map(repr, kinds))} in {len(wrong)} rows ({EXPECTED})"
+    fix = f"write train, val or test; or delete column {title!r}: then dataset.val_fraction of the photos becomes val"
+    return [UserError(where, what, fix)]
+
+
+def _no_answer(path: Path, name: str, number: int, wrong: Sequence[tuple[int, Sequence[str]]]) -> UserError:
+    line, row = wrong[0]
+    more = f" (and something else in {len(wrong) - 1} more rows)" if len(wrong) > 1 else ""
+    what = f"column {name!r}: found {row[number].strip()!r}, expected 1 or 0{more}"
+    fix = f"edit line {line}, or name the column of tags 'tags'"
+    if len(wrong) > 1:
+        fix = f"name the column of tags 'tags'; or, if {name!r} is no class, delete the column or its heading"
+    return UserError(f"{path}:{line}", what, fix)
+
+
+def _hint(columns: Columns, path: Path) -> None:
+    for title in (columns.header[i] for i in columns.unread if columns.split is None):
+        if hint := did_you_mean(title.casefold(), ("split", "subset")):
+            warn(f"{path}:1", f"the column {title!r} is ignored{hint}", "rename or delete it")
 
 
 def _delimiter(text: str) -> str:

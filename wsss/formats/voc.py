@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from xml.parsers import expat
 
-from wsss.core.errors import UserError, did_you_mean
-from wsss.data.codec import read_file
-from wsss.data.ids import clean_id
-from wsss.formats.onehot import read_onehot
-from wsss.formats.raw import (
-    Listing,
-    RawDataset,
-    RawItem,
-    list_pictures,
-    read_classes,
-    read_text,
-    with_background,
-)
+from wsss.core.errors import UserError
+from wsss.formats.names import Names, NoPhoto
+from wsss.formats.problems import some
+from wsss.formats.raw import Listing, RawDataset, RawItem, list_pictures, read_classes, read_text, with_background
+from wsss.formats.reading import classes_line, masks_line, photos_line
 from wsss.formats.settings import DatasetSettings
-from wsss.formats.tagfile import TagRow, read_tag_file
+from wsss.formats.voc_tags import read_tags, unknown_classes
 
 _VOC_CLASSES = """
 aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant
@@ -29,8 +19,8 @@ sheep sofa train tvmonitor
 VOC_CLASSES = tuple(_VOC_CLASSES.split())
 SPLIT_FILES = {"train": ("train_aug", "trainaug", "train"), "val": ("val",)}
 """Lists of ids by split, the first that is there: who adds the 10,582 ids of train_aug means to use them."""
-
-Tagger = Callable[[str], tuple[str, ...]]
+OTHER_NAMES = {"train": ("training",), "val": ("valid", "validation")}
+"""What lists are called elsewhere; beside one of `SPLIT_FILES` it is not clear which one holds."""
 
 
 def scan(settings: DatasetSettings) -> RawDataset:
@@ -41,47 +31,108 @@ def scan(settings: DatasetSettings) -> RawDataset:
     photos.warn_foreign()
     masks = list_pictures(root / settings.masks, problems) if settings.masks else None
     classes = read_classes(root / settings.classes) if settings.classes else with_background(VOC_CLASSES, root)
-    entries = read_splits(root, problems)
-    tagger = _tagger(settings, classes, entries, problems)
+    lists = find_lists(root)
+    entries = read_splits(lists, photos, problems)
+    tags = read_tags(settings, classes, entries, photos)
+    problems += [*tags.problems, *unknown_classes(tags, classes, settings)]
     items = []
-    for name, (split, where) in sorted(entries.items()):
+    found: dict[str, str] = {}
+    for name, (split, _) in sorted(entries.items()):
         try:
-            image = f"JPEGImages/{_file(name, photos, where)}"
-            mask = f"{settings.masks}/{masks.one(name)}" if masks and name in masks.paths else None
-            items.append(RawItem(name, split, image, mask, tagger(name)))
+            image = f"JPEGImages/{photos.one(name)}"
+            if masks and name in masks.paths:
+                found[name] = f"{settings.masks}/{masks.one(name)}"
+            items.append(RawItem(name, split, image, found.get(name), tuple(tags.tags.get(name, ()))))
         except UserError as error:
             problems.append(error)
-    return RawDataset(classes, tuple(items), tuple(problems))
+    reading = (
+        f"{photos_line(photos)}; {len(photos.paths) - len(items)} of them in no list, and not read",
+        *(
+            f"{split}: {path.relative_to(root)}, {sum(entry[0] == split for entry in entries.values())} photos"
+            for split, path in lists.items()
+        ),
+        *([f"not read: {some(unread)}"] if (unread := other_lists(lists)) else []),
+        tags.reading,
+        classes_line(classes, settings.classes or "VOC"),
+        masks_line(settings.masks, found, len(items)),
+    )
+    return RawDataset(classes, tuple(items), tuple(problems), tuple(tags.findings), reading, frozenset(tags.explained))
 
 
-def read_splits(root: Path, problems: list[UserError]) -> dict[str, tuple[str, str]]:
-    """Split of every id in ImageSets, and the place where it is listed."""
+def find_lists(root: Path) -> dict[str, Path]:
+    """The list of ids of each split that has one."""
     lists = {split: path for split in SPLIT_FILES if (path := _split_file(root, split))}
     if "train" not in lists:
         place = root / "ImageSets" / "Segmentation" / "train.txt"
         raise UserError(place, "no such file, nor one in ImageSets/Main", "add the list of training ids")
+    return lists
+
+
+def other_lists(lists: dict[str, Path]) -> list[str]:
+    """Names of the files beside the `lists` that are not read."""
+    read = {*lists.values()}
+    folders = sorted({path.parent for path in read})
+    return [path.name for folder in folders for path in sorted(folder.glob("*.txt")) if path not in read]
+
+
+def read_splits(lists: dict[str, Path], photos: Listing, problems: list[UserError]) -> dict[str, tuple[str, str]]:
+    """Split of every photo in the `lists`, by id, and the place where it is listed."""
     entries: dict[str, tuple[str, str]] = {}
+    names = Names(photos)
     for split, path in lists.items():
+        missing: list[tuple[str, UserError]] = []
+        before = len(entries)
         for line, text in enumerate(read_text(path).splitlines(), start=1):
             if not text.strip():
                 continue
             where = f"{path}:{line}"
+            written = _entry(text, names)
             try:
-                # Lists are ids, "id 1", or pairs "/JPEGImages/id.jpg /SegmentationClassAug/id.png".
-                name = clean_id(text.split()[0].removeprefix("/").removeprefix("JPEGImages/"), where)
-                if name in entries:
-                    what = f"duplicate id {name!r} (first in {entries[name][1]})"
-                    raise UserError(where, what, f"delete line {line}")
-                entries[name] = (split, where)
+                name = names.find(written, where, f"line {line}")
             except UserError as error:
-                problems.append(error)
+                missing.append((written, error))
+                continue
+            if name in entries:
+                what = f"duplicate id {name!r} (first in {entries[name][1]})"
+                problems.append(UserError(where, what, f"delete line {line}"))
+            else:
+                entries[name] = (split, where)
+        problems += _missing(missing, path, names, len(entries) > before)
     return entries
 
 
+def _entry(text: str, names: Names) -> str:
+    """What a line of a list names: an id, which may hold blanks, "id 1", or a pair of paths of photo and mask."""
+    whole = text.strip()
+    if whole in names.photos.paths:
+        return whole
+    first = whole.split()[0].replace("\\", "/")
+    return first.removeprefix("/").removeprefix("JPEGImages/")
+
+
+def _missing(found: list[tuple[str, UserError]], path: Path, names: Names, others: bool) -> list[UserError]:
+    """What to say of the names in a list that no photo has; `others`: that some of its names are photos'."""
+    unpadded = [name for name, _ in found if names.lost_zeros(name)]
+    if len(unpadded) > 1:
+        found = [(name, error) for name, error in found if name not in unpadded]
+        return [names.without_zeros(unpadded, str(path)), *(error for _, error in found)]
+    if len(found) > 1 and not others and all(isinstance(error, NoPhoto) for _, error in found):
+        return [names.none_found([name for name, _ in found], str(path))]
+    return [error for _, error in found]
+
+
 def _split_file(root: Path, split: str) -> Path | None:
-    folders = (root / "ImageSets" / "Segmentation", root / "ImageSets" / "Main")
-    paths = (folder / f"{name}.txt" for folder in folders for name in SPLIT_FILES[split])
-    return next((path for path in paths if path.is_file()), None)
+    """The first list of `SPLIT_FILES` that is there, in capital or small letters; else one of `OTHER_NAMES`."""
+    for folder in (root / "ImageSets" / "Segmentation", root / "ImageSets" / "Main"):
+        there = {path.stem.casefold(): path for path in sorted(folder.glob("*.[tT][xX][tT]"), reverse=True)}
+        usual = [there[name] for name in SPLIT_FILES[split] if name in there]
+        other = [there[name] for name in OTHER_NAMES[split] if name in there]
+        if len(other) > 1 or (usual and other):
+            names = " and ".join(path.name for path in [*usual[:1], *other])
+            raise UserError(folder, f"{names} may both list the split {split}", "delete all but the one that does")
+        if usual or other:
+            return [*usual, *other][0]
+    return None
 
 
 def _image_folder(root: Path) -> Path:
@@ -91,87 +142,3 @@ def _image_folder(root: Path) -> Path:
         fix = f"set dataset.root to {inner[0]}" if inner else "point dataset.root at the folder of JPEGImages"
         raise UserError(folder, "no such folder", fix)
     return folder
-
-
-def _file(name: str, photos: Listing, where: str) -> str:
-    if name in photos.paths:
-        return photos.one(name)
-    if name in photos.foreign:
-        what = f"{photos.foreign[name]!r} is in a format that is not read"
-        raise UserError(where, what, "convert the photo to JPEG or PNG")
-    line = where.rpartition(":")[2]
-    raise UserError(where, f"no photo {name!r} in {photos.folder}", f"add the photo, or delete line {line}")
-
-
-def _tagger(
-    settings: DatasetSettings,
-    classes: tuple[str, ...],
-    entries: dict[str, tuple[str, str]],
-    problems: list[UserError],
-) -> Tagger:
-    """Where tags come from: Annotations, a CSV, or one-hot vectors."""
-    path = settings.tags_path
-    if settings.tags == "xml":
-        return lambda name: xml_tags(path / f"{name}.xml", classes)
-    if path.suffix == ".npy":
-        vectors = read_onehot(path, classes)
-        return lambda name: vectors.get(name) or vectors.get(name.replace("_", ""), ())
-    rows: dict[str, list[TagRow]] = {}
-    for row in read_tag_file(path, problems).rows:
-        try:
-            rows.setdefault(clean_id(row.name.strip(), f"{path}:{row.line}"), []).append(row)
-        except UserError as error:
-            problems.append(error)
-    return lambda name: _csv_tags(path, rows.get(name, []), classes, entries[name])
-
-
-def _csv_tags(path: Path, rows: list[TagRow], classes: tuple[str, ...], entry: tuple[str, str]) -> tuple[str, ...]:
-    for row in rows:
-        where, fix = f"{path}:{row.line}", f"edit line {row.line}"
-        if row.split not in ("", entry[0]):
-            raise UserError(where, f"split {row.split!r}, but {entry[1]} says {entry[0]!r}", fix)
-        for tag in row.tags:
-            if tag not in classes:
-                raise UserError(where, f"unknown class {tag!r}{did_you_mean(tag, classes)}", fix)
-    return tuple(dict.fromkeys(tag for row in rows for tag in row.tags))
-
-
-def xml_tags(path: Path, classes: tuple[str, ...]) -> tuple[str, ...]:
-    """Classes of the objects in a VOC annotation, each once; none if there is no annotation.
-
-    Raises `UserError` if it is not XML, declares a document type, or names an unknown class.
-    """
-    stack: list[str] = []
-    found: dict[str, int] = {}
-    text: list[str] = []
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        stack.append(tag)
-        text.clear()
-
-    def end(tag: str) -> None:
-        # Objects have parts with names of their own: only the object's counts.
-        if stack == ["annotation", "object", "name"]:
-            found.setdefault("".join(text).strip(), parser.CurrentLineNumber)
-        stack.pop()
-
-    def refuse(*declaration: object) -> None:
-        # Entities can be made to expand without end, or to read other files; no annotation needs them.
-        raise UserError(path, "declares a document type", "delete the <!DOCTYPE …> declaration")
-
-    if not path.exists():
-        return ()
-    data = read_file(path)
-    parser = expat.ParserCreate()
-    parser.StartElementHandler, parser.EndElementHandler = start, end
-    parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = text.append, refuse
-    try:
-        parser.Parse(data, True)
-    except (expat.ExpatError, LookupError, ValueError) as error:
-        raise UserError(path, f"not valid XML ({error})", "restore the annotation") from error
-    for name, line in found.items():
-        if name not in classes:
-            raise UserError(
-                f"{path}:{line}", f"unknown class {name!r}{did_you_mean(name, classes)}", f"edit line {line}"
-            )
-    return tuple(found)

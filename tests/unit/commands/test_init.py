@@ -26,13 +26,14 @@ from wsss.formats.settings import DatasetSettings
 from wsss.plan.settings import Params as PlanParams
 
 PARAMS = Path("params.yaml")
+SPLITS = ("train", "train", "train", "train", "val", "val")
 
 
 @pytest.fixture
 def photos(raw_data: RawData) -> RawData:
-    """Six photos in a folder, and their tags."""
-    rows = [f"{raw_data.photo(f'p{i}.jpg').name},{'cow' if i % 2 else 'sheep'}\n" for i in range(6)]
-    raw_data.write("tags.csv", "filename,tags\n" + "".join(rows))
+    """Six photos in a folder, their tags, and two of them for validation."""
+    rows = [f"{raw_data.photo(f'p{i}.jpg').name},{'cow' if i % 2 else 'sheep'},{SPLITS[i]}\n" for i in range(6)]
+    raw_data.write("tags.csv", "filename,tags,split\n" + "".join(rows))
     return raw_data
 
 
@@ -66,10 +67,9 @@ def test_folder_and_table(photos: RawData) -> None:
         "long_side": "auto",
     }
     assert "class       train" in result.stdout
-    assert result.stdout.endswith(
-        "init: nothing to correct, 3 warnings; next: wsss check params.yaml (what would limit the result), "
-        "then dvc repro gallery\n"
-    )
+    assert result.stdout.endswith("init: nothing to correct, 2 warnings; next: dvc repro gallery\n")
+    assert result.stdout.count("warning: ") == 2
+    assert "tags.csv: photo = filename; tags = tags; split = split\nclasses: 2 of tags.csv: cow, sheep" in result.stdout
     assert "made by `wsss init` from recipes/photos.yaml" in PARAMS.read_text(encoding="utf-8")
     load(PARAMS, TrainParams)  # all other settings are those of a whole recipe
 
@@ -126,7 +126,7 @@ def test_problems_are_counted_and_left_to_check(photos: RawData) -> None:
     photos.write("p2.jpg", b"")
     result = init("raw")
     assert result.exit_code == 0
-    assert result.stdout.endswith("init: 2 problems to correct, 3 warnings; next: wsss check params.yaml\n")
+    assert result.stdout.endswith("init: 2 problems to correct, 2 warnings; next: wsss check params.yaml\n")
 
 
 def test_masks_that_predict_has_written_are_no_ground_truth(photos: RawData) -> None:
@@ -228,7 +228,7 @@ def test_the_plan_is_printed_with_the_numbers_that_the_stages_get(photos: RawDat
     records = guess_index(photos)
     settings = load(PARAMS, DistillParams).distill.planned(records, 2)
     assert f"{settings.optim.epochs} epochs" in result.stdout
-    assert "photos   6 (6 train), 0 without a tag\n" in result.stdout
+    assert "photos   6 (4 train, 2 val), 0 without a tag\n" in result.stdout
     assert "inference shards   4 photos" in result.stdout
     assert "all stages" in result.stdout
     assert "(measured in 9 s on 2 cores)" in result.stdout
@@ -245,7 +245,7 @@ def test_json_has_everything(photos: RawData) -> None:
     result = init("raw", "--json")
     found = json.loads(result.stdout)
     assert found["dataset"] == section()
-    assert found["plan"]["fingerprint"]["photos"] == {"train": 6}
+    assert found["plan"]["fingerprint"]["photos"] == {"train": 4, "val": 2}
     assert [each["stage"] for each in found["plan"]["estimate"]] == [
         *("index", "pretrain", "train", "cams", "correct", "distill", "evaluate", "gallery")
     ]

@@ -235,7 +235,7 @@ def check(path: Path) -> None:
         found = read_instances(path, problems, shapes=True)
         for number, regions in found.regions_of().items():
             picture = found.pictures[number]
-            if picture.height * picture.width < 10_000:
+            if (picture.height or 1) * (picture.width or 1) < 10_000:
                 draw_mask(picture, regions, dict.fromkeys(found.categories, 1), path)
     except UserError as error:
         problems.append(error)

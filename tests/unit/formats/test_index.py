@@ -53,7 +53,7 @@ def test_given_splits_are_kept(herd: RawData) -> None:
     index = herd.index({"val_fraction": 0.9})
     assert index is not None
     assert index.splits() == ("train",)
-    assert "no photo in split val: nothing can be scored" in herd.text
+    assert "no photo in split val (found 40 in train): stage evaluate will stop" in herd.text
 
 
 def test_index_does_not_depend_on_the_pool(herd: RawData, monkeypatch: pytest.MonkeyPatch) -> None:

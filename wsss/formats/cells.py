@@ -1,0 +1,69 @@
+"""What a cell of a tag table says: tags that are joined in it, yes or no; and tags that hardly name a class."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from wsss.formats.raw import is_background
+
+_YES = "1 1.0 1,0 true t yes y x ja j wahr oui vrai si sí sì verdadero vero sim verdadeiro ✓ ✔ ☑"
+_NO = "0 0.0 0,0 false f no n nein falsch non faux falso não nao ✗ ✘ ☐"
+YES, NO = frozenset(_YES.split()), frozenset(_NO.split()) | {""}
+
+_QUOTED = r"""(?:'[^']*'|"[^"]*")"""
+_LIST = re.compile(rf"[\[({{]\s*(?:{_QUOTED}\s*(?:,\s*{_QUOTED}\s*)*,?\s*)?[\])}}]")
+"""A list of texts as Python and JSON write it, and so pandas."""
+_NOTHING = "none nan null nil na nat n/a n.a. #n/a #na #null! <na> <none> <null> (none) - -- --- – — . ? ??"
+_PLACEHOLDERS = frozenset(_NOTHING.split())
+"""What programs and people write where there is nothing."""
+_BRACKETS = re.compile(r"[\[\]{}<>\"]|^'|'$")
+_SEPARATORS = re.compile(r"[/\\+&~:＋＆／：¦·・•،؛､﹐﹑]")
+"""Marks that may join tags, and may be part of a name."""
+
+
+def separate(cell: str) -> tuple[str, ...]:
+    """The tags of a cell, each once: ``cow|grass``, ``cow;grass``, ``cow，grass`` or ``['cow', 'grass']``."""
+    cell = cell.strip()
+    if _LIST.fullmatch(cell):
+        parts = [quoted[1:-1] for quoted in re.findall(_QUOTED, cell)]
+    elif "|" in cell or "｜" in cell:
+        parts = re.split("[|｜]", cell)  # a bar settles it: then `,` and `;` may be part of a name
+    else:
+        parts = re.split("[;,；，、\n\r\t]", cell)
+    tags = dict.fromkeys(part.strip() for part in parts)
+    return tuple(tag for tag in tags if tag and not is_background(tag))
+
+
+def is_binary(cells: Iterable[str]) -> bool:
+    """True if every cell says yes or no, and not all are empty."""
+    folded = {cell.strip().casefold() for cell in cells}
+    return folded <= YES | NO and bool(folded - {""})
+
+
+def wrong_names(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Tags that are no names of classes, each with what it is instead."""
+    given = list(names)
+    # `x` and `y` alone may be classes; beside a word for no, a letter is one for yes.
+    binary = is_binary(given) and (any(map(_is_word, given)) or any(name.casefold() in NO for name in given))
+    for name in given:
+        if binary:
+            yield name, "yes or no"
+        elif name.casefold() in _PLACEHOLDERS:
+            yield name, "a sign for nothing"
+        elif _BRACKETS.search(name) or name.count("(") != name.count(")"):
+            yield name, "a name with brackets or quotes"
+
+
+def _is_word(name: str) -> bool:
+    return len(name) > 1 or not name.isalpha()
+
+
+def bare_numbers(names: Iterable[str]) -> list[str]:
+    """Names that are numbers: places in a list of classes, or counts."""
+    return [name for name in names if re.fullmatch(r"[+-]?\d+([.,]\d+)?", name)]
+
+
+def joined_names(names: Iterable[str]) -> list[str]:
+    """Names that hold a mark which may separate two tags, as ``cat/dog`` does."""
+    return [name for name in names if len([part for part in _SEPARATORS.split(name) if part.strip()]) > 1]

@@ -1,0 +1,55 @@
+"""How a data set was read, in lines for a person; and what to ask about names that a list gives its classes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+
+from wsss.formats.cells import bare_numbers, joined_names, wrong_names
+from wsss.formats.problems import Finding, some
+from wsss.formats.raw import Listing
+
+DRAWN = "drawn"
+"""Where a split comes from that no list and no folder says."""
+
+
+def photos_line(photos: Listing) -> str:
+    """How many photos each folder holds."""
+    folders = Counter(str(PurePosixPath(path).parent) for paths in photos.paths.values() for path in paths)
+    places = [f"{'' if folder == '.' else folder}/ ({count})" for folder, count in sorted(folders.items())]
+    return f"photos: {sum(folders.values())} in {some(places)}"
+
+
+def classes_line(classes: Sequence[str], source: str) -> str:
+    """The classes, and what names them."""
+    return f"classes: {len(classes) - 1} of {source}: {some(classes[1:])}"
+
+
+def splits_line(origins: Iterable[str], val_fraction: float) -> str:
+    """What says the photos' splits: `origins`, one a photo; `DRAWN` for those that are drawn."""
+    counts = Counter(origins)
+    drawn = f"drawn, {val_fraction:g} of them for val (dataset.val_fraction)"
+    parts = [f"{drawn if origin == DRAWN else origin} ({count} photos)" for origin, count in counts.items()]
+    return f"splits: {', '.join(parts) or 'none'}"
+
+
+def masks_line(folder: str, masks: Mapping[str, str], photos: int) -> str:
+    """How many photos have a mask."""
+    return f"masks: {folder}, for {len(masks)} of {photos} photos" if folder else "masks: none"
+
+
+def name_findings(classes: Sequence[str], declared: bool) -> list[Finding]:
+    """What to ask about names of classes, which no file of classes vouches for. `declared`: a list has defined them."""
+    keep = "else, to keep them, list all classes in a file and set dataset.classes to it"
+    found = []
+    if numbers := bare_numbers(classes[1:]):
+        what = f"classes that are numbers: {some(numbers)}"
+        found.append(Finding(what, f"if they stand for names, or count something, write the names; {keep}"))
+    if joined := joined_names(classes[1:]):
+        what = f"classes whose names hold a mark that may separate tags: {some(joined)}"
+        found.append(Finding(what, f"if these are several tags, write | between them; {keep}"))
+    if declared and (odd := [name for name, _ in wrong_names(classes[1:]) if name not in numbers]):
+        what = f"classes whose names hardly are names: {some(map(repr, odd))}"
+        found.append(Finding(what, "if they mean that there is nothing, delete them; else nothing has to be done"))
+    return found
