@@ -12,7 +12,7 @@ import click
 
 from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import ErrorList, UserError, WsssError
-from wsss.core.params import Settings, load
+from wsss.core.params import Seed, Settings, load
 from wsss.formats.problems import ALL, MOST_SHOWN, shortened
 from wsss.formats.settings import DatasetSettings
 
@@ -27,7 +27,7 @@ EVERY_NAME = 1_000_000
 class Params(Settings):
     """Sections that this command reads: those of stage `index`."""
 
-    seed: int
+    seed: Seed
     dataset: DatasetSettings
 
 
