@@ -8,7 +8,7 @@ import click
 
 from wsss.core.folders import atomic_dir
 from wsss.core.log import Progress
-from wsss.core.params import Settings, load
+from wsss.core.params import Seed, Settings, load
 from wsss.core.stage import open_stage, stage_command
 from wsss.demo.write import DemoSettings, write_demo
 
@@ -16,7 +16,7 @@ from wsss.demo.write import DemoSettings, write_demo
 class Params(Settings):
     """What this stage reads of params.yaml."""
 
-    seed: int
+    seed: Seed
     demo: DemoSettings
 
 

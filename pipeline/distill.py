@@ -9,7 +9,7 @@ import click
 from wsss.core.atomic import write_text
 from wsss.core.environment import leads
 from wsss.core.folders import publish
-from wsss.core.params import Settings, load
+from wsss.core.params import Seed, Settings, load
 from wsss.core.stage import open_stage, stage_command
 from wsss.data.index import read_index
 from wsss.data.inference import InferenceSettings
@@ -27,7 +27,7 @@ from wsss.training.schedule import ComputeSettings
 class Params(Settings):
     """What this stage reads of params.yaml."""
 
-    seed: int
+    seed: Seed
     compute: ComputeSettings
     dataset: Location
     inference: InferenceSettings

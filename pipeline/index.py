@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from wsss.core.log import say, warn
-from wsss.core.params import Settings, load
+from wsss.core.params import Seed, Settings, load
 from wsss.core.stage import open_stage, stage_command
 from wsss.data.index import write_index
 from wsss.formats.build import build_index, write_mask_checksums
@@ -21,7 +21,7 @@ STOPPED = {"train": "pretrain", "val": "evaluate"}
 class Params(Settings):
     """Sections that this stage reads."""
 
-    seed: int
+    seed: Seed
     dataset: DatasetSettings
 
 

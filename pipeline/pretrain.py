@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from wsss.core.atomic import write_text
-from wsss.core.params import Settings, load
+from wsss.core.params import Seed, Settings, load
 from wsss.core.stage import open_stage, stage_command
 from wsss.data.index import read_index
 from wsss.data.photos import Location
@@ -21,7 +21,7 @@ from wsss.training.verdict import judge_tags, tags_csv
 class Params(Settings):
     """What this stage reads of params.yaml."""
 
-    seed: int
+    seed: Seed
     compute: ComputeSettings
     dataset: Location
     pretrain: PretrainSettings

@@ -112,3 +112,32 @@ def test_fault_24_class_absent_from_the_masks_of_a_split(masked: RawData) -> Non
     save_mask_png(masked.root / "masks/v.png", mask_of(2))
     assert masked.index(SETTINGS) is not None
     assert "classes in no val mask: cow; they have no IoU there\nfix: add val masks that show them" in masked.text
+
+
+BINARY = "no mask shows a class, and 1 hold 0 and 255 (images/v): 255 is read as 'ignore'"
+
+
+def test_fault_24_masks_of_black_and_white(masked: RawData) -> None:
+    """The usual form for one class, whose white would be ignored, so that only background is scored."""
+    save_mask_png(masked.root / "masks/v.png", mask_of(255))
+    masked.fails(f"masks: {BINARY}", fix="write class ids in place of 255 (1 cow, 2 sheep)", settings=SETTINGS)
+    save_mask_png(masked.root / "masks/v.png", mask_of(2))
+    assert masked.index(SETTINGS) is not None
+
+
+@pytest.mark.parametrize(("value", "warned"), [(255, True), (2, False), (0, False)])
+def test_fault_24_some_masks_of_black_and_white(masked: RawData, value: int, warned: bool) -> None:
+    masked.write("tags.csv", "filename,tags,split\nt,cow,train\nv,sheep,val\nw,sheep,val\nx,sheep,val\n")
+    for name in ("v", "w", "x"):
+        masked.photo(f"images/{name}.jpg")
+        save_mask_png(masked.root / f"masks/{name}.png", mask_of(value if name != "x" else 2))
+    assert masked.index(SETTINGS) is not None
+    assert ("val masks of 0 and 255 without a class: images/v, images/w; 255 is read" in masked.text) == warned
+
+
+@pytest.mark.parametrize(("background", "warned"), [(255, True), (0, False)])
+def test_fault_24_white_background(masked: RawData, background: int, warned: bool) -> None:
+    mask = mask_of(2)
+    save_mask_png(masked.root / "masks/v.png", np.where(mask == 0, np.uint8(background), mask))
+    assert masked.index(SETTINGS) is not None
+    assert ("no val mask shows background (0): what is 255 in them is ignored" in masked.text) == warned

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
 from pydantic import Field
 
-from pipeline import index
+from pipeline import distill, index, train
 from wsss.cams.stage import CamsSettings
 from wsss.commands import check
+from wsss.commands.sections import Sections
 from wsss.core.errors import ErrorList, UserError
-from wsss.core.params import SECTIONS, Settings, load
+from wsss.core.params import SECTIONS, Seed, Settings, load
 from wsss.data.transforms import AugmentSettings
 from wsss.training.schedule import OptimSettings
 
@@ -300,7 +303,7 @@ def test_anchors_work_and_bombs_are_refused(file: Path) -> None:
 
 
 class Sized(Settings):
-    seed: int
+    seed: Seed
     pretrain: AugmentSettings | None = None
     cams: CamsSettings | None = None
 
@@ -335,6 +338,53 @@ def test_values_that_no_reader_takes_are_no_bug(file: Path, value: str) -> None:
 def test_mistake_in_a_merged_map_has_the_line_that_it_is_merged_into(file: Path) -> None:
     text = "base: &base {dropout: nonsense}\n" + changed("  dropout: 0.5\n", "  <<: *base\n")
     assert "error: params.yaml:3: pretrain.dropout: found 'nonsense', expected a valid number" in refusal(file, text)
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ("cams: {scales: 1.5}", "cams.scales: found 1.5, expected a list, such as [1.5]"),
+        ("cams: {scales: []}", "cams.scales: found [], expected at least 1 in the list"),
+        ("cams: {scales: [1, 9]}", "cams.scales.1: found 9, expected less than or equal to 8"),
+        ("pretrain: {scale: [1.5, 0.5]}", "pretrain.scale: found [1.5, 0.5], expected the smaller number first"),
+        ("pretrain: {scale: [1, 1, 1]}", "pretrain.scale: found [1, 1, 1], expected at most 2 in the list"),
+        ("pretrain: {crop: wide}", "pretrain.crop: found 'wide', expected a valid integer or a valid number"),
+        ("cams: 5", "cams: found 5, expected keys with values"),
+    ],
+)
+def test_lists_and_kinds_are_said_in_words_of_yaml(file: Path, section: str, said: str) -> None:
+    file.write_text(f"seed: 0\n{section}\n")
+    with pytest.raises(UserError) as caught:
+        load(file, Sized)
+    assert caught.value.what == said
+
+
+@pytest.mark.parametrize("seed", ["-1", "4294967296", "1.0"])
+def test_seeds_that_no_generator_takes_are_refused(file: Path, seed: str) -> None:
+    file.write_text(f"seed: {seed}\n")
+    for model in (Sections, index.Params, train.Params, distill.Params, check.Params):
+        with pytest.raises((UserError, ErrorList), match=f"seed: found {seed}"):
+            load(file, model)
+
+
+def test_every_number_of_the_settings_has_a_lower_bound() -> None:
+    """A negative or absent bound is found by the code that uses the number, and told as a bug."""
+
+    def unbounded(schema: Any, name: str) -> Iterator[str]:
+        if {"minimum", "exclusiveMinimum", "enum", "ge"} & set(schema):  # ge: of a union
+            return
+        if schema.get("type") in ("integer", "number"):
+            yield name
+        for key in ("anyOf", "prefixItems"):
+            for part in schema.get(key, ()):
+                yield from unbounded(part, name)
+        if isinstance(schema.get("items"), dict):
+            yield from unbounded(schema["items"], name)
+        for key, part in schema.get("properties", {}).items():
+            yield from unbounded(part, f"{name}.{key}")
+
+    schema = Sections.model_json_schema()
+    assert [*unbounded(schema, ""), *(n for d, s in schema["$defs"].items() for n in unbounded(s, d))] == []
 
 
 def test_settings_cannot_be_changed_afterwards(file: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from wsss.cams.local import local_levels, local_maps
 from wsss.cams.stuff import Stuff, find_stuff
@@ -15,7 +15,7 @@ from wsss.cams.walk import walk
 from wsss.core.interrupt import check_stop
 from wsss.core.kept import kept
 from wsss.core.log import say
-from wsss.core.params import flat, unit
+from wsss.core.params import Scale, flat, unit
 from wsss.core.stage import Stage
 from wsss.data.batches import needs, size_batches, to_batch
 from wsss.data.index import Index, Record
@@ -33,7 +33,7 @@ from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard
 class CamsSettings(ScaleSettings):
     """Section `cams` of params.yaml."""
 
-    scales: tuple[PositiveFloat, ...] = Field(
+    scales: tuple[Scale, ...] = Field(
         default=(0.5, 1.0, 1.5, 2.0),
         min_length=1,
         description="S of Eq (2): test-time scales that are averaged",

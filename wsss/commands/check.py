@@ -13,7 +13,7 @@ from pydantic import ConfigDict
 
 from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import ErrorList, UserError, WsssError
-from wsss.core.params import Settings, load
+from wsss.core.params import Seed, Settings, load
 from wsss.formats.guess import refuse_data
 from wsss.formats.problems import ALL, MOST_SHOWN, shortened
 from wsss.formats.settings import DatasetSettings
@@ -37,7 +37,7 @@ class SplitOf(Settings):
 class Params(Settings):
     """Sections that this command reads: those of stage `index`, and what has to be there at the end of all training."""
 
-    seed: int
+    seed: Seed
     dataset: DatasetSettings
     evaluate: SplitOf = SplitOf()
     gallery: SplitOf = SplitOf()

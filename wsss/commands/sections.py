@@ -13,7 +13,7 @@ from pydantic_core import PydanticUndefined
 from ruamel.yaml import YAML
 
 from wsss.cams.stage import CamsSettings
-from wsss.core.params import Settings
+from wsss.core.params import Seed, Settings
 from wsss.correct.settings import CorrectSettings
 from wsss.crf.settings import OFF, PUBLISHED, CrfSettings
 from wsss.data.inference import InferenceSettings
@@ -33,7 +33,7 @@ CRF_HELP = "off, published, or the keys that differ from the published ones"
 class Sections(Settings):
     """params.yaml. Keys that are not written have their defaults."""
 
-    seed: int = Field(
+    seed: Seed = Field(
         description="every random number is keyed by it: the order of photos by (seed, epoch), augmentation by (seed, "
         "epoch, photo), dropout by (seed, step)"
     )

@@ -7,11 +7,11 @@ declares its settings as a `Settings` class beside itself; a stage composes the 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.config import JsonDict
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
@@ -54,6 +54,11 @@ class Settings(BaseModel):
 
 
 T = TypeVar("T", bound=Settings)
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""The seed of all random numbers: torch takes no larger, numpy no negative one."""
+Scale = Annotated[float, Field(gt=0, le=8)]
+"""A factor on the size of a photo: 8 makes 64 times the pixels, more than any memory holds."""
 
 
 def unit(name: str) -> JsonDict:
@@ -106,7 +111,7 @@ def load(path: Path, model: type[T]) -> T:
     try:
         settings = model.model_validate(plain)
     except ValidationError as invalid:
-        errors += [_explain(path, document, model, one) for one in invalid.errors() if one["input"] is not None]
+        errors += _problems(path, document, model, [one for one in invalid.errors() if one["input"] is not None])
         settings = None
     raise_all(errors)
     assert settings is not None
@@ -178,9 +183,32 @@ def _nothing(node: Any, location: list[Any]) -> Iterator[list[Any]]:
         yield location
 
 
-def _explain(path: Path, document: CommentedMap, model: type[Settings], problem: Any) -> UserError:
-    location = [part for part in problem["loc"] if not str(part).endswith("]")]
-    key = ".".join(str(part) for part in location)
+def _problems(path: Path, document: CommentedMap, model: type[Settings], found: Sequence[Any]) -> list[UserError]:
+    """One error for each key. A value that may be of several kinds has a problem with each of them."""
+    by_key: dict[str, list[Any]] = {}
+    for problem in found:
+        if problem["type"] == "too_short" and len(problem["input"]) >= problem["ctx"]["min_length"]:
+            continue  # its items are wrong, and said to be
+        by_key.setdefault(".".join(map(str, _location(document, problem))), []).append(problem)
+    return [_explain(path, document, model, key, problems) for key, problems in by_key.items()]
+
+
+def _location(document: CommentedMap, problem: Any) -> list[Any]:
+    """Where the value stands in the file: pydantic adds the name of the kind that was tried."""
+    node, location = document, []
+    for part in problem["loc"]:
+        known = part in node if isinstance(node, dict) else isinstance(node, list) and isinstance(part, int)
+        if known:
+            node = node[part]
+        elif problem["type"] != "missing" or str(part).endswith("]"):
+            continue
+        location.append(part)
+    return location
+
+
+def _explain(path: Path, document: CommentedMap, model: type[Settings], key: str, problems: Sequence[Any]) -> UserError:
+    problem = problems[0]
+    location = _location(document, problem)
     line = _line(document, location)
     if problem["type"] == "extra_forbidden":
         known = _fields_at(model, location[:-1])
@@ -188,9 +216,27 @@ def _explain(path: Path, document: CommentedMap, model: type[Settings], problem:
         return _error(path, line, key, f"unknown key{hint}", f"known keys are {', '.join(sorted(known))}")
     if problem["type"] == "missing":
         return _error(path, line, key, "missing", f"add {key} (see recipes/demo.yaml)")
-    found = problem["input"]
-    expected = str(problem["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
-    return _error(path, line, key, f"found {found!r}, expected {expected}", f"change {key}")
+    expected = " or ".join(dict.fromkeys(map(_expected, problems)))
+    return _error(path, line, key, f"found {_shown(problem['input'])}, expected {expected}", f"change {key}")
+
+
+def _expected(problem: Any) -> str:
+    """What was expected, in the words of a person who writes YAML: pydantic speaks of tuples."""
+    limits = problem.get("ctx", {})
+    if problem["type"] == "tuple_type":
+        found = problem["input"]
+        return f"a list{f', such as [{found}]' if isinstance(found, (bool, int, float, str)) else ''}"
+    if problem["type"] in ("too_short", "too_long"):
+        most = problem["type"] == "too_long"
+        return f"at {'most' if most else 'least'} {limits['max_length' if most else 'min_length']} in the list"
+    if problem["type"] == "model_type":
+        return "keys with values"
+    return str(problem["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
+
+
+def _shown(value: Any) -> str:
+    """`value` as YAML's flow style has it: a list is no tuple."""
+    return f"[{', '.join(map(_shown, value))}]" if isinstance(value, tuple) else repr(value)
 
 
 def _error(path: Path, line: int | None, key: object, what: str, fix: str) -> UserError:

@@ -41,11 +41,11 @@ def end_children() -> None:
         child.kill()
 
 
-def worker_lost() -> EnvError:
-    """What to say of a worker process that is gone."""
+def worker_lost(lacking: str = "memory") -> EnvError:
+    """What to say of a worker process that is gone. `lacking`: what it may have had too little of."""
     return EnvError(
         "worker process",
-        "ended unexpectedly (killed, or out of memory)",
+        f"ended unexpectedly (killed, or out of {lacking})",
         "lower WSSS_WORKERS, then run the stage again",
     )
 

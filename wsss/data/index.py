@@ -13,6 +13,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from wsss.core.atomic import write_text
 from wsss.core.errors import IntegrityError, UserError
@@ -25,6 +26,7 @@ INDEX_COLUMNS = ("id", "split", "image", "mask", "tags", "height", "width", *OWN
 SIZE = "size.json"
 BACKGROUND = "background"
 IGNORE = 255
+Split = Literal["train", "val", "test"]
 TAG_SEPARATOR = "|"
 
 

@@ -16,7 +16,9 @@ class InferenceSettings(Settings):
         description="photos of one size in one forward pass",
         json_schema_extra=unit("photos"),
     )
-    threads: int = Field(default=1, ge=1, description="CPU threads of each worker process; they change the last bits")
+    threads: int = Field(
+        default=1, ge=1, le=1024, description="CPU threads of each worker process; they change the last bits"
+    )
     shard_size: int = Field(
         default=0,
         ge=0,

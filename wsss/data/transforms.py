@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from pydantic import Field, PositiveFloat, field_validator
+from pydantic import Field, field_validator
 
-from wsss.core.params import Settings, unit
+from wsss.core.params import Scale, Settings, unit
 from wsss.data.index import IGNORE
 
 PAD_COLOUR = (124, 116, 104)
@@ -26,7 +26,7 @@ class AugmentSettings(Settings):
         "0: chosen by the stage",
         json_schema_extra=unit("share, or pixels"),
     )
-    scale: tuple[PositiveFloat, PositiveFloat] = Field(
+    scale: tuple[Scale, Scale] = Field(
         default=(0.7, 1.5), description="range of the random scale", json_schema_extra=unit("× the photo's size")
     )
     flip: bool = Field(default=True, description="flip half of the samples horizontally")
@@ -40,6 +40,13 @@ class AugmentSettings(Settings):
         if 1 < crop < 16 or (crop > 1 and crop != int(crop)):
             raise ValueError("a share up to 1.0, or whole pixels from 16 on")
         return crop
+
+    @field_validator("scale")
+    @classmethod
+    def _rising(cls, scale: tuple[float, float]) -> tuple[float, float]:
+        if scale[0] > scale[1]:
+            raise ValueError("the smaller number first")
+        return scale
 
     @property
     def pixels(self) -> int:

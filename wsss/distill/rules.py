@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
-from wsss.core.params import unit
+from wsss.core.params import Scale, unit
 from wsss.crf.settings import PUBLISHED, Crf
 from wsss.data.index import IGNORE
 from wsss.predict.multiscale import ScaleSettings
@@ -19,7 +19,7 @@ CHANGES = ("to_background", "to_class", "to_unsure", "filled")
 class RelabelSettings(ScaleSettings):
     """How the student of the first round corrects the labels of whole photos for the second."""
 
-    scales: tuple[PositiveFloat, ...] = Field(
+    scales: tuple[Scale, ...] = Field(
         default=(1.0,),
         min_length=1,
         description="test-time scales of its predictions",

@@ -85,6 +85,7 @@ class DistillSettings(Settings):
     channels: int = Field(
         default=128,
         ge=32,
+        le=8192,
         multiple_of=16,
         description="width of the head",
         json_schema_extra=unit("channels"),

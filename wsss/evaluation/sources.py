@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import Field
 
-from wsss.data.index import Index, Record
+from wsss.data.index import Index, Record, Split
 from wsss.data.masks import MaskedImages
 from wsss.evaluation.boundary import boundary_iou
 from wsss.evaluation.classification import TagScores, score_tags
@@ -24,7 +24,7 @@ from wsss.predict.segment import SegmentSettings
 class EvaluateSettings(SegmentSettings):
     """Section `evaluate` of params.yaml: how the student is run, and how CAMs are cut."""
 
-    split: str = Field(default="val", description="split whose photos the networks predict")
+    split: Split = Field(default="val", description="split whose photos the networks predict")
     cam_threshold: float = Field(
         default=0.27, ge=0, lt=1, description="fixed threshold for scoring CAMs; 0.27 is where (1 − F)^4 = F"
     )

@@ -19,6 +19,7 @@ from wsss.data.images import decode_image, load_mask
 from wsss.data.index import IGNORE, Index, Record
 from wsss.data.size import read_size, resolve_auto
 from wsss.data.tables import csv_text
+from wsss.formats.meaning import objects_of_255
 from wsss.formats.problems import ALL, MOST_SHOWN, Finding, shortened, some
 from wsss.formats.raw import RawItem
 from wsss.formats.registry import scan
@@ -33,8 +34,9 @@ POOL_FROM = 2000
 class Survey:
     """The index; of photos with a mask, by id, the class ids (0 included, 255 not) it holds and its checksum.
 
-    `untagged`: paths of the photos without a tag, whether they are allowed or not. `reading`, `findings`: how the data
-    set's columns, lists and folders were read, a line each, and what is doubtful in that.
+    `untagged`: paths of the photos without a tag, whether they are allowed or not; `ignored`: ids of the photos whose
+    masks hold 255. `reading`, `findings`: how the data set's columns, lists and folders were read, a line each, and
+    what is doubtful in that.
     """
 
     index: Index
@@ -43,16 +45,21 @@ class Survey:
     untagged: tuple[str, ...] = ()
     reading: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    ignored: frozenset[str] = frozenset()
+
+    def mask_values(self) -> dict[str, tuple[int, ...]]:
+        """`mask_classes` with 255 where a mask holds it."""
+        return {name: (*found, IGNORE) if name in self.ignored else found for name, found in self.mask_classes.items()}
 
 
 @dataclass(frozen=True)
 class Inspected:
-    """What decoding a photo and its mask tells; the size is the file's own."""
+    """What decoding a photo and its mask tells; the size is the file's own. `mask_values`: 255 among them."""
 
     height: int
     width: int
     sha256: str
-    mask_classes: tuple[int, ...] | None
+    mask_values: tuple[int, ...] | None
     mask_sha256: str | None
 
 
@@ -77,7 +84,9 @@ def examine(settings: DatasetSettings, seed: int, names: int = MOST_SHOWN) -> tu
     ids = {name: number for number, name in enumerate(raw.classes)}
     sizes = [(each.height, each.width) for each in inspected if isinstance(each, Inspected)]
     long_side = resolve_auto(sizes) if settings.long_side == "auto" else settings.long_side
-    records, seen, checksums = [], {}, {}
+    records: list[Record] = []
+    seen: dict[str, tuple[int, ...]] = {}
+    checksums: dict[str, str] = {}
     for item, result in zip(raw.items, inspected, strict=True):
         if isinstance(result, UserError):
             problems.append(result)
@@ -87,10 +96,14 @@ def examine(settings: DatasetSettings, seed: int, names: int = MOST_SHOWN) -> tu
         own = (result.height, result.width)
         size = read_size(*own, long_side)
         records.append(Record(item.id, split, item.image, item.mask, tags, *size, result.sha256, *own))
-        if result.mask_classes is not None and result.mask_sha256 is not None:
-            seen[item.id], checksums[item.id] = result.mask_classes, result.mask_sha256
+        if result.mask_values is not None and result.mask_sha256 is not None:
+            seen[item.id], checksums[item.id] = result.mask_values, result.mask_sha256
+    if wrong := objects_of_255(Path(settings.root) / settings.masks, raw.classes, records, seen, names):
+        problems.append(wrong)
     index = Index(raw.classes, tuple(sorted(records, key=lambda record: record.id)), long_side)
-    return Survey(index, seen, checksums, untagged, raw.reading, raw.findings), problems
+    mask_classes = {name: tuple(value for value in found if value != IGNORE) for name, found in seen.items()}
+    ignored = frozenset(name for name, found in seen.items() if IGNORE in found)
+    return Survey(index, mask_classes, checksums, untagged, raw.reading, raw.findings, ignored), problems
 
 
 def write_mask_checksums(path: Path, survey: Survey) -> None:
@@ -139,7 +152,7 @@ def _inspect(root: Path, item: RawItem, classes: int, max_megapixels: float) -> 
         if item.mask is not None:
             checksum = sha256_file(root / item.mask)
             mask = load_mask(root / item.mask, (height, width), classes)
-            seen = tuple(np.flatnonzero(np.bincount(mask.ravel(), minlength=256)[:IGNORE]).tolist())
+            seen = tuple(np.flatnonzero(np.bincount(mask.ravel(), minlength=256)).tolist())
     except UserError as error:
         return error
     return Inspected(height, width, hashlib.sha256(data).hexdigest(), seen, checksum)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from wsss.data.index import Record
 from wsss.formats.build import Survey
+from wsss.formats.meaning import doubtful_255
 from wsss.formats.problems import Finding, some
 
 FEW = 5
@@ -181,6 +182,7 @@ def _masks(survey: Survey) -> Iterator[Finding]:
         if blank := [r.id for r in records if not survey.mask_classes[r.id]]:
             what = f"{split} masks that are 255 (ignore) everywhere: {some(blank)}; they score nothing"
             yield Finding(what, "draw the masks, or delete them")
+        yield from (Finding(*each) for each in doubtful_255(split, records, survey.mask_values()))
         absent = [n for k, n in enumerate(survey.index.classes) if k and not _showing(survey, k, split)]
         if records and absent:
             what = f"classes in no {split} mask: {some(absent)}; they have no IoU there"

@@ -21,7 +21,7 @@ class ExpansionSettings(Settings):
     """The location expansion module."""
 
     enabled: bool = Field(default=True, description="compute tiled class maps")
-    tilings: tuple[Annotated[int, Field(ge=2)], ...] = Field(
+    tilings: tuple[Annotated[int, Field(ge=2, le=64)], ...] = Field(
         default=(2, 4), min_length=1, description="n of Eqs (3), (4): each cuts the photo into n × n tiles"
     )
     merge: Merge = Field(default="mean", description="Eq (5): mean keeps the scale of the maps; sum is the paper's")

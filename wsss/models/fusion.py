@@ -32,7 +32,9 @@ class FusionSettings(Settings):
     grid: Literal["coarsest", "finest", "cam"] = Field(
         default="coarsest", description="whose positions are compared: of the coarsest or finest level, or of the maps"
     )
-    channels: int = Field(default=128, ge=1, description="width of θ, Eq (6)", json_schema_extra=unit("channels"))
+    channels: int = Field(
+        default=128, ge=1, le=8192, description="width of θ, Eq (6)", json_schema_extra=unit("channels")
+    )
     tied: bool = Field(default=True, description="φ is θ, Eq (7); otherwise φ only starts as a copy of it")
     g: Literal["mean", "conv"] = Field(
         default="mean", description="g of Eq (8): mean: the merged maps as they are; conv: a learned 1×1 convolution"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wsss.cams.stage import CamsSettings
-from wsss.core.params import Settings
+from wsss.core.params import Seed, Settings
 from wsss.correct.settings import CorrectSettings
 from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Location
@@ -19,7 +19,7 @@ from wsss.training.schedule import ComputeSettings
 class Params(Settings):
     """The sections that the stages read."""
 
-    seed: int
+    seed: Seed
     compute: ComputeSettings
     dataset: DatasetSettings
     pretrain: PretrainSettings

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
+from wsss.core.errors import UserError
 from wsss.crf.settings import CrfSettings
 from wsss.data.size import ReadSizes
 from wsss.predict.networks import Segmenting
@@ -62,24 +65,44 @@ def resolve(
     network: Segmenting,
     scales: Sequence[float] | None = None,
     flip: bool | None = None,
-    crf: bool | CrfSettings | None = None,
+    crf: bool | CrfSettings | Mapping[str, Any] | None = None,
     as_is: bool = False,
 ) -> How:
     """How `network` is run: what is not None as given, the rest as it was evaluated.
 
     A file that does not say how leaves scale 1, no flip and no CRF. So does `as_is`, and photos stay at their own size.
-    `crf` True: the settings of the file, or else `DEFAULT_CRF`. Raises `UserError` for impossible scales.
+    `crf` True: the settings of the file, or else `DEFAULT_CRF`. Raises `UserError` for what is none of these.
     """
     known = evaluated(network)
+    for name, flag in {"flip": flip, "as_is": as_is}.items():
+        if not isinstance(flag, bool) and flag is not None:
+            raise UserError(name, f"found {flag!r}, expected True or False", f"give {name}=True or {name}=False")
     default = How(None if as_is else network.sizes, (1.0,), False, None) if known is None or as_is else known
     if crf is True:
         crf = (known and known.crf) or DEFAULT_CRF
+    elif not isinstance(crf, bool) and crf is not None:
+        crf = checked_crf(crf)
     return How(
         default.sizes,
         default.scales if scales is None else checked_scales(scales),
         default.flip if flip is None else flip,
         default.crf if crf is None else crf or None,
     )
+
+
+def checked_crf(value: CrfSettings | Mapping[str, Any]) -> CrfSettings:
+    """Settings of a CRF: as they are, or those of ``evaluate.crf`` by name. Raises `UserError` for anything else."""
+    if isinstance(value, CrfSettings):
+        return value
+    fix = "give crf=True, False, or e.g. crf={'iterations': 5, 'bilateral_xy': 40}: wsss explain evaluate.crf"
+    if not isinstance(value, Mapping):
+        raise UserError("crf", f"found {value!r}, expected True, False or settings by name", fix)
+    try:
+        return CrfSettings.model_validate(dict(value))
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = f"found {first['input']!r}: {first['msg'].lower()}"
+        raise UserError(".".join(("crf", *map(str, first["loc"]))), what, fix) from error
 
 
 def explained(network: Segmenting, how: How) -> str:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 from torch.nn import functional as F
 
-from wsss.core.params import Settings, unit
+from wsss.core.params import Scale, Settings, unit
 
 
 class ScaleSettings(Settings):
     """The views of a whole photo that are averaged."""
 
-    scales: tuple[PositiveFloat, ...] = Field(
+    scales: tuple[Scale, ...] = Field(
         min_length=1, description="test-time scales that are averaged", json_schema_extra=unit("× the photo's size")
     )
     flip: bool = Field(default=True, description="average each photo and its horizontal flip")

@@ -8,10 +8,11 @@ found.overlay().save("overlay.png")
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -103,16 +104,16 @@ class Segmenter:
         photo: Photo,
         scales: Sequence[float] | None = None,
         flip: bool | None = None,
-        crf: bool | CrfSettings | None = None,
+        crf: bool | CrfSettings | Mapping[str, Any] | None = None,
         as_is: bool = False,
     ) -> Segmentation:
         """Segment one photo: a path, a PIL image, or an (H, W, 3) uint8 RGB array. The label has the photo's own size.
 
         By default as the model was evaluated: on the photo brought to the size of those it was trained on, averaged
         over the same `scales` and horizontal flips (`flip`), and refined by the same CRF (`crf`). Each may be given
-        instead; `crf=True` uses the model's CRF settings, or the recipes' if it has none. `as_is`: the photo at its
-        own size, in tiles, at scale 1, without flip and CRF unless they are given. How it is done is said once on
-        standard error. Raises `UserError` for a photo that cannot be read.
+        instead; `crf=True` uses the model's CRF settings, or the recipes' if it has none; a dict names settings of
+        its own. `as_is`: the photo at its own size, in tiles, at scale 1, without flip and CRF unless they are given.
+        How it is done is said once on standard error. Raises `UserError` for a photo that cannot be read.
         """
         how = resolve(self.network, scales, flip, crf, as_is)
         if how != self._said:

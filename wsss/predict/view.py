@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from wsss.core.errors import UserError
@@ -39,10 +39,14 @@ class View:
         return max(1, round(self.tile / largest) // (OVERLAP * ALIGNMENT)) * OVERLAP * ALIGNMENT
 
 
-def checked_scales(scales: Sequence[float]) -> tuple[float, ...]:
-    """Raises `UserError` unless there is a scale and all are in (0, 8]."""
-    if not scales or not all(0 < scale <= 8 for scale in scales):
-        raise UserError(
-            "scales", f"found {list(scales)}, expected numbers above 0 and up to 8", "give e.g. 0.75,1,1.25"
-        )
-    return tuple(float(scale) for scale in scales)
+def checked_scales(scales: Sequence[float] | object) -> tuple[float, ...]:
+    """The scales as numbers. Raises `UserError` unless `scales` is a sequence of at least one, and all in (0, 8]."""
+    listed = list(scales) if isinstance(scales, Iterable) and not isinstance(scales, str) else []
+    try:
+        found = tuple(float(scale) for scale in listed)
+    except (TypeError, ValueError):
+        found = ()
+    if not found or not all(0 < scale <= 8 for scale in found):
+        what = f"found {listed or scales!r}, expected a list of numbers above 0 and up to 8"
+        raise UserError("scales", what, "give e.g. [0.75, 1, 1.25] (on the command line: 0.75,1,1.25)")
+    return found

@@ -13,7 +13,7 @@ from wsss.core.folders import atomic_dir
 from wsss.core.interrupt import check_stop
 from wsss.core.log import Progress
 from wsss.core.params import Settings, unit
-from wsss.data.index import Record
+from wsss.data.index import Record, Split
 from wsss.data.render import HEAT_STOPS, css_colour
 from wsss.report.cards import Painter, Results
 from wsss.report.page import Card, Section, Source, Verdict, page_html
@@ -37,7 +37,7 @@ class GallerySettings(Settings):
     width: int = Field(
         default=320, ge=64, le=2048, description="greatest width of a picture", json_schema_extra=unit("pixels")
     )
-    split: str = Field(default="val", description="split that comes first")
+    split: Split = Field(default="val", description="split that comes first")
 
 
 def build_gallery(

@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat
 from torch import nn
 
 from wsss.core.environment import leads, workers
 from wsss.core.errors import UserError
-from wsss.core.params import Settings, unit
+from wsss.core.params import Scale, Settings, unit
 from wsss.core.stage import Stage
 from wsss.correct.fixed import FixedSettings
 from wsss.data.index import IGNORE, Index, Record
@@ -73,6 +73,7 @@ class TrainSettings(Settings):
     channels: int = Field(
         default=256,
         ge=32,
+        le=8192,
         multiple_of=16,
         description="width of the segmentation branch",
         json_schema_extra=unit("channels"),
@@ -84,7 +85,7 @@ class TrainSettings(Settings):
     frozen_levels: int = Field(
         default=1, ge=0, le=3, description="the backbone's first levels that keep their pretrained weights"
     )
-    scales: tuple[PositiveFloat, ...] = Field(
+    scales: tuple[Scale, ...] = Field(
         default=(1.0,),
         min_length=1,
         description="S of Eq (2) in training; each scale but 1 costs a forward pass and carries no gradient",

@@ -17,6 +17,7 @@ class ComputeSettings(Settings):
     threads: int = Field(
         default=2,
         ge=1,
+        le=1024,
         description="CPU threads of a training. A setting, not an environment variable, because it changes results "
         "in the last bits",
     )

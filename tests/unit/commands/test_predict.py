@@ -185,7 +185,8 @@ def test_damaged_folder(model: Path, photos: Path, tmp_path: Path, file: str, co
         (["--scales", "a"], "error: --scales: found 'a', expected numbers\nfix: give e.g. --scales 0.75,1,1.25\n"),
         (
             ["--scales", "0"],
-            "error: scales: found [0.0], expected numbers above 0 and up to 8\nfix: give e.g. 0.75,1,1.25\n",
+            "error: scales: found [0.0], expected a list of numbers above 0 and up to 8\n"
+            "fix: give e.g. [0.75, 1, 1.25] (on the command line: 0.75,1,1.25)\n",
         ),
     ],
 )

@@ -14,7 +14,8 @@ from PIL import Image
 from tests.helpers import CLASSES
 from tests.toy_networks import photo, write_student
 from wsss import cli
-from wsss.core.errors import IntegrityError
+from wsss.core.errors import IntegrityError, UserError
+from wsss.crf.settings import CrfSettings
 from wsss.data.images import load_mask
 from wsss.data.size import ReadSizes
 from wsss.models.checkpoint import load_student, save_network
@@ -137,11 +138,31 @@ def test_parts_override_and_as_is_leaves_everything() -> None:
     assert resolve(network, flip=False, crf=False) == How(SIZES, (1.0, 1.5), False, None)
     assert resolve(network, crf=True).crf == CRF
     assert resolve(network, crf=DEFAULT_CRF).crf == DEFAULT_CRF
+    assert resolve(network, crf={"iterations": 5}).crf == CrfSettings(iterations=5)
     assert resolve(network, as_is=True) == How(None, (1.0,), False, None)
     assert resolve(network, as_is=True, crf=True, scales=[0.5], flip=True) == How(None, (0.5,), True, CRF)
     unknown = replace(network, view=None)
     assert resolve(unknown) == How(SIZES, (1.0,), False, None)
     assert resolve(unknown, crf=True).crf == DEFAULT_CRF
+
+
+@pytest.mark.parametrize(
+    ("wrong", "where"),
+    [
+        ({"scales": 1.5}, "scales"),
+        ({"scales": "1.5"}, "scales"),
+        ({"scales": [1, None]}, "scales"),
+        ({"crf": {"iteratons": 5}}, "crf.iteratons"),
+        ({"crf": {"iterations": -1}}, "crf.iterations"),
+        ({"crf": "published"}, "crf"),
+        ({"crf": 1}, "crf"),
+        ({"flip": "no"}, "flip"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_a_photo_is_opened(wrong: dict[str, object], where: str) -> None:
+    with pytest.raises(UserError) as caught:
+        colours()("no such photo.jpg", **wrong)  # type: ignore[arg-type]
+    assert caught.value.where == where
 
 
 def test_what_is_said() -> None:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from tests.toy_labels import BadPhoto, ToyLabels
 from wsss.core import pace
 from wsss.core.errors import UserError
 from wsss.core.processes import end_children
-from wsss.training.batches import AHEAD, batches
+from wsss.training.batches import AHEAD, ROOM, batches
 from wsss.training.sampling import BatchSampler, Plan
 
 PLAN = Plan(0, ToyLabels.photos, 4, 3)
@@ -57,6 +58,33 @@ def test_thread_makes_the_same_and_hands_over_where_it_is_too_slow(
     assert set(processes[: 1 + AHEAD]) == {os.getpid()}
     assert (processes[-1] != os.getpid()) == (start_seconds == 0)
     assert threading.get_ident() % 2**31 not in {int(batch["here"][0, 1]) for batch in found[: 1 + AHEAD]}
+    end_children()
+
+
+@pytest.mark.parametrize("free", [64e6, 1e12])
+def test_small_shared_memory_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], free: float
+) -> None:
+    """Containers have 64 MB of it, and a process that finds no room there is killed."""
+    monkeypatch.setenv("WSSS_WORKERS", "0")
+    expected = all_batches(ToyLabels())
+    monkeypatch.setattr("wsss.training.batches.workers", lambda: 1)
+    monkeypatch.setattr("wsss.training.batches.shutil.disk_usage", lambda path: SimpleNamespace(free=free))
+    found = all_batches(ToyLabels())
+    for batch, other in zip(found, expected, strict=True):
+        assert batch.keys() == other.keys()
+        assert all(torch.equal(batch[name], other[name]) for name in batch)
+        assert all(batch[name].stride() == other[name].stride() for name in batch)
+        assert {tensor.is_shared() for tensor in batch.values()} == {free > ROOM}
+    assert ("64 MB of shared memory (/dev/shm)" in capfd.readouterr().err) == (free < ROOM)
+    end_children()
+
+
+def test_errors_of_samples_arrive_through_pipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WSSS_WORKERS", "1")
+    monkeypatch.setattr("wsss.training.batches.ROOM", float("inf"))
+    with pytest.raises(UserError, match="photo 5: is bad"):
+        all_batches(BadPhoto())
     end_children()
 
 

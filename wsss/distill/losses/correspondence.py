@@ -29,6 +29,7 @@ class CorrespondenceLoss(StudentLoss):
     points: int = Field(
         default=64,
         ge=2,
+        le=4096,
         description="places in each of the two sets of a photo; all pairs between the sets count",
         json_schema_extra=unit("pixels"),
     )
