@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +18,10 @@ class MaskedImages:
 
     photos: Photos
     classes: int
+
+    def part(self, ids: Iterable[str]) -> MaskedImages:
+        """The photos `ids` alone."""
+        return replace(self, photos=self.photos.part(ids))
 
     def mask(self, record: Record) -> np.ndarray | None:
         """(H, W) uint8 of the photo's own size, 0..K and 255, or None if the photo has no mask."""
