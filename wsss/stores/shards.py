@@ -31,6 +31,8 @@ SHARDS = 16
 """Shards that a small set is cut into."""
 SMALLEST_SHARD, LARGEST_SHARD = 4, 32
 """Photos in a shard: a file has a cost of its own, and a killed worker loses what it has not finished."""
+FILES, MOST_PHOTOS = 1024, 128
+"""Shards of a set that is too large for that, and photos in each at most: someone has to list, hash and copy them."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,13 @@ class Divisible(Protocol):
 
 
 def shard_size(photos: int) -> int:
-    """Photos in one shard of a store of so many: about 16 shards, so that eight workers get several each.
+    """Photos in one shard of a store of so many: about 16 shards, so that eight workers get several each; of more than
+    32,768 photos about 1,024 shards.
 
     It knows nothing of the number of workers: boundaries must not depend on the machine.
     """
-    return min(LARGEST_SHARD, max(SMALLEST_SHARD, math.ceil(photos / SHARDS)))
+    largest = max(LARGEST_SHARD, min(MOST_PHOTOS, math.ceil(photos / FILES)))
+    return min(largest, max(SMALLEST_SHARD, math.ceil(photos / SHARDS)))
 
 
 def plan_shards(ids: Sequence[str], size: int) -> list[Shard]:
