@@ -43,7 +43,7 @@ def main(params: Path, ids: tuple[str, ...], dataset: Path, network: Path, pseud
     """Draw one row for each of the photos IDS (ids as in artifacts/dataset/index.csv)."""
     settings = load(params, Params)
     index = read_index(dataset)
-    oste, labels = open_oste(network, index, settings.cams), PseudoStore(pseudo)
+    oste, labels = open_oste(network, index.classes, settings.cams), PseudoStore(pseudo)
     records = {record.id: record for record in index.records}
     if missing := [name for name in ids if name not in records]:
         raise UserError(dataset, f"no photo {missing[0]!r}", "give ids of index.csv")

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from wsss.core.params import SECTIONS, Settings, load
+from wsss.core.params import Settings, load
+from wsss.core.settings_file import SECTIONS
 
 REPO = Path(__file__).parent.parent
 DVC = YAML(typ="safe").load((REPO / "dvc.yaml").read_text(encoding="utf-8"))

@@ -17,7 +17,8 @@ from wsss.cams.stage import CamsSettings
 from wsss.commands import check
 from wsss.commands.sections import Sections
 from wsss.core.errors import ErrorList, UserError
-from wsss.core.params import SECTIONS, Seed, Settings, load
+from wsss.core.params import Seed, Settings, load
+from wsss.core.settings_file import SECTIONS
 from wsss.data.transforms import AugmentSettings
 from wsss.training.schedule import OptimSettings
 

@@ -64,7 +64,7 @@ def dump_cams(
     stage: Stage, index: Index, photos: Photos, network: Path, settings: CamsSettings, inference: InferenceSettings
 ) -> Path:
     """The CAMs of all `photos`, a store in the stage's scratch folder."""
-    oste = open_oste(network, index, settings)
+    oste = open_oste(network, index.classes, settings)
     stuff = None
     if settings.stuff:
         set_threads(inference.threads)
@@ -76,13 +76,13 @@ def dump_cams(
     meta = StoreMeta(FORMAT, index.classes, attributes)
     shards = plan_shards([record.id for record in photos.records], inference.shard_size)
     # On a GPU, worker processes would each need memory for a network of their own, and gain nothing.
-    arguments = (index, photos, network, settings, inference, stuff)
+    arguments = (photos, network, settings, inference, stuff)
     return build_store(stage, meta, shards, dump_shard, arguments, in_process=device().type == "cuda")
 
 
-def open_oste(path: Path, index: Index, settings: CamsSettings) -> Oste:
+def open_oste(path: Path, classes: tuple[str, ...], settings: CamsSettings) -> Oste:
     """The trained network at the stride of `settings`, checked against the data set's classes; one object a process."""
-    return kept(load_oste, path, index.classes, settings.output_stride)
+    return kept(load_oste, path, classes, settings.output_stride)
 
 
 def keeps_raw(oste: Oste, settings: CamsSettings) -> bool:
@@ -94,21 +94,18 @@ def dump_shard(
     path: Path,
     shard: Shard,
     meta: StoreMeta,
-    index: Index,
     photos: Photos,
     network: Path,
     settings: CamsSettings,
     inference: InferenceSettings,
     stuff: Stuff | None,
 ) -> None:
-    """Compute and write one shard."""
+    """Compute and write one shard, of `photos`."""
     set_threads(inference.threads)
     where = device()
-    oste = open_oste(network, index, settings).to(where)
-    wanted = set(shard.ids)
-    records = [record for record in photos.records if record.id in wanted]
+    oste = open_oste(network, meta.classes, settings).to(where)
     with shard_writer(path, shard, meta) as file:
-        for batch in size_batches(records, inference.batch):
+        for batch in size_batches(photos.records, inference.batch):
             check_stop()
             with enough_memory(*needs("cams", batch)):
                 images = to_batch([photos.image(record) for record in batch], where)

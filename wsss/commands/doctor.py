@@ -116,7 +116,7 @@ def pipeline() -> Iterator[Line]:
     if not Path("dvc.yaml").is_file():
         yield Line(WARN, "checkout", "no dvc.yaml here", "change to the folder of the repository")
     elif not Path("params.yaml").is_file():
-        from wsss.core.params import how_to_write
+        from wsss.core.settings_file import how_to_write
 
         yield Line(WARN, "checkout", f"{Path.cwd()}, without params.yaml", how_to_write(Path("params.yaml")))
     else:

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
@@ -22,8 +21,9 @@ from wsss.core.errors import UserError
 from wsss.core.interrupt import check_stop
 from wsss.core.log import Progress
 from wsss.core.pace import Pace, worth_workers
-from wsss.core.processes import shielded, worker_begins, worker_lost
+from wsss.core.processes import worker_begins, worker_lost
 from wsss.core.units import listening, nobody, tell
+from wsss.core.window import Window
 
 T = TypeVar("T")
 POLL_SECONDS = 0.5
@@ -50,6 +50,7 @@ class WorkerPool(ProcessPoolExecutor):
             os.set_blocking(end.fileno(), False)
         # spawn: a forked child would inherit torch's thread pools and locks in an unknown state.
         context = multiprocessing.get_context("spawn")
+        self.count = count
         super().__init__(count, mp_context=context, initializer=_pool_worker_begins, initargs=(writer,))
 
     def units(self) -> int:
@@ -110,48 +111,39 @@ def run_tasks(
     each_unit: Callable[[int], None] = nobody,
     sizes: Sequence[int] = (),
 ) -> Iterator[tuple[int, T]]:
-    """Run `fn(*task)` for every task; yield (task number, result) as they finish.
+    """Run `fn(*task)` for every task; yield (task number, result) as they finish. Tasks are taken as their turn comes.
 
     `each_unit` is called with the number of units that tasks have reported (`unit_done`), at least every half second
     where workers run them, also with 0. `sizes`: units of each task, by default 1. A signal to the stage ends it within
     half a second, or where no worker has started, when the task looks for it: running tasks are abandoned (their shard
     is written by rename only, so nothing half-made stays), finished ones are kept.
     """
-    queue = deque(enumerate(tasks))
-    pending: dict[Future[T], int] = {}
+    window = Window(fn, tasks, sizes)
     try:
-        if isinstance(executor, SerialExecutor) or (isinstance(executor, LatePool) and executor.pool is None):
-            yield from _run_here(executor, fn, queue, pending, each_unit, sizes)
-        else:
-            _hand_over(executor, fn, queue, pending)
-        while pending:
-            done, _ = wait(pending, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+        if isinstance(executor, SerialExecutor | LatePool):
+            yield from _run_here(executor, window, each_unit)
+        count = executor.count if isinstance(executor, LatePool | WorkerPool) else 1
+        while window.fill(executor, count):
+            landed = window.landed(POLL_SECONDS)
             check_stop()
             each_unit(_units(executor))
-            for future in done:
-                yield pending.pop(future), _result(future)
+            window.fill(executor, count)  # before the caller takes its time for the results
+            for number, future in landed:
+                yield number, _result(future)
     except BaseException:
         stop_workers(executor)
         raise
 
 
 def _run_here(
-    executor: SerialExecutor | LatePool,
-    fn: Callable[..., T],
-    queue: deque[tuple[int, tuple[Any, ...]]],
-    pending: dict[Future[T], int],
-    each_unit: Callable[[int], None],
-    sizes: Sequence[int],
+    executor: SerialExecutor | LatePool, window: Window[T], each_unit: Callable[[int], None]
 ) -> Iterator[tuple[int, T]]:
-    """Run the tasks of `queue` in this process, one by one, and yield their results.
+    """Run the tasks of `window` in this process, one by one, and yield their results.
 
-    As soon as those that wait are worth worker processes, they get them: they are `pending` from then on, and this
-    process only finishes the task it is in.
+    As soon as those that wait are worth worker processes, they get them, and this process only finishes the task it is
+    in.
     """
     pace, done, finished = Pace(), 0, 0
-
-    def units_of(number: int) -> int:
-        return sizes[number] if sizes else 1
 
     def advance(count: int) -> None:
         nonlocal done
@@ -160,35 +152,22 @@ def _run_here(
         start_if_worth()
 
     def start_if_worth() -> None:
-        seconds = pace.seconds(done)
-        if isinstance(executor, LatePool) and queue:
-            waiting = seconds * sum(units_of(number) for number, _ in queue)
-            if worth_workers(waiting, min(executor.count, len(queue))):
-                executor.start()
-                _hand_over(executor, fn, queue, pending)
+        if not isinstance(executor, LatePool):
+            return
+        seconds = pace.seconds(done) * window.waiting
+        if executor.pool is None and worth_workers(seconds, min(executor.count, len(window))):
+            executor.start()
+        if executor.pool is not None:
+            window.fill(executor, executor.count)
 
-    while queue:
+    while len(window) and (isinstance(executor, SerialExecutor) or executor.pool is None):
         check_stop()
-        number, task = queue.popleft()
         with listening(advance):
-            result = fn(*task)
-        finished += units_of(number)
+            number, result = window.run_next()
+        finished += window.units(number)
         done = max(done, finished)
         start_if_worth()
         yield number, result
-
-
-def _hand_over(
-    executor: Executor,
-    fn: Callable[..., T],
-    queue: deque[tuple[int, tuple[Any, ...]]],
-    pending: dict[Future[T], int],
-) -> None:
-    """Submit all tasks of `queue` to workers."""
-    with shielded():
-        while queue:
-            number, task = queue.popleft()
-            pending[executor.submit(fn, *task)] = number
 
 
 def _units(executor: Executor) -> int:

@@ -6,37 +6,16 @@ declares its settings as a `Settings` class beside itself; a stage composes the 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.config import JsonDict
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from wsss.core.errors import UserError, did_you_mean, raise_all
-
-SECTIONS = (
-    "seed",
-    "compute",
-    "dataset",
-    "demo",
-    "pretrain",
-    "train",
-    "inference",
-    "cams",
-    "correct",
-    "distill",
-    "evaluate",
-    "gallery",
-)
-"""Every top-level key of params.yaml. Anything else is an error."""
-
-MAX_VALUES = 10_000
+from wsss.core.settings_file import SECTIONS, line_of, plain_values, read_settings
 
 
 class Settings(BaseModel):
@@ -85,12 +64,12 @@ def load(path: Path, model: type[T]) -> T:
 
     Raises `UserError` (or an `ErrorList` of them) naming file, line, key, what was found and expected.
     """
-    document = _read_yaml(path)
+    document = read_settings(path)
     wanted = set(model.model_fields)
     errors: list[UserError] = [
         _error(
             path,
-            _line(document, [key]),
+            line_of(document, [key]),
             key,
             f"unknown section{did_you_mean(str(key), SECTIONS)}",
             f"known sections are {', '.join(SECTIONS)}",
@@ -99,15 +78,12 @@ def load(path: Path, model: type[T]) -> T:
         if key not in SECTIONS and key not in wanted
     ]
     chosen = CommentedMap((key, value) for key, value in document.items() if key in wanted)
-    try:
-        plain = _plain(chosen, itertools.count())
-    except RecursionError as error:
-        raise UserError(
-            path, f"more than {MAX_VALUES} values, or an alias inside itself", "write the values out"
-        ) from error
+    plain = plain_values(path, chosen)
     for location in _nothing(plain, []):
         key = ".".join(map(str, location))
-        errors.append(_error(path, _line(document, location), key, "found nothing, expected a value", f"change {key}"))
+        errors.append(
+            _error(path, line_of(document, location), key, "found nothing, expected a value", f"change {key}")
+        )
     try:
         settings = model.model_validate(plain)
     except ValidationError as invalid:
@@ -116,62 +92,6 @@ def load(path: Path, model: type[T]) -> T:
     raise_all(errors)
     assert settings is not None
     return settings
-
-
-def how_to_write(path: Path) -> str:
-    """The fix where there are no settings at `path`: the commands that write them."""
-    option = "" if path == Path("params.yaml") else f" --params {path}"
-    return f"wsss recipe use NAME{option} (see wsss recipe list), or for your own photos: wsss init FOLDER{option}"
-
-
-def _read_yaml(path: Path) -> CommentedMap:
-    try:
-        document = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(path, "no such file", how_to_write(path)) from error
-    except IsADirectoryError as error:
-        what = "a folder, expected a file of settings"
-        raise UserError(path, what, f"for the photos in it, write one first: wsss init {path}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(path, f"cannot be read ({error})", how_to_write(path)) from error
-    except DuplicateKeyError as error:
-        line = error.problem_mark.line + 1
-        key = str(error.problem).split('"')[1] if '"' in str(error.problem) else "?"
-        raise UserError(f"{path}:{line}", f"duplicate key {key!r}", f"delete one of the two {key!r} keys") from error
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise UserError(
-            f"{path}:{mark.line + 1 if mark else 1}", f"not valid YAML: {error.problem}", "mend the line"
-        ) from error
-    except YAMLError as error:
-        raise UserError(path, f"not valid YAML: {str(error).splitlines()[0]}", "mend the file") from error
-    except RecursionError as error:
-        raise UserError(
-            path, "not settings: nested too deeply", "write the settings as recipes/demo.yaml does"
-        ) from error
-    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
-        # ruamel's constructors of dates and of `!!int` and the like raise what Python's own functions raise.
-        what = f"not valid YAML: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-        raise UserError(path, what, "write the value as recipes/demo.yaml does") from error
-    if not isinstance(document, CommentedMap) or not document:
-        found = "an empty file" if not document else "a list" if isinstance(document, list) else "a single value"
-        what = f"no settings (found {found}, expected sections {', '.join(SECTIONS)})"
-        raise UserError(path, what, how_to_write(path))
-    return document
-
-
-def _plain(node: Any, count: Iterator[int]) -> Any:
-    """ruamel's containers and scalar types → Python's, so that strict validation sees plain types."""
-    if next(count) > MAX_VALUES:  # aliases of aliases make millions of a few lines
-        raise RecursionError
-    if isinstance(node, dict):
-        return {str(key): _plain(value, count) for key, value in node.items()}
-    if isinstance(node, list):
-        return tuple(_plain(value, count) for value in node)
-    for kind in (bool, int, float, str):
-        if isinstance(node, kind):
-            return kind(node)
-    return node
 
 
 def _nothing(node: Any, location: list[Any]) -> Iterator[list[Any]]:
@@ -209,7 +129,7 @@ def _location(document: CommentedMap, problem: Any) -> list[Any]:
 def _explain(path: Path, document: CommentedMap, model: type[Settings], key: str, problems: Sequence[Any]) -> UserError:
     problem = problems[0]
     location = _location(document, problem)
-    line = _line(document, location)
+    line = line_of(document, location)
     if problem["type"] == "extra_forbidden":
         known = _fields_at(model, location[:-1])
         hint = did_you_mean(str(location[-1]), known)
@@ -241,20 +161,6 @@ def _shown(value: Any) -> str:
 
 def _error(path: Path, line: int | None, key: object, what: str, fix: str) -> UserError:
     return UserError(f"{path}:{line}" if line else path, f"{key}: {what}", fix)
-
-
-def _line(document: Any, location: list[Any]) -> int | None:
-    """1-based line of the deepest part of `location` that exists in the file."""
-    line, node = None, document
-    for part in location:
-        if isinstance(node, CommentedMap) and part in node:
-            # A key of a merged map (``<<: *base``) has no line of its own: it is that of the map it was merged into.
-            line, node = node.lc.key(part)[0] + 1 if part in (node.lc.data or ()) else line, node[part]
-        elif isinstance(node, list) and isinstance(part, int) and part < len(node):
-            line, node = node.lc.item(part)[0] + 1, node[part]  # type: ignore[attr-defined]
-        else:
-            break
-    return line
 
 
 def _fields_at(model: type[Settings], location: list[Any]) -> list[str]:

@@ -60,15 +60,13 @@ def _each(cams: CamStore, records: Sequence[Record]) -> Iterator[Cams]:
 def correct_shard(
     path: Path, shard: Shard, meta: StoreMeta, photos: Photos, cams: CamStore, settings: CorrectSettings, survey: Any
 ) -> None:
-    """Make and write one shard."""
+    """Make and write one shard, of `photos`."""
     set_threads(1)
-    wanted = set(shard.ids)
-    records = [record for record in photos.records if record.id in wanted]
-    found = [cams.read(record.id) for record in records]
+    found = [cams.read(record.id) for record in photos.records]
     method = settings.made()
     begun = method.begin(found, survey)
     with shard_writer(path, shard, meta) as file:
-        for record, maps, part in zip(records, found, begun, strict=True):
+        for record, maps, part in zip(photos.records, found, begun, strict=True):
             check_stop()
             made = method.label(photos.image(record), maps, part)
             put_labels(file, record.id, made.label, made.confidence, **made.before)

@@ -22,6 +22,7 @@ class InferenceSettings(Settings):
     shard_size: int = Field(
         default=0,
         ge=0,
-        description="photos in one HDF5 file: the most that a killed run loses per worker; 0: by their number, 4 to 32",
+        description="photos in one HDF5 file: the most that a killed run loses per worker; 0: by their number, "
+        "4 to 128",
         json_schema_extra=unit("photos"),
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,14 @@ class MaskedImages:
     photos: Photos
     classes: int
     checksums: Mapping[str, str] | None = None
+
+    def part(self, ids: Iterable[str]) -> MaskedImages:
+        """The photos `ids` alone."""
+        photos = self.photos.part(ids)
+        if self.checksums is None:
+            return replace(self, photos=photos)
+        kept = {r.id: self.checksums[r.id] for r in photos.records if r.id in self.checksums}
+        return replace(self, photos=photos, checksums=kept)
 
     def mask(self, record: Record) -> np.ndarray | None:
         """(H, W) uint8 of the photo's own size, 0..K and 255, or None if the photo has no mask.

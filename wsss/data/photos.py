@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,15 @@ class Photos:
     root: Path
     max_megapixels: float
     records: Sequence[Record]
+
+    def part(self, ids: Iterable[str]) -> Photos:
+        """Those of the photos `ids` that are here, in their order here."""
+        places = sorted(self._places[name] for name in ids if name in self._places)
+        return replace(self, records=tuple(self.records[place] for place in places))
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {record.id: place for place, record in enumerate(self.records)}
 
     def image(self, record: Record) -> np.ndarray:
         """(H, W, 3) uint8 RGB at the record's size. `UserError` if the file is gone or not the one that was indexed."""

@@ -14,7 +14,7 @@ from wsss.core.params import flat
 from wsss.core.stage import Stage
 from wsss.crf.dense import dense_crf
 from wsss.data.batches import needs, size_batches, to_batch
-from wsss.data.index import IGNORE, Index, Record
+from wsss.data.index import IGNORE, Record
 from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Photos, tag_vector
 from wsss.distill.data import LabelSource, TrainingData
@@ -44,7 +44,7 @@ def relabel_photos(
     """
     meta = _meta(data, {"multiscale": len(settings.scales) > 1, **flat(settings)}, settings.crf is not None)
     shards = plan_shards(data.ids, inference.shard_size)
-    arguments = (data.index, data.photos, data.labels, student, settings, inference)
+    arguments = (data.photos, data.labels, student, settings, inference)
     threads = torch.get_num_threads()
     try:
         in_process = device().type == "cuda"
@@ -65,20 +65,18 @@ def relabel_shard(
     path: Path,
     shard: Shard,
     meta: StoreMeta,
-    index: Index,
     photos: Photos,
     labels: LabelSource,
     student: Path,
     settings: RelabelSettings,
     inference: InferenceSettings,
 ) -> None:
-    """Correct and write one shard."""
+    """Correct and write one shard, of `photos`."""
     set_threads(inference.threads)
     where = device()
-    network = kept(load_student, student, index.classes).to(where)
-    wanted = set(shard.ids)
+    network = kept(load_student, student, meta.classes).to(where)
     with shard_writer(path, shard, meta) as file:
-        for batch in size_batches([record for record in photos.records if record.id in wanted], inference.batch):
+        for batch in size_batches(photos.records, inference.batch):
             check_stop()
             images = [photos.image(record) for record in batch]
             with torch.inference_mode(), enough_memory(*needs("distill.relabel", batch)):

@@ -20,6 +20,7 @@ from wsss.evaluation.confusion import count_pairs
 from wsss.evaluation.thresholds import count_scores, cut
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import PredictionStore, PseudoStore, learned
+from wsss.stores.shards import parts
 
 CHUNK = 32
 CAMS = ("raw cam", "cam")
@@ -40,6 +41,11 @@ class Stores:
     def pseudo(self) -> PseudoStore:
         """The labels that the student learned from."""
         return learned(self.labels)
+
+    def part(self, ids: Sequence[str]) -> Stores:
+        """What the stores hold of the photos `ids`."""
+        labels = tuple(store.part(ids) for store in self.labels)
+        return Stores(self.cams.part(ids), labels, self.predictions.part(ids))
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ def count_photos(
     """
     chunks = [records[start : start + CHUNK] for start in range(0, len(records), CHUNK)]
     total: dict[str, Counts] = {}
-    jobs = ((chunk, masks, stores, threshold) for chunk in chunks)
+    jobs = ((chunk, *parts((masks, stores), [record.id for record in chunk]), threshold) for chunk in chunks)
     with (
         workers_for(len(chunks) == 1, shared) as executor,
         Progress(f"score {split}", len(records), "photos") as progress,

@@ -53,15 +53,13 @@ def import_masks(stage: Stage, index: Index, masks: MaskedImages, out: Path) -> 
 
 
 def import_shard(path: Path, shard: Shard, meta: StoreMeta, masks: MaskedImages) -> None:
-    """Write one shard."""
+    """Write one shard, of the photos of `masks`."""
     set_threads(1)
-    wanted = set(shard.ids)
     with shard_writer(path, shard, meta) as file:
         for record in masks.photos.records:
-            if record.id in wanted:
-                check_stop()
-                label = label_of(masks, record)
-                put_labels(file, record.id, label, (label != IGNORE).astype(np.float32))
+            check_stop()
+            label = label_of(masks, record)
+            put_labels(file, record.id, label, (label != IGNORE).astype(np.float32))
 
 
 def label_of(masks: MaskedImages, record: Record) -> np.ndarray:

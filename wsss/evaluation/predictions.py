@@ -31,9 +31,9 @@ class Networks:
     student: Path
     oste: Path
 
-    def load(self, index: Index) -> tuple[BaseStudent, Oste]:
+    def load(self, classes: tuple[str, ...]) -> tuple[BaseStudent, Oste]:
         """Both, checked against the data set's classes; the same objects for every shard of a process."""
-        return kept(load_student, self.student, index.classes), kept(load_oste, self.oste, index.classes)
+        return kept(load_student, self.student, classes), kept(load_oste, self.oste, classes)
 
 
 def predict_photos(
@@ -50,12 +50,12 @@ def predict_photos(
 
     `shared`: an executor that the stage has for other work too.
     """
-    _, oste = networks.load(index)  # errors before workers start
+    _, oste = networks.load(index.classes)  # errors before workers start
     attributes = flat(SegmentSettings(**view_of(settings)))
     branch = {} if oste.segmentation is not None else {BRANCH: False}
     meta = StoreMeta(PREDICTIONS_FORMAT, index.classes, {**attributes, "crf": settings.crf is not None, **branch})
     shards = plan_shards([record.id for record in photos.records], inference.shard_size)
-    arguments = (index, photos, networks, settings, inference)
+    arguments = (photos, networks, settings, inference)
     in_process = device().type == "cuda"
     return PredictionStore(build_store(stage, meta, shards, predict_shard, arguments, in_process, shared=shared))
 
@@ -75,22 +75,19 @@ def predict_shard(
     path: Path,
     shard: Shard,
     meta: StoreMeta,
-    index: Index,
     photos: Photos,
     networks: Networks,
     settings: SegmentSettings,
     inference: InferenceSettings,
 ) -> None:
-    """Predict and write one shard."""
+    """Predict and write one shard, of `photos`."""
     set_threads(inference.threads)
     where = device()
-    student, oste = networks.load(index)
+    student, oste = networks.load(meta.classes)
     student.to(where)
     oste.to(where)
-    wanted = set(shard.ids)
-    records = [record for record in photos.records if record.id in wanted]
     with shard_writer(path, shard, meta) as file:
-        for batch in size_batches(records, inference.batch):
+        for batch in size_batches(photos.records, inference.batch):
             check_stop()
             with enough_memory(*needs("evaluate", batch)):
                 images = [photos.image(record) for record in batch]

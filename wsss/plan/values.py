@@ -12,7 +12,7 @@ from wsss.models.checkpoint import LINEAR
 from wsss.numeric.device import fast_bf16
 from wsss.plan.fingerprint import read_size
 from wsss.plan.settings import Params
-from wsss.stores.shards import LARGEST_SHARD, SHARDS, SMALLEST_SHARD, shard_size
+from wsss.stores.shards import FILES, LARGEST_SHARD, MOST_PHOTOS, SHARDS, SMALLEST_SHARD, shard_size
 from wsss.training import pretrain
 from wsss.training.crops import SHARES
 from wsss.training.oste import TrainSettings
@@ -96,6 +96,8 @@ def values(params: Params, index: Index, made: tuple[Training, ...]) -> list[Val
         found.append(Value(stage, "crops", side, rule))
     photos, size = len(index.records), params.inference.shard_size
     cut = f"photos / {SHARDS}, {SMALLEST_SHARD} to {LARGEST_SHARD}"
+    if photos > FILES * LARGEST_SHARD:
+        cut = f"photos / {FILES}, at most {MOST_PHOTOS}"
     found.append(Value("inference", "shards", f"{size or shard_size(photos)} photos", AS_WRITTEN if size else cut))
     if params.cams.precision == "bf16-mixed" and not fast_bf16():
         found.append(Value("cams", "precision", "bf16-mixed", "slow: this machine has no bf16, set it to 32-true"))

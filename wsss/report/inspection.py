@@ -27,7 +27,7 @@ from wsss.report.summary import (
 )
 from wsss.stores.hdf5 import read_array
 from wsss.stores.opened import OneShard, known_id, open_store
-from wsss.stores.shards import Store
+from wsss.stores.store import Store
 
 GAP = 4
 """Pixels between the maps of a photo's classes."""

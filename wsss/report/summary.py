@@ -19,7 +19,7 @@ from wsss.models.checkpoint import FORMAT, VERSION
 from wsss.stores.cams import FORMAT as CAMS_FORMAT
 from wsss.stores.hdf5 import read_array
 from wsss.stores.opened import OneShard
-from wsss.stores.shards import Store
+from wsss.stores.store import Store
 
 SAMPLE = 500
 """Values of larger stores are taken of so many photos, evenly spread over the ids."""

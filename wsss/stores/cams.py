@@ -10,7 +10,7 @@ import numpy as np
 from wsss.core.errors import IntegrityError
 from wsss.core.units import unit_done
 from wsss.data.ids import encode_id
-from wsss.stores.shards import Store
+from wsss.stores.store import Store
 
 FORMAT = "wsss.cams"
 

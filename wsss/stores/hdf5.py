@@ -56,10 +56,7 @@ def open_checked(path: Path, file_format: str, version: int, remedy: str) -> h5p
     if not path.is_file():
         raise UserError(path, "no such file", remedy)
     check_seal(path, remedy)
-    try:
-        file = h5py.File(path, "r", locking=False)
-    except DAMAGE as error:
-        raise IntegrityError(path, f"not a readable HDF5 file ({_first_line(error)})", remedy) from error
+    file = open_again(path, remedy)
     try:
         found = [str(file.attrs.get(name)) for name in ("format", "version")]
         if found != [file_format, str(version)]:
@@ -76,6 +73,14 @@ def open_checked(path: Path, file_format: str, version: int, remedy: str) -> h5p
         file.close()
         raise
     return file
+
+
+def open_again(path: Path, remedy: str) -> h5py.File:
+    """Open `path` read-only, which `open_checked` has accepted before. Raises `IntegrityError` if it is no HDF5."""
+    try:
+        return h5py.File(path, "r", locking=False)
+    except DAMAGE as error:
+        raise IntegrityError(path, f"not a readable HDF5 file ({_first_line(error)})", remedy) from error
 
 
 def read_array(group: h5py.Group, name: str, remedy: str) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from wsss.core.units import unit_done
 from wsss.data.ids import encode_id
-from wsss.stores.shards import Store
+from wsss.stores.store import Store
 
 PSEUDO_FORMAT = "wsss.pseudo"
 PREDICTIONS_FORMAT = "wsss.predictions"

@@ -14,7 +14,8 @@ from wsss.data.ids import decode_id, encode_id
 from wsss.stores.cams import CamStore
 from wsss.stores.hdf5 import DAMAGE, check_seal, open_checked
 from wsss.stores.labels import PredictionStore, PseudoStore
-from wsss.stores.shards import VERSION, Store
+from wsss.stores.shards import VERSION
+from wsss.stores.store import Store
 
 KINDS: tuple[type[Store], ...] = (CamStore, PseudoStore, PredictionStore)
 STAGES = {kind.format: kind.stage for kind in KINDS}

@@ -14,12 +14,12 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, Protocol, runtime_checkable
 
 import h5py
 
 from wsss.core.atomic import atomic_file, sha256_file, write_text
-from wsss.core.errors import IntegrityError, UserError
+from wsss.core.errors import IntegrityError
 from wsss.core.executor import run_counted, workers_for
 from wsss.core.folders import STORE_INDEX
 from wsss.core.log import Progress, warn
@@ -32,6 +32,8 @@ SHARDS = 16
 """Shards that a small set is cut into."""
 SMALLEST_SHARD, LARGEST_SHARD = 4, 32
 """Photos in a shard: a file has a cost of its own, and a killed worker loses what it has not finished."""
+FILES, MOST_PHOTOS = 1024, 128
+"""Shards of a set that is too large for that, and photos in each at most: someone has to list, hash and copy them."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,22 @@ Task = Callable[..., None]
 (`put_cams` and `put_labels` do)."""
 
 
+@runtime_checkable
+class Divisible(Protocol):
+    """What holds something of many photos, and gives a task its part."""
+
+    def part(self, ids: Sequence[str]) -> Any:
+        """The same for the photos `ids` alone."""
+
+
 def shard_size(photos: int) -> int:
-    """Photos in one shard of a store of so many: about 16 shards, so that eight workers get several each.
+    """Photos in one shard of a store of so many: about 16 shards, so that eight workers get several each; of more than
+    32,768 photos about 1,024 shards.
 
     It knows nothing of the number of workers: boundaries must not depend on the machine.
     """
-    return min(LARGEST_SHARD, max(SMALLEST_SHARD, math.ceil(photos / SHARDS)))
+    largest = max(LARGEST_SHARD, min(MOST_PHOTOS, math.ceil(photos / FILES)))
+    return min(largest, max(SMALLEST_SHARD, math.ceil(photos / SHARDS)))
 
 
 def plan_shards(ids: Sequence[str], size: int) -> list[Shard]:
@@ -122,6 +134,8 @@ def build_store(
 ) -> Path:
     """Run `task` for every shard that is not finished yet. Returns the finished store, folder `name` of the scratch.
 
+    Each task gets `arguments`; of those that are `Divisible`, the part for its shard, so that a task is as small for
+    many photos as for few.
     The stage reads it there, and publishes it last (`core.atomic.publish`): a run that is killed before its end finds
     all shards again. `shared`: an executor that the stage has for other work too.
     """
@@ -129,7 +143,7 @@ def build_store(
     folder.mkdir(parents=True, exist_ok=True)  # there may be no shard to put into it
     todo = [shard for shard in shards if not _finished(folder / shard.name, shard, meta)]
     done = sum(len(shard.ids) for shard in shards) - sum(len(shard.ids) for shard in todo)
-    jobs = ((folder / shard.name, shard, meta, *arguments) for shard in todo)
+    jobs = ((folder / shard.name, shard, meta, *parts(arguments, shard.ids)) for shard in todo)
     sizes = [len(shard.ids) for shard in todo]
     with (
         workers_for(in_process or len(todo) < 2, shared) as executor,
@@ -137,11 +151,17 @@ def build_store(
     ):
         for _ in run_counted(executor, task, jobs, sizes, progress):
             pass
+    names = {shard.name for shard in shards}
     for file in folder.iterdir():  # left by the workers of an earlier run that was killed
-        if file.name not in {shard.name for shard in shards}:
+        if file.name not in names:
             file.unlink()
     write_store_index(folder, meta, shards)
     return folder
+
+
+def parts(arguments: tuple[Any, ...], ids: Sequence[str]) -> tuple[Any, ...]:
+    """`arguments`, of those that are `Divisible` the part for the photos `ids`."""
+    return tuple(each.part(ids) if isinstance(each, Divisible) else each for each in arguments)
 
 
 def write_store_index(folder: Path, meta: StoreMeta, shards: Sequence[Shard]) -> None:
@@ -172,88 +192,3 @@ def _finished(path: Path, shard: Shard, meta: StoreMeta) -> bool:
         path.unlink()
         return False
     return True
-
-
-class Store:
-    """Read access to a store by photo id. Files are opened on first access, once per process."""
-
-    format: ClassVar[str]
-    stage: ClassVar[str]
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._remedy = f"make it again: dvc repro -f -s {self.stage}"
-        index = self._read_index()
-        self.classes: tuple[str, ...] = tuple(index["classes"])
-        self.attributes: dict[str, Any] = {k: v for k, v in index.items() if k not in ("shards", "classes")}
-        self._checksums: dict[str, str] = {shard["name"]: shard["sha256"] for shard in index["shards"]}
-        self._shard_of: dict[str, str] = {name: shard["name"] for shard in index["shards"] for name in shard["ids"]}
-        self._files: dict[str, h5py.File] = {}
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """All photo ids, sorted."""
-        return tuple(sorted(self._shard_of))
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._shard_of
-
-    def shard_name(self, name: str) -> str:
-        """File name of the shard that holds photo `name`."""
-        return str(self._shard_of[name])
-
-    def expect_classes(self, classes: Sequence[str]) -> None:
-        """Raise `IntegrityError` if the store was made for another class list."""
-        if self.classes != tuple(classes):
-            missing, extra = set(classes) - set(self.classes), set(self.classes) - set(classes)
-            raise IntegrityError(
-                self.path,
-                f"other class list (missing {sorted(missing)}, extra {sorted(extra)}, or another order)",
-                self._remedy,
-            )
-
-    def array(self, name: str, field: str) -> Any:
-        """Array `field` of photo `name`; `UserError` for an unknown id, `IntegrityError` for damage."""
-        return read_array(self.group(name), field, self._remedy)
-
-    def group(self, name: str) -> h5py.Group:
-        """The HDF5 group of photo `name`; errors as for `array`."""
-        if name not in self._shard_of:
-            raise UserError(self.path, f"no photo {name!r} in this store", self._remedy)
-        shard = self.shard_name(name)
-        if shard not in self._files:
-            self._files[shard] = self._open(shard)
-        key = encode_id(name)
-        if key not in self._files[shard]:
-            raise IntegrityError(self.path / shard, f"photo {name!r} is missing", self._remedy)
-        return self._files[shard][key]
-
-    def _open(self, shard: str) -> h5py.File:
-        path = self.path / shard
-        # Fletcher sums cover only arrays, and they are valid in a file that was edited in place.
-        if path.is_file() and sha256_file(path) != self._checksums[shard]:
-            raise IntegrityError(path, f"differs from its checksum in {STORE_INDEX}", self._remedy)
-        return open_checked(path, self.format, VERSION, self._remedy)
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Open files cannot be sent to worker processes; each opens its own.
-        return {**self.__dict__, "_files": {}}
-
-    def _read_index(self) -> dict[str, Any]:
-        path = self.path / STORE_INDEX
-        if not path.is_file():
-            raise UserError(path, "no such file", f"run the stage that writes it: dvc repro {self.stage}")
-        try:
-            index = dict(json.loads(path.read_text(encoding="utf-8")))
-            found, checksum = (index["format"], index["version"]), index.pop("sha256")
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise IntegrityError(path, "not the index of a store", self._remedy) from error
-        if found != (self.format, VERSION):
-            raise IntegrityError(
-                path,
-                f"found {found[0]!r} version {found[1]}, expected {self.format!r} version {VERSION}",
-                self._remedy,
-            )
-        if checksum != index_digest(index):
-            raise IntegrityError(path, "damaged or edited (its checksum differs)", self._remedy)
-        return index

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -34,7 +35,7 @@ class Plan:
     def batch_at(self, step: int) -> tuple[int, list[int]]:
         """(epoch, photo numbers) of a step counted from 0."""
         epoch, position = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng((self.seed, epoch)).permutation(self.photos)
+        order = _order(self.seed, epoch, self.photos)
         return epoch, order[position * self.batch : (position + 1) * self.batch].tolist()
 
 
@@ -51,3 +52,10 @@ class BatchSampler:
 
     def __len__(self) -> int:
         return self.plan.steps - self.start
+
+
+@functools.lru_cache(2)  # batches are read ahead of the step that is taken, perhaps in the next epoch
+def _order(seed: int, epoch: int, photos: int) -> np.ndarray:
+    order = np.random.default_rng((seed, epoch)).permutation(photos)
+    order.flags.writeable = False
+    return order

@@ -13,7 +13,7 @@ from tests.helpers import REPO
 from wsss.commands.explain import main
 from wsss.commands.sections import REQUIRED, Key, all_keys, readers
 from wsss.core.errors import UserError
-from wsss.core.params import SECTIONS
+from wsss.core.settings_file import SECTIONS
 
 KEYS = {key.name: key for key in all_keys()}
 PARAMS = """\

@@ -54,12 +54,16 @@ def test_plan_depends_on_the_set_of_ids_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("photos", "size"), [(0, 4), (1, 4), (60, 4), (64, 4), (65, 5), (320, 20), (512, 32), (513, 32), (100_000, 32)]
+    ("photos", "size"),
+    [
+        *((0, 4), (1, 4), (60, 4), (64, 4), (65, 5), (320, 20), (512, 32), (513, 32), (32_768, 32), (32_769, 33)),
+        *((100_000, 98), (131_072, 128), (1_000_000, 128)),
+    ],
 )
-def test_small_sets_have_small_shards(photos: int, size: int) -> None:
+def test_small_sets_have_small_shards_and_large_sets_few(photos: int, size: int) -> None:
     assert shard_size(photos) == size
-    names = [f"{number:06}" for number in range(photos)]
-    assert plan_shards(names, 0) == plan_shards(names, size)
+    names = [f"{number:06}" for number in range(min(photos, 10_000))]
+    assert plan_shards(names, 0) == plan_shards(names, shard_size(len(names)))
 
 
 def test_what_was_written_is_read(folder: Path) -> None:

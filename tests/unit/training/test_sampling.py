@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from wsss.training.sampling import BatchSampler, Plan
@@ -50,3 +51,28 @@ def test_processes_partition_each_batch(world: int) -> None:
         parts = [share[step] for share in shares]
         assert sorted(key for part in parts for key in part) == sorted(whole)
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@pytest.mark.parametrize(("photos", "batch"), [(13, 3), (4, 9), (1000, 8)])
+def test_order_of_an_epoch_is_one_permutation_by_seed_and_epoch(photos: int, batch: int) -> None:
+    """Whichever steps are asked for: they decide the bytes of everything that is trained."""
+    plan = Plan(seed=7, photos=photos, batch=batch, epochs=3)
+    steps = np.random.default_rng(0).permutation(plan.steps).tolist()
+    for step in (*steps, *range(plan.steps)):
+        epoch, position = divmod(step, plan.steps_per_epoch)
+        order = np.random.default_rng((7, epoch)).permutation(photos).tolist()
+        assert plan.batch_at(step) == (epoch, order[position * batch :][:batch])
+
+
+def test_photos_are_permuted_once_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[int, int]] = []
+    before = np.random.default_rng
+
+    def counted(key: tuple[int, int]) -> np.random.Generator:
+        drawn.append(key)
+        return before(key)
+
+    monkeypatch.setattr(np.random, "default_rng", counted)
+    plan = Plan(seed=12345, photos=100, batch=4, epochs=3)
+    assert len(list(BatchSampler(plan))) == 75
+    assert drawn == [(12345, 0), (12345, 1), (12345, 2)]
