@@ -106,7 +106,7 @@ import numpy as np
 from PIL import Image
 
 from tests.helpers import CLASSES
-from wsss.core.atomic import publish, sha256_file
+from wsss.core.folders import publish, sha256_file
 from wsss.core.stage import Stage
 from wsss.correct.settings import CorrectSettings
 from wsss.correct.stage import make_pseudo_labels, summarise
