@@ -20,6 +20,7 @@ from tests.toy_networks import photo, write_oste, write_student
 from wsss import cli
 from wsss.core.errors import IntegrityError, UserError
 from wsss.core.stage import Stage
+from wsss.data.ids import file_name
 from wsss.data.images import load_image, load_mask, save_mask_png
 from wsss.data.index import Index, Record, write_index
 from wsss.export import network as exporting
@@ -385,6 +386,45 @@ def test_cvat_archive_holds_colours_and_their_names(store: Path, tmp_path: Path)
     expected = toy_label(IDS[0])
     for row, column in np.ndindex(expected.shape):
         assert names[tuple(int(value) for value in colours[row, column])] == CLASSES[expected[row, column]]
+
+
+@pytest.fixture
+def predicted(student: Path, tmp_path: Path) -> Path:
+    """A folder that `wsss predict` has filled."""
+    for number, name in enumerate(("IMG_2000.JPG", "sub folder/IMG_7.png", "-1.webp")):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photo(40, 56, number)).save(tmp_path / "photos" / name)
+    out = tmp_path / "predicted"
+    result = CliRunner().invoke(cli.main, ["predict", str(student), str(tmp_path / "photos"), "-o", str(out)])
+    assert result.exit_code == 0, result.stderr
+    return out
+
+
+def test_predictions_are_exported_by_the_photos_own_names(predicted: Path, tmp_path: Path) -> None:
+    coco = pytest.importorskip("pycocotools.coco", reason="needs wsss[coco]")
+    ids = ["-1", "IMG_2000", "sub folder/IMG_7"]
+    masks = {name: load_mask(predicted / "masks" / file_name(name, ".png"), (40, 56), len(CLASSES)) for name in ids}
+    made = run("--to", "voc", predicted, tmp_path / "voc")
+    assert made[:2] == (0, f"export: 3 photos as voc → {tmp_path / 'voc'}\n")
+    for name, mask in masks.items():
+        found = load_mask(tmp_path / "voc" / "SegmentationClass" / f"{name}.png", (40, 56), len(CLASSES))
+        np.testing.assert_array_equal(found, mask)
+    assert run("--to", "coco", predicted, tmp_path / "coco.json")[0] == 0
+    read = coco.COCO(str(tmp_path / "coco.json"))
+    named = [picture["file_name"] for picture in read.loadImgs(read.getImgIds())]
+    assert named == ["-1.webp", "IMG_2000.JPG", "sub folder/IMG_7.png"]
+    assert run("--to", "cvat", predicted, tmp_path / "cvat.zip")[0] == 0
+    with zipfile.ZipFile(tmp_path / "cvat.zip") as archive:
+        assert {f"SegmentationClass/{name}.png" for name in ids} <= set(archive.namelist())
+
+
+def test_damaged_predictions_are_not_exported(predicted: Path, tmp_path: Path) -> None:
+    table = (predicted / "predictions.csv").read_text()
+    (predicted / "predictions.csv").write_text(table.replace(",40,", ",4O,", 1))
+    assert run("--to", "voc", predicted, tmp_path / "voc")[0] == 4
+    (predicted / "predictions.csv").unlink()
+    assert run("--to", "voc", predicted, tmp_path / "voc")[0] == 2
+    assert not (tmp_path / "voc").exists()
 
 
 def test_what_cannot_be_exported(student: Path, store: Path, tmp_path: Path) -> None:

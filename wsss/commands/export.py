@@ -37,8 +37,8 @@ def main(
     dataset: Path | None,
     as_json: bool,
 ) -> str:
-    """Write the network SOURCE (a student's or an OSTE's .pt) as ONNX or TorchScript, or the labels of the store
-    SOURCE (pseudo-labels or predictions) as VOC, COCO or CVAT.
+    """Write the network SOURCE (a student's or an OSTE's .pt) as ONNX or TorchScript, or the labels of SOURCE (a folder
+    of wsss predict, or a store of pseudo-labels or predictions) as VOC, COCO or CVAT.
 
     Without --to, a file becomes ONNX. Networks take any number of photos of any size and are compared with torch
     before the file appears.
@@ -85,17 +85,25 @@ def _samples(folder: Path) -> list[np.ndarray]:
 
 
 def _labels(source: Path, out: Path, kind: str, dataset: Path | None, as_json: bool) -> str:
-    from wsss.export.labels import WRITERS
+    from wsss.export.labels import WRITERS, Labels
+    from wsss.export.predicted import Predicted
+    from wsss.predict.folder import SETTINGS
     from wsss.stores.labels import LabelStore
     from wsss.stores.opened import open_store
 
-    store = open_store(source)
-    if not isinstance(store, LabelStore):
-        what = f"a store of {store.format}, expected labels (pseudo-labels or predictions)"
-        raise UserError(source, what, "give artifacts/pseudo or artifacts/predictions")
-    beside = source.parent / "dataset"
-    found = dataset or (beside if (beside / "index.csv").is_file() else None)
-    photos = {record.id: record for record in read_index(found).records} if found else {}
+    store: Labels
+    if (source / SETTINGS).is_file():
+        store = Predicted(source)
+        photos = store.records
+    else:
+        opened = open_store(source)
+        if not isinstance(opened, LabelStore):
+            what = f"a store of {opened.format}, expected labels (pseudo-labels or predictions)"
+            raise UserError(source, what, "give artifacts/pseudo, artifacts/predictions, or a folder of wsss predict")
+        beside = source.parent / "dataset"
+        found = dataset or (beside if (beside / "index.csv").is_file() else None)
+        photos = {record.id: record for record in read_index(found).records} if found else {}
+        store = opened
     counts = WRITERS[kind](store, photos, out)
     if as_json:
         return json_text({"out": str(out), "format": kind, "classes": list(store.classes), **counts})

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wsss.commands.predictions import TABLE, Folder
 from wsss.core.atomic import explained_os_errors
 from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import UserError, raise_all
@@ -20,6 +19,7 @@ from wsss.core.log import Progress, say
 from wsss.data.codec import read_file
 from wsss.data.images import MAX_MEGAPIXELS
 from wsss.predict.collect import FoundPhoto, find_photos
+from wsss.predict.folder import TABLE, Folder
 from wsss.predict.view import TILE, checked_scales
 
 if TYPE_CHECKING:
@@ -131,7 +131,9 @@ def run(
                     progress.advance()
                     continue
                 if opened is not None:
-                    folder.put(photo.id, digest, segmenter.segment(opened, how, str(photo.path)), overlay_width)
+                    folder.put(
+                        photo.id, photo.name, digest, segmenter.segment(opened, how, str(photo.path)), overlay_width
+                    )
                 (outcome.done if opened is not None else outcome.kept).append(photo.id)
                 progress.advance()
     finally:

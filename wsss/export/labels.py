@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
@@ -24,14 +24,31 @@ from wsss.data.ids import clean_id
 from wsss.data.images import save_mask_png, voc_palette
 from wsss.data.index import IGNORE, Record
 from wsss.data.size import fit_label
-from wsss.stores.labels import LabelStore
 
 Counts = dict[str, int]
+
+
+class Labels(Protocol):
+    """Label maps by photo id, of a store or of a folder of predictions; `path` is for messages."""
+
+    path: Path
+    classes: tuple[str, ...]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """All photo ids, sorted."""
+        ...
+
+    def label(self, name: str) -> np.ndarray:
+        """(H, W) uint8: class ids, 255 where ignored."""
+        ...
+
+
 MIDNIGHT = (1980, 1, 1, 0, 0, 0)
 """The time of every file in an archive: equal labels are equal bytes."""
 
 
-def to_voc(store: LabelStore, photos: Mapping[str, Record], out: Path) -> Counts:
+def to_voc(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
     """A folder with ``SegmentationClass/<id>.png`` (indexed, 255 = ignore), ``labelmap.txt``, ``classes.txt`` and
     ``ImageSets/Segmentation/default.txt``. Masks are named by the ids.
     """
@@ -45,7 +62,7 @@ def to_voc(store: LabelStore, photos: Mapping[str, Record], out: Path) -> Counts
     return {"photos": len(store.ids)}
 
 
-def to_coco(store: LabelStore, photos: Mapping[str, Record], out: Path) -> Counts:
+def to_coco(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
     """A json with one run-length annotation for each photo and class that it shows; background and 255 are left out.
 
     Needs pycocotools (`EnvError`).
@@ -83,7 +100,7 @@ def to_coco(store: LabelStore, photos: Mapping[str, Record], out: Path) -> Count
     return {"photos": len(pictures), "annotations": len(annotations)}
 
 
-def to_cvat(store: LabelStore, photos: Mapping[str, Record], out: Path) -> Counts:
+def to_cvat(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
     """An archive in CVAT's format "Segmentation mask 1.1": colour PNGs, and a label map that says which is which.
 
     255 becomes the label ``ignore``, where there is any. CVAT compares names without extension.
@@ -107,19 +124,19 @@ def to_cvat(store: LabelStore, photos: Mapping[str, Record], out: Path) -> Count
     return {"photos": len(store.ids)}
 
 
-WRITERS: dict[str, Callable[[LabelStore, Mapping[str, Record], Path], Counts]] = {
+WRITERS: dict[str, Callable[[Labels, Mapping[str, Record], Path], Counts]] = {
     "voc": to_voc,
     "coco": to_coco,
     "cvat": to_cvat,
 }
 
 
-def _label(store: LabelStore, name: str, photos: Mapping[str, Record]) -> np.ndarray:
+def _label(store: Labels, name: str, photos: Mapping[str, Record]) -> np.ndarray:
     label = store.label(name)
     return fit_label(label, photos[name].own_size) if name in photos else label
 
 
-def _safe_ids(store: LabelStore) -> tuple[str, ...]:
+def _safe_ids(store: Labels) -> tuple[str, ...]:
     """All ids; `UserError` for one that would leave the folder or the archive (a store may come from anywhere)."""
     for name in store.ids:
         clean_id(name, store.path)

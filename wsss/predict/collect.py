@@ -12,10 +12,13 @@ from wsss.data.ids import PHOTO_SUFFIXES, clean_id, warn_foreign
 
 @dataclass(frozen=True)
 class FoundPhoto:
-    """A photo and its id: the path below the folder that was given, or the name of the file, without extension."""
+    """A photo, its `name` (the path below the folder that was given, or the name of the file), and its `id`: the same
+    without extension.
+    """
 
     id: str
     path: Path
+    name: str
 
 
 def find_photos(sources: Sequence[Path]) -> list[FoundPhoto]:
@@ -29,11 +32,12 @@ def find_photos(sources: Sequence[Path]) -> list[FoundPhoto]:
     for source in sources:
         try:
             for path in _files(source):
-                name = clean_id(path.name if path == source else path.relative_to(source).as_posix(), path)
+                file = path.name if path == source else path.relative_to(source).as_posix()
+                name = clean_id(file, path)
                 if name in found and found[name].path.resolve() != path.resolve():
                     what = f"has the same id as {found[name].path} ({name!r})"
                     errors.append(UserError(path, what, "rename one of them, or give the folder above both"))
-                found.setdefault(name, FoundPhoto(name, path))
+                found.setdefault(name, FoundPhoto(name, path, file))
         except UserError as error:
             errors.append(error)
     raise_all(errors)

@@ -154,7 +154,7 @@ def test_signal_keeps_finished_work(model: Path, tmp_path: Path) -> None:
 
 def test_second_run_on_one_folder_is_told(model: Path, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    with locked(tmp_path / "out" / ".lock"):
+    with locked(tmp_path / "out" / ".lock", "busy"):
         code, _, text = predict(model, photos, "-o", tmp_path / "out")
     assert code == 2
     assert f"{tmp_path}/out/.lock: another wsss predict is writing here (PID {os.getpid()}" in text

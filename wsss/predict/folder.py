@@ -19,10 +19,11 @@ from wsss.data.tables import csv_text
 if TYPE_CHECKING:
     from wsss.predict.segmenter import Segmentation
 
-FORMAT, VERSION = "wsss.predict", 1
+FORMAT, VERSION = "wsss.predict", 2
 SETTINGS, TABLE = "settings.json", "predictions.csv"
-COLUMNS = ("id", "sha256", "height", "width", "confidence")
-"""Columns before one for the area of each class, as a share of the photo's pixels."""
+COLUMNS = ("id", "photo", "sha256", "height", "width", "confidence")
+"""Columns before one for the area of each class, as a share of the photo's pixels. `photo`: the file's name, below the
+folder that was given."""
 
 WRITE_SECONDS = 10.0
 """The table is written whole at most so often; a killed run repeats the photos since then."""
@@ -69,6 +70,13 @@ class Folder:
         content = {"format": FORMAT, "version": VERSION, "fingerprint": self.fingerprint, **self.settings}
         write_text(self.path / SETTINGS, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
+    def read(self) -> None:
+        """Take over what is there, to be read. Raises `UserError` if nothing is, `IntegrityError` if it is damaged."""
+        found = self._earlier_settings(force=False)
+        if found is None or not (self.path / TABLE).is_file():
+            raise UserError(self.path, "holds no predictions", "give a folder that wsss predict has filled")
+        self.settings, self.rows = found, self._read_table(found["classes"], force=False)
+
     def mask(self, name: str) -> Path:
         """Where the mask of photo `name` lies."""
         return self.path / "masks" / file_name(name, ".png")
@@ -87,22 +95,22 @@ class Folder:
             and (not overlays or self.overlay(name).is_file())
         )
 
-    def put(self, name: str, sha256: str, found: Segmentation, overlay_width: int | None) -> None:
-        """Write mask and overlay, then the row."""
+    def put(self, name: str, photo: str, sha256: str, found: Segmentation, overlay_width: int | None) -> None:
+        """Write mask and overlay of the file `photo`, then the row."""
         found.save(self.mask(name))
         if overlay_width is not None:
             with atomic_file(self.overlay(name)) as temporary:
                 found.overlay(overlay_width).save(temporary, format="JPEG", quality=90)
         areas = [f"{found.area(known):.6g}" for known in found.names]
         confidence = f"{float(found.confidence.mean(dtype='float64')):.4f}"
-        self.rows[name] = [name, sha256, *(str(side) for side in found.label.shape), confidence, *areas]
+        self.rows[name] = [name, photo, sha256, *(str(side) for side in found.label.shape), confidence, *areas]
         if time.monotonic() - self._written >= WRITE_SECONDS:
             self.write_table()
 
     def write_table(self) -> None:
         """Write all rows, sorted by id."""
         header = (*COLUMNS, *(f"area {name}" for name in self.settings["classes"]))
-        rows = [[_cell(row[0]), *row[1:]] for _, row in sorted(self.rows.items())]
+        rows = [[_cell(row[0]), _cell(row[1]), *row[2:]] for _, row in sorted(self.rows.items())]
         write_text(self.path / TABLE, csv_text(header, rows))
         self._written = time.monotonic()
 
@@ -139,7 +147,7 @@ class Folder:
                 return {}
             what = "not a table of wsss predict, or edited"
             raise IntegrityError(path, what, "delete it, or replace all predictions with --force") from error
-        return {name: [name, *row[1:]] for row in rows if (name := _uncell(row[0]))}
+        return {name: [name, _uncell(row[1]), *row[2:]] for row in rows if (name := _uncell(row[0]))}
 
     def _delete(self) -> None:
         (self.path / TABLE).unlink(missing_ok=True)

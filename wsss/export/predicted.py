@@ -1,0 +1,53 @@
+"""What `wsss predict` has left in a folder, as the writers of labels read it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from wsss.core.errors import IntegrityError
+from wsss.data.images import load_mask
+from wsss.data.index import Record
+from wsss.predict.folder import COLUMNS, Folder
+
+
+class Predicted:
+    """Masks of photos by id; read access like that of a store. `records` says what the photos' files are called.
+
+    Raises `UserError` if `path` is no folder of predictions, `IntegrityError` if it is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._folder = Folder(path, {})
+        self._folder.read()
+        self.classes: tuple[str, ...] = tuple(self._folder.settings["classes"])
+        try:
+            self.records = {name: self._record(row) for name, row in self._folder.rows.items()}
+        except ValueError as error:
+            fix = "make it again: wsss predict … --force"
+            raise IntegrityError(path, f"a row of its table cannot be read ({error})", fix) from error
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """All photo ids, sorted."""
+        return tuple(sorted(self.records))
+
+    def label(self, name: str) -> np.ndarray:
+        """(H, W) uint8 of the photo's own size: class ids."""
+        return load_mask(self._folder.mask(name), self.records[name].own_size, len(self.classes))
+
+    @staticmethod
+    def _record(row: list[str]) -> Record:
+        named = dict(zip(COLUMNS, row, strict=False))
+        return Record(
+            id=named["id"],
+            split="predicted",
+            image=named["photo"],
+            mask=None,
+            tags=(),
+            height=int(named["height"]),
+            width=int(named["width"]),
+            sha256=named["sha256"],
+        )
