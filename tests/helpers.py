@@ -10,18 +10,21 @@ import sys
 import time
 import uuid
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from wsss.core.atomic import sha256_file
 from wsss.core.errors import UserError
 from wsss.core.folders import publish
 from wsss.core.interrupt import check_stop
 from wsss.core.stage import Stage
 from wsss.core.units import unit_done
+from wsss.data.index import Record
+from wsss.data.tables import csv_text
 from wsss.stores.labels import PSEUDO_FORMAT, put_labels
 from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
 
@@ -111,6 +114,12 @@ def write_toy_store(stage: Stage, out: Path, log: Path, slow: float = 0.0, ids: 
     log.mkdir(exist_ok=True)
     meta = StoreMeta(PSEUDO_FORMAT, CLASSES, {"crf": False})
     publish(build_store(stage, meta, plan_shards(ids, 3), toy_task, (log, slow)), out)
+
+
+def record_masks(path: Path, root: Path, records: Iterable[Record]) -> None:
+    """Write the checksums of the masks, as stage `index` does."""
+    rows = [(record.id, sha256_file(root / record.mask)) for record in records if record.mask is not None]
+    path.write_text(csv_text(("id", "sha256"), rows), encoding="utf-8")
 
 
 def tree(folder: Path) -> dict[str, bytes]:

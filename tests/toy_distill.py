@@ -98,6 +98,9 @@ class ToyStore:
     def __init__(self, photos: Photos) -> None:
         self.records = {record.id: (number, record) for number, record in enumerate(photos.records)}
 
+    def __contains__(self, name: str) -> bool:
+        return name in self.records
+
     def label(self, name: str) -> np.ndarray:
         number, record = self.records[name]
         generator = np.random.default_rng(number)

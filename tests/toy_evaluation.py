@@ -18,7 +18,7 @@ from PIL import Image
 from torch import nn
 
 import pipeline.evaluate
-from tests.helpers import CLASSES, written
+from tests.helpers import CLASSES, record_masks, written
 from tests.toy_distill import ToyStore, write_oste
 from tests.toy_oste import CRF, toy_photos
 from wsss.cams.stage import CamsSettings, dump_cams
@@ -65,7 +65,7 @@ class Project:
         self.index = Index(CLASSES, tuple(records))
         self.photos = Photos(root, 1.0, self.index.records)
         write_index(Path("dataset"), self.index)
-        Path("masks.csv").write_text("id,sha256\n")
+        record_masks(Path("masks.csv"), self.photos.root, self.index.records)
         write_oste(Path("oste.pt"))
         self.write_student()
         self.write_pseudo()

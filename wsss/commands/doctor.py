@@ -17,6 +17,7 @@ import click
 
 from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import EnvError, WsssError
+from wsss.core.system import cores
 
 OK, WARN, FIX = "ok", "warn", "fix"
 LITTLE_SPACE = 5e9
@@ -75,9 +76,8 @@ def torch() -> Iterator[Line]:
         yield Line(FIX, "torch", f"{torch.__version__}: {error.where}: {error.what}", error.fix)
         return
     name = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else f"{chosen.type}, no GPU"
-    cores = len(os.sched_getaffinity(0))
     yield Line(OK, "torch", f"{torch.__version__}, runs on {name}")
-    yield Line(OK, "threads", f"{torch.get_num_threads()} of torch, {cores} cores, {workers()} worker processes")
+    yield Line(OK, "threads", f"{torch.get_num_threads()} of torch, {cores()} cores, {workers()} worker processes")
     where = "the GPU" if chosen.type == "cuda" else "the processor"
     if fast_bf16():
         advice = "cams.precision: bf16-mixed is faster here (and gives other bits than 32-true)"

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,6 +101,8 @@ def _existing_parent(path: Path) -> Path:
 
 def fsync(path: Path) -> None:
     """Have a file, or the names in a folder, on the disk before going on."""
+    if sys.platform == "win32" and path.is_dir():
+        return  # which cannot be opened there
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsss.core.errors import UserError
+from wsss.core.system import cores
 
 FIRST_PORT, PORTS, STEPS = 15000, 16384, 16
 """Where the processes of SLURM meet: below the ports that Linux gives to outgoing connections (from 32768)."""
@@ -69,7 +70,7 @@ def first_node(nodes: str) -> str:
 
 def workers() -> int:
     """Most worker processes: `WSSS_WORKERS`, by default the machine's cores, at most 8."""
-    return _number("WSSS_WORKERS", min(8, len(os.sched_getaffinity(0))))
+    return _number("WSSS_WORKERS", min(8, cores()))
 
 
 def asked_workers() -> int | None:

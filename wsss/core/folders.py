@@ -101,15 +101,17 @@ def refuse_foreign(path: Path) -> None:
 
 
 def marked(path: Path, fix: str) -> bool:
-    """True if the folder `path` is marked and all its files are as they were written, False if it has no mark.
+    """True if the folder `path` is marked and its files are as they were written, False if it has no mark.
 
-    Raises `IntegrityError`, with `fix`, if a file is missing or has changed.
+    Raises `IntegrityError`, with `fix`, if a file is missing, has changed, or is not in the list.
     """
     if not (path / MARK).is_file():
         return False
-    for name, checksum in _listed(path).items():
-        if checksum and (not (path / name).is_file() or sha256_file(path / name) != checksum):
-            raise IntegrityError(path / name, "is damaged: it is not what was written", fix)
+    listed = _listed(path)
+    for name in listed.keys() | {file.relative_to(path).as_posix() for file in _files(path)}:
+        file, checksum = path / name, listed.get(name)
+        if checksum is None or not file.is_file() or (checksum and sha256_file(file) != checksum):
+            raise IntegrityError(file, "is damaged: it is not what was written", fix)
     return True
 
 

@@ -11,8 +11,7 @@ from types import FrameType
 from typing import NoReturn
 
 from wsss.core.errors import InterruptedStage
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+from wsss.core.system import STOP_SIGNALS
 
 _Handler = Callable[[int, FrameType | None], object] | int | None
 _received: list[int] = []

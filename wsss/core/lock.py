@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 from wsss.core.errors import UserError
 from wsss.core.interrupt import check_stop
 from wsss.core.log import say
+from wsss.core.system import lock_file
 
 LOOKS = 0.2
 """Seconds between two looks at a lock that is waited for."""
@@ -32,7 +32,8 @@ def locked(path: Path, what: str, wait: bool = False) -> Iterator[None]:
         handle.flush()
         yield
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(PermissionError):  # Windows removes no open file: an unlocked one is as good as none
+            path.unlink(missing_ok=True)
         handle.close()
 
 
@@ -41,7 +42,7 @@ def _acquire(path: Path, what: str, wait: bool) -> TextIO:
     while True:
         handle = path.open("a+", encoding="utf-8")
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file(handle)
         except BlockingIOError:
             handle.seek(0)
             holder = handle.read() or "another process"

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import select
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 
 from wsss.core.errors import EnvError
-from wsss.core.interrupt import STOP_SIGNALS
+from wsss.core.system import STOP_SIGNALS
 
 PR_SET_PDEATHSIG = 1
 """Of prctl(2)."""
@@ -26,6 +27,9 @@ def shielded() -> Iterator[None]:
 
     Ctrl-C, `timeout` and SLURM signal the whole process group; the parent decides, and ends its workers itself.
     """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield  # Windows has no masks; workers ignore these signals as soon as they begin
+        return
     resource_tracker.ensure_running()  # its own start would lift the mask
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
@@ -36,7 +40,8 @@ def shielded() -> Iterator[None]:
 
 def end_children() -> None:
     """Kill worker processes that are still there when a stage ends; else Python would wait for them at its exit."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler raises when a loader's worker is killed
+    if hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler raises when a loader's worker is killed
     for child in multiprocessing.active_children():
         child.kill()
 
@@ -51,7 +56,12 @@ def worker_lost(lacking: str = "memory") -> EnvError:
 
 
 def die_with_parent(signal_number: int, parent: int) -> None:
-    """Ask the kernel to send this process a signal when its parent ends, so that no orphan goes on writing."""
+    """Ask the kernel to send this process a signal when its parent ends, so that no orphan goes on writing.
+
+    Linux alone can do so.
+    """
+    if not sys.platform.startswith("linux"):
+        return
     asked = ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0) == 0
     if asked and os.getppid() != parent:  # it has ended before we could ask
         os.kill(os.getpid(), signal_number)
@@ -59,6 +69,8 @@ def die_with_parent(signal_number: int, parent: int) -> None:
 
 def die_with_dvc() -> None:
     """Stop with DVC, also where the shell that DVC starts a stage in (dash, for one) stays between the two."""
+    if not sys.platform.startswith("linux"):
+        return
     die_with_parent(signal.SIGTERM, os.getppid())
     shell = Path("/proc") / str(os.getppid())
     if (shell / "comm").read_text().strip().endswith("sh"):

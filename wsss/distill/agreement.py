@@ -63,8 +63,8 @@ class Agreement:
 
 @torch.inference_mode()
 def agreement(student: BaseStudent, index: Index, photos: Photos, labels: LabelSource, label: str) -> Agreement:
-    """Compare `student` at scale 1 with `labels` on the photos of split val."""
-    held = [record for record in index.records if record.split == HELD_OUT]
+    """Compare `student` at scale 1 with `labels` on the photos of split val that have some: imported masks may not."""
+    held = [record for record in index.records if record.split == HELD_OUT and record.id in labels]
     records = evenly(held, MOST)
     classes = len(index.classes)
     pairs = np.zeros((classes, classes), np.int64)

@@ -21,6 +21,9 @@ from wsss.stores.labels import PseudoStore
 class LabelSource(Protocol):
     """Anything that gives label maps by id, such as `stores.labels.LabelStore`."""
 
+    def __contains__(self, name: str) -> bool:
+        """True if it has a label map of this photo."""
+
     def label(self, name: str) -> np.ndarray:
         """(H, W) uint8."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import hashlib
 import inspect
@@ -18,6 +17,7 @@ import numba
 
 from wsss.core.atomic import write_bytes
 from wsss.core.errors import WsssError
+from wsss.core.system import lock_file
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -101,7 +101,7 @@ def _alone(folder: Path) -> Iterator[None]:
         if folder not in _held:  # else a function is being compiled that another one calls
             with suppress(OSError):  # a folder that is gone, or a file system without locks
                 lock = stack.enter_context((folder / "lock").open("w"))
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                lock_file(lock, wait=True)
             _held.add(folder)
             stack.callback(_held.discard, folder)
         yield

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import torch
 
 from wsss.core.interrupt import check_stop
@@ -83,11 +83,6 @@ def _timed(run: Callable[[int], object], units: int) -> tuple[float, float]:
     return seconds, peak[0]
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 def resident() -> float:
     """Bytes of this process that are in memory now; on a GPU, those that torch has taken there."""
     if device().type == "cuda":
@@ -121,7 +116,11 @@ def _reset_peak() -> bool:
 
 
 def _status(key: str) -> float:
-    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+    try:
+        text = Path("/proc/self/status").read_text(encoding="utf-8")
+    except OSError:  # on another system than Linux
+        return float(psutil.Process().memory_info().rss)
+    for line in text.splitlines():
         if line.startswith(f"{key}:"):
             return float(line.split()[1]) * 1024
     return 0.0

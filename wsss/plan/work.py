@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -11,11 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
+import psutil
 import torch
 from torch import nn
 
 from wsss.cams.stage import compute_cams, keeps_raw, present_cams
 from wsss.core.errors import WsssError
+from wsss.core.system import cores
 from wsss.data.batches import to_batch
 from wsss.data.index import Index, Record
 from wsss.data.photos import Photos
@@ -39,7 +40,7 @@ from wsss.models.linear_student import LinearStudent
 from wsss.models.oste import Oste
 from wsss.numeric.device import device, set_threads
 from wsss.plan.linear import linear_step
-from wsss.plan.probe import UNITS, Cost, Probe, cores, measured, resident
+from wsss.plan.probe import UNITS, Cost, Probe, measured, resident
 from wsss.plan.settings import Params
 from wsss.plan.values import Training
 from wsss.predict.segment import predict, predict_oste, probabilities
@@ -65,6 +66,9 @@ class HalfLabelled:
 
     records: dict[str, Record]
 
+    def __contains__(self, name: str) -> bool:
+        return name in self.records
+
     def label(self, name: str) -> np.ndarray:
         """(H, W) uint8."""
         record = self.records[name]
@@ -82,7 +86,7 @@ def probe(params: Params, index: Index, photos: Photos, made: tuple[Training, ..
     """Time every kind of work of the pipeline; `made`: its trainings. Costs are of the photos' mean size, and of crops
     of the smallest side of each training. The state of torch is as before.
     """
-    begin, load = time.perf_counter(), os.getloadavg()[0]
+    begin, load = time.perf_counter(), psutil.getloadavg()[0]
     with _untouched():
         work = _Work(params, index, photos, {training.stage: training for training in made})
         base = resident()

@@ -126,7 +126,7 @@ def failing(error: BaseException) -> click.Command:
             1,
             "error: wsss: ZeroDivisionError: x\nfix: this is a bug; run again with --debug and report it\n",
         ),
-        (KeyboardInterrupt(), 130, ""),
+        (KeyboardInterrupt(), 130, "stopped (SIGINT) at once; files that were finished are kept\n"),
     ],
 )
 def test_errors_of_commands_are_those_of_stages(error: BaseException, code: int, text: str) -> None:

@@ -37,6 +37,9 @@ class Labels:
     def __init__(self, photos: Photos, records: tuple[Record, ...], known: bool = True) -> None:
         self.photos, self.records, self.known = photos, {record.id: record for record in records}, known
 
+    def __contains__(self, name: str) -> bool:
+        return name in self.records
+
     def label(self, name: str) -> np.ndarray:
         image = torch.from_numpy(self.photos.image(self.records[name]).astype(np.float32))
         found = (image.mean(2) / 64).long().clamp(0, 3).numpy().astype(np.uint8)
@@ -103,6 +106,13 @@ def test_without_held_out_photos_or_labels_nothing_is_measured(tmp_path: Path) -
     nobody = agreement(Painted((0, 1, 2, 3)), train, photos, unknown, "distill")  # type: ignore[arg-type]
     assert (nobody.photos, nobody.verdict) == (0, "not measured")
     assert "not measured" in judge_agreement("distill", nobody, train)
+
+
+def test_labels_of_the_train_split_alone_are_not_compared(tmp_path: Path) -> None:
+    """Masks that were imported for the upper bound."""
+    index, photos = held_out(tmp_path)
+    found = agreement(Painted((0, 1, 2, 3)), index, photos, Labels(photos, ()), "distill")  # type: ignore[arg-type]
+    assert (found.photos, found.verdict) == (0, "not measured")
 
 
 def test_collapse_and_poor_agreement_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,6 +47,9 @@ class Patches:
 
     records: dict[str, Record]
 
+    def __contains__(self, name: str) -> bool:
+        return name in self.records
+
     def label(self, name: str) -> np.ndarray:
         record = self.records[name]
         label = np.zeros(SIZE, np.uint8)

@@ -13,7 +13,7 @@ import torch
 from click.testing import CliRunner, Result
 
 import pipeline.distill
-from tests.helpers import CLASSES, written
+from tests.helpers import CLASSES, record_masks, written
 from tests.toy_distill import SETTINGS, ToyStore, altered, write_oste
 from tests.toy_oste import toy_photos
 from wsss.commands import labels
@@ -51,7 +51,7 @@ def write_project(settings: DistillSettings = ALONE, masks: bool = True) -> Inde
         records.append(record)
     index = Index(CLASSES, tuple(records))
     write_index(Path("dataset"), index)
-    Path("masks.csv").write_text("id,sha256\n")
+    record_masks(Path("masks.csv"), Path("photos"), records)
     write_oste(Path("oste.pt"))
     write_params(settings)
     return index
@@ -120,6 +120,7 @@ def test_masks_are_shrunk_to_the_size_that_photos_are_read_at() -> None:
             save_mask_png(Path("photos") / record.mask, mask.repeat(3, 0).repeat(3, 1))
         records.append(replace(record, own_height=3 * record.height, own_width=3 * record.width))
     write_index(Path("dataset"), Index(CLASSES, tuple(records)))
+    record_masks(Path("masks.csv"), Path("photos"), records)
     done = run_import()
     assert done.exit_code == 0, done.stderr
     store, made = PseudoStore(Path("masks")), ToyStore(toy_photos(Path("photos")))

@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import RawData
 from wsss.core.errors import IntegrityError, UserError
+from wsss.core.folders import MARK
 from wsss.data.images import save_mask_png
 from wsss.data.index import read_index
 from wsss.formats import build
@@ -71,7 +72,7 @@ def test_index_holds_no_place(herd: RawData, tmp_path: Path) -> None:
     herd.root = herd.root.rename(tmp_path / "moved % elsewhere")
     herd.index()
     assert {path.name: path.read_bytes() for path in herd.out.iterdir()} == before
-    assert sorted(before) == ["classes.csv", "index.csv", "size.json"]
+    assert sorted(before) == [".wsss", "classes.csv", "index.csv", "size.json"]
 
 
 def test_changed_masks_change_their_checksums_and_not_the_index(herd: RawData) -> None:
@@ -176,10 +177,28 @@ def test_damaged_index_is_one_clear_message(herd: RawData, name: str, old: str, 
     text = path.read_text()
     assert old in text
     path.write_bytes(text.replace(old, new, 1).encode("utf-8", "surrogateescape"))
+    with pytest.raises(IntegrityError, match="is damaged: it is not what was written"):
+        read_index(herd.out)
+    (herd.out / MARK).unlink()  # an index of an earlier version has none
     with pytest.raises(IntegrityError) as caught:
         read_index(herd.out)
     assert str(caught.value).startswith(f"error: {herd.out}")
-    assert str(caught.value).endswith("\nfix: run the index stage: dvc repro index")
+    assert str(caught.value).endswith("\nfix: run the index stage: dvc repro -f -s index")
+
+
+def test_flipped_bits_of_the_index_are_found(herd: RawData) -> None:
+    herd.index()
+    generator = np.random.default_rng(0)
+    for path in sorted(herd.out.iterdir()):
+        whole = path.read_bytes()
+        for place in generator.choice(len(whole), min(40, len(whole)), replace=False).tolist():
+            flipped = bytearray(whole)
+            flipped[place] ^= 1 << int(generator.integers(8))
+            path.write_bytes(flipped)
+            with pytest.raises((IntegrityError, UserError)):
+                read_index(herd.out)
+        path.write_bytes(whole)
+    assert read_index(herd.out).foreground == 2
 
 
 def test_masks_that_show_what_is_not_tagged_are_named(herd: RawData) -> None:

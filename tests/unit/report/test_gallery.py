@@ -18,9 +18,11 @@ from click.testing import CliRunner
 from PIL import Image
 
 from pipeline.gallery import main
+from tests.helpers import record_masks
 from tests.toy_evaluation import Project, run_stage
 from wsss.core.atomic import sha256_file
 from wsss.core.errors import IntegrityError, UserError
+from wsss.core.folders import atomic_dir
 from wsss.data.images import save_mask_png
 from wsss.data.index import Index, Record, write_index
 from wsss.data.masks import MaskedImages
@@ -158,7 +160,7 @@ class Run:
 
     def write(self) -> Results:
         write_index(self.folder / "dataset", self.index)
-        (self.folder / "masks.csv").write_text("id,sha256\n")
+        record_masks(self.folder / "masks.csv", self.folder / "data", self.index.records)
         write_store(self.folder / "cams", FORMAT, self.cams, raw=self.raw)
         write_store(self.folder / "pseudo", PSEUDO_FORMAT, self.pseudo)
         write_store(self.folder / "relabelled", PSEUDO_FORMAT, self.relabelled)
@@ -398,8 +400,8 @@ def test_mask_that_is_all_255_is_not_ranked(tmp_path: Path) -> None:
 @pytest.mark.parametrize("label", [np.zeros((5, 5), np.uint8), half(3, 0)])
 def test_label_that_does_not_fit_leaves_the_old_page(run: Run, tmp_path: Path, label: np.ndarray) -> None:
     out = tmp_path / "out"
-    out.mkdir()
-    (out / "index.html").write_text("old")
+    with atomic_dir(out) as folder:
+        (folder / "index.html").write_text("old")
     run.predictions["c-good"] = lambda file: put_labels(file, "c-good", label, np.ones(label.shape))
     with pytest.raises(IntegrityError, match="does not fit"):
         build_gallery(run.write(), SOURCES, SETTINGS, out)

@@ -72,4 +72,4 @@ def test_same_inputs_same_bytes(tmp_path: Path) -> None:
         draw_overlays(made, "val", tmp_path / name)
     one, two = ({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in ("one", "two"))
     assert one == two
-    assert sorted(one) == ["01.jpg", "02.jpg", "03.jpg"]
+    assert sorted(one) == [".wsss", "01.jpg", "02.jpg", "03.jpg"]
