@@ -54,6 +54,9 @@ def scan(settings: DatasetSettings) -> RawDataset:
     findings = [*table.findings]
     if not settings.classes:
         findings += name_findings(classes, table.wide)
+    if table.path.name in origins and DRAWN in origins:
+        what = f"{origins.count(DRAWN)} photos without a split are drawn, though {table.path.name} gives others theirs"
+        findings.append(Finding(what, "give all photos a split, or none"))
     if disagreeing:
         what = f"photos that lie in the folder of another split than {table.path.name} gives them: {some(disagreeing)}"
         findings.append(Finding(what, "correct the table, which counts, or move the photos"))

@@ -53,7 +53,11 @@ class TagTable:
 
     def tags(self) -> dict[str, int]:
         """Every tag as written, and the first line that has it."""
-        return {tag: row.line for row in reversed(self.rows) for tag in row.tags}
+        lines: dict[str, int] = {}
+        for row in self.rows:
+            for tag in row.tags:
+                lines.setdefault(tag, row.line)
+        return lines
 
 
 def read_tag_file(path: Path, problems: list[UserError]) -> TagTable:
