@@ -140,6 +140,7 @@ def test_unknown_splits_are_told_once_and_the_rows_kept(raw_data: RawData) -> No
     assert problem.what == "column 'split': unknown splits '0', '1' in 3 rows (expected train, val or test)"
     assert problem.fix.startswith("write train, val or test; or delete column 'split'")
     assert tags_of(raw) == {"a": "cow", "b": "sheep", "c": "cow"}
+    assert raw.findings == ()
 
 
 def test_folders_that_say_a_split_are_believed(raw_data: RawData) -> None:
@@ -163,7 +164,7 @@ def test_the_table_counts_where_folders_say_another_split(raw_data: RawData) -> 
     raw = read(raw_data, "filename,tags,split\na,cow,train\nb,cow,train\nc,cow,\n", "test/a train/b c")
     assert splits_of(raw) == {"test/a": "train", "train/b": "train", "c": ""}
     assert [finding.what for finding in raw.findings] == [
-        "1 photos without a split are drawn, though tags.csv gives others theirs",
+        "photos without a split, which is drawn, though tags.csv gives others theirs: c",
         "photos that lie in the folder of another split than tags.csv gives them: test/a.jpg (train)",
     ]
 

@@ -76,6 +76,8 @@ def read_tag_file(path: Path, problems: list[UserError]) -> TagTable:
             broken += row[columns.name : columns.name + 1]
             continue
         split = "" if columns.split is None else row[columns.split].strip().casefold()
+        if split and split not in SPLITS:
+            broken.append(row[columns.name])
         rows.append(TagRow(row[columns.name], SPLITS.get(split, ""), _tags(columns, row), line))
     whole = [(line, row) for line, row in lines if len(row) == len(header)]
     problems += _unknown_splits(columns, whole, path)
