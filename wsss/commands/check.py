@@ -79,7 +79,7 @@ def look(settings: Params, names: int = MOST_SHOWN) -> tuple[Survey | None, list
         return None, list(several.errors)
     except UserError as error:
         return None, [error]
-    wanted = {settings.evaluate.split: "evaluate", settings.gallery.split: "gallery"} | {"train": "pretrain"}
+    wanted = {settings.gallery.split: "gallery", settings.evaluate.split: "evaluate", "train": "pretrain"}
     empty = [UserError(settings.dataset.root, each.what, each.fix) for each in empty_splits(survey, wanted)]
     return survey, sorted([*problems, *empty], key=lambda problem: _order(problem.where))
 

@@ -84,6 +84,7 @@ def examine(settings: DatasetSettings, seed: int, names: int = MOST_SHOWN) -> tu
     ids = {name: number for number, name in enumerate(raw.classes)}
     sizes = [(each.height, each.width) for each in inspected if isinstance(each, Inspected)]
     long_side = resolve_auto(sizes) if settings.long_side == "auto" else settings.long_side
+    splits = given_or_drawn(raw.items, seed, settings.val_fraction)
     records: list[Record] = []
     seen: dict[str, tuple[int, ...]] = {}
     checksums: dict[str, str] = {}
@@ -91,11 +92,10 @@ def examine(settings: DatasetSettings, seed: int, names: int = MOST_SHOWN) -> tu
         if isinstance(result, UserError):
             problems.append(result)
             continue
-        split = item.split or draw_split(item.id, seed, settings.val_fraction)
         tags = tuple(sorted(ids[tag] for tag in item.tags if tag in ids))
         own = (result.height, result.width)
         size = read_size(*own, long_side)
-        records.append(Record(item.id, split, item.image, item.mask, tags, *size, result.sha256, *own))
+        records.append(Record(item.id, splits[item.id], item.image, item.mask, tags, *size, result.sha256, *own))
         if result.mask_values is not None and result.mask_sha256 is not None:
             seen[item.id], checksums[item.id] = result.mask_values, result.mask_sha256
     if wrong := objects_of_255(Path(settings.root) / settings.masks, raw.classes, records, seen, names):
@@ -114,10 +114,29 @@ def write_mask_checksums(path: Path, survey: Survey) -> None:
     write_text(path, csv_text(("id", "sha256"), sorted(survey.mask_sha256.items())))
 
 
+def given_or_drawn(items: Sequence[RawItem], seed: int, val_fraction: float) -> dict[str, str]:
+    """The split of each photo by id: as the data set says, else drawn."""
+    if any(item.split for item in items):
+        return {item.id: item.split or draw_split(item.id, seed, val_fraction) for item in items}
+    return draw_splits([item.id for item in items], seed, val_fraction)
+
+
 def draw_split(name: str, seed: int, val_fraction: float) -> str:
     """``val`` for about `val_fraction` of all names, else ``train``; other photos have no say in it."""
-    digest = hashlib.sha256(f"{seed}\0{name}".encode()).digest()
-    return "val" if int.from_bytes(digest[:8], "big") < val_fraction * 2**64 else "train"
+    return "val" if _draw(name, seed) < val_fraction * 2**64 else "train"
+
+
+def draw_splits(names: Sequence[str], seed: int, val_fraction: float) -> dict[str, str]:
+    """`draw_split` of each name. Of a handful of names, one is ``val`` and one ``train`` whatever was drawn."""
+    splits = {name: draw_split(name, seed, val_fraction) for name in names}
+    if val_fraction > 0 and len(splits) > 1 and len({*splits.values()}) == 1:
+        first, *_, last = sorted(splits, key=lambda name: _draw(name, seed))
+        splits |= {first: "val", last: "train"}
+    return splits
+
+
+def _draw(name: str, seed: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}\0{name}".encode()).digest()[:8], "big")
 
 
 def inspect_all(

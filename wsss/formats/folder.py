@@ -54,6 +54,12 @@ def scan(settings: DatasetSettings) -> RawDataset:
     findings = [*table.findings]
     if not settings.classes:
         findings += name_findings(classes, table.wide)
+    undecided = [item.id for item in items if not item.split and item.id in rows and item.id not in explained]
+    if undecided and table.path.name in origins:
+        what = (
+            f"photos without a split, which is drawn, though {table.path.name} gives others theirs: {some(undecided)}"
+        )
+        findings.append(Finding(what, "give all photos a split, or none"))
     if disagreeing:
         what = f"photos that lie in the folder of another split than {table.path.name} gives them: {some(disagreeing)}"
         findings.append(Finding(what, "correct the table, which counts, or move the photos"))

@@ -55,8 +55,8 @@ def empty_splits(survey: Survey, wanted: Mapping[str, str]) -> list[Finding]:
         return []
     found = " and ".join(f"{len(survey.index.split(name))} in {name}" for name in splits)
     fix = (
-        "mark photos as train or val in a column split of the tags; or raise dataset.val_fraction, where nothing names "
-        "splits; or set evaluate.split and gallery.split to a split that has photos"
+        "name photos of each split, in the lists or in a column split of the tags; or, where nothing names splits, "
+        "raise dataset.val_fraction; or set evaluate.split and gallery.split to a split that has photos"
     )
     return [
         Finding(f"no photo in split {name} (found {found}): stage {stage} will stop", fix)
@@ -82,7 +82,8 @@ def size_statement(survey: Survey) -> str | None:
 
 def _splits(survey: Survey) -> Iterator[Finding]:
     splits = survey.index.splits()
-    if "val" in splits and not any(record.tags for record in survey.index.split("val")):
+    tagged = {record.split for record in survey.index.records if record.tags}
+    if tagged and "val" in splits and "val" not in tagged:
         yield Finding(
             "no photo in split val has a tag: whether the classifier has learnt anything cannot be told",
             "mark some tagged photos as val",
@@ -96,9 +97,9 @@ def _splits(survey: Survey) -> Iterator[Finding]:
 def _classes(survey: Survey) -> Iterator[Finding]:
     names = survey.index.classes
     train = [record.tags for record in survey.index.records if record.split == "train"]
-    if not train:
-        return
     counts = Counter(tag for tags in train for tag in tags)
+    if not counts:  # an error says why
+        return
     alone = {tags[0] for tags in train if len(tags) == 1}
     kinds = range(1, len(names))
     if rare := [f"{names[k]} ({counts[k]})" for k in kinds if counts[k] < FEW]:

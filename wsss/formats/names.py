@@ -35,8 +35,9 @@ class Names:
         """Id of the photo that `text` names. Raises `UserError` at `where`, of the `entry` ``line 7``."""
         for written in spellings(text):
             name = clean_id(written, where)
-            if name in self.photos.paths:
-                return name
+            for candidate in (name, name.removeprefix(f"{self.photos.folder.name}/")):
+                if candidate in self.photos.paths:
+                    return candidate
             matches = self.by_base.get(name, [])
             if len(matches) > 1:
                 what = f"{written!r} names {len(matches)} photos ({', '.join(matches[:3])})"
@@ -76,7 +77,7 @@ class Names:
         """One error for all names that have lost their zeros."""
         pairs = [f"{text!r} for {self.photos.paths[self.near(text)][0]!r}" for text in texts]
         what = f"{len(texts)} names lack the zeros at the beginning of a number, as spreadsheets drop them"
-        fix = "write the names as the files are called, in a column that the spreadsheet takes for text"
+        fix = "write the names as the files are called; in a spreadsheet, in a column of the type text"
         return UserError(where, f"{what}: {some(pairs)}", fix)
 
     def none_found(self, texts: list[str], where: str) -> UserError:

@@ -17,7 +17,7 @@ DRAWN = "drawn"
 def photos_line(photos: Listing) -> str:
     """How many photos each folder holds."""
     folders = Counter(str(PurePosixPath(path).parent) for paths in photos.paths.values() for path in paths)
-    places = [f"{'' if folder == '.' else folder}/ ({count})" for folder, count in sorted(folders.items())]
+    places = [f"{folder}/ ({count})" for folder, count in sorted(folders.items())]
     return f"photos: {sum(folders.values())} in {some(places)}"
 
 

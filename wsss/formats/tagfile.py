@@ -53,7 +53,11 @@ class TagTable:
 
     def tags(self) -> dict[str, int]:
         """Every tag as written, and the first line that has it."""
-        return {tag: row.line for row in reversed(self.rows) for tag in row.tags}
+        lines: dict[str, int] = {}
+        for row in self.rows:
+            for tag in row.tags:
+                lines.setdefault(tag, row.line)
+        return lines
 
 
 def read_tag_file(path: Path, problems: list[UserError]) -> TagTable:
@@ -72,6 +76,8 @@ def read_tag_file(path: Path, problems: list[UserError]) -> TagTable:
             broken += row[columns.name : columns.name + 1]
             continue
         split = "" if columns.split is None else row[columns.split].strip().casefold()
+        if split and split not in SPLITS:
+            broken.append(row[columns.name])
         rows.append(TagRow(row[columns.name], SPLITS.get(split, ""), _tags(columns, row), line))
     whole = [(line, row) for line, row in lines if len(row) == len(header)]
     problems += _unknown_splits(columns, whole, path)

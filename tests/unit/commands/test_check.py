@@ -37,7 +37,7 @@ def test_sound_data_set(herd: RawData) -> None:
     assert (
         result.stdout
         == f"""\
-photos: 24 in / (24)
+photos: 24 in ./ (24)
 tags.csv: photo = filename; tags = tags; split = split
 classes: 2 of classes.txt: cow, sheep
 splits: tags.csv (24 photos)

@@ -14,7 +14,7 @@ from wsss.core.folders import MARK
 from wsss.data.images import save_mask_png
 from wsss.data.index import read_index
 from wsss.formats import build
-from wsss.formats.build import build_index, draw_split
+from wsss.formats.build import build_index, draw_split, draw_splits
 from wsss.formats.health import health_findings, health_table
 from wsss.formats.settings import DatasetSettings
 
@@ -36,6 +36,17 @@ def test_drawn_split_depends_on_seed_and_id_alone() -> None:
     # A larger share only moves photos from train to val.
     assert all(draw_split(name, 7, 0.3) == "val" for name, split in zip(names, drawn, strict=True) if split == "val")
     assert {draw_split(name, 7, 0.0) for name in names} == {"train"}
+
+
+def test_a_handful_of_photos_has_both_splits() -> None:
+    for seed in range(20):
+        for fraction in (0.01, 0.99):
+            drawn = draw_splits(["a", "b", "c"], seed, fraction)
+            assert {*drawn.values()} == {"train", "val"}
+    assert draw_splits(["a", "b"], 0, 0.0) == {"a": "train", "b": "train"}
+    assert draw_splits(["a"], 0, 0.2) == {"a": draw_split("a", 0, 0.2)}
+    names = [f"photo {i}" for i in range(50)]
+    assert draw_splits(names, 7, 0.2) == {name: draw_split(name, 7, 0.2) for name in names}
 
 
 def test_adding_photos_does_not_move_others(herd: RawData) -> None:
