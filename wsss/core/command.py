@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from wsss.core.errors import UserError, WsssError
-from wsss.core.log import say
+from wsss.core.log import say, visible
 
 T = TypeVar("T")
 
@@ -48,6 +48,15 @@ def guarded(work: Callable[[], T], debug: bool) -> T:
         sys.exit(1)
 
 
+class Coloured(str):
+    """Text whose escape sequences are our own."""
+
+
+def show(text: str) -> None:
+    """Print to standard output, with control characters of foreign names written out."""
+    click.echo(text if isinstance(text, Coloured) else visible(text))
+
+
 def people_command(main: Callable[..., str]) -> click.Command:
     """Make `main` a subcommand of `wsss`: --debug, errors as exit codes; the text that it returns, if any, is standard
     output.
@@ -61,7 +70,7 @@ def people_command(main: Callable[..., str]) -> click.Command:
     def command(debug: bool, **arguments: Any) -> None:
         text = guarded(lambda: main(**arguments), debug)
         if text:
-            click.echo(text)  # outside the guard: click knows what to do when a pipe is closed
+            show(text)  # outside the guard: click knows what to do when a pipe is closed
 
     return command
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
@@ -55,7 +56,7 @@ class Progress:
     def advance(self, steps: int = 1, note: str | None = None) -> None:
         """Count `steps` more units as done; `note` is shown beside the bar (a loss, a file name)."""
         self._done += steps
-        self._note = self._note if note is None else note
+        self._note = self._note if note is None else visible(note)
         if steps and self._first is None:
             self._first = time.monotonic(), self._done
         if self._bar is not None:
@@ -132,9 +133,18 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+_HIDDEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but newline and tab, marks that turn the direction of writing, and bytes that are no text."""
+
+
+def visible(text: str) -> str:
+    """`text` with its control characters written out: a file's or a class's name may hold commands to the terminal."""
+    return _HIDDEN.sub(lambda found: f"\\x{ord(found[0]):02x}" if found[0] < " " else f"\\u{ord(found[0]):04x}", text)
+
+
 def say(text: str) -> None:
     """One line for the person, on standard error, at once."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(visible(text) + "\n")
     sys.stderr.flush()
 
 

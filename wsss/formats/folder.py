@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from wsss.core.errors import UserError, did_you_mean
 from wsss.core.log import warn
 from wsss.data.ids import clean_id
+from wsss.formats.problems import HINTS, shortened_name
 from wsss.formats.raw import Listing, RawDataset, RawItem, list_pictures, read_classes, with_background
 from wsss.formats.settings import DatasetSettings
 from wsss.formats.tagfile import TagRow, TagTable, read_tag_file
@@ -38,7 +39,7 @@ def scan(settings: DatasetSettings) -> RawDataset:
         except UserError as error:
             problems.append(error)
             continue
-        problems += unknown_tags(table, rows.get(name, []), classes)
+        problems += unknown_tags(table, rows.get(name, []), classes, hints=len(problems) < HINTS)
         mask = f"{settings.masks}/{masks[name]}" if name in masks else None
         items.append(RawItem(name, split, image, mask, tags))
     return RawDataset(classes, tuple(items), tuple(problems))
@@ -96,12 +97,12 @@ def merge_rows(table: TagTable, rows: list[TagRow]) -> tuple[str, tuple[str, ...
     return next(iter(splits), ""), tuple(dict.fromkeys(tag for row in rows for tag in row.tags))
 
 
-def unknown_tags(table: TagTable, rows: list[TagRow], classes: tuple[str, ...]) -> list[UserError]:
-    """One error for every tag that is no class."""
+def unknown_tags(table: TagTable, rows: list[TagRow], classes: tuple[str, ...], hints: bool = True) -> list[UserError]:
+    """One error for every tag that is no class; with `hints`, each with the class that may be meant."""
     return [
         UserError(
             f"{table.path}:{row.line}",
-            f"unknown class {tag!r}{did_you_mean(tag, classes)}",
+            f"unknown class {shortened_name(tag)}{did_you_mean(tag, classes) if hints else ''}",
             f"edit line {row.line}",
         )
         for row in rows

@@ -10,6 +10,7 @@ from wsss.core.errors import UserError, did_you_mean
 from wsss.data.codec import read_file
 from wsss.data.ids import clean_id
 from wsss.formats.onehot import read_onehot
+from wsss.formats.problems import HINTS, shortened_name
 from wsss.formats.raw import (
     Listing,
     RawDataset,
@@ -29,6 +30,9 @@ sheep sofa train tvmonitor
 VOC_CLASSES = tuple(_VOC_CLASSES.split())
 SPLIT_FILES = {"train": ("train_aug", "trainaug", "train"), "val": ("val",)}
 """Lists of ids by split, the first that is there: who adds the 10,582 ids of train_aug means to use them."""
+
+MAX_XML = 4_000_000
+"""Bytes of one annotation; VOC's largest have 10,000."""
 
 Tagger = Callable[[str], tuple[str, ...]]
 
@@ -112,7 +116,7 @@ def _tagger(
     """Where tags come from: Annotations, a CSV, or one-hot vectors."""
     path = settings.tags_path
     if settings.tags == "xml":
-        return lambda name: xml_tags(path / f"{name}.xml", classes)
+        return lambda name: xml_tags(path / f"{name}.xml", classes, len(problems) < HINTS)
     if path.suffix == ".npy":
         vectors = read_onehot(path, classes)
         return lambda name: vectors.get(name) or vectors.get(name.replace("_", ""), ())
@@ -122,22 +126,28 @@ def _tagger(
             rows.setdefault(clean_id(row.name.strip(), f"{path}:{row.line}"), []).append(row)
         except UserError as error:
             problems.append(error)
-    return lambda name: _csv_tags(path, rows.get(name, []), classes, entries[name])
+    return lambda name: _csv_tags(path, rows.get(name, []), classes, entries[name], len(problems) < HINTS)
 
 
-def _csv_tags(path: Path, rows: list[TagRow], classes: tuple[str, ...], entry: tuple[str, str]) -> tuple[str, ...]:
+def _csv_tags(
+    path: Path, rows: list[TagRow], classes: tuple[str, ...], entry: tuple[str, str], hints: bool
+) -> tuple[str, ...]:
     for row in rows:
         where, fix = f"{path}:{row.line}", f"edit line {row.line}"
         if row.split not in ("", entry[0]):
             raise UserError(where, f"split {row.split!r}, but {entry[1]} says {entry[0]!r}", fix)
         for tag in row.tags:
             if tag not in classes:
-                raise UserError(where, f"unknown class {tag!r}{did_you_mean(tag, classes)}", fix)
+                raise UserError(
+                    where, f"unknown class {shortened_name(tag)}{did_you_mean(tag, classes) if hints else ''}", fix
+                )
     return tuple(dict.fromkeys(tag for row in rows for tag in row.tags))
 
 
-def xml_tags(path: Path, classes: tuple[str, ...]) -> tuple[str, ...]:
+def xml_tags(path: Path, classes: tuple[str, ...], hints: bool = True) -> tuple[str, ...]:
     """Classes of the objects in a VOC annotation, each once; none if there is no annotation.
+
+    `hints`: an error says which class may be meant.
 
     Raises `UserError` if it is not XML, declares a document type, or names an unknown class.
     """
@@ -161,9 +171,10 @@ def xml_tags(path: Path, classes: tuple[str, ...]) -> tuple[str, ...]:
 
     if not path.exists():
         return ()
-    data = read_file(path)
+    data = read_file(path, MAX_XML)
     parser = expat.ParserCreate()
     parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.buffer_text = True  # else each line and each entity is a string of its own
     parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = text.append, refuse
     try:
         parser.Parse(data, True)
@@ -171,7 +182,6 @@ def xml_tags(path: Path, classes: tuple[str, ...]) -> tuple[str, ...]:
         raise UserError(path, f"not valid XML ({error})", "restore the annotation") from error
     for name, line in found.items():
         if name not in classes:
-            raise UserError(
-                f"{path}:{line}", f"unknown class {name!r}{did_you_mean(name, classes)}", f"edit line {line}"
-            )
+            what = f"unknown class {shortened_name(name)}{did_you_mean(name, classes) if hints else ''}"
+            raise UserError(f"{path}:{line}", what, f"edit line {line}")
     return tuple(found)
