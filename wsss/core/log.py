@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import threading
 import time
@@ -133,13 +132,15 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-_HIDDEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters but newline and tab, marks that turn the direction of writing, and bytes that are no text."""
+_CONTROL = (*range(9), *range(0x0B, 0x20), *range(0x7F, 0xA0), *range(0xD800, 0xE000))
+_TURNING = (0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+_WRITTEN_OUT = {code: f"\\x{code:02x}" if code < 0x20 else f"\\u{code:04x}" for code in (*_CONTROL, *_TURNING)}
+"""Control characters but newline and tab, bytes that are no text, and marks that turn the direction of writing."""
 
 
 def visible(text: str) -> str:
     """`text` with its control characters written out: a file's or a class's name may hold commands to the terminal."""
-    return _HIDDEN.sub(lambda found: f"\\x{ord(found[0]):02x}" if found[0] < " " else f"\\u{ord(found[0]):04x}", text)
+    return text.translate(_WRITTEN_OUT)
 
 
 def say(text: str) -> None:
