@@ -156,7 +156,7 @@ def test_fault_25_lists_that_disagree(coco: RawData) -> None:
 @pytest.mark.parametrize(
     ("shape", "what"),
     [
-        (None, "annotation 1: segmentation: found nothing, expected polygons or run lengths"),
+        (None, "annotation 1: segmentation: found nothing, nor a bbox, expected polygons or run lengths"),
         ("x", "segmentation: found str, expected polygons or run lengths"),
         ([[1, 2, 3]], "segmentation: a polygon is not a list of x, y pairs"),
         ([[1, "2"]], "segmentation: a polygon holds something else than numbers"),

@@ -8,6 +8,8 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from wsss.data.ids import file_name
 from wsss.data.images import load_image, load_mask, save_mask_png
 from wsss.data.index import Index, Record, write_index
 from wsss.export import network as exporting
+from wsss.export.labels import to_cvat, to_voc
 from wsss.export.parity import largest_difference, refuse_difference
 from wsss.export.portable import Portable
 from wsss.models.backbones import registry
@@ -34,6 +37,7 @@ from wsss.models.base_student import IMPROBABLE
 from wsss.models.student import Student
 from wsss.predict.networks import load_segmenting, onnx_session, run_onnx
 from wsss.predict.segmenter import Segmenter
+from wsss.stores.labels import LabelStore
 
 SIZES = [(64, 64), (65, 97), (50, 33), (1, 1), (7, 200), (96, 31)]
 
@@ -349,6 +353,17 @@ def test_voc_folder_holds_the_labels(store: Path, tmp_path: Path) -> None:
         "background:0,0,0::",
         "Kuh:128,0,0::",
     ]
+
+
+@pytest.mark.parametrize("name", ["a:b", "#1", "ignore"])
+@pytest.mark.parametrize("write", [to_voc, to_cvat])
+def test_class_names_that_a_label_map_cannot_hold(
+    write: Callable[[LabelStore, dict[str, Record], Path], object], name: str, tmp_path: Path
+) -> None:
+    named = cast("LabelStore", SimpleNamespace(classes=("background", name), ids=(), path=tmp_path))
+    with pytest.raises(UserError, match=r"cannot be written into labelmap\.txt"):
+        write(named, {}, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")

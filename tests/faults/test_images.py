@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.conftest import RawData
 from wsss.core.errors import UserError
-from wsss.data.images import load_image
+from wsss.data.images import load_image, rgb_array
 
 COPY_AGAIN = "copy or download the file again, or delete it and its entry"
 
@@ -144,6 +144,32 @@ def test_fault_08_16_bits_are_scaled_not_clipped(tmp_path: Path, suffix: str) ->
     ramp = np.array([[0, 257 * 10, 257 * 128, 65535]], np.uint16)
     path = saved(tmp_path, f"a.{suffix}", Image.fromarray(ramp))
     assert load_image(path)[0].tolist() == [[0] * 3, [10] * 3, [128] * 3, [255] * 3]
+
+
+@pytest.mark.parametrize(("bits", "warned"), [(10, True), (12, True), (14, True), (16, False)])
+def test_fault_08_16_bit_files_that_hold_fewer(raw_data: RawData, bits: int, warned: bool) -> None:
+    """X-ray, microscope and thermal cameras write 12 bits into 16: divided by 257, these are nearly black."""
+    raw_data.write("tags.csv", "filename,tags,split\na,cow,train\nb,cow,val\n")
+    raw_data.photo("b.jpg")
+    Image.fromarray(np.linspace(0, 2**bits - 1, 48).reshape(6, 8).astype(np.uint16)).save(raw_data.root / "a.png")
+    assert raw_data.index({"classes": ""}) is not None
+    assert ("photos that are nearly black as they are read: a (brightest pixel " in raw_data.text) == warned
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+def test_fault_05_large_photos_are_converted_in_bands(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    """The bands do not show."""
+    noise = np.random.default_rng(0).integers(0, 256, (13, 7, 4), np.uint8)
+    photo = Image.fromarray(noise)
+    if mode == "I;16":
+        photo = Image.fromarray(noise[..., 0].astype(np.uint16) * 201)
+    elif mode != "RGBA":
+        photo = photo.convert("RGB").convert(mode)
+    whole = rgb_array(photo, "a")
+    monkeypatch.setattr("wsss.data.mask_values.BAND", 15)
+    assert (rgb_array(photo, "a") == whole).all()
+    if mode == "RGB":
+        assert (whole == noise[..., :3]).all()
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.int32])

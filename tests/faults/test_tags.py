@@ -6,12 +6,17 @@ import os
 import pickle
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.conftest import RawData
+from wsss.core.errors import UserError
 from wsss.data.ids import clean_id
+from wsss.formats.folder import unknown_tags
+from wsss.formats.problems import HINTS
+from wsss.formats.tagfile import TagRow, TagTable
 
 
 @pytest.fixture
@@ -307,6 +312,25 @@ def test_fault_26_cls_labels_that_are_none(data: RawData, content: bytes) -> Non
     data.fails("cls_labels.npy: refused: ", fix="use the cls_labels.npy of a source", settings=settings)
 
 
+@pytest.mark.parametrize("depth", [3, 40])
+@pytest.mark.parametrize("place", ["id", "type", "vector"])
+def test_fault_26_tuples_of_tuples(data: RawData, place: str, depth: int) -> None:
+    """Forty of them, each holding the one before twice, take years to hash, to print or to make an array of."""
+    nested: Any = ()
+    for _ in range(depth):
+        nested = (nested, nested)
+    reference = pickle.dumps(nested, 2)[2:-1]
+    array = b"cnumpy\ndtype\n" + reference + b"\x85R" if place == "type" else b"K\x01"
+    item = {"id": reference + b"K\x01", "type": b"K\x01" + array, "vector": b"K\x01" + reference}[place]
+    box = pickle.dumps(np.array(None, object), 2)
+    head, tail = box[:-1].rsplit(b"N", 1)
+    settings = voc(data)
+    np.save(data.root / "cls_labels.npy", np.array(None, object), allow_pickle=True)
+    header = (data.root / "cls_labels.npy").read_bytes().split(b"\n")[0] + b"\n"
+    data.write("cls_labels.npy", header + head + b"}" + item + b"s" + tail + b".")
+    data.fails("refused: not a plain dict of one-hot vectors", fix="use the cls_labels.npy", settings=settings)
+
+
 def test_fault_26_memo_bomb(data: RawData) -> None:
     settings = voc(data)
     np.save(data.root / "cls_labels.npy", {"a": np.zeros(3)}, allow_pickle=True)
@@ -314,3 +338,44 @@ def test_fault_26_memo_bomb(data: RawData) -> None:
     header = whole[: whole.index(b"\n") + 1]
     data.write("cls_labels.npy", header + b"\x80\x04}r\xff\xff\xff\x7f.")
     data.fails("a memo number beyond the file's size", fix="use the cls_labels.npy", settings=settings)
+
+
+def test_bounds_of_text_that_nobody_wrote(data: RawData) -> None:
+    """An annotation of megabytes is none, and thousands of unknown tags are not compared with all classes."""
+    settings = {"format": "voc", "tags": "xml", **CLASSES}
+    data.photo("JPEGImages/a.jpg")
+    data.write("ImageSets/Segmentation/train.txt", "a\n")
+    name = "x" * 10_000
+    annotation = "<annotation><object><name>{}</name></object></annotation>"
+    data.write("Annotations/a.xml", annotation.format(name))
+    data.fails(f"unknown class '{'x' * 100}…'", fix="edit line 1", settings=settings)
+    assert name not in data.text
+    data.write("Annotations/a.xml", annotation.format("x" * 4_000_000))
+    data.fails("4.0 MB are too many (expected ≤ 4 MB)", fix="see whether it is the right file", settings=settings)
+
+
+def test_hints_end_where_everything_is_unknown(data: RawData) -> None:
+    classes = [f"class_{number:03}" for number in range(250)]
+    data.write("classes.txt", "\n".join(classes))
+    table = TagTable(Path("tags.csv"), tuple(TagRow("a", "", (f"clas_{n:03}",), n) for n in range(300)), ())
+    found: list[UserError] = []
+    for row in table.rows:
+        found += unknown_tags(table, [row], ("background", *classes), hints=len(found) < HINTS)
+    assert [" (did you mean" in each.what for each in found] == [n < HINTS and n < 250 for n in range(300)]
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "masks/a.png", "tags.csv", "classes.txt"])
+def test_named_pipes_are_not_waited_for(raw_data: RawData, name: str) -> None:
+    """Whoever opens one waits for its writer."""
+    raw_data.write("tags.csv", "filename,tags\na.jpg,cow\nb.jpg,sheep\n")
+    raw_data.write("classes.txt", "cow\nsheep\n")
+    for photo in ("a.jpg", "b.jpg"):
+        raw_data.photo(photo)
+    (raw_data.root / "masks").mkdir()
+    (raw_data.root / name).unlink(missing_ok=True)
+    os.mkfifo(raw_data.root / name)
+    raw_data.fails(
+        f"{name}: found a named pipe, expected a file",
+        fix="move it out of the data set, or correct the path",
+        settings={"masks": "masks", "classes": "classes.txt"},
+    )

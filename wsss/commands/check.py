@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from pydantic import ConfigDict
 
-from wsss.core.command import json_option, json_text, people_command
+from wsss.core.command import json_option, json_text, people_command, show
 from wsss.core.errors import ErrorList, UserError, WsssError
 from wsss.core.params import Seed, Settings, load
 from wsss.formats.guess import refuse_data
@@ -63,7 +63,7 @@ def main(params: Path, as_json: bool) -> str:
         else report_text(settings, survey, findings, problems)
     )
     if problems:
-        click.echo(text)
+        show(text)
         sys.exit(UserError.exit_code)
     return text if as_json else f"{text}; next: dvc repro gallery"
 

@@ -7,15 +7,14 @@ import importlib.metadata
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import click
-
-from wsss.core.command import json_option, json_text, people_command
+from wsss.core.command import json_option, json_text, people_command, show
 from wsss.core.errors import EnvError, WsssError
 from wsss.core.system import cores
 
@@ -41,7 +40,7 @@ def main(as_json: bool) -> str:
     lines = [line for check in CHECKS for line in _safely(check)]
     text = json_text([asdict(line) for line in lines]) if as_json else report_text(lines)
     if any(line.status == FIX for line in lines):
-        click.echo(text)
+        show(text)
         sys.exit(EnvError.exit_code)
     return text
 
@@ -121,6 +120,34 @@ def pipeline() -> Iterator[Line]:
         yield Line(WARN, "checkout", f"{Path.cwd()}, without params.yaml", how_to_write(Path("params.yaml")))
     else:
         yield Line(OK, "checkout", str(Path.cwd()))
+        yield from _dataset()
+    if Path("dvc.yaml").is_file() and not _under_git():
+        found = "this folder is no git repository (an archive that was downloaded has none): DVC does not run in it"
+        yield Line(FIX, "git", found, "git init && git add --all && git commit -m start")
+
+
+def _under_git() -> bool:
+    """True if this folder belongs to a git repository, or DVC was told to do without one."""
+    here = Path.cwd()
+    return any((folder / ".git").exists() for folder in (here, *here.parents)) or bool(_dvc_config("core", "no_scm"))
+
+
+def _dataset() -> Iterator[Line]:
+    """A data set that queued experiments would not find: they run in copies of what git and DVC know."""
+    from ruamel.yaml import YAML
+
+    try:
+        root = Path(str(YAML(typ="safe").load(Path("params.yaml"))["dataset"]["root"]))
+        outs = Path("dvc.yaml").read_text(encoding="utf-8")
+    except Exception:  # `wsss check` says what is wrong with the file
+        return
+    known = root.with_name(f"{root.name}.dvc").exists() or f"- {root.as_posix()}\n" in outs
+    if root.is_absolute() or known or not root.is_dir():
+        return
+    listed = subprocess.run(["git", "ls-files", "--", str(root)], capture_output=True, text=True, check=False)
+    if listed.returncode == 0 and not listed.stdout:
+        found = f"{root}: neither git nor DVC tracks it, so that experiments run by `dvc exp run --queue` lack it"
+        yield Line(WARN, "dataset.root", found, f"set dataset.root to {root.resolve()}, or: dvc add {root}")
 
 
 def folders() -> Iterator[Line]:
@@ -201,12 +228,17 @@ def _version(distribution: str) -> str:
 
 def _link_types() -> str:
     """DVC's cache types by which files are shared, or nothing."""
+    kinds = _dvc_config("cache", "type") or []
+    names = [kinds] if isinstance(kinds, str) else list(kinds)
+    return ", ".join(kind for kind in names if kind in ("hardlink", "symlink"))
+
+
+def _dvc_config(section: str, key: str) -> Any:
+    """A value of DVC's configuration here; None without it, or without a repository."""
     try:
         from dvc.config import Config
 
         config: Any = Config.from_cwd() if hasattr(Config, "from_cwd") else Config()
-        kinds = config["cache"].get("type") or []
+        return config[section].get(key)
     except Exception:  # no repository here
-        return ""
-    names = [kinds] if isinstance(kinds, str) else list(kinds)
-    return ", ".join(kind for kind in names if kind in ("hardlink", "symlink"))
+        return None

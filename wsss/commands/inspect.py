@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from wsss.core.atomic import atomic_file, refuse_existing
-from wsss.core.command import json_option, json_text, people_command
+from wsss.core.command import Coloured, json_option, json_text, people_command
 from wsss.core.errors import UserError
+from wsss.core.log import visible
 
 MOST_COLUMNS = 100
 
@@ -49,4 +50,5 @@ def main(path: Path, name: str | None, out: Path | None, as_json: bool) -> str:
         return text
     from wsss.report.terminal import ansi, half_blocks
 
-    return f"{text}\n\n{ansi(half_blocks(picture, min(MOST_COLUMNS, shutil.get_terminal_size().columns)))}"
+    colours = ansi(half_blocks(picture, min(MOST_COLUMNS, shutil.get_terminal_size().columns)))
+    return Coloured(f"{visible(text)}\n\n{colours}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wsss.core.atomic import explained_os_errors
-from wsss.core.command import json_option, json_text, people_command
+from wsss.core.command import json_option, json_text, people_command, show
 from wsss.core.errors import UserError, raise_all
 from wsss.core.interrupt import catch_signals, check_stop
 from wsss.core.lock import locked
@@ -99,7 +99,7 @@ def main(
         with locked(out / ".lock", "another wsss predict is writing here"), catch_signals():
             folder.open(force)
             outcome = run(segmenter, folder, found, how, overlay_width if overlays else None, max_megapixels)
-    click.echo(report_json(out, folder, outcome) if as_json else report_text(out, outcome))
+    show(report_json(out, folder, outcome) if as_json else report_text(out, outcome))
     raise_all(outcome.failed)
     return ""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from wsss.core.command import json_option, json_text, people_command
+from wsss.core.command import json_option, json_text, people_command, show
 from wsss.core.errors import IntegrityError, UserError
 from wsss.core.locked_files import damages, read_lock
 
@@ -55,7 +55,7 @@ def main(folder: Path, as_json: bool) -> str:
         else report_text(len(outputs), absent, own, errors)
     )
     if errors:
-        click.echo(text)
+        show(text)
         sys.exit(IntegrityError.exit_code)
     return text
 

@@ -14,7 +14,7 @@ import click
 
 from wsss.core.errors import UserError, WsssError
 from wsss.core.interrupt import end_by_signals
-from wsss.core.log import say
+from wsss.core.log import say, visible
 
 T = TypeVar("T")
 
@@ -64,6 +64,15 @@ def _of_a_lost_worker(error: Exception) -> bool:
     return isinstance(error, ConnectionError) or (isinstance(error, RuntimeError) and "DataLoader worker" in str(error))
 
 
+class Coloured(str):
+    """Text whose escape sequences are our own."""
+
+
+def show(text: str) -> None:
+    """Print to standard output, with control characters of foreign names written out."""
+    click.echo(text if isinstance(text, Coloured) else visible(text))
+
+
 def people_command(main: Callable[..., str]) -> click.Command:
     """Make `main` a subcommand of `wsss`: --debug, errors as exit codes; the text that it returns, if any, is standard
     output.
@@ -78,7 +87,7 @@ def people_command(main: Callable[..., str]) -> click.Command:
         with end_by_signals():
             text = guarded(lambda: main(**arguments), debug)
         if text:
-            click.echo(text)  # outside the guard: click knows what to do when a pipe is closed
+            show(text)  # outside the guard: click knows what to do when a pipe is closed
 
     return command
 

@@ -10,6 +10,9 @@ import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+LONGEST_WORD = 100
+"""Letters of a word that may be a slip."""
+
 
 class WsssError(Exception):
     """A failure with a place, a reason and a remedy. Exit code 1 means a bug in wsss."""
@@ -74,6 +77,8 @@ def raise_all(errors: Sequence[WsssError]) -> None:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`` (did you mean 'bottle'?)`` or the empty string."""
+    """`` (did you mean 'bottle'?)`` or the empty string, also for a word longer than any name that is meant."""
+    if len(word) > LONGEST_WORD:  # the time of a comparison grows with the square of it
+        return ""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""

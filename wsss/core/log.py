@@ -55,7 +55,7 @@ class Progress:
     def advance(self, steps: int = 1, note: str | None = None) -> None:
         """Count `steps` more units as done; `note` is shown beside the bar (a loss, a file name)."""
         self._done += steps
-        self._note = self._note if note is None else note
+        self._note = self._note if note is None else visible(note)
         if steps and self._first is None:
             self._first = time.monotonic(), self._done
         if self._bar is not None:
@@ -132,9 +132,20 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+_CONTROL = (*range(9), *range(0x0B, 0x20), *range(0x7F, 0xA0), *range(0xD800, 0xE000))
+_TURNING = (0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+_WRITTEN_OUT = {code: f"\\x{code:02x}" if code < 0x20 else f"\\u{code:04x}" for code in (*_CONTROL, *_TURNING)}
+"""Control characters but newline and tab, bytes that are no text, and marks that turn the direction of writing."""
+
+
+def visible(text: str) -> str:
+    """`text` with its control characters written out: a file's or a class's name may hold commands to the terminal."""
+    return text.translate(_WRITTEN_OUT)
+
+
 def say(text: str) -> None:
     """One line for the person, on standard error, at once."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(visible(text) + "\n")
     sys.stderr.flush()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import stat
 import threading
 import warnings
 from pathlib import Path
@@ -29,6 +30,18 @@ _OTHERS = (
     (b"pk\x03\x04", "a ZIP archive"),
     (b"\x1f\x8b", "a gzip archive"),
 )
+
+
+MAX_BYTES = 2**31
+"""Of any file that is read whole: the largest photo that `MAX_MEGAPIXELS` allows, uncompressed, has half of it."""
+
+_KINDS = {
+    stat.S_ISDIR: "a folder",
+    stat.S_ISFIFO: "a named pipe",
+    stat.S_ISSOCK: "a socket",
+    stat.S_ISCHR: "a device",
+    stat.S_ISBLK: "a device",
+}
 
 
 class _OwnLimits:
@@ -62,12 +75,27 @@ own_limits = _OwnLimits()
 """Every call of Pillow that decodes goes inside ``with own_limits``."""
 
 
-def read_file(path: Path) -> bytes:
-    """Bytes of a file; `UserError` if it cannot be read."""
+def read_file(path: Path, most: int = MAX_BYTES) -> bytes:
+    """Bytes of a file; `UserError` if it cannot be read, or by `check_file`."""
     try:
+        check_file(path, most)
         return path.read_bytes()
     except OSError as error:
         raise UserError(path, f"cannot be read ({error.strerror})", "restore the file, or delete its entry") from error
+
+
+def check_file(path: Path, most: int = MAX_BYTES) -> None:
+    """Raise `UserError` unless `path` is a regular file of at most `most` bytes, before any of them is read.
+
+    Whoever opens a named pipe waits for its writer, and a device may have no end.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        kind = next((kind for test, kind in _KINDS.items() if test(found.st_mode)), "something else")
+        raise UserError(path, f"found {kind}, expected a file", "move it out of the data set, or correct the path")
+    if found.st_size > most:
+        what = f"{found.st_size / 1e6:.1f} MB are too many (expected ≤ {most / 1e6:g} MB)"
+        raise UserError(path, what, "see whether it is the right file; restore it, or delete it and its entry")
 
 
 def open_image(

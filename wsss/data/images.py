@@ -16,6 +16,7 @@ from wsss.core.errors import UserError
 from wsss.core.log import warn
 from wsss.data.codec import broken, open_image, own_limits, read_file, size_text, sniff
 from wsss.data.index import IGNORE
+from wsss.data.mask_values import bands, ids_of_colours, value_counts
 from wsss.data.size import resized
 
 ImageArray = npt.NDArray[np.uint8]
@@ -35,6 +36,9 @@ _TRANSPOSE = {
 }
 _TURNED = (5, 6, 7, 8)
 """Orientations that exchange height and width."""
+
+DARK = 64
+"""Photos whose brightest pixel is below it are nearly black: 16-bit files that hold 10, 12 or 14 bits look so."""
 
 DRAFT = 2
 """A JPEG that is shrunk is decoded at a coarser grid, but at least this many times finer than what is wanted of it."""
@@ -80,6 +84,7 @@ def read_photo(data: bytes, name: str | Path, choose: Choose, max_megapixels: fl
         if image.format in ("JPEG", "MPO"):  # the others do not tell how they are turned before they are decoded
             own_size = _drafted(image, choose)
         pixels = rgb_array(image, name)
+        del image  # a large photo would be held twice while it is resized
         own_size = own_size or (pixels.shape[0], pixels.shape[1])
         return ReadPhoto(resized(pixels, choose(*own_size)), own_size)
     except UserError:
@@ -91,7 +96,14 @@ def read_photo(data: bytes, name: str | Path, choose: Choose, max_megapixels: fl
 def rgb_array(image: Image.Image, name: str | Path) -> ImageArray:
     """An opened image → (H, W, 3) uint8 RGB as it is displayed, by the policy of `decode_image`. `image` is kept."""
     with own_limits:
-        return np.array(_to_rgb(_upright(image), name), dtype=np.uint8)
+        upright = _upright(image)
+        if _is_deep(upright):
+            _check_depth(upright, name)
+        pixels = np.empty((upright.height, upright.width, 3), np.uint8)
+        # In bands, because Pillow's conversions and numpy's copies would hold a large photo several times.
+        for rows in bands(upright.height, upright.width):
+            pixels[rows] = np.asarray(_to_rgb(upright.crop((0, rows.start, upright.width, rows.stop))))
+        return pixels
 
 
 def load_mask(path: Path, size: tuple[int, int], classes: int) -> ImageArray:
@@ -118,15 +130,19 @@ def load_mask(path: Path, size: tuple[int, int], classes: int) -> ImageArray:
     except Exception as error:  # as in `decode_image`
         raise broken(data, path, error, ("PNG",)) from error
     if image.mode in ("RGB", "RGBA"):
-        mask = _ids_of_colours(np.array(image), path)
+        mask = ids_of_colours(np.asarray(image), path, voc_palette())
     elif image.mode in ("P", "L", "1") or image.mode.startswith("I"):
         mask = np.array(image)
     else:
         raise UserError(path, f"mask of mode {image.mode} (expected class ids)", "save the mask as an indexed PNG")
-    counts = np.bincount(mask.ravel())
-    wrong = next((int(v) for v in np.flatnonzero(counts) if v >= classes and v != IGNORE), None)
-    if wrong is not None:
-        found = f"{wrong} in {counts[wrong]} pixels"
+    low, high = int(mask.min()), int(mask.max())
+    if low < 0 or high > 65535:  # of 32 bits
+        found, wrong = f"{low if low < 0 else high}", True
+    else:
+        counts = value_counts(mask)
+        values = [int(value) for value in np.flatnonzero(counts) if value >= classes and value != IGNORE]
+        found, wrong = f"{values[0]} in {counts[values[0]]} pixels" if values else "", bool(values)
+    if wrong:
         what = f"value that is no class (found {found}, expected 0..{classes - 1}, or 255 = ignore)"
         raise UserError(path, what, "correct the mask, or the list of classes")
     return mask.astype(np.uint8)
@@ -182,38 +198,37 @@ def _drafted(image: Image.Image, choose: Choose) -> tuple[int, int]:
     return own_size
 
 
-def _to_rgb(image: Image.Image, name: str | Path) -> Image.Image:
+def _is_deep(image: Image.Image) -> bool:
+    """True for grey photos of 16 bits and more."""
+    return image.mode == "F" or image.mode.startswith("I")
+
+
+def _check_depth(image: Image.Image, name: str | Path) -> None:
+    values = np.asarray(image)
+    low, high = values.min(), values.max()
+    if image.mode == "F" or low < 0 or high > 65535:
+        what = f"32-bit pixels from {low:g} to {high:g} (expected 8 or 16 bits)"
+        raise UserError(name, what, "save the photo with 8 bits a channel")
+    if high < 257 * DARK:
+        _warn_dark(str(name), int(high))
+
+
+@cache
+def _eight_bits() -> ImageArray:
+    """(65536,) uint8: 16 bits scaled to 8."""
+    return np.rint(np.arange(65536) / 257).astype(np.uint8)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
-    if image.mode == "F" or image.mode.startswith("I"):
-        values = np.asarray(image)
-        if image.mode == "F" or values.min() < 0 or values.max() > 65535:
-            what = f"32-bit pixels from {values.min():g} to {values.max():g} (expected 8 or 16 bits)"
-            raise UserError(name, what, "save the photo with 8 bits a channel")
+    if _is_deep(image):
         # A plain convert would clip at 255 and turn the photo white.
-        return Image.fromarray(np.rint(values / 257).astype(np.uint8)).convert("RGB")
+        return Image.fromarray(_eight_bits()[np.asarray(image)]).convert("RGB")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
     return image.convert("RGB")
-
-
-def _ids_of_colours(pixels: npt.NDArray[np.uint8], path: Path) -> ImageArray:
-    """(H, W, 3 or 4) colours of the VOC palette → (H, W) class ids."""
-    if pixels.shape[2] == 4 and (pixels[..., 3] < 255).any():
-        raise UserError(path, "the colour mask has transparent pixels", "save the mask as an indexed PNG")
-    weights = np.array([1 << 16, 1 << 8, 1])
-    known = voc_palette() @ weights
-    colours, inverse, counts = np.unique(pixels[..., :3] @ weights, return_inverse=True, return_counts=True)
-    order = np.argsort(known)
-    ids = order[np.searchsorted(known[order], colours).clip(max=255)]
-    unknown = known[ids] != colours
-    if unknown.any():
-        code = int(colours[unknown][0])
-        found = f"RGB {(code >> 16, code >> 8 & 255, code & 255)} in {counts[unknown][0]} pixels"
-        what = f"colour that is no class (found {found}, expected the colours of the VOC palette)"
-        raise UserError(path, what, "save the mask as an indexed PNG of class ids")
-    return np.asarray(ids[inverse], np.uint8).reshape(pixels.shape[:2])
 
 
 @lru_cache(maxsize=4096)
@@ -224,3 +239,14 @@ def _warn_frames(name: str) -> None:
         "has several frames or pages; the first is used",
         "save the frame that is meant as a file of its own",
     )
+
+
+_dark: set[str] = set()
+
+
+def _warn_dark(name: str, brightest: int) -> None:
+    # Once per process: cameras of 12 bits make whole folders of them. `index` and `check` count the photos.
+    if not _dark:
+        _dark.add(name)
+        what = f"nearly black: its 16-bit pixels reach {brightest} of 65535; others may be like it"
+        warn(name, what, "stretch the photos to the full range of 16 bits, or save them with 8")

@@ -19,7 +19,7 @@ from wsss.core.atomic import write_text
 from wsss.core.errors import IntegrityError, UserError
 from wsss.core.folders import atomic_dir, marked
 from wsss.data.size import ReadSizes
-from wsss.data.tables import csv_text
+from wsss.data.tables import csv_text, plain, plain_rows
 
 OWN_SIZE = ("own_height", "own_width")
 INDEX_COLUMNS = ("id", "split", "image", "mask", "tags", "height", "width", *OWN_SIZE, "sha256")
@@ -142,7 +142,7 @@ def read_index(folder: Path) -> Index:
     except UnicodeDecodeError as error:
         raise IntegrityError(folder, f"damaged ({error})", fix) from error
     try:
-        _, *class_rows = csv.reader(class_text.splitlines())
+        _, *class_rows = plain_rows(csv.reader(class_text.splitlines()))
         classes = tuple(name for _, name in class_rows)
         if [number for number, _ in class_rows] != [str(number) for number in range(len(class_rows))]:
             raise ValueError("class numbers are not 0, 1, 2, …")
@@ -156,11 +156,11 @@ def read_index(folder: Path) -> Index:
             raise ValueError(f"found columns {rows.fieldnames}, expected {list(INDEX_COLUMNS)}")
         records = tuple(
             Record(
-                row["id"],
+                plain(row["id"]),
                 row["split"],
-                row["image"],
-                row["mask"] or None,
-                tuple(ids[name] for name in row["tags"].split(TAG_SEPARATOR) if name),
+                plain(row["image"]),
+                plain(row["mask"]) or None,
+                tuple(ids[name] for name in plain(row["tags"]).split(TAG_SEPARATOR) if name),
                 int(row["height"]),
                 int(row["width"]),
                 row["sha256"],

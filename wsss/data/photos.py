@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 
 from wsss.core.errors import UserError
 from wsss.core.params import Settings
+from wsss.data.codec import check_file
 from wsss.data.images import MAX_MEGAPIXELS, read_photo
 from wsss.data.index import Record
 
@@ -54,6 +55,7 @@ class Photos:
         """(H, W, 3) uint8 RGB at the record's size. `UserError` if the file is gone or not the one that was indexed."""
         path = self.root / record.image
         try:
+            check_file(path)
             data = path.read_bytes()
         except OSError as error:
             raise UserError(

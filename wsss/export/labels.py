@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from wsss.core.atomic import atomic_file, write_text
-from wsss.core.errors import EnvError
+from wsss.core.errors import EnvError, UserError
 from wsss.core.folders import atomic_dir
 from wsss.core.log import Progress
 from wsss.data.ids import clean_id
@@ -52,11 +52,12 @@ def to_voc(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
     """A folder with ``SegmentationClass/<id>.png`` (indexed, 255 = ignore), ``labelmap.txt``, ``classes.txt`` and
     ``ImageSets/Segmentation/default.txt``. Masks are named by the ids.
     """
+    labelmap = _labelmap(store.classes, ignore=True)
     with atomic_dir(out) as folder, Progress("export", len(store.ids), "masks") as progress:
         for name in _safe_ids(store):
             save_mask_png(folder / "SegmentationClass" / f"{name}.png", _label(store, name, photos))
             progress.advance()
-        write_text(folder / "labelmap.txt", _labelmap(store.classes, ignore=True))
+        write_text(folder / "labelmap.txt", labelmap)
         write_text(folder / "classes.txt", "".join(f"{name}\n" for name in store.classes[1:]))
         write_text(folder / "ImageSets" / "Segmentation" / "default.txt", "".join(f"{name}\n" for name in store.ids))
     return {"photos": len(store.ids)}
@@ -106,6 +107,7 @@ def to_cvat(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
     255 becomes the label ``ignore``, where there is any. CVAT compares names without extension.
     """
     ignore = False
+    _labelmap(store.classes, ignore=True)  # its error comes before the work
     with (
         atomic_file(out, verify=_whole) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
@@ -144,6 +146,10 @@ def _safe_ids(store: Labels) -> tuple[str, ...]:
 
 
 def _labelmap(classes: tuple[str, ...], ignore: bool) -> str:
+    """A line each: ``name:r,g,b::``. `UserError` for names that its readers would take for something else."""
+    if wrong := [name for name in classes if ":" in name or name.startswith("#") or name == "ignore"]:
+        what = f"class {wrong[0]!r} cannot be written into labelmap.txt (':' parts its fields, '#' begins a remark, "
+        raise UserError("wsss export", f"{what}'ignore' is 255)", "rename the class; or export --to coco: it takes any")
     rows = [(name, voc_palette()[number]) for number, name in enumerate(classes)]
     if ignore:
         rows.append(("ignore", voc_palette()[IGNORE]))

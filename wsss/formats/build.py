@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,9 @@ from wsss.core.executor import make_executor, run_counted
 from wsss.core.log import Progress
 from wsss.core.units import unit_done
 from wsss.data.codec import read_file
-from wsss.data.images import decode_image, load_mask
+from wsss.data.images import DARK, decode_image, load_mask
 from wsss.data.index import IGNORE, Index, Record
+from wsss.data.mask_values import value_counts
 from wsss.data.size import read_size, resolve_auto
 from wsss.data.tables import csv_text
 from wsss.formats.meaning import objects_of_255
@@ -35,8 +36,8 @@ class Survey:
     """The index; of photos with a mask, by id, the class ids (0 included, 255 not) it holds and its checksum.
 
     `untagged`: paths of the photos without a tag, whether they are allowed or not; `ignored`: ids of the photos whose
-    masks hold 255. `reading`, `findings`: how the data set's columns, lists and folders were read, a line each, and
-    what is doubtful in that.
+    masks hold 255; `dark`: of photos that are nearly black, by id, their brightest value. `reading`, `findings`: how
+    the data set's columns, lists and folders were read, a line each, and what is doubtful in that.
     """
 
     index: Index
@@ -46,6 +47,7 @@ class Survey:
     reading: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     ignored: frozenset[str] = frozenset()
+    dark: Mapping[str, int] = field(default_factory=dict)
 
     def mask_values(self) -> dict[str, tuple[int, ...]]:
         """`mask_classes` with 255 where a mask holds it."""
@@ -54,10 +56,13 @@ class Survey:
 
 @dataclass(frozen=True)
 class Inspected:
-    """What decoding a photo and its mask tells; the size is the file's own. `mask_values`: 255 among them."""
+    """What decoding a photo and its mask tells; the size is the file's own. `brightest`: the largest of all values, in
+    0..255; `mask_values`: 255 among them.
+    """
 
     height: int
     width: int
+    brightest: int
     sha256: str
     mask_values: tuple[int, ...] | None
     mask_sha256: str | None
@@ -88,6 +93,7 @@ def examine(settings: DatasetSettings, seed: int, names: int = MOST_SHOWN) -> tu
     records: list[Record] = []
     seen: dict[str, tuple[int, ...]] = {}
     checksums: dict[str, str] = {}
+    dark: dict[str, int] = {}
     for item, result in zip(raw.items, inspected, strict=True):
         if isinstance(result, UserError):
             problems.append(result)
@@ -96,6 +102,8 @@ def examine(settings: DatasetSettings, seed: int, names: int = MOST_SHOWN) -> tu
         own = (result.height, result.width)
         size = read_size(*own, long_side)
         records.append(Record(item.id, splits[item.id], item.image, item.mask, tags, *size, result.sha256, *own))
+        if result.brightest <= DARK:
+            dark[item.id] = result.brightest
         if result.mask_values is not None and result.mask_sha256 is not None:
             seen[item.id], checksums[item.id] = result.mask_values, result.mask_sha256
     if wrong := objects_of_255(Path(settings.root) / settings.masks, raw.classes, records, seen, names):
@@ -103,7 +111,7 @@ def examine(settings: DatasetSettings, seed: int, names: int = MOST_SHOWN) -> tu
     index = Index(raw.classes, tuple(sorted(records, key=lambda record: record.id)), long_side)
     mask_classes = {name: tuple(value for value in found if value != IGNORE) for name, found in seen.items()}
     ignored = frozenset(name for name, found in seen.items() if IGNORE in found)
-    return Survey(index, mask_classes, checksums, untagged, raw.reading, raw.findings, ignored), problems
+    return Survey(index, mask_classes, checksums, untagged, raw.reading, raw.findings, ignored, dark), problems
 
 
 def write_mask_checksums(path: Path, survey: Survey) -> None:
@@ -166,15 +174,17 @@ def _inspect_chunk(
 def _inspect(root: Path, item: RawItem, classes: int, max_megapixels: float) -> Inspected | UserError:
     try:
         data = read_file(root / item.image)
-        height, width, _ = decode_image(data, root / item.image, max_megapixels).shape
+        pixels = decode_image(data, root / item.image, max_megapixels)
+        height, width, brightest = *pixels.shape[:2], int(pixels.max())
+        del pixels
         seen = checksum = None
         if item.mask is not None:
-            checksum = sha256_file(root / item.mask)
             mask = load_mask(root / item.mask, (height, width), classes)
-            seen = tuple(np.flatnonzero(np.bincount(mask.ravel(), minlength=256)).tolist())
+            checksum = sha256_file(root / item.mask)
+            seen = tuple(np.flatnonzero(value_counts(mask)).tolist())
     except UserError as error:
         return error
-    return Inspected(height, width, hashlib.sha256(data).hexdigest(), seen, checksum)
+    return Inspected(height, width, brightest, hashlib.sha256(data).hexdigest(), seen, checksum)
 
 
 def untagged_problem(settings: DatasetSettings, paths: Sequence[str], names: int = MOST_SHOWN) -> UserError:

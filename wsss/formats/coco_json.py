@@ -18,6 +18,10 @@ MAX_SIDE = 100_000
 """Longest side of a photo that a list may claim."""
 
 
+MAX_LIST = 2_000_000_000
+"""Bytes of one list; LVIS, the largest of this form, has 1.2 GB."""
+
+
 @dataclass(frozen=True)
 class Picture:
     """One entry of `images`: its id, its file as written, and its size in pixels; None where the list has none."""
@@ -30,7 +34,9 @@ class Picture:
 
 @dataclass(frozen=True)
 class Region:
-    """One entry of `annotations`. `shape` is COCO's `segmentation`, unchecked; None where it was not asked for."""
+    """One entry of `annotations`. `shape` is COCO's `segmentation`, unchecked; None where it was not asked for, or
+    where there is only the `box` (x, y, width, height), in pixels.
+    """
 
     id: object
     picture: int
@@ -38,6 +44,12 @@ class Region:
     crowd: bool
     area: float | None
     shape: Any
+    box: tuple[float, float, float, float] | None = None
+
+    @property
+    def ignored(self) -> bool:
+        """True where it is not said which pixels the object covers: a crowd, or a box."""
+        return self.crowd or self.shape is None
 
 
 @dataclass(frozen=True)
@@ -114,7 +126,7 @@ def _document(path: Path, shapes: bool) -> dict[str, Any]:
         raise ValueError(f"{word} is not JSON")
 
     fix = "restore the file from the data set's archive"
-    data = read_file(path)
+    data = read_file(path, MAX_LIST)
     try:
         document = json.loads(data, object_hook=reduce, parse_constant=refuse)
     except json.JSONDecodeError as error:
@@ -153,7 +165,20 @@ def _region(
     area = entry.get("area")
     sound = isinstance(area, int | float) and not isinstance(area, bool) and 0 <= area < 1e18
     known = float(area) if sound and area is not None else None
-    return Region(entry.get("id"), picture, category, bool(crowd), known, entry.get("segmentation"))
+    shape = entry.get("segmentation")
+    # CVAT writes a rectangle with an empty segmentation, other tools leave it out.
+    empty = shape is None or (isinstance(shape, list) and not any(shape))
+    return Region(entry.get("id"), picture, category, bool(crowd), known, None if empty else shape, _box(entry))
+
+
+def _box(entry: Mapping[str, Any]) -> tuple[float, float, float, float] | None:
+    box = entry.get("bbox")
+    if not isinstance(box, list) or len(box) != 4:
+        return None
+    if not all(isinstance(side, int | float) and not isinstance(side, bool) and abs(side) < 1e9 for side in box):
+        return None
+    x, y, width, height = map(float, box)
+    return (x, y, width, height) if width >= 0 and height >= 0 else None
 
 
 def _key(value: object) -> str:

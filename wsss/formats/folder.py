@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from wsss.core.errors import UserError, did_you_mean, raise_all
 from wsss.core.log import warn
 from wsss.formats.names import Names, NoPhoto
-from wsss.formats.problems import Finding, some
+from wsss.formats.problems import HINTS, Finding, shortened_name, some
 from wsss.formats.raw import Listing, RawDataset, RawItem, list_pictures, read_classes, with_background
 from wsss.formats.reading import DRAWN, classes_line, masks_line, name_findings, photos_line, splits_line
 from wsss.formats.settings import DatasetSettings
@@ -47,7 +47,7 @@ def scan(settings: DatasetSettings) -> RawDataset:
         folder = folders.get(image, "")
         if split and folder not in ("", split):
             disagreeing.append(f"{image} ({split})")
-        problems += unknown_tags(table, rows.get(name, []), classes)
+        problems += unknown_tags(table, rows.get(name, []), classes, hints=len(problems) < HINTS)
         mask = f"{settings.masks}/{masks[name]}" if name in masks else None
         items.append(RawItem(name, split or folder, image, mask, tags))
         origins.append(table.path.name if split else "names of folders" if folder else DRAWN)
@@ -114,12 +114,12 @@ def merge_rows(table: TagTable, rows: list[TagRow]) -> tuple[str, tuple[str, ...
     return next(iter(splits), ""), tuple(dict.fromkeys(tag for row in rows for tag in row.tags))
 
 
-def unknown_tags(table: TagTable, rows: list[TagRow], classes: tuple[str, ...]) -> list[UserError]:
-    """One error for every tag that is no class."""
+def unknown_tags(table: TagTable, rows: list[TagRow], classes: tuple[str, ...], hints: bool = True) -> list[UserError]:
+    """One error for every tag that is no class; with `hints`, each with the class that may be meant."""
     return [
         UserError(
             f"{table.path}:{row.line}",
-            f"unknown class {tag!r}{did_you_mean(tag, classes)}",
+            f"unknown class {shortened_name(tag)}{did_you_mean(tag, classes) if hints else ''}",
             f"edit line {row.line}",
         )
         for row in rows

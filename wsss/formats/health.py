@@ -145,6 +145,12 @@ def _sizes(survey: Survey) -> Iterator[Finding]:
             "stride 16 cannot outline anything",
             "take the photos in their original size; enlarging them adds no detail",
         )
+    if survey.dark:
+        dark = [f"{name} (brightest pixel {value} of 255)" for name, value in sorted(survey.dark.items())]
+        yield Finding(
+            f"photos that are nearly black as they are read: {some(dark)}; files of 16 bits that hold 10 to 14 look so",
+            "stretch them, and all photos to predict, to the full range of their bits",
+        )
     records = [record for record in survey.index.records if record.split == "train"]
     long = [r.id for r in records if max(r.height, r.width) > LONG * min(r.height, r.width)]
     if long:

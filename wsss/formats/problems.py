@@ -6,11 +6,20 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from wsss.core.errors import WsssError
+from wsss.core.errors import LONGEST_WORD, WsssError
 
 ALL = "see all with: wsss check --json"
 MOST_SHOWN = 5
 """Names, or errors of one kind, that a message lists; more would hide what it says."""
+
+HINTS = 100
+"""Problems up to which the class is looked for that may be meant: thousands of unknown tags belong to another list of
+classes, and to compare them all takes minutes."""
+
+
+def shortened_name(name: str) -> str:
+    """A name in quotation marks, cut where it is longer than any name."""
+    return repr(name if len(name) <= LONGEST_WORD else f"{name[:LONGEST_WORD]}…")
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from wsss.core.errors import UserError
+from wsss.data.codec import check_file
 from wsss.data.ids import FOREIGN_SUFFIXES, PHOTO_SUFFIXES, clean_id, warn_foreign
 from wsss.formats.problems import Finding
+
+MAX_TEXT = 500_000_000
+"""Bytes of a list or table that a person wrote: ten million rows."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ def _walk(folder: Path, skip: Path | None) -> Iterator[str]:
 def read_text(path: Path) -> str:
     """Text of a file a person wrote: UTF-8, UTF-16 with a BOM, or Latin-1. `UserError` if it is no text."""
     try:
+        check_file(path, MAX_TEXT)
         data = path.read_bytes()
     except OSError as error:
         raise UserError(

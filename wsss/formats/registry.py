@@ -6,6 +6,9 @@ To add one, write a file beside this one with a function `scan`, add its line to
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from wsss.core.errors import UserError
 from wsss.formats import coco, folder, voc
 from wsss.formats.raw import RawDataset, RawItem
 from wsss.formats.settings import DatasetSettings
@@ -16,5 +19,12 @@ FORMATS = {"coco": coco.scan, "folder": folder.scan, "voc": voc.scan}
 
 
 def scan(settings: DatasetSettings) -> RawDataset:
-    """Raw records of the data set that `settings` describes; no photo is opened yet."""
+    """Raw records of the data set that `settings` describes; no photo is opened yet.
+
+    Raises `UserError`, also for a root that holds the pipeline itself: DVC would watch what it writes there.
+    """
+    here, root = Path.cwd(), Path(settings.root).resolve()
+    if here.resolve().is_relative_to(root) and (here / "dvc.yaml").is_file():
+        what = "holds the pipeline itself, whose own outputs DVC would take for parts of the data set"
+        raise UserError(settings.root, what, f"move the photos into a folder of their own, e.g. {root / 'data/photos'}")
     return FORMATS[settings.format](settings)

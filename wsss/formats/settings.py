@@ -40,7 +40,11 @@ class DatasetSettings(Settings):
         default=False, description="keep photos without a tag, as photos that show no class; else they are errors"
     )
     max_megapixels: float = Field(
-        default=MAX_MEGAPIXELS, gt=0.0, description="larger photos are errors", json_schema_extra=unit("megapixels")
+        default=MAX_MEGAPIXELS,
+        gt=0.0,
+        le=500.0,
+        description="larger photos are errors",
+        json_schema_extra=unit("megapixels"),
     )
 
     long_side: Literal["auto"] | NonNegativeInt = Field(

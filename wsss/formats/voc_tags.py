@@ -12,10 +12,13 @@ from wsss.data.codec import read_file
 from wsss.formats.folder import match_rows
 from wsss.formats.names import Names, NoPhoto
 from wsss.formats.onehot import read_onehot
-from wsss.formats.problems import Finding, some
+from wsss.formats.problems import HINTS, Finding, shortened_name, some
 from wsss.formats.raw import Listing
 from wsss.formats.settings import DatasetSettings
 from wsss.formats.tagfile import TagRow, read_tag_file
+
+MAX_XML = 4_000_000
+"""Bytes of one annotation; VOC's largest have 10,000."""
 
 
 @dataclass
@@ -48,7 +51,7 @@ def unknown_classes(found: VocTags, classes: tuple[str, ...], settings: DatasetS
         for tag, place in tags.items():
             if tag not in classes:
                 places.setdefault(tag, []).append(place)
-    hints = {tag: did_you_mean(tag, classes) for tag in places}
+    hints = {tag: did_you_mean(tag, classes) if n < HINTS else "" for n, tag in enumerate(places)}
     slips = all(hints[tag] and len(where) == 1 for tag, where in places.items())
     own = "list all classes in a file, one a line, and set dataset.classes to it"
     if places and not slips and not settings.classes:
@@ -59,7 +62,9 @@ def unknown_classes(found: VocTags, classes: tuple[str, ...], settings: DatasetS
     for tag, (first, *more) in places.items():
         count = f" (and in {len(more)} more places)" if more else ""
         edit = f"edit line {first.rpartition(':')[2]}" if not more else "correct the tags"
-        problems.append(UserError(first, f"unknown class {tag!r}{hints[tag]}{count}", f"{edit}, or {fix}"))
+        problems.append(
+            UserError(first, f"unknown class {shortened_name(tag)}{hints[tag]}{count}", f"{edit}, or {fix}")
+        )
     return problems
 
 
@@ -177,9 +182,10 @@ def xml_tags(path: Path) -> dict[str, int]:
         # Entities can be made to expand without end, or to read other files; no annotation needs them.
         raise UserError(path, "declares a document type", "delete the <!DOCTYPE …> declaration")
 
-    data = read_file(path)
+    data = read_file(path, MAX_XML)
     parser = expat.ParserCreate()
     parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.buffer_text = True  # else each line and each entity is a string of its own
     parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = text.append, refuse
     try:
         parser.Parse(data, True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from wsss.core.atomic import atomic_file, write_text
 from wsss.core.errors import IntegrityError, UserError
 from wsss.data.ids import file_name
-from wsss.data.tables import csv_text
+from wsss.data.tables import csv_text, plain_rows
 
 if TYPE_CHECKING:
     from wsss.predict.segmenter import Segmentation
@@ -27,9 +27,6 @@ folder that was given."""
 
 WRITE_SECONDS = 10.0
 """The table is written whole at most so often; a killed run repeats the photos since then."""
-
-FORMULA = ("=", "+", "-", "@", "\t", "'")
-"""A spreadsheet takes a cell that begins so for a formula: it gets an apostrophe in front."""
 
 
 @dataclass
@@ -110,8 +107,7 @@ class Folder:
     def write_table(self) -> None:
         """Write all rows, sorted by id."""
         header = (*COLUMNS, *(f"area {name}" for name in self.settings["classes"]))
-        rows = [[_cell(row[0]), _cell(row[1]), *row[2:]] for _, row in sorted(self.rows.items())]
-        write_text(self.path / TABLE, csv_text(header, rows))
+        write_text(self.path / TABLE, csv_text(header, [row for _, row in sorted(self.rows.items())]))
         self._written = time.monotonic()
 
     def _earlier_settings(self, force: bool) -> dict[str, Any] | None:
@@ -137,7 +133,7 @@ class Folder:
             return {}
         try:
             with path.open(encoding="utf-8", newline="") as handle:
-                header, *rows = list(csv.reader(handle, strict=True))
+                header, *rows = list(plain_rows(csv.reader(handle, strict=True)))
             if header[: len(COLUMNS)] != list(COLUMNS) or any(len(row) != len(header) for row in rows):
                 raise ValueError("columns")
             if len(header) != len(COLUMNS) + len(classes):
@@ -147,7 +143,7 @@ class Folder:
                 return {}
             what = "not a table of wsss predict, or edited"
             raise IntegrityError(path, what, "delete it, or replace all predictions with --force") from error
-        return {name: [name, _uncell(row[1]), *row[2:]] for row in rows if (name := _uncell(row[0]))}
+        return {row[0]: row for row in rows if row[0]}
 
     def _delete(self) -> None:
         (self.path / TABLE).unlink(missing_ok=True)
@@ -169,11 +165,3 @@ def _changes(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
 def _short(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}…"
-
-
-def _cell(text: str) -> str:
-    return f"'{text}" if text.startswith(FORMULA) else text
-
-
-def _uncell(text: str) -> str:
-    return text.removeprefix("'")

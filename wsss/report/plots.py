@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from wsss.core.errors import IntegrityError, UserError
+from wsss.data.tables import plain_rows
 
 TABLES = (
     *("pretrain.csv", "train.csv", "mixture_histograms.csv", "distill.csv"),
@@ -89,7 +90,7 @@ def draw_plots(reports: Path, out: Path) -> tuple[Plot, ...]:
 def read_table(path: Path) -> Table:
     """Read a CSV that an earlier stage wrote."""
     try:
-        header, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+        header, *rows = plain_rows(csv.reader(path.read_text(encoding="utf-8").splitlines()))
     except FileNotFoundError as error:
         raise UserError(path, "no such file", "run the stage that writes it: dvc repro") from error
     except ValueError as error:

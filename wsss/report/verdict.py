@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from wsss.core.errors import IntegrityError, UserError
+from wsss.data.tables import plain
 from wsss.report.page import Source, Verdict
 
 TABLES = ("train_tags.csv", "agreement.csv")
@@ -65,6 +66,7 @@ def _rows(path: Path) -> list[Mapping[str, str]]:
             rows: list[Mapping[str, str]] = list(csv.DictReader(file))
         if any(None in row or None in row.values() for row in rows):
             raise ValueError("a row has another number of cells than the header")
+        rows = [{name: plain(cell) for name, cell in row.items()} for row in rows]
     except FileNotFoundError as error:
         raise UserError(path, "no such file", "run the stages before: dvc repro") from error
     except (OSError, ValueError, csv.Error) as error:

@@ -20,6 +20,9 @@ MAX_EXPANSION = 1040
 """A data set may declare at most this many times the bytes that are stored for it: deflate reaches 1032, on a large
 map of only background."""
 
+MAX_ARRAY = 512 * 2**20
+"""Bytes of one data set once it is read: the labels of a photo of 500 megapixels, the most that settings allow."""
+
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 """What h5py raises on damaged bytes."""
 
@@ -126,6 +129,8 @@ def _foreign(item: h5py.Dataset) -> str:
     stored = item.id.get_storage_size()
     if item.nbytes > MAX_EXPANSION * max(stored, 1024):
         return f"declares {item.nbytes} bytes but stores {stored}"
+    if item.nbytes > MAX_ARRAY:
+        return f"declares {item.nbytes} bytes, expected ≤ {MAX_ARRAY}"
     return ""
 
 

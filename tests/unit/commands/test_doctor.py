@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -134,3 +135,37 @@ def test_outside_a_checkout_and_in_one_without_settings() -> None:
     assert found.fix == "wsss recipe use NAME (see wsss recipe list), or for your own photos: wsss init FOLDER"
     Path("params.yaml").write_text("seed: 0\n")
     assert lines(doctor.pipeline)["checkout"].status == OK
+
+
+def git(*arguments: str) -> None:
+    subprocess.run(["git", *arguments], check=True, capture_output=True)
+
+
+def test_archive_without_git_is_not_ready() -> None:
+    """DVC says only that it is no repository."""
+    Path("dvc.yaml").write_text("stages: {}\n")
+    assert lines(doctor.pipeline)["git"] == Line(
+        FIX,
+        "git",
+        "this folder is no git repository (an archive that was downloaded has none): DVC does not run in it",
+        "git init && git add --all && git commit -m start",
+    )
+    git("init")
+    assert "git" not in lines(doctor.pipeline)
+
+
+@pytest.mark.parametrize("tracked", ["no", "git", "dvc", "absolute"])
+def test_photos_that_queued_experiments_lack(tracked: str) -> None:
+    git("init")
+    photos = Path("data/mine")
+    photos.mkdir(parents=True)
+    (photos / "a.jpg").write_bytes(b"")
+    Path("dvc.yaml").write_text("stages: {}\n")
+    Path("params.yaml").write_text(f"dataset: {{root: {photos.resolve() if tracked == 'absolute' else photos}}}\n")
+    if tracked == "git":
+        git("add", str(photos))
+    if tracked == "dvc":
+        Path("data/mine.dvc").write_text("")
+    found = lines(doctor.pipeline).get("dataset.root")
+    assert (found is not None) == (tracked == "no")
+    assert found is None or ("--queue" in found.found and f"set dataset.root to {photos.resolve()}" in found.fix)

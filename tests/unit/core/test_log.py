@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import pytest
 
 from tests.helpers import wait_until
 from wsss.core import log
-from wsss.core.log import Progress, clock, warn
+from wsss.core.command import json_text, show
+from wsss.core.log import Progress, clock, say, warn
 
 
 @pytest.mark.parametrize(
@@ -121,3 +123,16 @@ def test_the_bar_shows_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 def test_warning_says_where_what_and_fix(capsys: pytest.CaptureFixture[str]) -> None:
     warn("a.csv", "odd", "mend it")
     assert capsys.readouterr().err == "warning: a.csv: odd\nfix: mend it\n"
+
+
+def test_control_characters_of_foreign_names_are_written_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """A name may hold commands to the terminal: to clear it, to set its title, to turn the direction of writing."""
+    say("a\x1b[2J b\r c\x9b d\u202e e\udc80 ü\t犬\nf")
+    assert capsys.readouterr().err == "a\\x1b[2J b\\x0d c\\u009b d\\u202e e\\udc80 ü\t犬\nf\n"
+
+
+def test_commands_show_them_too_and_json_stays_json(capsys: pytest.CaptureFixture[str]) -> None:
+    show(json_text({"name": "\x1b[2J\x7f\x9b\u202e"}))
+    out = capsys.readouterr().out
+    assert not set(out) & set("\x1b\x7f\x9b\u202e")
+    assert json.loads(out) == {"name": "\x1b[2J\x7f\x9b\u202e"}

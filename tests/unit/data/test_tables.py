@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from wsss.data.tables import csv_text, history_csv
+from wsss.data.tables import csv_text, history_csv, plain_rows
 
 
 def test_awkward_cells_survive() -> None:
@@ -28,3 +28,14 @@ def test_history_may_hold_an_infinite_gradient() -> None:
 
 def test_empty_history_is_an_empty_table() -> None:
     assert history_csv([]) == "\n"
+
+
+def test_no_cell_opens_as_a_formula() -> None:
+    """A spreadsheet would run it; our own readers get the name back."""
+    names = ["=cmd()", "+1", "@x", "-a", "\tb", "'=1", "'", "'a'", "-5", "cow", "a=b", ""]
+    text = csv_text(names, [names, [-1.5, -2, "-0.25", "-1e-05", "-inf", *names[5:]]])
+    header, row, numbers = csv.reader(io.StringIO(text, newline=""))
+    assert header == row
+    assert [cell for cell in row if cell.startswith(("=", "+", "@", "-", "\t"))] == ["-5"]
+    assert numbers[:5] == ["-1.5", "-2", "-0.25", "-1e-05", "-inf"]
+    assert list(plain_rows([row])) == [names]

@@ -226,7 +226,7 @@ def test_fuzzed_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFacto
 @given(JSON | st.lists(JSON, max_size=6) | st.fixed_dictionaries({"size": st.just([6, 8]), "counts": JSON}))
 def test_fuzzed_outline_is_drawn_or_refused(shape: Any) -> None:
     with suppress(UserError):
-        assert region_mask(shape, (6, 8), "x").shape == (6, 8)
+        assert region_mask(Region(1, 1, 1, False, None, shape), (6, 8), "x").shape == (6, 8)
 
 
 def check(path: Path) -> None:

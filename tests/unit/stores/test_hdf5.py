@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from wsss.core.errors import IntegrityError, UserError
-from wsss.stores.hdf5 import check_seal, open_checked, read_array, sealed
+from wsss.stores.hdf5 import MAX_ARRAY, check_seal, open_checked, read_array, sealed
 
 SECRET = np.arange(4)
 
@@ -94,6 +94,11 @@ def over_declared_and_fixed(group: h5py.Group, file: h5py.File) -> None:
     group.create_dataset("bad", (2**40,), np.uint8)
 
 
+def compressed_bomb(group: h5py.Group, file: h5py.File) -> None:
+    """Deflate stores a thousandth, so that it declares no more than the bytes that are stored may become."""
+    group.create_dataset("bad", (MAX_ARRAY + 1,), np.uint8, chunks=(2**24,), compression="gzip")[:] = 0
+
+
 def nested_group(group: h5py.Group, file: h5py.File) -> None:
     group.create_group("bad")["x"] = SECRET
 
@@ -120,6 +125,7 @@ HOSTILE = {
     named_type: "is a named type",
     over_declared: "declares 1000000000000 bytes but stores 0",
     over_declared_and_fixed: "declares 1099511627776 bytes but stores 0",
+    compressed_bomb: f"declares {MAX_ARRAY + 1} bytes, expected ≤ {MAX_ARRAY}",
     nested_group: "is a group in a group",
     group_in_itself: "is a group in a group",
     root_in_itself: "is a group in a group",
