@@ -55,7 +55,7 @@ def unknown_classes(found: VocTags, classes: tuple[str, ...], settings: DatasetS
     slips = all(hints[tag] and len(where) == 1 for tag, where in places.items())
     own = "list all classes in a file, one a line, and set dataset.classes to it"
     if places and not slips and not settings.classes:
-        named = some(f"{tag} ({len(where)})" for tag, where in places.items())
+        named = some(f"{shortened_name(tag)} ({len(where)})" for tag, where in places.items())
         return [UserError(settings.tags_path, f"classes that are none of VOC's 20, with their photos: {named}", own)]
     fix = f"add it to {settings.classes}" if settings.classes else own
     problems = []
