@@ -1,4 +1,4 @@
-"""Row `scale`: what a photo costs among 10,000 against among 1,000; flat is the promise, also of memory and open files.
+"""Row `scale`: the task of a shard among 10,000 or 100,000 photos against the same among 1,000; flat is the promise.
 
 `python -m benchmarks.scale 1000 10000` runs the stages on sets of that many drawn photos of 96×72, with the tiny
 backbone, and prints a table; `python -m benchmarks.scale overhead 100000` what a set of that size costs beside the work
@@ -12,15 +12,17 @@ import io
 import json
 import multiprocessing
 import os
+import pickle
 import resource
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import chdir
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +32,26 @@ from click.testing import CliRunner
 from PIL import Image
 
 from benchmarks.overhead import overheads
-from benchmarks.timing import Result
+from benchmarks.timing import Result, alternate
 from pipeline import cams, correct, evaluate, index
+from wsss.cams.stage import CamsSettings, dump_shard
+from wsss.core.log import say
+from wsss.correct.settings import CorrectSettings
+from wsss.correct.stage import correct_shard
 from wsss.data.images import save_mask_png
+from wsss.data.index import Record, read_index
+from wsss.data.inference import InferenceSettings
+from wsss.data.photos import Photos
 from wsss.models.backbones.registry import BackboneSettings
 from wsss.models.checkpoint import NetworkCard, build_oste, build_student, save_network
+from wsss.stores.cams import FORMAT, CamStore
 from wsss.stores.labels import PSEUDO_FORMAT
-from wsss.stores.shards import StoreMeta, write_store_index
+from wsss.stores.shards import StoreMeta, parts, plan_shards, write_store_index
 
-FEW, REPEATS = 96, 3
-"""Photos on which the start is measured, and how often that and the smallest set are."""
+FEWER, LARGE, SHARD, TIMES = 1000, (10_000, 100_000), 32, 9
+"""Photos of the sets of the row, and of a shard; how often each task is measured."""
+FEW = 96
+"""Photos on which the start is measured."""
 CLASSES = ("cat", "cow", "dog")
 SIZE = (72, 96)
 KINDS = 60
@@ -58,44 +70,87 @@ HEADER = ("stage", "photos", "CPU ms a photo", "peak MiB of a process", "open fi
 
 
 def run() -> list[Result]:
-    """All stages on 1,000 and 10,000 photos."""
-    return [
-        Result(
-            "scale",
-            f"stage {stage}, a photo among 1,000",
-            ten["ms"] / 1000,
-            one["ms"] / 1000,
-            one["ms"] / ten["ms"],
-            1 / 1.05,
-            {name: max(one[name], ten[name]) for name in ("peak", "files")},
-        )
-        for stage, (one, ten) in measured(1000, 10_000).items()
-    ]
+    """Tasks of `cams` and `correct`, from making one to the shard it has written, in turn on sets of three sizes."""
+    results = []
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        draw_set(Path(), SHARD)
+        run_stage("index")
+        real = read_index(Path("artifacts/dataset")).records
+        tasks = {photos: first_tasks(real, photos) for photos in (FEWER, *LARGE)}
+        for stage in ("cams", "correct"):
+            for photos in LARGE:
+                ours, reference = tasks[photos][stage], tasks[FEWER][stage]
+                seconds, before = alternate(ours, reference, TIMES, clock=time.process_time)
+                what = f"a task of {stage} among {photos:,} photos: the same among {FEWER:,}"
+                quality = {"ms_per_photo": 1000 * seconds / SHARD, "bytes_per_task": ours()}
+                results.append(Result("scale", what, seconds, before, before / seconds, 1 / 1.05, quality))
+    return results
+
+
+def first_tasks(real: Sequence[Record], photos: int) -> dict[str, Callable[[], int]]:
+    """By stage, a function that makes, sends and does the task of the first shard, which is that of the `real` photos,
+    in a set that has so many, and returns the bytes that were sent. Of the other photos there are only the tables.
+    """
+    others = (replace(real[0], id=f"x{number:07}") for number in range(photos - len(real)))
+    among = Photos(Path("photos"), 1.0, (*real, *others))
+    shards = plan_shards([record.id for record in among.records], SHARD)
+    store = Path(f"cams {photos}")
+    store.mkdir()
+    made = StoreMeta(FORMAT, ("background", *CLASSES), {"scales": "1.0", "raw": True})
+    settings = CamsSettings(scales=(0.5, 1.0))
+
+    def task_of(
+        task: Callable[..., None], path: Path, meta: StoreMeta, arguments: tuple[Any, ...]
+    ) -> Callable[[], int]:
+        def send_and_do() -> int:
+            sent = pickle.dumps((path, shards[0], meta, *parts(arguments, shards[0].ids)))
+            task(*pickle.loads(sent))  # noqa: S301
+            return len(sent)
+
+        return send_and_do
+
+    dump = task_of(
+        dump_shard,
+        store / shards[0].name,
+        made,
+        (among, Path("artifacts/oste.pt"), settings, InferenceSettings(), None),
+    )
+    dump()
+    for shard in shards[1:]:
+        (store / shard.name).touch()
+    write_store_index(store, made, shards)
+    fixed = CorrectSettings.model_validate({"method": "fixed", "fixed": {"crf": None}})
+    labelled = StoreMeta(PSEUDO_FORMAT, made.classes, {"crf": False})
+    label = task_of(correct_shard, Path(f"labels {photos}.h5"), labelled, (among, CamStore(store), fixed, None))
+    return {"cams": dump, "correct": label}
 
 
 def measured(*sizes: int) -> dict[str, list[dict[str, float]]]:
     """For each stage and size: `ms` of the processor a photo, `peak` MiB of a process, open `files` of a process."""
-    with tempfile.TemporaryDirectory() as folder:
-        few = [stages_in(Path(folder) / f"few{n}", FEW) for n in range(REPEATS)]
-        made = []
-        for size in sizes:
-            repeats = REPEATS if size == min(sizes) else 1
-            made.append([stages_in(Path(folder) / f"{size}-{n}", size) for n in range(repeats)])
-    found: dict[str, list[dict[str, float]]] = {stage: [] for stage in STAGES}
-    for stage, rows in found.items():
-        start = statistics.median(run[stage]["seconds"] for run in few)
-        for size, runs in zip(sizes, made, strict=True):
-            seconds = statistics.median(run[stage]["seconds"] for run in runs) - start
-            most = {name: max(run[stage][name] for run in runs) for name in ("peak", "files")}
-            rows.append({"ms": 1000 * seconds / (size - FEW), **most})
+    runs: dict[int, list[dict[str, dict[str, float]]]] = {}
+    for size in (FEW, *sizes, *reversed(sizes[:-1]), FEW):  # the machine's other work is the same on average
+        with tempfile.TemporaryDirectory() as folder:
+            runs.setdefault(size, []).append(stages_in(Path(folder) / "set", size))
+    found: dict[str, list[dict[str, float]]] = {}
+    for stage in STAGES:
+        seconds = {size: statistics.fmean(run[stage]["seconds"] for run in made) for size, made in runs.items()}
+        found[stage] = [
+            {
+                "ms": 1000 * (seconds[size] - seconds[FEW]) / (size - FEW),
+                **{name: max(run[stage][name] for run in runs[size]) for name in ("peak", "files")},
+            }
+            for size in sizes
+        ]
     return found
 
 
 def stages_in(folder: Path, photos: int) -> dict[str, dict[str, float]]:
-    """Make a set of so many photos in `folder`, run each stage on it, and delete it."""
+    """Make a set of so many photos in `folder`, and run each stage on it."""
     draw_set(folder, photos)
-    found = {stage: in_a_process("stage", stage, cwd=folder) for stage in STAGES}
-    shutil.rmtree(folder)
+    found = {}
+    for stage in STAGES:
+        found[stage] = in_a_process("stage", stage, cwd=folder)
+        say(f"{stage}, {photos} photos: " + ", ".join(f"{name} {value:.1f}" for name, value in found[stage].items()))
     return found
 
 
@@ -152,12 +207,15 @@ def write_networks(folder: Path, names: tuple[str, ...]) -> None:
 
 
 def measure(work: Callable[[], object]) -> dict[str, float]:
-    """Run `work` in this process: `seconds` of the processor, `peak` MiB and open `files` of the greediest process."""
+    """Run `work` in this process: `seconds` of the processor, `peak` MiB and open `files` of the greediest process.
+
+    Files are counted twice a second.
+    """
     ended, files = threading.Event(), 0
 
     def look() -> None:
         nonlocal files
-        while not ended.wait(0.1):
+        while not ended.wait(0.5):
             pids = [os.getpid(), *(child.pid for child in multiprocessing.active_children())]
             for pid in pids:
                 try:

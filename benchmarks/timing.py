@@ -30,18 +30,22 @@ class Result:
 
 
 def alternate(
-    ours: Callable[[], object], reference: Callable[[], object], repeats: int = REPEATS, warm_up: bool = True
+    ours: Callable[[], object],
+    reference: Callable[[], object],
+    repeats: int = REPEATS,
+    warm_up: bool = True,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[float, float]:
-    """Median seconds of both, run in turn `repeats` times; `warm_up` runs each once before, not counted."""
+    """Median seconds of both by `clock`, run in turn `repeats` times; `warm_up` runs each once before, not counted."""
     if warm_up:
         ours()
         reference()
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(repeats):
         for run, record in zip((ours, reference), times, strict=True):
-            start = time.perf_counter()
+            start = clock()
             run()
-            record.append(time.perf_counter() - start)
+            record.append(clock() - start)
     return statistics.median(times[0]), statistics.median(times[1])
 
 
