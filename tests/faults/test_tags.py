@@ -357,7 +357,7 @@ def test_bounds_of_text_that_nobody_wrote(data: RawData) -> None:
 def test_hints_end_where_everything_is_unknown(data: RawData) -> None:
     classes = [f"class_{number:03}" for number in range(250)]
     data.write("classes.txt", "\n".join(classes))
-    table = TagTable(Path("tags.csv"), tuple(TagRow("a", "", (f"clas_{n:03}",), n) for n in range(300)), ())
+    table = TagTable(Path("tags.csv"), tuple(TagRow("a", "", (f"clas_{n:03}",), n) for n in range(300)), (), "", (), ())
     found: list[UserError] = []
     for row in table.rows:
         found += unknown_tags(table, [row], ("background", *classes), hints=len(found) < HINTS)

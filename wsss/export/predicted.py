@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from wsss.core.errors import IntegrityError
-from wsss.data.images import load_mask
+from wsss.data.codec import open_image, read_file
 from wsss.data.index import Record
 from wsss.predict.folder import COLUMNS, Folder
+
+FIX = "make it again: wsss predict … --force"
 
 
 class Predicted:
@@ -26,8 +28,7 @@ class Predicted:
         try:
             self.records = {name: self._record(row) for name, row in self._folder.rows.items()}
         except ValueError as error:
-            fix = "make it again: wsss predict … --force"
-            raise IntegrityError(path, f"a row of its table cannot be read ({error})", fix) from error
+            raise IntegrityError(path, f"a row of its table cannot be read ({error})", FIX) from error
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -36,7 +37,12 @@ class Predicted:
 
     def label(self, name: str) -> np.ndarray:
         """(H, W) uint8 of the photo's own size: class ids."""
-        return load_mask(self._folder.mask(name), self.records[name].own_size, len(self.classes))
+        path = self._folder.mask(name)
+        label = np.asarray(open_image(read_file(path), path, ("PNG",)))
+        if label.shape != self.records[name].own_size or label.max(initial=0) >= len(self.classes):
+            what = "is not the mask that wsss predict has written: it has another size, or other classes"
+            raise IntegrityError(path, what, FIX)
+        return label
 
     @staticmethod
     def _record(row: list[str]) -> Record:

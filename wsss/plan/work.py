@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,7 +18,7 @@ from wsss.cams.stage import compute_cams, keeps_raw, present_cams
 from wsss.core.errors import WsssError
 from wsss.core.system import cores
 from wsss.data.batches import to_batch
-from wsss.data.index import Index, Record
+from wsss.data.index import Index
 from wsss.data.photos import Photos
 from wsss.data.samples import Batch, TrainingSamples, WeakImages
 from wsss.distill.data import LabelledImages
@@ -39,6 +39,7 @@ from wsss.models.checkpoint import (
 from wsss.models.linear_student import LinearStudent
 from wsss.models.oste import Oste
 from wsss.numeric.device import device, set_threads
+from wsss.plan.labels import HalfLabelled
 from wsss.plan.linear import linear_step
 from wsss.plan.probe import UNITS, Cost, Probe, measured, resident
 from wsss.plan.settings import Params
@@ -58,28 +59,6 @@ SIDE = 320
 CROP = 256
 """Largest crop that is trained on."""
 N = TypeVar("N", bound=nn.Module)
-
-
-@dataclass(frozen=True)
-class HalfLabelled:
-    """Labels for a student that has none yet: the first tag in one half of the photo, background in the other."""
-
-    records: dict[str, Record]
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.records
-
-    def label(self, name: str) -> np.ndarray:
-        """(H, W) uint8."""
-        record = self.records[name]
-        found = np.zeros((record.height, record.width), np.uint8)
-        found[:, : record.width // 2] = record.tags[0] if record.tags else 0
-        return found
-
-    def confidence(self, name: str) -> np.ndarray:
-        """(H, W) float32, 1 everywhere."""
-        record = self.records[name]
-        return np.ones((record.height, record.width), np.float32)
 
 
 def probe(params: Params, index: Index, photos: Photos, made: tuple[Training, ...]) -> Probe:
