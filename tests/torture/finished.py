@@ -1,0 +1,113 @@
+"""A finished run of seconds, stage by stage without DVC: what the other files of this folder damage."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from tests.helpers import REPO
+
+PARAMS = """\
+seed: 0
+compute: {threads: 1}
+dataset: {root: data/demo, format: folder, masks: masks, classes: classes.txt, long_side: 0}
+demo: {train: 20, val: 8, size: 96}
+pretrain:
+  backbone: {name: tiny, weights: random}
+  dropout: 0.0
+  probe: false
+  verdict: warn
+  augment: {crop: 64}
+  optim: {epochs: 4, batch: 4, lr: 0.05, warmup_steps: 2}
+train:
+  dropout: 0.0
+  verdict: warn
+  augment: {crop: 64}
+  optim: {epochs: 2, batch: 4, warmup_steps: 2}
+inference: {batch: 4, shard_size: 4}
+cams: {scales: [1.0]}
+correct: {method: gmm, gmm: {min_scores: 4, min_separation: 0.5}}
+distill:
+  rounds: 2
+  restart: false
+  backbone: {name: tiny, weights: random}
+  stage1: {epochs: 1}
+  stage2: {kl: {enabled: false}}
+  augment: {crop: 64}
+  optim: {epochs: 2, batch: 4}
+evaluate: {scales: [1.0]}
+gallery: {images: 6}
+"""
+GRAPH = YAML(typ="safe").load((REPO / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+STAGES = tuple(GRAPH)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A folder in which all stages have ended, and the seconds of each."""
+
+    folder: Path
+    seconds: dict[str, float]
+
+    def copied(self, folder: Path) -> Path:
+        """A copy to damage."""
+        shutil.rmtree(folder, ignore_errors=True)
+        return Path(shutil.copytree(self.folder, folder))
+
+
+def outputs(stage: str) -> list[str]:
+    """Paths that `stage` writes, as dvc.yaml says."""
+    named = [item for key in ("outs", "metrics", "plots") for item in GRAPH[stage].get(key, [])]
+    return [next(iter(item)) if isinstance(item, dict) else item for item in named]
+
+
+def start(folder: Path, stage: str) -> subprocess.Popen[str]:
+    """The process of a stage in a session of its own."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(REPO),
+        "OMP_NUM_THREADS": "1",
+        "WSSS_CHECKPOINT_SECONDS": "1",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", f"pipeline.{stage}"],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(folder: Path) -> Run:
+    """Run all stages in `folder`."""
+    folder.mkdir(parents=True)
+    (folder / "params.yaml").write_text(PARAMS, encoding="utf-8")
+    seconds = {}
+    for stage in STAGES:
+        begun = time.monotonic()
+        process = start(folder, stage)
+        _, errors = process.communicate(timeout=600)
+        assert process.returncode == 0, errors
+        seconds[stage] = time.monotonic() - begun
+    return Run(folder, seconds)
+
+
+def digests(folder: Path, stage: str) -> dict[str, str]:
+    """SHA-256 of every file that `stage` has written."""
+    found = {}
+    for out in outputs(stage):
+        path = folder / out
+        for file in [path] if path.is_file() else sorted(path.rglob("*")):
+            if file.is_file():
+                found[file.relative_to(folder).as_posix()] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return found
