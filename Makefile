@@ -26,6 +26,10 @@ repro: $(READY) ## run the whole pipeline on the data set that params.yaml names
 test: $(READY) ## run all tests
 	pytest -n auto
 
+MINUTES ?= 30
+torture: $(READY) ## kill stages, flip bits and spoil files for MINUTES
+	python -m tests.torture $(MINUTES)
+
 check: $(READY) ## ruff and mypy
 	ruff check .
 	ruff format --check .

@@ -42,7 +42,7 @@ distill:
   stage1: {epochs: 1}
   stage2: {kl: {enabled: false}}
   augment: {crop: 64}
-  optim: {epochs: 2, batch: 4}
+  optim: {epochs: 2, batch: 4, lr: 0.003}
 evaluate: {scales: [1.0]}
 gallery: {images: 6}
 """
