@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # DVC runs `python -m pipeline.…`: the environment's python has to be the first on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup repro test check bench docs tables clean
+.PHONY: help setup repro test torture check bench docs tables clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
