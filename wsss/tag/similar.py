@@ -1,0 +1,48 @@
+"""Orders of photos by their features: those like one photo, and a walk on which similar photos lie together."""
+
+from __future__ import annotations
+
+import numpy as np
+
+DIRECTIONS = 32
+"""Principal directions that the walk looks at: distances in all 1280 say little more, and take 40 times as long."""
+
+
+def standardised(features: np.ndarray) -> np.ndarray:
+    """(N, C) float32 with mean 0 and spread 1 in each column."""
+    spread = features.std(0) + 1e-6
+    return np.asarray((features - features.mean(0)) / spread, np.float32)
+
+
+def like(features: np.ndarray, number: int) -> list[int]:
+    """Rows of `features` (N, C) by their cosine similarity to row `number`, which comes first."""
+    scaled = standardised(features)
+    scaled /= np.linalg.norm(scaled, axis=1, keepdims=True) + 1e-6
+    nearness = scaled @ scaled[number]
+    nearness[number] = np.inf
+    return [int(row) for row in np.argsort(-nearness, kind="stable")]
+
+
+def walk(features: np.ndarray) -> list[int]:
+    """All rows of `features` (N, C), each followed by the one nearest to it of those that are left.
+
+    Begins at the row farthest from the mean: from there, fewer are left behind for the end.
+    """
+    count = len(features)
+    if count < 3:
+        return list(range(count))
+    scaled = standardised(features).astype(np.float64)
+    _, directions = np.linalg.eigh(scaled.T @ scaled)
+    points = (scaled @ directions[:, -DIRECTIONS:]).astype(np.float32)
+    rows = np.arange(count)
+    place = int(np.argmax((points**2).sum(1)))
+    order = []
+    while True:
+        order.append(int(rows[place]))
+        here = points[place]
+        # The last of those left takes the place of the one that was visited.
+        rows[place], points[place] = rows[len(rows) - 1], points[len(rows) - 1]
+        rows, points = rows[:-1], points[:-1]
+        if not len(rows):
+            return order
+        place = int(np.argmin(((points - here) ** 2).sum(1)))
