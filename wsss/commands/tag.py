@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import secrets
 import shlex
 import socket
@@ -54,6 +55,9 @@ def main(folder: Path, tags: Path | None, classes: Path | None, port: int, no_br
         locked(session.path.with_name(f".{session.path.name}.lock"), "the table is being tagged by another wsss tag"),
         _listening(port) as listener,
     ):
+        for path in (session.path, session.classes.path):
+            for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # by a killed one, before it was whole
+                left.unlink()
         number = listener.getsockname()[1]
         suggestions = Suggestions(session)
         app = tag_server(session, suggestions, Pictures(folder), token, number)

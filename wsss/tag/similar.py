@@ -39,7 +39,7 @@ def walk(features: np.ndarray) -> list[int]:
     order = []
     while True:
         order.append(int(rows[place]))
-        here = points[place]
+        here = points[place].copy()
         # The last of those left takes the place of the one that was visited.
         rows[place], points[place] = rows[len(rows) - 1], points[len(rows) - 1]
         rows, points = rows[:-1], points[:-1]
