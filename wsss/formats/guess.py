@@ -111,5 +111,5 @@ def mask_folder(root: Path) -> str:
 
 def _no_tags(root: Path) -> UserError:
     what = "no table of tags (looked for tags.csv, annotations of VOC, lists of COCO)"
-    fix = "write tags.csv: filename,tags in the first line, then a line a photo; or give --tags"
+    fix = "write tags.csv: filename,tags in the first line, then a line a photo, or use wsss tag; or give --tags"
     return UserError(root, what, fix)

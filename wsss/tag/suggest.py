@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from wsss.core.errors import WsssError
+from wsss.core.system import cores
 from wsss.tag.session import Session, Tags
 from wsss.tag.similar import like, walk
 
@@ -166,6 +167,7 @@ def backbone_look() -> Look:
     from wsss.tag.pictures import read_small
     from wsss.training.probe import pooled
 
+    torch.set_num_threads(max(1, cores() - 1))  # one is left to the page
     where = device()
     network = Classifier(build_backbone(BackboneSettings()), 1, 0.0).to(where).eval()
 
