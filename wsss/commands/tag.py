@@ -53,7 +53,7 @@ def main(folder: Path, tags: Path | None, classes: Path | None, port: int, no_br
     token = secrets.token_urlsafe(24)
     with (
         locked(session.path.with_name(f".{session.path.name}.lock"), "the table is being tagged by another wsss tag"),
-        _listening(port) as listener,
+        listening(port) as listener,
     ):
         for path in (session.path, session.classes.path):
             for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # by a killed one, before it was whole
@@ -105,7 +105,7 @@ def _need_packages() -> None:
 
 
 @contextmanager
-def _listening(port: int) -> Iterator[socket.socket]:
+def listening(port: int) -> Iterator[socket.socket]:
     """A socket at `port` of this machine alone, 0: at any that is free."""
     try:
         listener = socket.create_server((HOST, port))

@@ -23,6 +23,17 @@ def like(features: np.ndarray, number: int) -> list[int]:
     return [int(row) for row in np.argsort(-nearness, kind="stable")]
 
 
+def principal(features: np.ndarray) -> np.ndarray:
+    """(N, at most `DIRECTIONS`) float32: where the rows of `features` (N, C) lie along their principal directions."""
+    scaled = standardised(features).astype(np.float64)
+    if len(scaled) < scaled.shape[1]:  # the smaller of the two matrices of products: its time grows with the cube
+        squares, places = np.linalg.eigh(scaled @ scaled.T)
+        found = places[:, -DIRECTIONS:] * np.sqrt(np.maximum(squares[-DIRECTIONS:], 0))
+    else:
+        found = scaled @ np.linalg.eigh(scaled.T @ scaled)[1][:, -DIRECTIONS:]
+    return np.asarray(found, np.float32)
+
+
 def walk(features: np.ndarray) -> list[int]:
     """All rows of `features` (N, C), each followed by the one nearest to it of those that are left.
 
@@ -31,9 +42,7 @@ def walk(features: np.ndarray) -> list[int]:
     count = len(features)
     if count < 3:
         return list(range(count))
-    scaled = standardised(features).astype(np.float64)
-    _, directions = np.linalg.eigh(scaled.T @ scaled)
-    points = (scaled @ directions[:, -DIRECTIONS:]).astype(np.float32)
+    points = principal(features)
     rows = np.arange(count)
     place = int(np.argmax((points**2).sum(1)))
     order = []

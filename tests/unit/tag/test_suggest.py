@@ -12,7 +12,7 @@ from tests.conftest import RawData
 from tests.toy_tag import toy_look, two_kinds, waited
 from wsss.core.errors import EnvError
 from wsss.tag.session import Change, Session
-from wsss.tag.similar import like, walk
+from wsss.tag.similar import like, principal, standardised, walk
 from wsss.tag.suggest import FIRST, Look, Suggestions, hints_of
 
 
@@ -25,6 +25,14 @@ def test_walk_visits_every_photo_once_and_keeps_kinds_together() -> None:
     assert sorted(order) == list(range(60))
     assert sum(kinds[a] != kinds[b] for a, b in pairwise(order)) < 6  # by chance: 40
     np.testing.assert_array_equal(features, before)
+
+
+@pytest.mark.parametrize(("count", "width"), [(50, 20), (20, 50)])
+def test_principal_directions_keep_the_distances(count: int, width: int) -> None:
+    features = np.random.default_rng(2).normal(0, 3, (count, width)).astype(np.float32)
+    places, scaled = principal(features), standardised(features)
+    for a, b in ((0, 1), (5, 17)):
+        assert np.linalg.norm(places[a] - places[b]) == pytest.approx(np.linalg.norm(scaled[a] - scaled[b]), rel=1e-3)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
