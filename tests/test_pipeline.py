@@ -26,7 +26,7 @@ FLOORS = (
     "stores formats demo models crf",
     "losses predict correct",
     "training cams evaluation export",
-    "distill report",
+    "distill report tag",
     "plan",
     "commands",
 )

@@ -15,6 +15,7 @@ from wsss.core.errors import EnvError, UserError, WsssError, did_you_mean
 from wsss.core.log import say
 
 COMMANDS = {
+    "tag": ("wsss.commands.tag", "Tag the photos of a folder in the browser."),
     "init": ("wsss.commands.init", "Write a params.yaml for your own photos."),
     "plan": ("wsss.commands.plan", "Show what settings mean for their photos: steps, crops, minutes, memory."),
     "recipe": ("wsss.commands.recipe", "List the recipes, or put one in place as params.yaml."),

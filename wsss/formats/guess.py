@@ -30,28 +30,28 @@ def guess_dataset(folder: Path, tags: Path | None) -> DatasetSettings:
     voc = next((place for place in inner if (place / "JPEGImages").is_dir() and (place / "ImageSets").is_dir()), None)
     given = None if tags is None else _below(tags, voc or root)
     if voc is not None:
-        given = given or _only(voc, ("tags.csv", "cls_labels.npy"), _ONE_TABLE)
+        given = given or only(voc, ("tags.csv", "cls_labels.npy"), _ONE_TABLE)
         if not given and not (voc / "Annotations").is_dir():
             raise _no_tags(voc)
         masks = "SegmentationClass" if (voc / "SegmentationClass").is_dir() else ""
         return DatasetSettings(
-            root=str(voc), format="voc", tags=given or "xml", masks=masks, classes=_only(voc, CLASS_FILES, _ONE_LIST)
+            root=str(voc), format="voc", tags=given or "xml", masks=masks, classes=only(voc, CLASS_FILES, _ONE_LIST)
         )
     if given is None and any((root / "annotations").glob("instances_*.json")):
-        if table := _only(root, TAG_FILES, _ONE_TABLE):
+        if table := only(root, TAG_FILES, _ONE_TABLE):
             raise UserError(root, f"annotations and {table} may both hold the tags", _ONE_TABLE)
         given = "annotations"
     if given is not None and (given.endswith(".json") or any((root / given).glob("instances_*.json"))):
-        return DatasetSettings(root=str(root), format="coco", tags=given, masks=_mask_folder(root))
-    found = given or _only(root, TAG_FILES, _ONE_TABLE)
+        return DatasetSettings(root=str(root), format="coco", tags=given, masks=mask_folder(root))
+    found = given or only(root, TAG_FILES, _ONE_TABLE)
     if not found:
         raise _no_tags(root)
     return DatasetSettings(
         root=str(root),
         format="folder",
         tags=found,
-        masks=_mask_folder(root),
-        classes=_only(root, CLASS_FILES, _ONE_LIST),
+        masks=mask_folder(root),
+        classes=only(root, CLASS_FILES, _ONE_LIST),
     )
 
 
@@ -90,7 +90,7 @@ def _below(tags: Path, root: Path) -> str:
     raise UserError(tags, f"no such file, here or in {root}", "correct --tags")
 
 
-def _only(root: Path, names: Iterable[str], fix: str) -> str:
+def only(root: Path, names: Iterable[str], fix: str) -> str:
     """The one of `names` that is a file below `root`; nothing if none is. `UserError` if several are."""
     found = [name for name in names if (root / name).is_file()]
     if len(found) > 1:
@@ -98,7 +98,8 @@ def _only(root: Path, names: Iterable[str], fix: str) -> str:
     return found[0] if found else ""
 
 
-def _mask_folder(root: Path) -> str:
+def mask_folder(root: Path) -> str:
+    """The folder of masks below `root`; nothing if none is there. `UserError` if several are."""
     # Where `wsss predict` has written, masks are a network's and no ground truth.
     names = [name for name in MASK_FOLDERS if name != "masks" or not (root / "predictions.csv").exists()]
     found = [name for name in names if next((root / name).rglob("*.png"), None)]
@@ -110,5 +111,5 @@ def _mask_folder(root: Path) -> str:
 
 def _no_tags(root: Path) -> UserError:
     what = "no table of tags (looked for tags.csv, annotations of VOC, lists of COCO)"
-    fix = "write tags.csv: filename,tags in the first line, then a line a photo; or give --tags"
+    fix = "write tags.csv: filename,tags in the first line, then a line a photo, or use wsss tag; or give --tags"
     return UserError(root, what, fix)

@@ -211,7 +211,7 @@ def test_folder_without_tags(raw_data: RawData) -> None:
     result = init("raw")
     assert result.exit_code == 2
     assert "raw: no table of tags (looked for tags.csv, annotations of VOC, lists of COCO)" in result.stderr
-    assert "fix: write tags.csv: filename,tags in the first line, then a line a photo; or give --tags" in result.stderr
+    assert "fix: write tags.csv: filename,tags in the first line, then a line a photo, or use wsss tag" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,132 @@
+"""`wsss tag`: photos without tags become a table of tags, in the browser."""
+
+from __future__ import annotations
+
+import glob
+import secrets
+import shlex
+import socket
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from wsss.core.command import people_command, show
+from wsss.core.errors import EnvError, UserError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from wsss.tag.session import Session
+
+HOST = "127.0.0.1"
+"""Nobody but this machine can connect."""
+
+
+@people_command
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--tags", type=click.Path(path_type=Path), help="table to write; default: tags.csv in FOLDER")
+@click.option("--classes", type=click.Path(path_type=Path), help="file of classes, one a line; default: FOLDER's own")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="port of this machine; 0: any that is free")
+@click.option("--no-browser", is_flag=True, help="print the address, and open no browser")
+def main(folder: Path, tags: Path | None, classes: Path | None, port: int, no_browser: bool) -> str:
+    """Tag the photos of FOLDER in the browser, and write the table that wsss init reads.
+
+    Every step is on the disk at once. Ctrl-C ends it; the same command goes on where it was. After thirty photos it
+    suggests tags for the others, from a network that has seen other photos (ImageNet) and from your own tags.
+    """
+    if not folder.is_dir():
+        raise UserError(folder, "no such folder", "give the folder of the photos")
+    if classes is not None and not classes.is_file():
+        raise UserError(classes, "no such file", "give a file with one class a line, or leave --classes out")
+    _need_packages()
+    from wsss.core.lock import locked
+    from wsss.tag.pictures import Pictures
+    from wsss.tag.server import tag_server
+    from wsss.tag.session import Session
+    from wsss.tag.suggest import Suggestions
+
+    session = Session(folder, None if tags is None else _inside(tags, folder), classes)
+    token = secrets.token_urlsafe(24)
+    with (
+        locked(session.path.with_name(f".{session.path.name}.lock"), "the table is being tagged by another wsss tag"),
+        listening(port) as listener,
+    ):
+        for path in (session.path, session.classes.path):
+            for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # by a killed one, before it was whole
+                left.unlink()
+        number = listener.getsockname()[1]
+        suggestions = Suggestions(session)
+        app = tag_server(session, suggestions, Pictures(folder), token, number)
+        address = f"http://{HOST}:{number}/{token}/"
+        show(f"{len(session.photos)} photos; tags go to {session.path}\n{address}\nCtrl-C ends it")
+        suggestions.begin()
+        try:
+            _serve(app, listener, None if no_browser else address)
+        finally:
+            suggestions.end()
+    return last_words(session, folder, tags)
+
+
+def last_words(session: Session, folder: Path, tags: Path | None) -> str:
+    """How many photos are tagged, and the next command, in a line."""
+    done, _ = session.counts()
+    left = len(session.photos) - done
+    rest = f" ({left} are not, and would count as photos of no class)" if left else ""
+    table = "" if tags is None else f" --tags {shlex.quote(str(session.path))}"
+    command = f"wsss init {shlex.quote(str(folder))}{table}" if done else f"wsss tag {shlex.quote(str(folder))}"
+    return f"tag: {done} of {len(session.photos)} photos are tagged{rest}; next: {command}"
+
+
+def _inside(tags: Path, folder: Path) -> Path:
+    """`tags` as given from here or from `folder`. `UserError` if it lies elsewhere, where `wsss init` reads none."""
+    root = folder.resolve()
+    places = (path for path in (tags, folder / tags) if path.parent.is_dir())
+    found = next((path for path in places if path.parent.resolve().is_relative_to(root)), None)
+    if found is None:
+        raise UserError(tags, f"lies outside {folder}, or in no folder", f"give a file in {folder}")
+    if found.suffix.lower() != ".csv" or found.name.startswith("."):
+        raise UserError(tags, "is no name of a table", "give a name that ends in .csv")
+    return found
+
+
+def _need_packages() -> None:
+    try:
+        import starlette
+        import uvicorn  # noqa: F401 -- both are only looked for
+
+        assert starlette
+    except ModuleNotFoundError as error:
+        what = f"needs the package {error.name}, which is not installed"
+        raise EnvError("wsss tag", what, "pip install 'wsss[tag]'") from error
+
+
+@contextmanager
+def listening(port: int) -> Iterator[socket.socket]:
+    """A socket at `port` of this machine alone, 0: at any that is free."""
+    try:
+        listener = socket.create_server((HOST, port))
+    except OSError as error:
+        fix = "leave --port out: a free one is found"
+        raise UserError(f"--port {port}", f"cannot be used ({error.strerror})", fix) from error
+    with listener:
+        yield listener
+
+
+def _serve(app: ASGIApp, listener: socket.socket, address: str | None) -> None:
+    """Answer until Ctrl-C. `address`: of the page to open in the browser; the socket listens already."""
+    import uvicorn
+
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app, lifespan="off", log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=2,
+            server_header=False, proxy_headers=False,
+        )
+    )  # fmt: skip
+    if address is not None:
+        webbrowser.open(address)
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])

@@ -1,0 +1,143 @@
+"""The table of tags that `wsss tag` writes and `wsss init` reads: `filename,tags`, one row a photo.
+
+A photo without a row is not tagged yet; one with an empty cell shows no class. Tables of others are continued if they
+have this form: columns, rows and cells that are not ours stay as they are.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wsss.core.atomic import write_bytes
+from wsss.core.errors import UserError
+from wsss.data.codec import read_file
+from wsss.formats.cells import separate
+from wsss.formats.names import Names
+from wsss.formats.raw import MAX_TEXT, Listing
+
+HEADER = ("filename", "tags")
+FORMULA = ("=", "+", "-", "@")
+_BOM = b"\xef\xbb\xbf"
+_FIX = "move the table away, or write another one with --tags NAME.csv"
+
+
+@dataclass
+class TagTable:
+    """A table at `path`. `rows`: all cells, by number of row; `places`: the row of each photo that has one, by its id.
+
+    `written`: the bytes that are on the disk; None if there is no file.
+    """
+
+    path: Path
+    header: tuple[str, ...] = HEADER
+    rows: dict[int, list[str]] = field(default_factory=dict)
+    places: dict[str, int] = field(default_factory=dict)
+    written: bytes | None = None
+
+    @property
+    def _name(self) -> int:
+        return self.header.index(HEADER[0])
+
+    @property
+    def _tags(self) -> int:
+        return self.header.index(HEADER[1])
+
+    def tags(self) -> dict[str, tuple[str, ...]]:
+        """Tags of the photos that have a row, by id."""
+        return {name: self._tags_of(row) for name, row in self.places.items()}
+
+    def _tags_of(self, row: int) -> tuple[str, ...]:
+        # Composed, as `wsss init` reads it: names of classes are compared letter by letter.
+        return separate(unicodedata.normalize("NFC", self.rows[row][self._tags]))
+
+    def line(self, name: str) -> str:
+        """Where photo `name` stands, for messages."""
+        return f"{self.path}: {self.rows[self.places[name]][self._name]}"
+
+    def has_more(self, name: str) -> bool:
+        """True if the row of photo `name` has cells of others, so that it must not be deleted."""
+        cells = self.rows[self.places[name]]
+        return any(cell for i, cell in enumerate(cells) if i not in (self._name, self._tags))
+
+    def put(self, name: str, image: str, tags: tuple[str, ...] | None) -> None:
+        """Set the tags of photo `name`, the file `image`; None takes its row away."""
+        if tags is None:
+            if name in self.places:
+                del self.rows[self.places.pop(name)]
+            return
+        if name not in self.places:
+            self.places[name] = max(self.rows, default=-1) + 1
+            row = self.rows[self.places[name]] = [""] * len(self.header)
+            row[self._name] = safe_name(image)
+        if self._tags_of(self.places[name]) != tags:
+            self.rows[self.places[name]][self._tags] = joined(tags)
+
+    def write(self) -> None:
+        """Have the table on the disk. Raises `UserError` if another program has changed it meanwhile."""
+        if self.path.is_symlink() or _bytes(self.path) != self.written:
+            what = "was changed by another program since it was read: this step is not saved"
+            raise UserError(self.path, what, "end wsss tag and start it again: it goes on from the file")
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(self.header)
+        writer.writerows(self.rows.values())
+        bom = _BOM if self.written is not None and self.written.startswith(_BOM) else b""
+        data = bom + buffer.getvalue().encode("utf-8")
+        write_bytes(self.path, data)
+        self.written = data
+
+
+def read_table(path: Path, photos: Listing) -> TagTable:
+    """The table at `path`, or an empty one if there is none. Raises `UserError` if it is of another form."""
+    if path.is_symlink():
+        raise UserError(path, "is a link, which writing would replace", "give the file it leads to with --tags")
+    data = _bytes(path)
+    if data is None:
+        return TagTable(path)
+    try:
+        lines = [*csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(path, f"cannot be continued: not a CSV in UTF-8 ({error})", _FIX) from error
+    header = tuple(lines[0]) if lines else HEADER
+    if sorted(set(header) & {*HEADER}) != sorted(HEADER) or any(header.count(title) > 1 for title in HEADER):
+        found = ",".join(header)[:60]
+        raise UserError(f"{path}:1", f"cannot be continued (found {found!r}, expected filename,tags)", _FIX)
+    table = TagTable(path, header, written=data)
+    names = Names(photos)
+    for number, cells in enumerate(lines[1:]):
+        where = f"{path}: row {number + 2}"
+        if not any(cells):
+            continue
+        if len(cells) != len(header):
+            raise UserError(where, f"found {len(cells)} cells, expected {len(header)}", "correct the row")
+        table.rows[number] = list(cells)
+        try:
+            name = names.find(cells[table._name], where, "the row")
+        except UserError:
+            continue  # of a photo that is not here (any more): the row stays
+        if name in table.places:
+            what = f"{cells[table._name]!r} has two rows, expected one row a photo"
+            raise UserError(where, what, f"join the two rows, or {_FIX}")
+        table.places[name] = number
+    return table
+
+
+def joined(tags: Iterable[str]) -> str:
+    """The cell that `separate` takes apart into `tags`. A bar at the end says that `,` and `;` are part of a name."""
+    given = tuple(tags)
+    cell = "|".join(given)
+    return cell if separate(cell) == given else f"{cell}|"
+
+
+def safe_name(image: str) -> str:
+    """The path of a photo as a cell that no spreadsheet takes for a formula."""
+    return f"./{image}" if image.startswith(FORMULA) else image
+
+
+def _bytes(path: Path) -> bytes | None:
+    return read_file(path, MAX_TEXT) if path.exists() else None
