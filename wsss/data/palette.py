@@ -17,7 +17,7 @@ BACKGROUND, IGNORED = (232, 232, 236), (150, 150, 158)
 
 LEVELS = 17
 """Values of each channel among which later colours are chosen."""
-BRIGHT, DARK, GAP = (62.0, 92.0), (38.0, 62.0), 40.0
+BRIGHT, DARK, GAP = (62.0, 88.0), (38.0, 62.0), 50.0
 """Lightness of every second colour and of the others (CIELAB); least distance from grey."""
 
 USUAL = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
