@@ -165,7 +165,12 @@ class Painter:
     def swatch(self, number: int, iou: float | None = None) -> Swatch:
         """Class `number` for a legend; an IoU of NaN means that the class was neither there nor found."""
         known = None if iou is None or np.isnan(iou) else iou
-        return Swatch(number, self.results.index.classes[number], css_colour(self.palette[number]), known)
+        return Swatch(
+            number,
+            self.results.index.classes[number],
+            css_colour(self.palette[number]) if number else "transparent",
+            known,
+        )
 
     def _heat(self, photo: np.ndarray, record: Record) -> list[tuple[str, np.ndarray]]:
         """The strongest class at each place, each class alone where there are several, and the raw CAM."""

@@ -102,6 +102,7 @@ def _pair(found: Comparison, photo: Photo, folder: Path, number: int) -> Pair:
         panels.append(panel("Ground truth", "", overlay(mask)))
     seen = {value for label in (first, second, mask) if label is not None for value in values_of(label)}
     swatches = (
-        Swatch(value, found.class_names[value], css_colour(palette[value])) for value in sorted(seen - {IGNORE})
+        Swatch(value, found.class_names[value], css_colour(palette[value]) if value else "transparent")
+        for value in sorted(seen - {IGNORE})
     )
     return Pair(photo, tuple(panels), tuple(swatches))

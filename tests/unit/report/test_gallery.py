@@ -29,8 +29,8 @@ from wsss.data.masks import MaskedImages
 from wsss.data.photos import Photos
 from wsss.report.cards import Results
 from wsss.report.gallery import GallerySettings, build_gallery
-from wsss.report.page import SOURCE_COLUMNS, Source
 from wsss.report.plots import TABLES
+from wsss.report.scores import SOURCE_COLUMNS, Source
 from wsss.stores.cams import FORMAT, Cams, CamStore, put_cams
 from wsss.stores.labels import (
     PREDICTIONS_FORMAT,
