@@ -61,7 +61,7 @@
   wide.addEventListener("change", fold);
   fold();
   new ResizeObserver(() => {
-    document.documentElement.style.setProperty("--bar", wide.matches ? `${tools.offsetHeight}px` : "0px");
+    document.documentElement.style.setProperty("--sticky", wide.matches ? `${tools.offsetHeight}px` : "0px");
   }).observe(tools);
   tools.querySelector("select").addEventListener("change", (event) => sort(event.target.value));
 })();

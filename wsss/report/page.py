@@ -23,7 +23,7 @@ BY_NAME = ("name 1", "name")
 
 @dataclass(frozen=True)
 class Swatch:
-    """A class in a legend: id, name, colour in CSS (the background is transparent), and its IoU in one photo where that is known."""
+    """A class in a legend: id, name, colour in CSS (the background is transparent), its IoU in one photo if known."""
 
     number: int
     name: str
