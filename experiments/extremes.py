@@ -10,13 +10,13 @@ from pathlib import Path
 import click
 import numpy as np
 
-from experiments.sheet import below, beside, save
+from experiments.sheet import below, beside, save, titled
 from wsss.core.errors import UserError
 from wsss.core.params import Settings, load
 from wsss.core.stage import stage_command
-from wsss.data.images import voc_palette
 from wsss.data.index import Record, read_index
 from wsss.data.masks import MaskedImages
+from wsss.data.palette import display_palette
 from wsss.data.photos import Location
 from wsss.data.render import fit, label_overlay
 from wsss.data.size import fit_label
@@ -25,6 +25,7 @@ from wsss.report.ranking import class_ious, mean_iou
 from wsss.stores.labels import PredictionStore
 
 WIDTH, APART = 150, 30
+TITLES = ("Photo", "OSTE", "Student", "Mask")
 
 
 class Params(Settings):
@@ -67,8 +68,8 @@ def row_of(record: Record, masked: MaskedImages, store: PredictionStore) -> np.n
     small, mask = fit(masked.photos.image(record), WIDTH), masked.mask(record)
     assert mask is not None
     labels = (store.label(record.id, OSTE), store.label(record.id), mask)
-    overlays = [label_overlay(small, fit_label(label, small.shape), voc_palette()) for label in labels]
-    return beside([small, *overlays, np.full((len(small), APART, 3), 255, np.uint8)])
+    overlays = [label_overlay(small, fit_label(label, small.shape), display_palette()) for label in labels]
+    return beside([*titled(TITLES, [small, *overlays]), np.full((1, APART, 3), 255, np.uint8)])
 
 
 if __name__ == "__main__":

@@ -8,14 +8,14 @@ import click
 import numpy as np
 import torch
 
-from experiments.sheet import below, beside, save
+from experiments.sheet import below, beside, save, titled
 from wsss.cams.stage import CamsSettings, open_oste
 from wsss.core.errors import UserError
 from wsss.core.params import Settings, load
 from wsss.core.stage import stage_command
 from wsss.data.batches import to_batch
-from wsss.data.images import voc_palette
 from wsss.data.index import Record, read_index
+from wsss.data.palette import display_palette
 from wsss.data.photos import Location
 from wsss.data.render import fit, heat_overlay, label_overlay
 from wsss.data.size import fit_label
@@ -24,6 +24,7 @@ from wsss.models.oste import Oste
 from wsss.stores.labels import PseudoStore
 
 WIDTH = 240
+TITLES = ("Photo", "Raw CAM", "+ expansion", "+ fusion", "Pseudo-label")
 
 
 class Params(Settings):
@@ -53,8 +54,8 @@ def main(params: Path, ids: tuple[str, ...], dataset: Path, network: Path, pseud
         image = photos.image(records[name])
         small, label = fit(image, WIDTH), labels.label(name)
         overlays = [heat_overlay(small, heat) for heat in stages_of(oste, image, records[name], settings.cams)]
-        overlays.append(label_overlay(small, fit_label(label, small.shape), voc_palette()))
-        rows.append(beside([small, *overlays]))
+        overlays.append(label_overlay(small, fit_label(label, small.shape), display_palette()))
+        rows.append(beside(titled(TITLES, [small, *overlays])))
     save(below(rows), out)
     return f"figure: {len(rows)} photos (photo · raw CAM · + expansion · + fusion · pseudo-label) → {out}"
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from wsss.data.captions import caption
+
 GAP = 6
 
 
@@ -25,6 +27,11 @@ def beside(pictures: Sequence[np.ndarray]) -> np.ndarray:
 def below(pictures: Sequence[np.ndarray]) -> np.ndarray:
     """Pictures (h, w, 3) uint8 in a column, their left sides in line."""
     return beside([picture.swapaxes(0, 1) for picture in pictures]).swapaxes(0, 1)
+
+
+def titled(titles: Sequence[str], pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Pictures (h, w, 3) uint8, each with its title above it."""
+    return [below([caption(t, p.shape[1]), p]) for t, p in zip(titles, pictures, strict=True)]
 
 
 def save(sheet: np.ndarray, out: Path) -> None:

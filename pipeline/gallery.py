@@ -15,8 +15,8 @@ from wsss.report import verdict
 from wsss.report.cards import Results
 from wsss.report.gallery import GallerySettings, build_gallery
 from wsss.report.overlays import draw_overlays
-from wsss.report.page import read_sources
 from wsss.report.plots import TABLES
+from wsss.report.scores import read_sources
 from wsss.report.templates import percent
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import PredictionStore

@@ -13,7 +13,7 @@ from wsss.core.atomic import sha256_file
 from wsss.data.images import save_mask_png
 from wsss.data.index import Index, Record, write_index
 from wsss.data.tables import csv_text
-from wsss.report.page import SOURCE_COLUMNS
+from wsss.report.scores import SOURCE_COLUMNS
 from wsss.stores.labels import PREDICTIONS_FORMAT, PSEUDO_FORMAT, put_labels
 from wsss.stores.shards import Shard, StoreMeta, shard_writer, write_store_index
 

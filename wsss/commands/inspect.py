@@ -21,34 +21,38 @@ MOST_COLUMNS = 100
 @click.argument("path", type=click.Path(path_type=Path))
 @click.argument("name", metavar="[ID]", required=False)
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="write the picture of ID to this PNG")
+@click.option("--data", type=click.Path(path_type=Path), help="folder of the photos, if not where the settings say")
 @json_option
-def main(path: Path, name: str | None, out: Path | None, as_json: bool) -> str:
+def main(path: Path, name: str | None, out: Path | None, data: Path | None, as_json: bool) -> str:
     """Say what is in PATH: CAMs, pseudo-labels, predictions (the folder or one shard), a checkpoint, an exported
     network, or the folder of the index.
 
-    With ID, say it of that photo and show it in the terminal, where that has colours.
+    With ID, say it of that photo and show it in the terminal, where that has colours. The picture of -o has the photo
+    beside it where that is found, and the names of the classes.
     """
     if out is not None and name is None:
         raise UserError("-o", "needs the ID of a photo", f"wsss inspect {path} ID -o {out}")
+    if data is not None and out is None:
+        raise UserError("--data", "needs a picture to draw", f"wsss inspect {path} ID -o FILE.png --data {data}")
     if out is not None:
         refuse_existing(out)
     from wsss.report.inspection import lines, look
 
-    summary, picture = look(path, name)
+    summary, drawing = look(path, name)
     if out is not None:
-        if picture is None:
+        if drawing is None:
             raise UserError(path, "has no picture of a photo", "leave -o away")
         from PIL import Image
 
         with atomic_file(out) as temporary:
-            Image.fromarray(picture).save(temporary, format="PNG")
+            Image.fromarray(drawing.sheet(data)).save(temporary, format="PNG")
     if as_json:
         return json_text(summary)
     text = "\n".join(lines(summary))
     # Without colours the blocks would show nothing.
-    if picture is None or out is not None or not (sys.stdout.isatty() or "FORCE_COLOR" in os.environ):
+    if drawing is None or out is not None or not (sys.stdout.isatty() or "FORCE_COLOR" in os.environ):
         return text
     from wsss.report.terminal import ansi, half_blocks
 
-    colours = ansi(half_blocks(picture, min(MOST_COLUMNS, shutil.get_terminal_size().columns)))
+    colours = ansi(half_blocks(drawing.plain(), min(MOST_COLUMNS, shutil.get_terminal_size().columns)))
     return Coloured(f"{visible(text)}\n\n{colours}")

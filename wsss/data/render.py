@@ -13,17 +13,20 @@ HEAT_STOPS = ((20, 14, 54), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 2
 HEAT_ALPHA = (0.45, 0.9)
 """Opacity of the heat at scores 0 and 1: where the network sees nothing, the photo stays visible."""
 
-COLOUR_ALPHA = 0.68
-BACKGROUND_LIGHT = 0.52
-"""Fraction of the photo's grey that background and hatching keep: dark, because VOC has a grey class, too."""
+COLOUR_ALPHA = 0.62
 
-CHANGE_COLOURS = ((0, 0, 0), (74, 222, 128), (239, 68, 68), (190, 190, 200))
-"""Colours of `SAME` (not drawn), `BETTER`, `WORSE`, `OTHER`: green is also lighter than red."""
+CHANGE_COLOURS = ((0, 0, 0), (86, 180, 233), (213, 94, 0), (190, 190, 200))
+"""Colours of `SAME` (not drawn), `BETTER`, `WORSE`, `OTHER`: blue and orange, which all eyes tell apart."""
 CHANGE_ALPHA = 0.8
+UNCHANGED_LIGHT = 0.52
+"""Fraction of the photo's grey where nothing changed."""
 
-HATCH_PERIOD, HATCH_LINE = 8, 3
-HATCH_COLOUR, HATCH_ALPHA = (236, 236, 242), 0.7
-EDGE_COLOUR = (255, 255, 255)
+HATCH_PERIOD, HATCH_LINE = 8, 2
+HATCH_LIGHT, HATCH_DARK, HATCH_ALPHA = (250, 250, 252), (24, 24, 28), 0.75
+"""Each line is light with a dark one below it: seen on any photo. So are outlines, a light one around a dark one."""
+EDGE_LIGHT, EDGE_DARK = (255, 255, 255), (16, 16, 20)
+EDGE_SIDE = 160
+"""Pictures with a shorter side than this have the light outline only."""
 
 
 def fit(photo: np.ndarray, width: int) -> np.ndarray:
@@ -57,18 +60,20 @@ def heat_overlay(photo: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def label_overlay(photo: np.ndarray, label: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Lay a label map over a photo: classes in colour with an edge, background dark and grey, 255 hatched.
+    """Lay a label map over a photo: classes in colour with an outline, background as it is, 255 hatched.
 
     `photo`: (H, W, 3) uint8; `label`: (H, W) uint8, 0 background, 1..K, 255 ignored; `palette`: (256, 3) uint8
-    → (H, W, 3) uint8.
+    → (H, W, 3) uint8. Under a colour the photo is grey, so that the colour is the legend's.
     """
-    grey = _grey(photo)
-    ignored, lines = label == IGNORE, hatching(label.shape)
-    picture = _blend(grey, palette[label], COLOUR_ALPHA)
-    dark = (label == 0) | (ignored & ~lines)
-    picture[dark] = np.rint(grey[dark] * BACKGROUND_LIGHT).astype(np.uint8)
-    picture[ignored & lines] = _blend(grey[ignored & lines], np.asarray(HATCH_COLOUR), HATCH_ALPHA)
-    picture[edges(label)] = EDGE_COLOUR
+    picture, ignored = photo.copy(), label == IGNORE
+    classes = (label != 0) & ~ignored
+    picture[classes] = _blend(_grey(photo)[classes], palette[label[classes]], COLOUR_ALPHA)
+    for line, colour in ((hatching(label.shape), HATCH_LIGHT), (hatching(label.shape, HATCH_LINE), HATCH_DARK)):
+        picture[ignored & line] = _blend(photo[ignored & line], np.asarray(colour), HATCH_ALPHA)
+    outer = edges(label)
+    picture[outer] = EDGE_LIGHT
+    if min(label.shape) >= EDGE_SIDE:
+        picture[edges(np.where(outer, 0, label))] = EDGE_DARK
     return picture
 
 
@@ -77,15 +82,15 @@ def change_overlay(photo: np.ndarray, found: np.ndarray) -> np.ndarray:
 
     `photo`: (H, W, 3) uint8; `found`: (H, W) uint8 as `changes` makes it → (H, W, 3) uint8.
     """
-    dark = np.rint(_grey(photo) * BACKGROUND_LIGHT)
+    dark = np.rint(_grey(photo) * UNCHANGED_LIGHT)
     alpha = np.where(found == 0, 0.0, CHANGE_ALPHA)[..., None]
     return _blend(dark, np.asarray(CHANGE_COLOURS)[found], alpha)
 
 
-def hatching(shape: tuple[int, ...]) -> np.ndarray:
-    """(H, W) bool: True on diagonal lines, the same wherever the label lies."""
+def hatching(shape: tuple[int, ...], moved: int = 0) -> np.ndarray:
+    """(H, W) bool: True on diagonal lines, the same wherever the label lies; `moved`: by so many pixels."""
     rows, columns = np.ogrid[: shape[0], : shape[1]]
-    return np.asarray((rows + columns) % HATCH_PERIOD < HATCH_LINE)
+    return np.asarray((rows + columns - moved) % HATCH_PERIOD < HATCH_LINE)
 
 
 def edges(label: np.ndarray) -> np.ndarray:

@@ -22,8 +22,10 @@ from wsss.core.atomic import sha256_file
 from wsss.core.errors import UserError, did_you_mean
 from wsss.core.log import say
 from wsss.crf.settings import CrfSettings
+from wsss.data.captions import legend
 from wsss.data.codec import read_file
-from wsss.data.images import MAX_MEGAPIXELS, decode_image, read_photo, rgb_array, save_mask_png, voc_palette
+from wsss.data.images import MAX_MEGAPIXELS, decode_image, read_photo, rgb_array, save_mask_png
+from wsss.data.palette import display_palette
 from wsss.data.render import fit, label_overlay
 from wsss.data.size import fit_label, resized
 from wsss.numeric.device import device, enough_memory
@@ -70,10 +72,13 @@ class Segmentation:
         """Write the label as an indexed PNG in the VOC palette, atomically."""
         save_mask_png(Path(path), self.label)
 
-    def overlay(self, width: int = 1024) -> Image.Image:
-        """The label in colour over the photo, shrunk to at most `width` columns."""
+    def overlay(self, width: int = 1024, with_legend: bool = True) -> Image.Image:
+        """The label in colour over the photo, shrunk to at most `width` columns; below it the names of the classes."""
         photo = fit(self.photo, width)
-        return Image.fromarray(label_overlay(photo, fit_label(self.label, photo.shape), voc_palette()))
+        label = fit_label(self.label, photo.shape)
+        drawn = label_overlay(photo, label, display_palette())
+        names = [legend(self.names, np.unique(label), photo.shape[1])] if with_legend else []
+        return Image.fromarray(np.concatenate([drawn, *names]))
 
 
 class Segmenter:

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from wsss.core.errors import IntegrityError
-from wsss.data.images import voc_palette
 from wsss.data.index import IGNORE, Index, Record
 from wsss.data.masks import MaskedImages
+from wsss.data.palette import display_palette
 from wsss.data.render import css_colour, fit, heat_overlay, label_overlay
 from wsss.data.size import fit_label
 from wsss.report.page import Card, Panel, Swatch, View
@@ -108,7 +108,7 @@ class Painter:
 
     def __init__(self, results: Results, folder: Path, width: int) -> None:
         self.results, self.folder, self.width = results, folder, SHARPNESS * width
-        self.palette = voc_palette()
+        self.palette = display_palette()
         (folder / PICTURES).mkdir()
 
     def card(self, number: int, record: Record, rank: int | None, judge: LabelStore | None) -> Card:
@@ -165,7 +165,12 @@ class Painter:
     def swatch(self, number: int, iou: float | None = None) -> Swatch:
         """Class `number` for a legend; an IoU of NaN means that the class was neither there nor found."""
         known = None if iou is None or np.isnan(iou) else iou
-        return Swatch(number, self.results.index.classes[number], css_colour(self.palette[number]), known)
+        return Swatch(
+            number,
+            self.results.index.classes[number],
+            css_colour(self.palette[number]) if number else "transparent",
+            known,
+        )
 
     def _heat(self, photo: np.ndarray, record: Record) -> list[tuple[str, np.ndarray]]:
         """The strongest class at each place, each class alone where there are several, and the raw CAM."""

@@ -10,8 +10,8 @@ import numpy as np
 from wsss.core.folders import atomic_dir
 from wsss.core.interrupt import check_stop
 from wsss.core.log import Progress
-from wsss.data.images import voc_palette
 from wsss.data.index import IGNORE
+from wsss.data.palette import display_palette
 from wsss.data.render import CHANGE_COLOURS, change_overlay, css_colour, fit, label_overlay
 from wsss.data.size import fit_label
 from wsss.report.cards import PICTURES, SHARPNESS, save_picture
@@ -74,7 +74,7 @@ def write_page(found: Comparison, count: int, out: Path) -> Path:
 
 
 def _pair(found: Comparison, photo: Photo, folder: Path, number: int) -> Pair:
-    palette = voc_palette()
+    palette = display_palette()
     record = photo.record
     picture = fit(found.masked.photos.image(record), SHARPNESS * WIDTH)
     first, second = (maps.label(record) for maps in found.maps)
@@ -102,6 +102,7 @@ def _pair(found: Comparison, photo: Photo, folder: Path, number: int) -> Pair:
         panels.append(panel("Ground truth", "", overlay(mask)))
     seen = {value for label in (first, second, mask) if label is not None for value in values_of(label)}
     swatches = (
-        Swatch(value, found.class_names[value], css_colour(palette[value])) for value in sorted(seen - {IGNORE})
+        Swatch(value, found.class_names[value], css_colour(palette[value]) if value else "transparent")
+        for value in sorted(seen - {IGNORE})
     )
     return Pair(photo, tuple(panels), tuple(swatches))

@@ -2,6 +2,7 @@
 (() => {
   "use strict";
   const tools = document.querySelector("#tools"), found = document.querySelector("#found"), main = document.querySelector("main");
+  const search = tools.querySelector("input");
   const collator = new Intl.Collator(undefined, { numeric: true });
   const number = (text) => text === "" ? null : Number(text);
   const groups = [...document.querySelectorAll(".cards")].map((element) => ({
@@ -26,15 +27,16 @@
     for (const { element, cards } of groups) element.append(...[...cards].sort(compare).map((each) => each.card));
   };
   const filter = () => {
+    const part = search.value.trim().toLowerCase();
     const wanted = [...document.querySelectorAll("#legend button[aria-pressed=true]")].map((each) => each.dataset.number);
     let count = 0;
     for (const { cards } of groups) {
-      for (const { card, classes } of cards) {
-        card.hidden = !wanted.every((each) => classes.has(each));
+      for (const { card, classes, name } of cards) {
+        card.hidden = !(name.toLowerCase().includes(part) && wanted.every((each) => classes.has(each)));
         count += !card.hidden;
       }
     }
-    found.textContent = wanted.length ? `${count} photos shown` : "";
+    found.textContent = wanted.length || part ? `${count} photos shown` : "";
   };
   const panels = () => {
     const shown = [...tools.querySelectorAll("button[data-panel]")].filter((each) => {
@@ -52,5 +54,14 @@
     if (button.dataset.number) filter();
     else panels();
   });
+  search.addEventListener("input", filter);
+  // On a wide screen the choices are always open, and headings stay clear of the bar that they stick in.
+  const wide = matchMedia("(min-width: 761px)");
+  const fold = () => { tools.querySelector("#choices").open = wide.matches; };
+  wide.addEventListener("change", fold);
+  fold();
+  new ResizeObserver(() => {
+    document.documentElement.style.setProperty("--sticky", wide.matches ? `${tools.offsetHeight}px` : "0px");
+  }).observe(tools);
   tools.querySelector("select").addEventListener("change", (event) => sort(event.target.value));
 })();

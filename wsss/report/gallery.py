@@ -13,16 +13,19 @@ from wsss.core.folders import atomic_dir
 from wsss.core.interrupt import check_stop
 from wsss.core.log import Progress
 from wsss.core.params import Settings, unit
-from wsss.data.index import Record, Split
+from wsss.data.index import Index, Record, Split
 from wsss.data.render import HEAT_STOPS, css_colour
 from wsss.report.cards import Painter, Results
-from wsss.report.page import Card, Section, Source, Verdict, page_html
+from wsss.report.page import Card, Section, Verdict, page_html
 from wsss.report.plots import draw_plots
 from wsss.report.ranking import evenly, histogram, worst_and_spread
+from wsss.report.scores import Source, best_student
 from wsss.report.strips import draw_strips
 
 T = TypeVar("T")
 R = TypeVar("R")
+NAMED = 5
+"""Classes that the first lines name; the rest are counted."""
 
 
 class GallerySettings(Settings):
@@ -70,10 +73,19 @@ def build_gallery(
         rows = sorted(sources, key=lambda row: row.split != settings.split)
         plots = draw_plots(tables, folder) if tables else ()
         strips = draw_strips(painter, epochs) if epochs else ()
+        top = about(index), best_student(rows, settings.split)
         heat = [css_colour(stop) for stop in HEAT_STOPS]
-        html = page_html(sections, legend, rows, plots, strips, heat, settings.width, verdict)
+        html = page_html(sections, legend, rows, plots, strips, heat, settings.width, *top, verdict)
         (folder / "index.html").write_bytes(html.encode("utf-8"))
     return tuple(sections)
+
+
+def about(index: Index) -> str:
+    """One line on a data set: its photos and its classes."""
+    photos = ", ".join(f"{len(index.split(name))} {name}" for name in index.splits())
+    names = index.classes[1:]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"Photos: {photos}. Classes: {', '.join(names[:NAMED])}{more}."
 
 
 def make_section(painter: Painter, split: str, images: int, drawn: int) -> Section:

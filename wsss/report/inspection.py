@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from wsss.core.errors import UserError
 from wsss.core.folders import STORE_INDEX
-from wsss.data.images import voc_palette
 from wsss.data.index import read_index
-from wsss.data.render import heat_overlay
 from wsss.models.checkpoint import FORMAT, VERSION, read_checkpoint
 from wsss.predict.networks import onnx_card, onnx_session
+from wsss.report.drawing import Drawing
 from wsss.report.summary import (
     REMEDY,
     SHARES,
@@ -29,12 +27,9 @@ from wsss.stores.hdf5 import read_array
 from wsss.stores.opened import OneShard, known_id, open_store
 from wsss.stores.store import Store
 
-GAP = 4
-"""Pixels between the maps of a photo's classes."""
 
-
-def look(path: Path, name: str | None) -> tuple[dict[str, Any], np.ndarray | None]:
-    """The summary of `path` or of its photo `name`, and the photo's picture (H, W, 3) uint8 where there is one."""
+def look(path: Path, name: str | None) -> tuple[dict[str, Any], Drawing | None]:
+    """The summary of `path` or of its photo `name`, and what can be drawn of it, where there is something."""
     if (path / STORE_INDEX).is_file() or path.suffix == ".h5":
         source = OneShard(path) if path.suffix == ".h5" else open_store(path)
         if name is None:
@@ -71,24 +66,21 @@ def lines(summary: dict[str, Any], indent: str = "", shares: bool = False) -> li
     return text
 
 
-def _photo(source: Store | OneShard, name: str) -> tuple[dict[str, Any], np.ndarray | None]:
+def _photo(source: Store | OneShard, name: str) -> tuple[dict[str, Any], Drawing | None]:
     group = source.group(name)
     summary = photo_summary(name, group, source.classes)
+    store = source.path.parent if isinstance(source, OneShard) else source.path
+    label, maps = None, {}
     if "label" in group:
-        return summary, voc_palette()[read_array(group, "label", REMEDY)]
-    return summary, _heat(group) if "scores" in group else None
-
-
-def _heat(group: h5py.Group) -> np.ndarray | None:
-    """The maps of all present classes side by side, each of the photo's size, on black; None without any."""
-    scores = read_array(group, "scores", REMEDY).astype(np.float32)
-    if not len(scores):
-        return None
-    height, width = photo_size(group)
-    black = np.zeros((height, width, 3), np.uint8)
-    gap = np.full((height, GAP, 3), 255, np.uint8)
-    parts = [part for each in scores for part in (gap, heat_overlay(black, each))]
-    return np.concatenate(parts[1:], axis=1)
+        label = read_array(group, "label", REMEDY)
+        height, width = label.shape
+    elif "scores" in group:
+        height, width = photo_size(group)
+        scores = read_array(group, "scores", REMEDY).astype(np.float32)
+        maps = dict(zip(summary["classes"], scores, strict=False))
+    if label is None and not maps:
+        return summary, None
+    return summary, Drawing(store.resolve(), name, source.classes, (height, width), label, maps)
 
 
 def _network(path: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +9,19 @@ from PIL import Image
 
 from wsss.core.folders import atomic_dir
 from wsss.core.interrupt import check_stop
-from wsss.data.images import voc_palette
+from wsss.data.captions import legend
 from wsss.data.index import Record
+from wsss.data.palette import display_palette
 from wsss.data.render import fit, heat_overlay, label_overlay
 from wsss.data.size import fit_label
 from wsss.report.cards import OSTE, Results
-from wsss.report.ranking import evenly
+from wsss.report.ranking import evenly, values_of
+from wsss.report.sheets import joined, titled
 
 PHOTOS = 8
 WIDTH, GAP = 200, 4
 PAPER = 255
+TITLES = ("Photo", "CAM", "Ground truth", "Pseudo-label", OSTE.upper(), "Student")
 QUALITY = 88
 
 
@@ -40,33 +42,32 @@ def draw_overlays(results: Results, split: str, out: Path) -> int:
 
 
 def sheet(results: Results, record: Record) -> np.ndarray:
-    """Photo, CAM, mask; below them pseudo-label, OSTE's branch, student. What is not there is blank.
+    """Photo, CAM, mask; below them pseudo-label, OSTE's branch, student, each with its title, and a legend.
 
-    → (2·h + GAP, 3·w + 2·GAP, 3) uint8: two such pictures fit side by side on a screen.
+    → (H, 3·w + 2·GAP, 3) uint8: two such pictures fit side by side on a screen. What is not there is blank.
     """
     photo = fit(results.masked.photos.image(record), WIDTH)
-    blank, palette = np.full_like(photo, PAPER), voc_palette()
-
-    def overlay(label: np.ndarray | None) -> np.ndarray:
-        return blank if label is None else label_overlay(photo, fit_label(label, photo.shape), palette)
-
-    scores = results.cams.read(record.id).scores if record.id in results.cams else np.zeros((0, 1, 1))
     predictions = results.predictions
     branch = record.id in predictions and OSTE in predictions.versions(record.id)
-    heat = heat_overlay(photo, scores.max(axis=0)) if len(scores) else blank
-    rows = (
-        (photo, heat, overlay(results.masked.mask(record))),
-        (
-            overlay(results.label(results.pseudo, record)),
-            overlay(predictions.label(record.id, OSTE) if branch else None),
-            overlay(results.label(predictions, record)),
-        ),
+    labels = (
+        results.masked.mask(record),
+        results.label(results.pseudo, record),
+        predictions.label(record.id, OSTE) if branch else None,
+        results.label(predictions, record),
     )
-    return _joined([_joined(row, axis=1) for row in rows], axis=0)
+    there = [None if label is None else fit_label(label, photo.shape) for label in labels]
+    overlays = [None if label is None else label_overlay(photo, label, display_palette()) for label in there]
+    blank = np.full_like(photo, PAPER)
+    tiles = [
+        titled(f"{title}: none", blank) if picture is None else titled(title, picture)
+        for title, picture in zip(TITLES, (photo, _heat(results, record, photo), *overlays), strict=True)
+    ]
+    pictures = joined([joined(row, GAP, axis=1) for row in (tiles[:3], tiles[3:])], GAP)
+    present = set().union(*(values_of(label) for label in there if label is not None))
+    head = titled(record.id, pictures)
+    return joined([head, legend(results.index.classes, present, head.shape[1])], GAP)
 
 
-def _joined(tiles: Sequence[np.ndarray], axis: int) -> np.ndarray:
-    shape = list(tiles[0].shape)
-    shape[axis] = GAP
-    gap = np.full(shape, PAPER, np.uint8)
-    return np.concatenate([part for tile in tiles for part in (tile, gap)][:-1], axis=axis)
+def _heat(results: Results, record: Record, photo: np.ndarray) -> np.ndarray | None:
+    scores = results.cams.read(record.id).scores if record.id in results.cams else np.zeros((0, 1, 1))
+    return heat_overlay(photo, scores.max(axis=0)) if len(scores) else None

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from wsss.core.errors import IntegrityError, UserError
 from wsss.report.plots import Plot
+from wsss.report.scores import Source
 from wsss.report.templates import percent, render
-
-SOURCE_COLUMNS = (
-    *("source", "split", "images", "tags_used", "threshold", "multiscale", "crf", "collapsed"),
-    *("miou", "miou_labelled", "boundary_miou", "coverage"),
-)
-"""Columns of `reports/sources.csv`; the last four are fractions in [0, 1] or empty."""
 
 ORDERS = (
     ("score", "iou 1", "IoU, worst first"),
@@ -33,7 +23,7 @@ BY_NAME = ("name 1", "name")
 
 @dataclass(frozen=True)
 class Swatch:
-    """A class in a legend: id, name, colour as ``#rrggbb``, and its IoU in one photo where that is known."""
+    """A class in a legend: id, name, colour in CSS (the background is transparent), its IoU in one photo if known."""
 
     number: int
     name: str
@@ -146,43 +136,6 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Source:
-    """One row of the score table."""
-
-    source: str
-    split: str
-    images: str
-    tags_used: str
-    threshold: str
-    multiscale: str
-    crf: str
-    collapsed: str
-    miou: float | None
-    miou_labelled: float | None
-    boundary_miou: float | None
-    coverage: float | None
-
-
-def read_sources(path: Path) -> tuple[Source, ...]:
-    """Read `reports/sources.csv`. Raises `UserError` if missing, `IntegrityError` if it is something else."""
-    fix = "run the stage that writes it: dvc repro evaluate"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise UserError(path, "no such file", fix) from error
-    except UnicodeDecodeError as error:
-        raise IntegrityError(path, "is not UTF-8 text", fix) from error
-    lines = csv.reader(io.StringIO(text, newline=""))
-    try:
-        header, *rows = list(lines) or [[]]
-        if tuple(header) != SOURCE_COLUMNS:
-            raise ValueError(f"found columns {header}, expected {list(SOURCE_COLUMNS)}")
-        return tuple(_source(row) for row in rows)
-    except (ValueError, csv.Error) as error:
-        raise IntegrityError(path, f"is not the table of scores ({error})", fix) from error
-
-
-@dataclass(frozen=True)
 class Verdict:
     """`headline`: usable, usable in part, or not usable; `reasons`: sentences that say why, and what to do."""
 
@@ -203,12 +156,14 @@ def page_html(
     strips: Sequence[Strip],
     heat: Sequence[str],
     width: int,
+    about: str = "",
+    final: Source | None = None,
     verdict: Verdict | None = None,
 ) -> str:
     """The page. All that is given is text: whatever it contains is shown, never run.
 
-    `heat`: CSS colours of the CAM scores 0 to 1; `width`: widest that a picture is, in pixels; `verdict`:
-    the last words, if there are any.
+    `heat`: CSS colours of the CAM scores 0 to 1; `width`: widest that a picture is, in pixels; `about`: one line
+    on the data set; `final`: the score that stands on top; `verdict`: the last words, if there are any.
     """
     filled = {title for section in sections for title in section.columns}
     panels = next((section.cards[0].panels for section in sections if section.cards), ())
@@ -223,6 +178,8 @@ def page_html(
         relabelled=any(tile.name == "Relabelled" for strip in strips for tile in strip.tiles),
         heat=heat,
         width=width,
+        about=about,
+        final=final,
         verdict=verdict,
         orders=orders(sections),
         titles=[(number, panel.title) for number, panel in enumerate(panels) if panel.title in filled],
@@ -235,21 +192,3 @@ def orders(sections: Sequence[Section]) -> list[tuple[str, str]]:
     known = {name for name, *_ in ORDERS if any(getattr(card, name) is not None for card in cards)}
     found = [(key, label) for name, key, label in ORDERS if name in known]
     return [*found, BY_NAME] if known & {"score", "disagreement"} else [BY_NAME, *found]
-
-
-def _source(row: Sequence[str]) -> Source:
-    if len(row) != len(SOURCE_COLUMNS):
-        raise ValueError(f"found a row of {len(row)} cells, expected {len(SOURCE_COLUMNS)}")
-    source, split, images, tags_used, threshold, multiscale, crf, collapsed = row[:8]
-    miou, labelled, boundary, coverage = (_fraction(cell) for cell in row[8:])
-    made = tags_used, threshold, multiscale, crf, collapsed
-    return Source(source, split, images, *made, miou, labelled, boundary, coverage)
-
-
-def _fraction(text: str) -> float | None:
-    if text == "" or text.lower() == "nan":
-        return None
-    value = float(text)
-    if not (math.isfinite(value) and 0.0 <= value <= 1.0):
-        raise ValueError(f"found {text!r}, expected a fraction from 0 to 1, or nothing")
-    return value

@@ -64,7 +64,7 @@ def read_side(name: str, folder: Path, base: Path) -> Side:
     stores = PseudoStore(folder / PSEUDO), PredictionStore(folder / PREDICTIONS)
     for store in stores:
         store.expect_classes(index.classes)
-    settings = _settings(folder)
+    settings = run_settings(folder)
     root = settings.get("dataset", {}).get("root")
     return Side(name, index, *stores, read_scores(folder / SCORES), settings, None if root is None else base / root)
 
@@ -148,7 +148,7 @@ def _revisions(repo: Any) -> list[str]:
     return [*repo.scm.list_branches(), *repo.scm.list_tags(), *(str(ref.name) for ref in exp_refs(repo.scm))]
 
 
-def _settings(folder: Path) -> dict[str, Any]:
+def run_settings(folder: Path) -> dict[str, Any]:
     """What the stages ran with; without dvc.lock, what params.yaml says now."""
     if (folder / LOCK).is_file():
         return read_settings(folder / LOCK)

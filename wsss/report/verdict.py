@@ -12,7 +12,8 @@ from pathlib import Path
 
 from wsss.core.errors import IntegrityError, UserError
 from wsss.data.tables import plain
-from wsss.report.page import Source, Verdict
+from wsss.report.page import Verdict
+from wsss.report.scores import Source, best_student
 
 TABLES = ("train_tags.csv", "agreement.csv")
 """What is read, from the folder of reports."""
@@ -48,8 +49,7 @@ def final_verdict(reports: Path, sources: Sequence[Source], split: str) -> Verdi
         reasons.append(f"Doubtful: {_some(disputed)}. Look at their labels in the gallery before you use their masks.")
     if overall == "collapsed":
         reasons.append("The student predicts one class nearly everywhere. Look at the labels in the gallery.")
-    students = [row for row in sources if row.split == split and row.source.startswith("student")]
-    best = max(students, key=_score, default=None)
+    best = best_student(sources, split)
     if best is not None and best.miou is not None:
         reasons.append(f"On the masks of {best.images} {split} photos, {best.source} has mIoU {100 * best.miou:.1f}.")
     else:
@@ -72,10 +72,6 @@ def _rows(path: Path) -> list[Mapping[str, str]]:
     except (OSError, ValueError, csv.Error) as error:
         raise IntegrityError(path, f"cannot be read ({error})", "make it again: dvc repro") from error
     return rows
-
-
-def _score(row: Source) -> float:
-    return -1.0 if row.miou is None else row.miou
 
 
 def _mean(values: Iterable[float]) -> str:

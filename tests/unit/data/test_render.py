@@ -30,24 +30,49 @@ def test_label_overlay_colours() -> None:
     picture = render.label_overlay(flat(), blocks(0, 1, 2), PALETTE)
     assert picture.shape == (24, 24, 3)
     assert picture.dtype == np.uint8
-    assert picture[12, 3].tolist() == [52, 52, 52]  # .52 · 100
-    assert picture[12, 11].tolist() == [119, 32, 32]  # .32 · 100 + .68 · (128, 0, 0)
-    assert picture[12, 19].tolist() == [32, 119, 32]
+    assert picture[12, 3].tolist() == [GREY] * 3  # the photo
+    assert picture[12, 11].tolist() == [117, 38, 38]  # .38 · 100 + .62 · (128, 0, 0)
+    assert picture[12, 19].tolist() == [38, 117, 38]
     assert picture[12, 8].tolist() == [255, 255, 255]  # class 1 beside background
-    assert picture[12, 7].tolist() == [52, 52, 52]  # the background's side has no edge
+    assert picture[12, 7].tolist() == [GREY] * 3  # the background's side has no edge
+
+
+def test_the_photo_keeps_its_colours_outside_of_labels() -> None:
+    photo, label = random_photo(24, 32), blocks(0, 1, 255, 0)
+    picture = render.label_overlay(photo, label, PALETTE)
+    assert (picture[label == 0] == photo[label == 0]).all()
+    assert (picture[label == 255] == photo[label == 255]).all(axis=-1).mean() > 0.4
+    assert (picture[label == 1] != photo[label == 1]).any(axis=-1).all()
+
+
+def test_under_a_colour_the_photo_is_grey() -> None:
+    photo = np.full((24, 24, 3), (200, 20, 20), np.uint8)
+    picture = render.label_overlay(photo, np.ones((24, 24), np.uint8), np.zeros((256, 3), np.uint8))
+    assert np.ptp(picture, axis=-1).max() == 0
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (128, 128, 128)])
+def test_outlines_are_seen_on_any_photo(colour: tuple[int, int, int]) -> None:
+    photo, label = np.full((200, 240, 3), colour, np.uint8), np.zeros((200, 240), np.uint8)
+    label[60:140, 60:140] = 1
+    palette = np.full((256, 3), colour, np.uint8)
+    row = render.label_overlay(photo, label, palette)[100, 58:64, 0].astype(int)
+    assert row.tolist()[2:4] == [255, 16]  # at most two pixels wide
+    assert row[[0, 1, 4, 5]].tolist() == [colour[0]] * 4
+    assert max(abs(row[2:4] - colour[0])) > 100
 
 
 def test_hatching_only_on_255() -> None:
     label = blocks(0, 255, 1)
     picture = render.label_overlay(flat(), label, PALETTE)
-    line = np.rint(0.3 * GREY + 0.7 * np.asarray(render.HATCH_COLOUR))
-    is_line = (picture == line).all(axis=-1)
-    assert is_line.any()
-    assert (label[is_line] == 255).all()
     ignored = label == 255
-    assert (picture[ignored & ~is_line] == 52).all()
-    share = is_line[ignored].mean()
-    assert share == pytest.approx(render.HATCH_LINE / render.HATCH_PERIOD, abs=0.01)
+    for colour in (render.HATCH_LIGHT, render.HATCH_DARK):
+        line = np.rint(0.25 * GREY + 0.75 * np.asarray(colour))
+        is_line = (picture == line).all(axis=-1)
+        assert (label[is_line] == 255).all()
+        assert is_line[label == 255].mean() == pytest.approx(render.HATCH_LINE / render.HATCH_PERIOD, abs=0.01)
+        ignored = ignored & ~is_line
+    assert (picture[ignored] == GREY).all()
 
 
 def test_every_row_and_column_of_255_is_hatched() -> None:

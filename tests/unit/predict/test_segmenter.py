@@ -15,6 +15,7 @@ from tests.helpers import CLASSES, REPO
 from tests.toy_networks import photo, write_oste, write_student
 from tests.toy_oste import toy_classifier
 from wsss.core.errors import EnvError, IntegrityError, UserError
+from wsss.data.captions import legend
 from wsss.data.images import load_mask
 from wsss.predict.how import DEFAULT_CRF
 from wsss.predict.networks import Segmenting
@@ -67,8 +68,12 @@ def test_result_says_what_is_where(segmenter: Segmenter, tmp_path: Path) -> None
     with Image.open(tmp_path / "mask.png") as mask:
         assert mask.mode == "P"
     np.testing.assert_array_equal(load_mask(tmp_path / "mask.png", (96, 96), len(CLASSES)), found.label)
-    assert found.overlay().size == (96, 96)
-    assert found.overlay(32).size == (32, 32)
+    assert found.overlay(with_legend=False).size == (96, 96)
+    assert found.overlay(32, with_legend=False).size == (32, 32)
+    for width in (32, 96):
+        drawn = np.asarray(found.overlay(width))
+        assert (drawn[:width] == np.asarray(found.overlay(width, with_legend=False))).all()
+        assert (drawn[width:] == legend(CLASSES, np.unique(found.label), width)).all()
 
 
 def test_classes_and_areas_of_a_known_label() -> None:

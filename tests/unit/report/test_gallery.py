@@ -28,9 +28,10 @@ from wsss.data.index import Index, Record, write_index
 from wsss.data.masks import MaskedImages
 from wsss.data.photos import Photos
 from wsss.report.cards import Results
-from wsss.report.gallery import GallerySettings, build_gallery
-from wsss.report.page import SOURCE_COLUMNS, Source
+from wsss.report.gallery import GallerySettings, about, build_gallery
+from wsss.report.page import Verdict
 from wsss.report.plots import TABLES
+from wsss.report.scores import SOURCE_COLUMNS, Source
 from wsss.stores.cams import FORMAT, Cams, CamStore, put_cams
 from wsss.stores.labels import (
     PREDICTIONS_FORMAT,
@@ -224,6 +225,52 @@ def test_page_shows_the_cards_in_this_order(run: Run, tmp_path: Path) -> None:
     assert places == sorted(places)
 
 
+def test_the_page_begins_with_score_and_verdict_and_then_photos(run: Run, tmp_path: Path) -> None:
+    student = Source("student", "val", "3", "no", "arg-max", "no", "no", "no", 0.625, None, None, 1.0)
+    verdict = Verdict("usable in part", (f"Not learnt: {SCRIPT}.",))
+    build_gallery(run.write(), (*SOURCES, student), SETTINGS, tmp_path / "out", verdict=verdict)
+    page = parse(tmp_path / "out")
+    first = [
+        "Photos: 1 train, 5 val.",
+        "62.5\u00a0%",
+        "Verdict: usable in part",
+        "5 photos, 5 shown",
+        "Scores of the data set",
+    ]
+    places = [page.text.index(text) for text in first]
+    assert places == sorted(places)
+    assert page.text.index("b-bad") < page.text.index("Scores of the data set")
+    assert f"Not learnt: {SCRIPT}." in page.text
+    shown_at_once = [name for name, found in page.elements[: page.elements.index(("article", page.all("article")[0]))]]
+    assert not {"table", "img"} & set(shown_at_once)
+    assert not [found for found in page.all("details") if "open" in found]
+
+
+def test_many_classes_are_counted_on_top() -> None:
+    names = ("background", *(f"c{number}" for number in range(9)))
+    assert about(Index(names, ())) == "Photos: . Classes: c0, c1, c2, c3, c4 and 4 more."
+
+
+def test_links_within_the_page_lead_somewhere(run: Run, tmp_path: Path) -> None:
+    build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out")
+    page = parse(tmp_path / "out")
+    places = {found["id"] for _, found in page.elements if "id" in found}
+    links = [str(found["href"])[1:] for found in page.all("a") if str(found["href"]).startswith("#")]
+    assert links[0] == "split-1"  # the skip link
+    assert set(links) <= places
+    assert [found["type"] for found in page.all("input")] == ["search"]
+
+
+def test_what_sticks_hides_no_heading(run: Run, tmp_path: Path) -> None:
+    """A variable that holds a colour must not be given a height, too."""
+    build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out")
+    html = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert re.search(r"scroll-margin-top: calc\(var\(--sticky", html)
+    given = re.findall(r'setProperty\("(--[a-z]+)"', html)
+    assert "--sticky" in given
+    assert not [name for name in given if f"{name}: #" in html]
+
+
 def test_selection_is_stated(run: Run, tmp_path: Path) -> None:
     settings = GallerySettings(images=2, width=64, split="val")
     val, _ = build_gallery(run.write(), SOURCES, settings, tmp_path / "out")
@@ -240,7 +287,7 @@ def test_legend_of_a_photo_has_its_classes_only(run: Run, tmp_path: Path) -> Non
     assert good.ignored
     assert not bad.ignored
     assert middle.swatches[2].iou is None  # tagged, but neither masked nor predicted
-    assert good.swatches[1].colour == "#800000"
+    assert good.swatches[1].colour == "#56b4e9"
 
 
 def test_several_tags_give_a_cam_each(run: Run, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from wsss.core.errors import IntegrityError, UserError
-from wsss.report.page import Source
+from wsss.report.scores import Source
 from wsss.report.verdict import final_verdict
 
 TAGS = "class,photos,tagged,guess,epoch_0,kept,verdict\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from wsss.core.errors import IntegrityError, UserError
-from wsss.report.page import SOURCE_COLUMNS, read_sources
+from wsss.report.scores import SOURCE_COLUMNS, read_sources
 from wsss.report.templates import percent
 
 HEADER = ",".join(SOURCE_COLUMNS)

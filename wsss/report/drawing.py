@@ -1,0 +1,92 @@
+"""What a store holds of one photo, as a picture: for a terminal, or as a sheet with the photo, names and a legend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wsss.core.errors import UserError, WsssError
+from wsss.data.captions import legend
+from wsss.data.images import MAX_MEGAPIXELS
+from wsss.data.index import read_index
+from wsss.data.palette import BACKGROUND, display_palette
+from wsss.data.photos import Photos
+from wsss.data.render import heat_overlay, label_overlay
+from wsss.data.size import fit_label
+from wsss.report.ranking import values_of
+from wsss.report.sheets import joined, titled
+from wsss.report.sides import run_settings
+
+GAP = 4
+"""Pixels between pictures."""
+READABLE = 240
+"""Narrower pictures are enlarged to at least this many columns, so that their titles can be read."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Photo `id` of the store in folder `store`: its label, or its maps by the names of their classes.
+
+    `classes`: all names, background first; `size`: (H, W); `label`: (H, W) uint8; `maps`: (h, w) in [0, 1].
+    """
+
+    store: Path
+    id: str
+    classes: Sequence[str]
+    size: tuple[int, int]
+    label: np.ndarray | None
+    maps: Mapping[str, np.ndarray]
+
+    def plain(self) -> np.ndarray:
+        """(H, W', 3) uint8: the label's colours, or the maps side by side on black; without any text."""
+        if self.label is not None:
+            return display_palette()[self.label]
+        black = np.zeros((*self.size, 3), np.uint8)
+        return joined([heat_overlay(black, scores) for scores in self.maps.values()], GAP, axis=1)
+
+    def sheet(self, data: Path | None = None) -> np.ndarray:
+        """(H', W', 3) uint8: the photo and what the store holds of it side by side, with titles, and a legend.
+
+        The photo is read from the folder `data`, by default the one that the run's settings name. Where it cannot be
+        had, a plain ground takes its place; but `UserError` if it is not in `data`.
+        """
+        photo = self._photo(data)
+        ground = np.full((*self.size, 3), BACKGROUND, np.uint8) if photo is None else photo
+        tiles = [] if photo is None else [("Photo", photo)]
+        present: list[int] = []
+        if self.label is not None:
+            label = fit_label(self.label, ground.shape)
+            tiles.append(("Label", label_overlay(ground, label, display_palette())))
+            present = values_of(label)
+        tiles += [(name, heat_overlay(ground, scores)) for name, scores in self.maps.items()]
+        times = -(-READABLE // ground.shape[1])
+        drawn = [titled(name, picture.repeat(times, 0).repeat(times, 1)) for name, picture in tiles]
+        whole = titled(self.id, joined(drawn, GAP, axis=1))
+        if self.label is None:
+            return whole
+        return joined([whole, legend(self.classes, present, whole.shape[1])], GAP)
+
+    def _photo(self, data: Path | None) -> np.ndarray | None:
+        """(H, W, 3) uint8 of the index beside the store; None if there is no such index, or no photo where it says."""
+        if not (self.store.parent / "dataset/index.csv").is_file():
+            if data is not None:
+                fix = "leave --data away, or copy the folder dataset there"
+                raise UserError(self.store, "no index beside it (dataset/index.csv)", fix)
+            return None
+        try:
+            index = read_index(self.store.parent / "dataset")
+            record = next((record for record in index.records if record.id == self.id), None)
+            root = self._root() if data is None else data
+            return None if record is None or root is None else Photos(root, MAX_MEGAPIXELS, [record]).image(record)
+        except WsssError:
+            if data is not None:
+                raise
+            return None
+
+    def _root(self) -> Path | None:
+        folder = self.store.parent.parent
+        root = (run_settings(folder).get("dataset") or {}).get("root")
+        return None if root is None else folder / str(root)
