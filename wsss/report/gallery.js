@@ -63,5 +63,11 @@
   new ResizeObserver(() => {
     document.documentElement.style.setProperty("--sticky", wide.matches ? `${tools.offsetHeight}px` : "0px");
   }).observe(tools);
+  // Cards get their height when they are first drawn, and the bar its own: go to the place again when both are known.
+  const settle = () => requestAnimationFrame(() => requestAnimationFrame(() => {
+    document.getElementById(location.hash.slice(1))?.scrollIntoView();
+  }));
+  addEventListener("load", settle);
+  addEventListener("hashchange", settle);
   tools.querySelector("select").addEventListener("change", (event) => sort(event.target.value));
 })();
