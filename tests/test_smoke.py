@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from numba.core.caching import _CacheLocator
 from PIL import Image
 from ruamel.yaml import YAML
 
@@ -24,7 +23,6 @@ from wsss.cli import main as wsss
 from wsss.data.images import load_mask
 from wsss.data.index import read_index
 from wsss.data.size import ReadSizes, fit_label
-from wsss.numeric.compiled import _cache_folder as compiled_folder
 from wsss.stores.labels import PredictionStore
 
 REPO = Path(__file__).parent.parent
@@ -39,20 +37,9 @@ def make_project(folder: Path) -> Path:
         shutil.copytree(REPO / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", ".dvcignore"):
         shutil.copy(REPO / name, folder / name)
-    carry_machine_code(folder)
     write_params(folder)
     run(folder, DVC, "init", "--no-scm", "--quiet")
     return folder
-
-
-def carry_machine_code(folder: Path) -> None:
-    """What numba has kept for our files, for their copies: it tells files apart by where they lie."""
-    kept = compiled_folder()
-    for room in (path for path in (REPO / "wsss").rglob("*") if path.is_dir()):
-        copy = folder / room.relative_to(REPO)
-        source, target = (_CacheLocator.get_suitable_cache_subpath(str(place / "any.py")) for place in (room, copy))
-        if (kept / source).is_dir():
-            shutil.copytree(kept / source, folder / kept.relative_to(REPO) / target)
 
 
 def write_params(folder: Path, **changes: object) -> None:
@@ -300,16 +287,16 @@ def test_a_killed_stage_continues_and_ends_with_the_same_bytes(finished: Path, t
 
 KILLED_AT_PUBLISH = """
 import os, runpy, signal
-from wsss.core import atomic
+from wsss.core import folders
 
-publish = atomic.publish
+publish = folders.publish
 
 def killed(source, path):
     if {published}:
         publish(source, path)
     os.kill(os.getpid(), signal.SIGKILL)
 
-atomic.publish = killed
+folders.publish = killed
 runpy.run_module("pipeline.{stage}", run_name="__main__", alter_sys=True)
 """
 """Runs a stage that kills itself where it publishes its store: just before, or just after."""

@@ -347,7 +347,8 @@ def test_voc_classes_of_ones_own_are_told_once(raw_data: RawData) -> None:
         raw_data.write(f"Annotations/{name}.xml", text)
     (problem,) = read_voc(raw_data, tags="xml").problems
     assert (
-        problem.what == "classes that are none of VOC's 20, with their photos: scratch a (1), dent (2), scratch b (1)"
+        problem.what
+        == "classes that are none of VOC's 20, with their photos: 'scratch a' (1), 'dent' (2), 'scratch b' (1)"
     )
     assert problem.fix == "list all classes in a file, one a line, and set dataset.classes to it"
 
