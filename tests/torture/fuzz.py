@@ -8,6 +8,7 @@ import random
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +131,8 @@ def fuzz_once(folder: Path, rng: random.Random) -> list[str]:
     kind, state = rng.choice(KINDS), rng.getstate()
     begun = time.process_time()
     try:
-        kind(folder, rng)
+        with redirect_stderr(io.StringIO()):  # warnings, by the hundred
+            kind(folder, rng)
     except WsssError:
         pass
     except Exception as error:
