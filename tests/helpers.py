@@ -116,6 +116,11 @@ def write_toy_store(stage: Stage, out: Path, log: Path, slow: float = 0.0, ids: 
     publish(build_store(stage, meta, plan_shards(ids, 3), toy_task, (log, slow)), out)
 
 
+def names(folder: Path) -> list[str]:
+    """What lies in `folder`, sorted."""
+    return sorted(path.name for path in folder.iterdir())
+
+
 def record_masks(path: Path, root: Path, records: Iterable[Record]) -> None:
     """Write the checksums of the masks, as stage `index` does."""
     rows = [(record.id, sha256_file(root / record.mask)) for record in records if record.mask is not None]

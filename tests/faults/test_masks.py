@@ -7,7 +7,10 @@ import pytest
 from PIL import Image
 
 from tests.conftest import RawData
+from wsss.core.errors import UserError
 from wsss.data.images import load_mask, save_mask_png, voc_palette
+from wsss.data.masks import MaskedImages, read_mask_checksums
+from wsss.data.photos import Photos
 
 SETTINGS = {"masks": "masks"}
 INDEXED = "save the mask as an indexed PNG"
@@ -141,3 +144,21 @@ def test_fault_24_white_background(masked: RawData, background: int, warned: boo
     save_mask_png(masked.root / "masks/v.png", np.where(mask == 0, np.uint8(background), mask))
     assert masked.index(SETTINGS) is not None
     assert ("no val mask shows background (0): what is 255 in them is ignored" in masked.text) == warned
+
+
+def test_checksums_of_masks_are_found_whatever_a_photo_is_called(raw_data: RawData) -> None:
+    """A name that a spreadsheet would take for a formula is written with an apostrophe."""
+    for name in ("=1+2", "-1", "@a"):
+        raw_data.photo(f"{name}.png")
+        save_mask_png(raw_data.root / "masks" / f"{name}.png", np.ones((6, 8), np.uint8))
+    raw_data.write("tags.csv", "filename,tags\n=1+2.png,cow\n-1.png,cow\n@a.png,cow\n")
+    index = raw_data.index({"masks": "masks"})
+    assert index is not None
+    checksums = read_mask_checksums(raw_data.out.with_name("masks.csv"))
+    masked = MaskedImages(Photos(raw_data.root, 1.0, index.records), 2, checksums)
+    for record in index.records:
+        assert masked.mask(record) is not None
+    save_mask_png(raw_data.root / "masks" / "-1.png", np.zeros((6, 8), np.uint8))
+    (changed,) = (record for record in index.records if record.id == "-1")
+    with pytest.raises(UserError, match="has changed since it was indexed"):
+        masked.mask(changed)

@@ -61,7 +61,9 @@ def _of_a_lost_worker(error: Exception) -> bool:
 
     It raises in a signal handler, so in the middle of anything; or its pipe breaks first.
     """
-    return isinstance(error, ConnectionError) or (isinstance(error, RuntimeError) and "DataLoader worker" in str(error))
+    return isinstance(error, ConnectionResetError) or (
+        isinstance(error, RuntimeError) and "DataLoader worker" in str(error)
+    )
 
 
 class Coloured(str):

@@ -14,6 +14,7 @@ from wsss.core.errors import IntegrityError, UserError
 from wsss.data.images import load_mask
 from wsss.data.index import Record
 from wsss.data.photos import Photos
+from wsss.data.tables import plain_rows
 
 FIX = "restore the mask, or record it as it is: dvc repro -f -s index"
 
@@ -53,7 +54,7 @@ def read_mask_checksums(path: Path) -> dict[str, str]:
     """The table (id, sha256) that stage `index` has made of the masks. Raises `IntegrityError` if it is none."""
     fix = "run the index stage: dvc repro index"
     try:
-        header, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+        header, *rows = plain_rows(csv.reader(path.read_text(encoding="utf-8").splitlines()))
         if header != ["id", "sha256"]:
             raise ValueError(f"found columns {header}")
         return dict(rows)

@@ -10,9 +10,9 @@ from typing import Any
 
 from wsss.core.atomic import sha256_file
 from wsss.core.errors import IntegrityError
+from wsss.core.folders import STORE_INDEX
 from wsss.stores.shards import index_digest
 
-STORE_INDEX = "index.json"
 REMEDY = "delete {path}, and make it again: dvc repro"
 
 

@@ -8,19 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import names
 from wsss.core.atomic import atomic_file, sha256_file, write_bytes, write_text
 from wsss.core.errors import EnvError, UserError
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "with space 100 %d"
-    made.mkdir()
-    return made
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 def test_text_is_utf8_with_plain_line_ends(folder: Path) -> None:

@@ -14,20 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import names
 from wsss.core.atomic import write_bytes
 from wsss.core.errors import EnvError, IntegrityError, UserError
 from wsss.core.folders import MARK, atomic_dir, marked, publish, refuse_foreign, remove_dir, sweep
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "with space 100 %d"
-    made.mkdir()
-    return made
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 def earlier(path: Path) -> None:

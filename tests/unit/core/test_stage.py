@@ -266,6 +266,10 @@ def test_worker_that_was_killed_is_no_bug(error: Exception) -> None:
     assert (code, text.startswith("error: worker process: ended unexpectedly (killed, or out of memory)")) == (3, True)
 
 
+def test_pipe_that_its_reader_has_closed_is_no_lost_worker() -> None:
+    assert "worker process" not in run(BrokenPipeError(32, "Broken pipe"))[1]
+
+
 def test_stop_is_no_error() -> None:
     assert run(InterruptedStage("SIGTERM", "b", "c")) == (75, "stopped (SIGTERM): b; c\n")
 
