@@ -64,7 +64,7 @@ def main(
         for store in (results.cams, *labels, results.predictions):
             store.expect_classes(index.classes)
         sources = read_sources(reports / "sources.csv")
-        words = verdict.final_verdict(reports, sources, settings.gallery.split)
+        words = verdict.final_verdict(reports, sources, index, settings.gallery.split)
         first, *_ = build_gallery(results, sources, settings.gallery, out, reports, epochs, words)
         draw_overlays(results, settings.gallery.split, overlays)
     of = f" of a {first.judged}" if first.measure == "IoU" else ""

@@ -151,7 +151,7 @@ def test_fault_17_rare_class_and_class_in_every_photo(data: RawData) -> None:
 
 def test_fault_17_class_never_alone(data: RawData) -> None:
     names = [f"images/p{i}.jpg" for i in range(7)]
-    rows = [f"{data.photo(name).name},{'cow' if i else 'cow|sheep'}" for i, name in enumerate(names)]
+    rows = [f"{data.photo(name).name},{'cow' if i in (1, 2, 5, 6) else 'cow|sheep'}" for i, name in enumerate(names)]
     rows += [
         "a,bottle|sheep",
         "b,bottle|sheep",
@@ -161,6 +161,16 @@ def test_fault_17_class_never_alone(data: RawData) -> None:
     tags_of(data, "filename,tags\n" + "\n".join(rows))
     assert "classes that never appear alone in a training photo: bottle, sheep; " in data.text
     assert "fix: add photos that show them without other classes" in data.text
+    assert "come together" not in data.text
+
+
+def test_classes_that_come_together_are_told_before_any_training(data: RawData) -> None:
+    names = [data.photo(f"images/p{i}.jpg").name for i in range(9)]
+    tags = ["bottle|sheep"] * 6 + ["sheep", "cow", "cow|sheep"]
+    rows = [f"{name},{tag}" for name, tag in zip(names, tags, strict=True)]
+    tags_of(data, "filename,tags\n" + "\n".join([*rows, "a,cow", "b,cow", "c,cow"]))
+    assert "classes that come together in nearly all of their training photos: bottle, sheep; " in data.text
+    assert "fix: add training photos that show one of them without the others" in data.text
 
 
 DIALECTS = "long bom-crlf semicolon tab quotes rows blanks wide wide-words extra-columns utf16".split()  # noqa: SIM905

@@ -8,6 +8,7 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
+from wsss.data.companions import inseparable
 from wsss.data.index import Record
 from wsss.formats.build import Survey
 from wsss.formats.meaning import doubtful_255
@@ -113,7 +114,15 @@ def _classes(survey: Survey) -> Iterator[Finding]:
     if constant := [names[k] for k in kinds if counts[k] == len(train)]:
         what = f"classes in every training photo: {some(constant)}; tags cannot tell them from background"
         yield Finding(what, "add training photos without them")
-    if never := [names[k] for k in kinds if counts[k] >= FEW and counts[k] < len(train) and k not in alone]:
+    groups = inseparable([r for r in survey.index.records if r.split == "train"], survey.index.foreground)
+    for group in groups:
+        yield Finding(
+            f"classes that come together in nearly all of their training photos: {some([names[k] for k in group])}; "
+            "tags hardly tell them apart, and their masks will run into each other",
+            "add training photos that show one of them without the others; or make one class of them",
+        )
+    grouped = {k for group in groups for k in group}
+    if never := [names[k] for k in kinds if counts[k] >= FEW and counts[k] < len(train) and k not in alone | grouped]:
         always = "their masks may include what they always appear with"
         what = f"classes that never appear alone in a training photo: {some(never)}; {always}"
         yield Finding(what, "add photos that show them without other classes")

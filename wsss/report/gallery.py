@@ -19,7 +19,7 @@ from wsss.report.cards import Painter, Results
 from wsss.report.page import Card, Section, Verdict, page_html
 from wsss.report.plots import draw_plots
 from wsss.report.ranking import evenly, histogram, worst_and_spread
-from wsss.report.scores import Source, best_student
+from wsss.report.scores import Source, best_row
 from wsss.report.strips import draw_strips
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ def build_gallery(
         rows = sorted(sources, key=lambda row: row.split != settings.split)
         plots = draw_plots(tables, folder) if tables else ()
         strips = draw_strips(painter, epochs) if epochs else ()
-        top = about(index), best_student(rows, settings.split)
+        top = about(index), best_row(rows, settings.split, "student")
         heat = [css_colour(stop) for stop in HEAT_STOPS]
         html = page_html(sections, legend, rows, plots, strips, heat, settings.width, *top, verdict)
         (folder / "index.html").write_bytes(html.encode("utf-8"))

@@ -55,10 +55,10 @@ def read_sources(path: Path) -> tuple[Source, ...]:
         raise IntegrityError(path, f"is not the table of scores ({error})", fix) from error
 
 
-def best_student(sources: Sequence[Source], split: str) -> Source | None:
-    """The student's best row on `split`, None if there is no student."""
-    students = [row for row in sources if row.split == split and row.source.startswith("student")]
-    return max(students, key=lambda row: -1.0 if row.miou is None else row.miou, default=None)
+def best_row(sources: Sequence[Source], split: str, network: str) -> Source | None:
+    """The best row of a network (student, oste) on `split`, None if it has none."""
+    rows = [row for row in sources if row.split == split and row.source.partition(" ")[0] == network]
+    return max(rows, key=lambda row: -1.0 if row.miou is None else row.miou, default=None)
 
 
 def _source(row: Sequence[str]) -> Source:

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from wsss.core.errors import IntegrityError, UserError
+from wsss.data.companions import inseparable
+from wsss.data.index import Index
 from wsss.data.tables import plain
 from wsss.report.page import Verdict
-from wsss.report.scores import Source, best_student
+from wsss.report.scores import Source, best_row
 
 TABLES = ("train_tags.csv", "agreement.csv")
 """What is read, from the folder of reports."""
@@ -21,10 +23,14 @@ NAMED = 8
 """Classes that a sentence names; the rest are counted."""
 BAD, MODEST = 0.2, 0.4
 """mIoU on masks, where there are some, below which a student is not usable, or in part at most. Chosen by hand."""
+BETTER = 0.01
+"""mIoU by which OSTE's branch has to be better than the student to be named instead."""
 
 
-def final_verdict(reports: Path, sources: Sequence[Source], split: str) -> Verdict:
-    """Compose the verdict from `TABLES` in the folder `reports` and, where there are masks, the scores `sources`."""
+def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split: str) -> Verdict:
+    """Compose the verdict from `TABLES` in the folder `reports`, the tags of the training photos in `index`, and, where
+    photos of `split` have masks, the scores `sources`.
+    """
     tags, agreed = (_rows(reports / name) for name in TABLES)
     told = {row["class"]: float(row["kept"]) for row in tags if row["kept"]}
     unlearnt = [row["class"] for row in tags if row["verdict"] == "not learnt"]
@@ -47,11 +53,17 @@ def final_verdict(reports: Path, sources: Sequence[Source], split: str) -> Verdi
         reasons.append(f"Not learnt: {_some(unlearnt)}. Check their tags, add photos of them, or drop them.")
     if disputed:
         reasons.append(f"Doubtful: {_some(disputed)}. Look at their labels in the gallery before you use their masks.")
+    for group in inseparable(index.split("train"), index.foreground):
+        names = _some([index.classes[k] for k in group])
+        reasons.append(f"Hardly told apart by tags: {names}. Add photos that show one of them without the others.")
     if overall == "collapsed":
         reasons.append("The student predicts one class nearly everywhere. Look at the labels in the gallery.")
-    best = best_student(sources, split)
+    best, branch = best_row(sources, split, "student"), best_row(sources, split, "oste")
     if best is not None and best.miou is not None:
         reasons.append(f"On the masks of {best.images} {split} photos, {best.source} has mIoU {100 * best.miou:.1f}.")
+        if branch is not None and branch.miou is not None and branch.miou >= best.miou + BETTER:
+            found = f"{branch.source}: {100 * branch.miou:.1f}"
+            reasons.append(f"OSTE's own branch is better ({found}): give its network, oste.pt, to `wsss predict`.")
     else:
         reasons.append("It rests on tags and on agreement. No mask was read; a dozen masks would tell the accuracy.")
     known = 1.0 if best is None or best.miou is None else best.miou

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from wsss.core.errors import IntegrityError, UserError
+from wsss.data.index import Index, Record
 from wsss.report.scores import Source
 from wsss.report.verdict import final_verdict
 
@@ -19,10 +20,21 @@ FINE = (
 )
 
 
-def verdict(folder: Path, tags: str = FINE[0], agreed: str = FINE[1], sources: tuple[Source, ...] = ()) -> str:
+def index_of(*tags: tuple[int, ...]) -> Index:
+    """Training photos with these tags."""
+    records = tuple(Record(f"{n:02}", "train", "", None, each, 8, 8, "") for n, each in enumerate(tags))
+    return Index(("background", "cow", "hat", "boat"), records)
+
+
+INDEX = index_of((1,), (2,), (3,), (1, 2))
+
+
+def verdict(
+    folder: Path, tags: str = FINE[0], agreed: str = FINE[1], sources: tuple[Source, ...] = (), index: Index = INDEX
+) -> str:
     (folder / "train_tags.csv").write_text(tags)
     (folder / "agreement.csv").write_text(agreed)
-    return final_verdict(folder, sources, "val").text
+    return final_verdict(folder, sources, index, "val").text
 
 
 def test_usable_without_masks_says_what_it_rests_on(tmp_path: Path) -> None:
@@ -84,8 +96,22 @@ def test_masks_are_told_where_there_are_any(tmp_path: Path) -> None:
     assert "No mask was read" not in text
 
 
+def test_a_better_branch_of_oste_is_named(tmp_path: Path) -> None:
+    made = ("12", "no", "", "no", "no", "no")
+    student = Source("student", "val", *made, 0.4, 0.4, 0.1, 1.0)
+    better, equal = (Source("oste ms+flip", "val", *made, miou, miou, 0.1, 1.0) for miou in (0.45, 0.405))
+    assert "OSTE's own branch is better (oste ms+flip: 45.0)" in verdict(tmp_path, sources=(student, better))
+    assert "branch" not in verdict(tmp_path, sources=(student, equal))
+
+
+def test_classes_that_come_together_are_named(tmp_path: Path) -> None:
+    index = index_of(*[(1, 2)] * 6, (1,), (2, 3), (3,), (3,))
+    assert "Hardly told apart by tags: cow, hat." in verdict(tmp_path, index=index)
+    assert "told apart" not in verdict(tmp_path, index=index_of(*[(1, 2)] * 6, (1,), (1,), (2, 3), (3,)))
+
+
 def test_missing_and_damaged_tables_are_errors(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"train_tags\.csv: no such file"):
-        final_verdict(tmp_path, (), "val")
+        final_verdict(tmp_path, (), INDEX, "val")
     with pytest.raises(IntegrityError, match=r"agreement\.csv: cannot be read"):
         verdict(tmp_path, agreed=AGREED + "cow,1\n")
