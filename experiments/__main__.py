@@ -8,6 +8,7 @@ import sys
 import click
 
 from experiments import zoo
+from experiments.lab import command as lab
 from experiments.table import RESULTS, run
 from wsss.core.errors import UserError
 
@@ -22,7 +23,8 @@ TABLES = ("chain", "modules", "tilings", "levels", "alpha", "crops", "backbones"
 def main(table: str, overrides: tuple[str, ...], seeds: tuple[int, ...], name: str | None) -> None:
     """Compute every row of TABLE that has no result yet. `make tables` puts them into docs/experiments.md.
 
-    `python -m experiments zoo --help`: one recipe on every set of a folder.
+    `python -m experiments zoo --help`: one recipe on every set of a folder. `python -m experiments lab --help`: ideas
+    on the frozen features of every set, in minutes.
     """
     try:
         run(importlib.import_module(f"experiments.{table}").TABLE, RESULTS / (name or table), seeds, overrides)
@@ -31,6 +33,6 @@ def main(table: str, overrides: tuple[str, ...], seeds: tuple[int, ...], name: s
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["zoo"]:
-        zoo.main(sys.argv[2:], prog_name="python -m experiments zoo")
+    if sys.argv[1:2] in (["zoo"], ["lab"]):
+        {"zoo": zoo.main, "lab": lab.main}[sys.argv[1]](sys.argv[2:], prog_name=f"python -m experiments {sys.argv[1]}")
     main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -16,7 +17,6 @@ from wsss.data.index import IGNORE
 from wsss.distill.cells import Cells
 from wsss.distill.data import TrainingData
 from wsss.distill.settings import DistillSettings
-from wsss.distill.snapshots import Snapshots
 from wsss.models.linear_student import LinearStudent
 from wsss.training.loop import History
 from wsss.training.sampling import Plan
@@ -27,7 +27,12 @@ SHOWN = 4
 
 
 def fit_linear(
-    student: LinearStudent, cells: Cells, data: TrainingData, settings: DistillSettings, label: str, watch: Snapshots
+    student: LinearStudent,
+    cells: Cells,
+    data: TrainingData,
+    settings: DistillSettings,
+    label: str,
+    watch: Callable[[int], None],
 ) -> History:
     """Train the linear layers of `student` in place on the labels of `data`; a row of history per epoch.
 
