@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import csv
+import math
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
+from experiments.lab.chain import Params, bound, mixture, open_world, students, walked
 from tests.test_golden import run_recipe
 from wsss import Segmenter, cli
+from wsss.core.params import load
 from wsss.data.images import load_image
 from wsss.models.checkpoint import load_student
 from wsss.models.linear_student import LinearStudent
+from wsss.stores.labels import PseudoStore
 
 pytestmark = pytest.mark.slow
 
@@ -70,3 +76,19 @@ def test_it_predicts_and_is_exported(finished: Path, tmp_path: Path) -> None:
     refused = CliRunner().invoke(cli.main, ["predict", str(finished / "artifacts/oste.pt"), str(photo), "-o", str(out)])
     assert refused.exit_code == 2
     assert "fix: give artifacts/student.pt" in refused.stderr
+
+
+def test_the_lab_is_the_same_chain_in_memory(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(finished)
+    settings = load(Path("params.yaml"), Params)
+    world = open_world(finished, settings)
+    cams = walked(world, settings)
+    made = mixture(world, settings, cams)
+    stored = PseudoStore(finished / "artifacts/pseudo")
+    equal = [(made.label(r.id) == stored.label(r.id)).ravel() for r in world.train.records]
+    assert np.mean(np.concatenate(equal)) > 0.995  # the store keeps maps in half precision
+    of_stage = {row["source"]: float(row["miou"]) for row in table(finished / "reports/sources.csv")}
+    assert students(world, settings, made)[-1] == pytest.approx(100 * of_stage["student"], abs=1.0)
+    on_masks = replace(world, train=world.val)
+    assert bound(on_masks, settings) > of_stage["student"]
+    assert math.isnan(bound(world, settings))  # the drawn train photos have no masks

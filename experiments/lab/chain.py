@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,6 +93,10 @@ class World:
         assert mask is not None
         return fit_label(mask, record.size)
 
+    def masked(self, photos: Photos) -> Photos:
+        """Those of `photos` that have a mask."""
+        return replace(photos, records=[record for record in photos.records if record.mask is not None])
+
 
 @dataclass(frozen=True)
 class Idea:
@@ -112,15 +117,14 @@ def open_world(work: Path, settings: Params) -> World:
     backbone = Remembering(network.backbone, kept, most, work / "features.pt")
     network.backbone = backbone  # type: ignore[assignment]
     train, val = (
-        settings.dataset.photos(evenly([r for r in index.split(split) if r.mask is not None], count))
-        for split, count in (("train", TRAIN), ("val", VAL))
+        settings.dataset.photos(evenly(index.split(split), count)) for split, count in (("train", TRAIN), ("val", VAL))
     )
     masks = MaskedImages(settings.dataset.photos(index.records), len(index.classes))
     return World(replace(index, records=(*train.records, *val.records)), train, val, masks, network, oste, backbone)
 
 
 def run(world: World, settings: Params, idea: Idea) -> dict[str, float]:
-    """mIoU in per cent: `cam` of the maps at their best threshold (an oracle), `labels` of the train photos, with 255
+    """mIoU in per cent: `cam` of the maps at their best threshold (an oracle), `labels` of the train photos, 255
     counted as wrong, `first` and `student` of the val photos, after one and two rounds.
     """
     cams = (idea.cams or walked)(world, settings)
@@ -131,7 +135,10 @@ def run(world: World, settings: Params, idea: Idea) -> dict[str, float]:
 
 
 def bound(world: World, settings: Params) -> float:
-    """mIoU of the same student trained on masks, in one round."""
+    """mIoU of the same student trained on masks, in one round; NaN where no train photo has one."""
+    world = replace(world, train=world.masked(world.train))
+    if not world.train.records:
+        return math.nan
     masks = {r.id: (world.truth(r), np.ones(r.size, np.float32)) for r in world.train.records}
     once = settings.distill.model_copy(update={"rounds": 1})
     return students(world, settings.model_copy(update={"distill": once}), Labels(masks))[0]
@@ -198,7 +205,7 @@ def relabelled(world: World, student: LinearStudent, labels: LabelSource, settin
 def score_student(world: World, student: LinearStudent) -> float:
     """mIoU in per cent on the val photos, at one scale, without a CRF."""
     counted = Confusion(len(world.index.classes))
-    for batch in size_batches(world.val.records, BATCH):
+    for batch in size_batches(world.masked(world.val).records, BATCH):
         logits = student(images_of(world.val, batch)).float()
         size = (batch[0].height, batch[0].width)
         masks = F.interpolate(logits, size, mode="bilinear", align_corners=False).argmax(1).byte().numpy()
@@ -210,7 +217,7 @@ def score_student(world: World, student: LinearStudent) -> float:
 def score_labels(world: World, labels: LabelSource) -> float:
     """mIoU in per cent of labels of the train photos, 255 counted as wrong."""
     counted = Confusion(len(world.index.classes))
-    for record in world.train.records:
+    for record in world.masked(world.train).records:
         counted.update(world.truth(record), labels.label(record.id))
     return 100 * counted.scores().miou
 
@@ -218,7 +225,7 @@ def score_labels(world: World, labels: LabelSource) -> float:
 def best_cut(world: World, cams: Mapping[str, Cams]) -> float:
     """mIoU in per cent of the maps at the threshold that is best for the whole set: an oracle."""
     sweep = ThresholdSweep(len(world.index.classes))
-    for record in world.train.records:
+    for record in world.masked(world.train).records:
         found = cams[record.id]
         sweep.update(world.truth(record), upsample(found.scores, record.size), found.classes)
     return 100 * max(scores_of(sweep.at(number)).miou for number in range(len(sweep.thresholds())))

@@ -35,7 +35,10 @@ class Remembering(nn.Module):
             found = self.backbone(images[new])
             for row, number in enumerate(new):
                 self.known[names[number]] = [self._part(level, number_of, row) for number_of, level in enumerate(found)]
-        return [torch.stack(maps).float() for maps in zip(*(self.known[name] for name in names), strict=True)]
+        return [
+            torch.stack([photo.float() for photo in maps])
+            for maps in zip(*(self.known[name] for name in names), strict=True)
+        ]
 
     def save(self) -> None:
         """Write what is new to the file."""
