@@ -35,15 +35,7 @@ def run() -> list[Result]:
             metric.update(prediction, truth)
         scores["reference"] = float(metric.compute())
 
-    seconds, reference_seconds = alternate(ours, reference)
-    quality = {"miou_difference": abs(scores["ours"] - scores["reference"]), "photos_per_s": PHOTOS / seconds}
-    row = Result(
-        "confusion",
-        "torchmetrics MulticlassJaccardIndex, ignore_index=255, validate_args=False",
-        seconds,
-        reference_seconds,
-        reference_seconds / seconds,
-        10.0,
-        quality,
-    )
-    return [row]
+    timing = alternate(ours, reference)
+    quality = {"miou_difference": abs(scores["ours"] - scores["reference"]), "photos_per_s": PHOTOS / timing.ours}
+    name = "torchmetrics MulticlassJaccardIndex, ignore_index=255, validate_args=False"
+    return [timing.row("confusion", name, 10.0, quality)]

@@ -46,17 +46,16 @@ def run() -> list[Result]:
         def ours() -> None:
             labels["ours"] = list(pool.map(one, inputs))
 
-        seconds, reference_seconds = alternate(ours, reference)
-    single, single_reference = alternate(one_core, reference, warm_up=False)
+        timing = alternate(ours, reference)
+    single = alternate(one_core, reference, warm_up=False)
     agreement = [float((a == b).mean()) for a, b in zip(labels["ours"], labels["reference"], strict=True)]
     quality = {
         "agreement_min": min(agreement),
         "agreement_mean": float(np.mean(agreement)),
-        "one_core_ratio": single_reference / single,
-        "photos_per_s": len(inputs) / seconds,
+        "one_core_ratio": single.reference / single.ours,
+        "photos_per_s": len(inputs) / timing.ours,
     }
-    ratio = reference_seconds / seconds
-    return [Result("crf", "pydensecrf, one process", seconds, reference_seconds, ratio, 5.0, quality)]
+    return [timing.row("crf", "pydensecrf, one process", 5.0, quality)]
 
 
 def cam_like(root: Path, count: int) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -63,17 +63,17 @@ def _fits(size: tuple[int, int], count: int, repeats: int, target: float) -> Res
             parts = model.weights_[order], model.means_[order, 0], np.sqrt(model.covariances_[order, 0, 0])
             found["reference"].append(Mixture("", *parts))
 
-    seconds, reference_seconds = alternate(ours, reference, repeats)
+    timing = alternate(ours, reference, repeats)
     pairs = list(zip(found["ours"], found["reference"], strict=True))
     agreement = [_agreement(map_, *pair) for map_, pair in zip(maps, pairs, strict=True)]
     quality = {
         "size": f"{size[0]}x{size[1]}",
         "label_agreement_min": min(agreement),
         "means_difference_max": max(float(np.abs(a.means - b.means).max()) for a, b in pairs),
-        "maps_per_s": count / seconds,
+        "maps_per_s": count / timing.ours,
     }
     name = "sklearn.mixture.GaussianMixture, map by map, the same start"
-    return Result("gmm", name, seconds, reference_seconds, reference_seconds / seconds, target, quality)
+    return timing.row("gmm", name, target, quality)
 
 
 def _agreement(map_: np.ndarray, first: Mixture, second: Mixture) -> float:

@@ -80,10 +80,10 @@ def run() -> list[Result]:
         for stage in ("cams", "correct"):
             for photos in LARGE:
                 ours, reference = tasks[photos][stage], tasks[FEWER][stage]
-                seconds, before = alternate(ours, reference, TIMES, clock=time.process_time)
+                timing = alternate(ours, reference, TIMES)
                 what = f"a task of {stage} among {photos:,} photos: the same among {FEWER:,}"
-                quality = {"ms_per_photo": 1000 * seconds / SHARD, "bytes_per_task": ours()}
-                results.append(Result("scale", what, seconds, before, before / seconds, 1 / 1.05, quality))
+                quality = {"ms_per_photo": 1000 * timing.ours_cpu / SHARD, "bytes_per_task": ours()}
+                results.append(timing.row("scale", what, 1 / 1.05, quality, of_cpu=True))
     return results
 
 

@@ -56,7 +56,7 @@ def run() -> list[Result]:
         for view in (images, *(split_tiles(images, n) for n in SETTINGS.expansion.tilings)):
             backbone(view)[-1].sum().backward()
 
-    seconds, reference_seconds = alternate(ours, reference)
-    quality = {"photos_per_s": BATCH / seconds, "labelled": values["labelled"]}
+    timing = alternate(ours, reference)
+    quality = {"photos_per_s": BATCH / timing.ours, "labelled": values["labelled"]}
     reference_name = "bare forward and backward of the backbone on the crops and on the tiles of each tiling"
-    return [Result("step", reference_name, seconds, reference_seconds, reference_seconds / seconds, 1 / 1.15, quality)]
+    return [timing.row("step", reference_name, 1 / 1.15, quality)]
