@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from pydantic import ConfigDict
+from pydantic import ConfigDict, create_model
 
 from wsss.core.command import json_option, json_text, people_command, show
 from wsss.core.errors import ErrorList, UserError, WsssError
 from wsss.core.params import Seed, Settings, load
+from wsss.core.settings_file import read_settings
 from wsss.formats.guess import refuse_data
 from wsss.formats.problems import ALL, MOST_SHOWN, shortened
 from wsss.formats.settings import DatasetSettings
@@ -49,13 +50,14 @@ class Params(Settings):
 def main(params: Path, as_json: bool) -> str:
     """Check the data set that PARAMS names: decode every photo and mask, compare every tag, find copies.
 
-    Also says how every column, list and folder was read.
+    Also says how every column, list and folder was read, and what a later stage would refuse in PARAMS.
 
     Exit code 2 if anything has to be corrected; warnings alone are 0.
     """
     refuse_data(params)
     settings = load(params, Params)
     survey, problems = look(settings, EVERY_NAME if as_json else MOST_SHOWN)
+    problems += later_mistakes(params, survey)
     findings = warnings_of(survey)
     text = (
         json_text(report(settings, survey, findings, problems))
@@ -82,6 +84,28 @@ def look(settings: Params, names: int = MOST_SHOWN) -> tuple[Survey | None, list
     wanted = {settings.gallery.split: "gallery", settings.evaluate.split: "evaluate", "train": "pretrain"}
     empty = [UserError(settings.dataset.root, each.what, each.fix) for each in empty_splits(survey, wanted)]
     return survey, sorted([*problems, *empty], key=lambda problem: _order(problem.where))
+
+
+def later_mistakes(params: Path, survey: Survey | None) -> list[WsssError]:
+    """What stages after `index` would refuse in the sections that `params` has, each in its turn, hours later."""
+    from wsss.commands.sections import Sections
+
+    own = {"seed", "dataset"}
+    written = {
+        name: (field.annotation, field)
+        for name, field in Sections.model_fields.items()
+        if name in read_settings(params) and name not in own
+    }
+    try:
+        found = load(params, create_model("Written", __base__=Settings, **written))  # type: ignore[call-overload]
+        train = [] if survey is None else [r for r in survey.index.records if r.split == "train"]
+        if "distill" in written and survey is not None and train:
+            found.distill.planned(train, survey.index.foreground).check()
+    except ErrorList as several:
+        return list(several.errors)
+    except UserError as error:
+        return [error]
+    return []
 
 
 def warnings_of(survey: Survey | None) -> list[Finding]:

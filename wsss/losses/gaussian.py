@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from wsss.crf.lattice import Lattice, build, padded
 
 EXACT_CELLS = 32 * 32
-"""The largest grid that a CPU filters exactly. From there on the lattice, an approximation, takes a fifth of the time or
-less (41×41: 4 ms instead of 32), and its gradient has a cosine of .995 with the exact one (benchmarks/energy.py)."""
+"""The largest grid that a CPU filters exactly. From there on the lattice, an approximation, takes a fifth of the time
+or less (41×41: 4 ms instead of 32), and its gradient has a cosine of .995 with the exact one (benchmarks/energy.py)."""
 ALIGNMENT = 8
 """Attention kernels, on CPU and GPU, are fast where the length of a vector is a multiple of this."""
 

@@ -148,3 +148,20 @@ def test_settings_are_checked_first(herd: RawData) -> None:
 def test_place_of_an_error() -> None:
     assert place("a:b/tags.csv:12") == {"file": "a:b/tags.csv", "line": 12}
     assert place("list.json: image 9") == {"file": "list.json: image 9", "line": None}
+
+
+def test_what_later_stages_would_refuse_is_told_now(herd: RawData) -> None:
+    def told(**sections: object) -> Result:
+        dataset = {"root": str(herd.root), "format": "folder", "classes": "classes.txt", "long_side": 0}
+        YAML().dump({"seed": 0, "dataset": dataset, **sections}, herd.out.with_name("params.yaml"))
+        return CliRunner().invoke(main, [])
+
+    assert told(cams={"scales": [1.0]}, gallery={"images": 4}).exit_code == 0
+    result = told(cams={"scales": [-1.0]}, correct={"method": "gmm", "gmm": {"tau": 1}}, evaluate={"flipp": True})
+    assert result.exit_code == 2
+    for said in ("cams.scales.0: found -1.0", "correct.gmm.tau: unknown key", "evaluate.flipp: unknown key (did you"):
+        assert said in result.stdout, result.stdout
+    distill = {"rounds": 2, "stage1": {"epochs": 4}, "optim": {"epochs": 4, "batch": 8, "lr": 0.01}}
+    result = told(distill=distill)
+    assert result.exit_code == 2
+    assert "distill.stage1.epochs: found 4 of 4 epochs" in result.stdout
