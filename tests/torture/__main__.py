@@ -1,4 +1,4 @@
-"""`python -m tests.torture MINUTES [SEED]`: kills, flipped bits and spoilt files, each for a part of the time."""
+"""`python -m tests.torture MINUTES [SEED]`: kills, cuts, flipped bits and spoilt files, each for a part of the time."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 
 import click
 
+from tests.torture.cuts import cut_once
 from tests.torture.finished import finish
 from tests.torture.flips import flip_once
 from tests.torture.fuzz import fuzz_once
 from tests.torture.kills import kill_once
 
-SHARES = {"kills": 0.6, "flips": 0.2, "spoilt files": 0.2}
+SHARES = {"kills": 0.35, "cuts": 0.25, "flips": 0.2, "spoilt files": 0.2}
 """Of the time."""
 
 
@@ -27,6 +28,7 @@ def main(minutes: float, seed: int) -> int:
         run = finish(folder / "run")
         works = {
             "kills": lambda rng: kill_once(run, folder / "killed", rng),
+            "cuts": lambda rng: cut_once(run, folder / "cut", rng),
             "flips": lambda rng: flip_once(run, rng),
             "spoilt files": lambda rng: fuzz_once(folder, rng),
         }

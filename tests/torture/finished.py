@@ -69,8 +69,8 @@ def outputs(stage: str) -> list[str]:
     return [next(iter(item)) if isinstance(item, dict) else item for item in named]
 
 
-def start(folder: Path, stage: str) -> subprocess.Popen[str]:
-    """The process of a stage in a session of its own."""
+def start(folder: Path, stage: str, module: str = "") -> subprocess.Popen[str]:
+    """The process of a stage, or of the `module` with arguments that runs it, in a session of its own."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(REPO),
@@ -78,7 +78,7 @@ def start(folder: Path, stage: str) -> subprocess.Popen[str]:
         "WSSS_CHECKPOINT_SECONDS": "1",
     }
     return subprocess.Popen(
-        [sys.executable, "-m", f"pipeline.{stage}"],
+        [sys.executable, "-m", *(module or f"pipeline.{stage}").split()],
         cwd=folder,
         env=environment,
         stdout=subprocess.DEVNULL,
@@ -100,6 +100,12 @@ def finish(folder: Path) -> Run:
         assert process.returncode == 0, errors
         seconds[stage] = time.monotonic() - begun
     return Run(folder, seconds)
+
+
+def left_over(folder: Path, stage: str) -> list[str]:
+    """Names of half-made things beside the outputs of `stage`."""
+    beside = (path for out in outputs(stage) for path in (folder / out).parent.glob(".*.*.*"))
+    return [path.name for path in beside if path.name[1:2] != "w"]
 
 
 def digests(folder: Path, stage: str) -> dict[str, str]:

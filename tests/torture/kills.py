@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 from subprocess import TimeoutExpired
 
-from tests.torture.finished import STAGES, Run, digests, outputs, start
+from tests.torture.finished import STAGES, Run, digests, left_over, outputs, start
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
@@ -40,7 +40,6 @@ def kill_once(run: Run, folder: Path, rng: random.Random) -> list[str]:
         problems.append(f"{stage} does not end: {errors[-300:]}")
     elif digests(work, stage) != digests(run.folder, stage):
         problems.append(f"{stage} ends with other bytes")
-    left = [path.name for out in outputs(stage) for path in (work / out).parent.glob(".*.*.*") if path.name[1:2] != "w"]
-    if left:
+    if left := left_over(work, stage):
         problems.append(f"{stage} leaves {', '.join(left)}")
     return problems

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.torture.cuts import cut_once
 from tests.torture.finished import Run, finish
 from tests.torture.flips import flip_once
 from tests.torture.fuzz import fuzz_once
@@ -23,6 +24,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_killed_stages_end_with_the_same_bytes(run: Run, tmp_path: Path) -> None:
     for number in range(3):
         assert kill_once(run, tmp_path / "killed", random.Random(f"kill {number}")) == []
+
+
+def test_stages_cut_at_a_call_of_the_file_system_end_with_the_same_bytes(run: Run, tmp_path: Path) -> None:
+    for number in range(3):
+        assert cut_once(run, tmp_path / "cut", random.Random(f"cut {number}")) == []
 
 
 def test_flipped_bits_are_told(run: Run) -> None:
