@@ -1,4 +1,4 @@
-"""`python -m tests.torture.cutting CALL HOW STAGE`: a stage that ends, or finds no room, at one call of the file system.
+"""`python -m tests.torture.cutting CALL HOW STAGE`: a stage ends, or finds no room, at one call of the file system.
 
 Python tells of each such call before it is made (PEP 578). Calls on files outside the working directory are not
 counted, nor those that only read. HOW is `count` (all calls are made, and their number is printed), `kill` or `full`.
