@@ -6,6 +6,7 @@ of a frozen teacher or of a mutual pair. In self-training, the first round's stu
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -134,16 +135,18 @@ def _first_round(
     if rows.exists():
         try:
             load_student(file, card.classes)
-            known: History = json.loads(rows.read_text(encoding="utf-8"))
-            if len(known) != settings.optim.epochs:
-                raise ValueError(f"{rows.name} is no history of {settings.optim.epochs} epochs")
+            seal, _, text = rows.read_text(encoding="utf-8").partition("\n")
+            if seal != hashlib.sha256(text.encode()).hexdigest():
+                raise ValueError(f"{rows.name} is damaged")
+            known: History = json.loads(text)
             return known, file
         except (IntegrityError, UserError, ValueError) as error:
             warn(file, f"not usable ({error})", "none needed: the first round goes on from its checkpoint")
     watch = Snapshots(student, data.photos, epochs)
     history = train_round(student, card, data, settings, stage, "first", watch, cells)
     save_network(file, student, card)
-    write_text(rows, json.dumps(history))
+    text = json.dumps(history)
+    write_text(rows, f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
     return history, file
 
 
