@@ -1,6 +1,6 @@
 """The device that torch runs on, its threads, and the error when memory runs out.
 
-`WSSS_DEVICE` names the device: auto, cpu, cuda or cuda:N.
+`WSSS_DEVICE` names the device: auto, cpu, cuda, cuda:N, or mps, the GPU of a Mac.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def device() -> torch.device:
         chosen = torch.device(name)
     except RuntimeError as error:
         raise UserError(
-            "WSSS_DEVICE", f"found {name!r}, expected auto, cpu, cuda or cuda:N", "unset WSSS_DEVICE"
+            "WSSS_DEVICE", f"found {name!r}, expected auto, cpu, cuda, cuda:N or mps", "unset WSSS_DEVICE"
         ) from error
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise EnvError(
@@ -33,6 +33,8 @@ def device() -> torch.device:
             f"{name} asked for, but torch sees no GPU",
             "unset WSSS_DEVICE or install a CUDA build of torch",
         )
+    if chosen.type == "mps" and not torch.backends.mps.is_available():
+        raise EnvError("WSSS_DEVICE", "mps asked for, but torch sees no GPU of a Mac", "unset WSSS_DEVICE")
     return chosen
 
 
