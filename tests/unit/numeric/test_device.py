@@ -22,8 +22,8 @@ def test_device_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setenv("WSSS_DEVICE", "mps")
     with pytest.raises(EnvError, match="torch sees no GPU of a Mac"):
-        device()
+        device.device()
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert device().type == "mps"
+    assert device.device().type == "mps"
     monkeypatch.setenv("WSSS_DEVICE", "auto")
     assert device.device() == torch.device("cpu")
