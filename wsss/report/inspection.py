@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from wsss.core.errors import UserError
+from wsss.core.errors import UserError, WsssError
 from wsss.core.folders import STORE_INDEX
 from wsss.data.index import read_index
 from wsss.models.checkpoint import FORMAT, VERSION, read_checkpoint
@@ -43,12 +43,31 @@ def look(path: Path, name: str | None) -> tuple[dict[str, Any], Drawing | None]:
         return record_summary(next(record for record in index.records if record.id == found), index), None
     if not path.exists():
         raise UserError(path, "no such file or folder", "correct the path, or run the stage that writes it")
+    if name is None and path.is_dir() and (found_there := _contents(path)):
+        return {"what": "folder", "contents": found_there}, None
     if path.suffix not in (".pt", ".onnx"):
         what = "neither a store, a shard (.h5), a checkpoint (.pt), an exported network (.onnx) nor an index"
         raise UserError(path, what, "give one of these, e.g. artifacts/pseudo")
     if name is not None:
         raise UserError(path, "a network holds no photos", "leave the ID away")
     return _network(path), None
+
+
+def _contents(folder: Path) -> dict[str, str]:
+    """By name, what each thing in `folder` that can be looked at is; one that is damaged says so."""
+    found: dict[str, str] = {}
+    for path in sorted(folder.iterdir()):
+        try:
+            if (path / STORE_INDEX).is_file():
+                store = open_store(path)
+                found[path.name] = f"{store.format}, {len(store.ids)} photos"
+            elif (path / "index.csv").is_file():
+                found[path.name] = f"index of a data set, {len(read_index(path).records)} photos"
+            elif path.is_file() and path.suffix in (".pt", ".onnx"):
+                found[path.name] = " ".join(str(_network(path).get(key, "")) for key in ("what", "kind")).strip()
+        except WsssError as error:
+            found[path.name] = f"cannot be read: {error.what}"
+    return found
 
 
 def lines(summary: dict[str, Any], indent: str = "", shares: bool = False) -> list[str]:

@@ -233,3 +233,18 @@ def test_half_blocks_keep_the_picture() -> None:
     assert "38;2;255;0;0;48;2;0;0;255" in lines[0]
     assert half_blocks(np.zeros((500, 1000, 3), np.uint8), 40).plain.splitlines()[0] == "▀" * 40
     assert len(half_blocks(np.zeros((500, 1000, 3), np.uint8), 40).plain.splitlines()) == 10
+
+
+def test_a_folder_of_stores_and_networks_is_listed(cams: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "artifacts"
+    folder.mkdir()
+    cams.rename(folder / "cams")
+    write_student(folder / "student.pt")
+    (folder / "broken.pt").write_bytes(b"no network")
+    (folder / "notes.txt").write_text("")
+    _, text, _ = inspect(folder)
+    assert "  cams: wsss.cams, " in text
+    assert "  student.pt: network student" in text
+    assert "  broken.pt: cannot be read: " in text
+    assert "notes" not in text
+    assert inspect(folder / "cams" / "nothing")[0] == 2
