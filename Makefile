@@ -42,7 +42,7 @@ docs: $(READY) ## write docs/settings.md and docs/params.schema.json from the co
 	wsss explain --markdown > docs/settings.md
 	wsss explain --schema > docs/params.schema.json
 
-tables: $(READY) ## write the tables of docs/experiments.md anew, from experiments/results
+tables: $(READY) ## write the tables of results and notebook in docs/ anew, from experiments/results
 	python -m experiments.pages
 
 clean: ## delete the environment and unfinished work
