@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # DVC runs `python -m pipeline.…`: the environment's python has to be the first on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup repro test torture check bench docs tables clean
+.PHONY: help setup repro test torture check bench docs record tables clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -16,7 +16,7 @@ setup: $(READY) ## make the environment in .venv
 $(READY): pyproject.toml constraints.txt
 	@echo "making the environment in $(VENV): some minutes without output"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
 	@touch $@
 
 repro: $(READY) ## run the whole pipeline on the data set that params.yaml names (the demo set, at first)
@@ -38,12 +38,19 @@ check: $(READY) ## ruff and mypy
 bench: $(READY) ## measure the ratios of benchmarks/
 	python -m benchmarks
 
-docs: $(READY) ## write docs/settings.md and docs/params.schema.json from the code
+docs: $(READY) ## write what the code says of settings and commands, check the pages, and build the site
 	wsss explain --markdown > docs/settings.md
 	wsss explain --schema > docs/params.schema.json
+	python -m manual.commands
+	python -m manual.diagrams
+	python -m manual.check
+	mkdocs build --strict
 
-tables: $(READY) ## write the tables of docs/experiments.md anew, from experiments/results
+record: $(READY) ## run the tutorial anew and write its outputs: make record MSRC=/absolute/path/of/msrc_v2
+	MSRC=$(MSRC) python -m manual.record docs/quickstart.md
+
+tables: $(READY) ## write the tables of results and notebook in docs/ anew, from experiments/results
 	python -m experiments.pages
 
-clean: ## delete the environment and unfinished work
-	rm -rf $(VENV) .scratch
+clean: ## delete the environment, the site and unfinished work
+	rm -rf $(VENV) .scratch site

@@ -21,7 +21,7 @@ TABLES = ("chain", "modules", "tilings", "levels", "alpha", "crops", "backbones"
 @click.option("--seed", "seeds", type=int, multiple=True, default=(0,), help="one or several; means and deviations")
 @click.option("--name", help="of the results' folder, where the table's own has results of other settings")
 def main(table: str, overrides: tuple[str, ...], seeds: tuple[int, ...], name: str | None) -> None:
-    """Compute every row of TABLE that has no result yet. `make tables` puts them into docs/experiments.md.
+    """Compute every row of TABLE that has no result yet. `make tables` puts them into docs/.
 
     `python -m experiments zoo --help`: one recipe on every set of a folder. `python -m experiments lab --help`: ideas
     on the frozen features of every set, in minutes.

@@ -1,7 +1,8 @@
-"""`make tables`: the tables of docs/experiments.md, from the results that are kept in experiments/results.
+"""`make tables`: the tables of results, advice and notebook, from the results that are kept in experiments/results.
 
-Between ``<!-- table NAME -->`` and ``<!-- end -->`` stands what `python -m experiments` has found, and between
-``<!-- zoo RECIPE -->`` and ``<!-- end zoo -->`` what `python -m experiments zoo` has.
+Between ``<!-- table NAME -->`` and ``<!-- end -->`` stands what `python -m experiments` has found, between
+``<!-- zoo RECIPE -->`` and ``<!-- end zoo -->`` what `python -m experiments zoo` has, and between
+``<!-- tags RECIPE -->`` and ``<!-- end tags -->`` its columns about tags.
 """
 
 from __future__ import annotations
@@ -18,27 +19,35 @@ from experiments.table import RESULTS, Table, markdown
 from wsss.core.atomic import write_text
 from wsss.core.errors import UserError
 
-PAGE = Path("docs/experiments.md")
+PAGES = tuple(Path("docs", name) for name in ("results.md", "choosing.md", "experiments.md"))
 BLOCK = re.compile(r"(?P<begin><!-- table (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
 ZOO = re.compile(r"(?P<begin><!-- zoo (?P<recipe>\w+) -->\n).*?(?P<end><!-- end zoo -->)", re.DOTALL)
+TAGS = re.compile(r"(?P<begin><!-- tags (?P<recipe>\w+) -->\n).*?(?P<end><!-- end tags -->)", re.DOTALL)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--page", type=click.Path(path_type=Path), default=PAGE, show_default=True)
-def main(page: Path) -> None:
-    """Write every table of PAGE anew."""
-    text = page.read_text(encoding="utf-8")
-    try:
-        write_text(page, filled(text))
-    except UserError as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(f"tables: {', '.join(found['name'] for found in BLOCK.finditer(text)) or 'none'} → {page}")
+@click.argument("pages", type=click.Path(path_type=Path), nargs=-1)
+def main(pages: tuple[Path, ...]) -> None:
+    """Write every table of PAGES anew; without PAGES, of results, advice and notebook."""
+    for page in pages or PAGES:
+        text = page.read_text(encoding="utf-8")
+        try:
+            write_text(page, filled(text))
+        except UserError as error:
+            raise click.ClickException(str(error)) from error
+        click.echo(f"tables: {', '.join(found['name'] for found in BLOCK.finditer(text)) or 'none'} → {page}")
 
 
 def filled(text: str) -> str:
     """`text` with what is kept of each table it names."""
     text = ZOO.sub(lambda found: f"{found['begin']}{zoo_block(found['recipe'])}{found['end']}", text)
+    text = TAGS.sub(lambda found: f"{found['begin']}{tags_block(found['recipe'])}{found['end']}", text)
     return BLOCK.sub(lambda found: f"{found['begin']}{block(RESULTS / found['name'])}{found['end']}", text)
+
+
+def tags_block(recipe: str) -> str:
+    """What the zoo says of the classifier by one recipe: AP of the tags on each set."""
+    return f"\n{zoo.markdown(zoo.RESULTS / recipe, ('guess', 'probe', 'pretrain'))}\n"
 
 
 def zoo_block(recipe: str) -> str:

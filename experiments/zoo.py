@@ -167,11 +167,11 @@ def score(sources: Sequence[Mapping[str, str]], source: str, split: str) -> floa
     return next(found, None)
 
 
-def markdown(folder: Path) -> str:
+def markdown(folder: Path, columns: Sequence[str] = tuple(COLUMNS)) -> str:
     """The sets that have a result, one a line, and their mean; without the columns of stages that none of them ran."""
     results = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
     shown = [
-        key for key in COLUMNS if not results or any(found.get(key) not in (None, "") for found in results.values())
+        key for key in columns if not results or any(found.get(key) not in (None, "") for found in results.values())
     ]
     lines = [["set", *(COLUMNS[key] for key in shown)], ["---", *("--:" for _ in shown)]]
     lines += [[name, *(cell(key, found.get(key)) for key in shown)] for name, found in results.items()]

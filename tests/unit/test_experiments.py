@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 from experiments import pages, zoo
@@ -119,14 +120,33 @@ def test_rows_of_other_settings_are_not_mixed(ran: list[list[str]], tmp_path: Pa
     assert len(ran) == 2
 
 
-def test_the_page_shows_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Numbers in docs/experiments.md are those in experiments/results: `make tables`."""
+def test_the_pages_show_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers in results, advice and notebook are those in experiments/results: `make tables`."""
     monkeypatch.chdir(RECIPE.parents[1])
-    text = pages.PAGE.read_text(encoding="utf-8")
-    assert len(pages.BLOCK.findall(text)) >= 1
-    assert pages.filled(text) == text
-    shown = {found["name"] for found in pages.BLOCK.finditer(text)}
-    assert shown == {folder.name for folder in pages.RESULTS.iterdir()} - {zoo.RESULTS.name}  # it has a page's place
+    texts = {page.stem: page.read_text(encoding="utf-8") for page in pages.PAGES}
+    assert set(texts) == {"results", "choosing", "experiments"}
+    for text in texts.values():
+        assert pages.filled(text) == text
+    shown = [found["name"] for text in texts.values() for found in pages.BLOCK.finditer(text)]
+    # Each once, the zoo, which has pages' places of its own, aside.
+    assert sorted(shown) == sorted({folder.name for folder in pages.RESULTS.iterdir()} - {zoo.RESULTS.name})
+    zoos = [found["recipe"] for text in texts.values() for found in pages.ZOO.finditer(text)]
+    assert sorted(zoos) == sorted(folder.name for folder in zoo.RESULTS.iterdir())
+
+
+def test_every_page_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(RECIPE.parents[1])
+    chosen = []
+    for page in pages.PAGES:
+        text = page.read_text(encoding="utf-8")
+        chosen.append(tmp_path / page.name)
+        without = pages.BLOCK.sub(r"\g<begin>stale\n\g<end>", text)
+        chosen[-1].write_text(pages.TAGS.sub(r"\g<begin>stale\n\g<end>", without), encoding="utf-8")
+    assert (tmp_path / "results.md").read_text(encoding="utf-8") != pages.PAGES[0].read_text(encoding="utf-8")
+    result = CliRunner().invoke(pages.main, [str(page) for page in chosen])
+    assert result.exit_code == 0, result.output
+    for page in pages.PAGES:
+        assert (tmp_path / page.name).read_text(encoding="utf-8") == page.read_text(encoding="utf-8")
 
 
 def test_the_command_of_a_table_names_its_seeds(tmp_path: Path) -> None:

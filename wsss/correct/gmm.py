@@ -1,6 +1,6 @@
 """Gaussian correction: posteriors of a mixture of CAM scores, and rules (a)–(e) by which they correct a label.
 
-Described in docs/method.md, "Gaussian correction"; after DKD-GC.
+Described in docs/method/labels.md, "Gaussian correction"; after DKD-GC.
 """
 
 from __future__ import annotations

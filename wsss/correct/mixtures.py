@@ -1,4 +1,4 @@
-"""Gaussian mixtures of CAM scores: the fit, the guards against a bad one, and the posteriors (docs/method.md).
+"""Gaussian mixtures of CAM scores: the fit, the guards against a bad one, and the posteriors (docs/method/labels.md).
 
 No mask is used: the thresholds of a map follow only from the distribution of its scores.
 """

@@ -17,7 +17,7 @@ from wsss.stores.cams import CamStore
 from wsss.stores.labels import PseudoStore
 
 RULES = ("to_background", "to_class", "to_unsure", "moved_by_crf", "filled")
-"""Rules (a)–(e) of the Gaussian correction (docs/method.md)."""
+"""Rules (a)–(e) of the Gaussian correction (docs/method/labels.md)."""
 COLUMNS = (
     *("id", "class", "components", "weights", "means", "deviations", "background_below", "class_above"),
     *RULES,

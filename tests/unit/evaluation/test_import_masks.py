@@ -98,7 +98,7 @@ def test_labels_are_the_masks_and_the_store_is_marked() -> None:
     assert done.exit_code == 0, done.stderr
     assert "labels: 7 masks → masks" in done.stdout
     assert "UPPER BOUND: a student trained on these has seen masks and is not weakly supervised" in done.stdout
-    assert "distill.labels=masks -S ++distill.relabel.overrule=false" in done.stdout
+    assert "-S ++distill.labels=masks -S ++distill.relabel.overrule=false" in done.stdout
     assert "1 train photos have no mask and are 255 everywhere" in done.stderr
     store = PseudoStore(Path("masks"))
     assert store.upper_bound
