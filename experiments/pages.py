@@ -2,7 +2,8 @@
 
 Between ``<!-- table NAME -->`` and ``<!-- end -->`` stands what `python -m experiments` has found, between
 ``<!-- zoo RECIPE -->`` and ``<!-- end zoo -->`` what `python -m experiments zoo` has, and between
-``<!-- tags RECIPE -->`` and ``<!-- end tags -->`` its columns about tags.
+``<!-- tags RECIPE -->`` and ``<!-- end tags -->`` its columns about tags, and between ``<!-- lab -->`` and
+``<!-- end lab -->`` what `python -m experiments lab` has.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 import click
 
 from experiments import zoo
+from experiments.lab import command as lab
 from experiments.table import RESULTS, Table, markdown
 from wsss.core.atomic import write_text
 from wsss.core.errors import UserError
@@ -23,6 +25,7 @@ PAGES = tuple(Path("docs", name) for name in ("results.md", "choosing.md", "expe
 BLOCK = re.compile(r"(?P<begin><!-- table (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
 ZOO = re.compile(r"(?P<begin><!-- zoo (?P<recipe>\w+) -->\n).*?(?P<end><!-- end zoo -->)", re.DOTALL)
 TAGS = re.compile(r"(?P<begin><!-- tags (?P<recipe>\w+) -->\n).*?(?P<end><!-- end tags -->)", re.DOTALL)
+LAB = re.compile(r"(?P<begin><!-- lab -->\n).*?(?P<end><!-- end lab -->)", re.DOTALL)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -42,12 +45,19 @@ def filled(text: str) -> str:
     """`text` with what is kept of each table it names."""
     text = ZOO.sub(lambda found: f"{found['begin']}{zoo_block(found['recipe'])}{found['end']}", text)
     text = TAGS.sub(lambda found: f"{found['begin']}{tags_block(found['recipe'])}{found['end']}", text)
+    text = LAB.sub(lambda found: f"{found['begin']}{lab_block()}{found['end']}", text)
     return BLOCK.sub(lambda found: f"{found['begin']}{block(RESULTS / found['name'])}{found['end']}", text)
 
 
 def tags_block(recipe: str) -> str:
     """What the zoo says of the classifier by one recipe: AP of the tags on each set."""
     return f"\n{zoo.markdown(zoo.RESULTS / recipe, ('guess', 'probe', 'pretrain'))}\n"
+
+
+def lab_block() -> str:
+    """The command of the lab, and its tables."""
+    command = "python -m experiments lab /absolute/path/of/zoo /absolute/path/of/msrc_v2 /absolute/path/of/voc20_mix"
+    return f"\n```console\n$ {command} --idea 'cut .25'\n```\n\n{lab.markdown(lab.results())}\n"
 
 
 def zoo_block(recipe: str) -> str:
