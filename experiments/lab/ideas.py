@@ -94,14 +94,23 @@ def two_levels(world: World, settings: Params) -> dict[str, Cams]:
     return found
 
 
-class PlainLoss(PseudoLabelLoss):
-    """Cross-entropy in one mean over all labelled pixels: background is not balanced with the rest."""
+class TemperedLoss(PseudoLabelLoss):
+    """Cross-entropy whose halves, background and classes, weigh by a power of their shares of the labelled pixels.
+
+    0: both the same, as the product does; 1: one mean over all pixels, so that what is small weighs little.
+    """
+
+    power: float
 
     def of_pixels(self, logits: torch.Tensor, labels: torch.Tensor, confidence: torch.Tensor) -> dict[str, Term]:
-        """As of `PseudoLabelLoss`, each half weighted by its part of the pixels."""
+        """As of `PseudoLabelLoss`; the weights of the two halves sum up to 2, as they do there."""
         halves = super().of_pixels(logits, labels, confidence)
-        count = torch.stack([half.weight for half in halves.values()]).sum()
-        return {name: Term(half.total, count) for name, half in halves.items()}
+        shares = torch.stack([half.weight for half in halves.values()]) ** self.power
+        factors = 2 * shares / shares.sum().clamp_min(1e-6)
+        return {
+            name: Term(factor * half.total, half.weight)
+            for factor, (name, half) in zip(factors, halves.items(), strict=True)
+        }
 
 
 IDEAS: dict[str, Idea] = {
@@ -116,7 +125,8 @@ IDEAS: dict[str, Idea] = {
     "cut .5": Idea({}, labels=plain_cut_half),
     "no CRF": Idea({"correct.gmm.crf": None}),
     "mixture of each photo": Idea({"correct.gmm.scope": "image"}),
-    "plain loss": Idea({"distill.seg": PlainLoss()}),
+    "plain loss": Idea({"distill.seg": TemperedLoss(power=1.0)}),
+    "root loss": Idea({"distill.seg": TemperedLoss(power=0.5)}),
     "one round": Idea({"distill.rounds": 1}),
 }
 """`walked` and `mixture` are the steps of those that name none."""

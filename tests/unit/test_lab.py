@@ -10,9 +10,10 @@ from torch.nn import functional as F
 
 from experiments.lab.chain import Params
 from experiments.lab.command import changed, markdown, sets_in
-from experiments.lab.ideas import IDEAS, PlainLoss
+from experiments.lab.ideas import IDEAS, TemperedLoss
 from experiments.lab.remembering import Remembering
 from wsss.core.params import load
+from wsss.distill.losses.pseudo_labels import PseudoLabelLoss
 from wsss.models.backbones.registry import BackboneSettings, build_backbone
 
 
@@ -51,12 +52,16 @@ def test_every_idea_is_of_settings_that_there_are(settings: Params) -> None:
         changed(settings, {"cams.walks": 7})
 
 
-def test_the_plain_loss_is_the_mean_over_all_labelled_pixels() -> None:
+def test_the_loss_goes_from_balanced_to_the_mean_over_all_labelled_pixels() -> None:
     logits, labels = torch.randn(2, 4, 6, 6), torch.randint(0, 4, (2, 6, 6))
     labels[0, :2] = 255
-    halves = PlainLoss().of_pixels(logits, labels, torch.ones(2, 6, 6))
+    halves = TemperedLoss(power=1.0).of_pixels(logits, labels, torch.ones(2, 6, 6))
     found = torch.stack([half.mean() for half in halves.values()]).sum()
-    torch.testing.assert_close(found, F.cross_entropy(logits, labels, ignore_index=255))
+    torch.testing.assert_close(found, 2 * F.cross_entropy(logits, labels, ignore_index=255))
+    equal = TemperedLoss(power=0.0).of_pixels(logits, labels, torch.ones(2, 6, 6))
+    own = PseudoLabelLoss().of_pixels(logits, labels, torch.ones(2, 6, 6))
+    for name, half in own.items():
+        torch.testing.assert_close(equal[name].mean(), half.mean())
 
 
 def test_tables_count_who_is_helped() -> None:
