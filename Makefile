@@ -44,7 +44,7 @@ docs: $(READY) ## write what the code says of settings and commands, check the p
 	python -m manual.commands
 	python -m manual.diagrams
 	python -m manual.check
-	mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 record: $(READY) ## run the tutorial anew and write its outputs: make record MSRC=/absolute/path/of/msrc_v2
 	MSRC=$(MSRC) python -m manual.record docs/quickstart.md

@@ -69,7 +69,9 @@ def script(text: str) -> list[Command]:
 def run(commands: Sequence[Command], project: Path) -> list[str]:
     """What each command prints, in one shell whose folder is `project`. Raises `UserError` at one that fails."""
     lines = [f"{command.text}\nprintf '\\n{MARK} %s\\n' $?" for command in commands]
-    environment = os.environ | {
+    # As a reader's shell: no setting of this one.
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("WSSS_")}
+    environment = plain | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(project),
         "REPO": str(ROOT),

@@ -16,7 +16,7 @@ class DatasetSettings(Settings):
     """What a data set is. Paths are relative to `root`; `root` itself to the working folder."""
 
     root: str = Field(min_length=1, description="folder of the data set")
-    format: Literal["folder", "voc", "coco"] = Field(description="layout of the data set: see data/README.md")
+    format: Literal["folder", "voc", "coco"] = Field(description="layout of the data set: see docs/data.md")
     tags: str = Field(
         default="tags.csv",
         min_length=1,

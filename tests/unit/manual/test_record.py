@@ -73,6 +73,11 @@ def test_what_they_print_replaces_what_stood_there(tmp_path: Path) -> None:
     assert recorded(text, run(script(text), tmp_path / "other" / "project"), tmp_path / "other") == text
 
 
+def test_settings_of_this_shell_are_not_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WSSS_WORKERS", "7")
+    assert run([Command("echo ${WSSS_WORKERS-unset}; echo $REPO", shown=True)], tmp_path) == [f"unset\n{REPO}\n"]
+
+
 @pytest.mark.parametrize(("command", "code"), [("(exit 1)", 1), ("no_such_command_here", 127)])
 def test_a_command_that_fails_stops_the_recording(tmp_path: Path, command: str, code: int) -> None:
     with pytest.raises(UserError, match=f"{command.strip('()')}.*: ended with {code}"):

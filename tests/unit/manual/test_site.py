@@ -35,3 +35,17 @@ def test_the_site_builds_without_a_warning_and_loads_nothing(tmp_path: Path) -> 
     for style in site.rglob("*.css"):
         assert not re.search(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", style.read_text(encoding="utf-8")), style
     assert "Segment one photo" in (site / "python.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/README.md"])
+def test_pages_beside_the_site_link_to_files(page: str) -> None:
+    text = (REPO / page).read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if not link.startswith("https://")]
+    assert all((REPO / page).parent.joinpath(link).exists() for link in links), links
+    assert links or page == "CHANGELOG.md" or page == "CONTRIBUTING.md"
+
+
+def test_the_readme_is_short_and_names_every_how_to() -> None:
+    text = (REPO / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 120
+    assert not [page.name for page in (REPO / "docs/howto").glob("*.md") if f"(docs/howto/{page.name})" not in text]
