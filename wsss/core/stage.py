@@ -139,7 +139,9 @@ def hash_input(path: Path) -> str:
 def stage_command(main: Callable[..., str]) -> click.Command:
     """Make a stage's `main(params, ...)` a command: --params, --debug, one summary line, errors as exit codes.
 
-    `main` returns its summary line. Exit codes: 2 user input, 3 environment, 4 integrity, 75 interrupted, 1 bug.
+    `main` returns its summary line, or nothing where that has been said.
+
+    Exit codes: 2 user input, 3 environment, 4 integrity, 75 interrupted, 1 bug.
     """
 
     @click.command(help=main.__doc__, context_settings=dict(CONTEXT))
@@ -149,7 +151,9 @@ def stage_command(main: Callable[..., str]) -> click.Command:
     def command(debug: bool, **arguments: Any) -> None:
         try:
             with catch_signals():
-                guarded(lambda: say(main(**arguments)), debug)
+                summary = guarded(lambda: main(**arguments), debug)
+                if summary:
+                    say(summary)
         finally:
             end_children()
 
