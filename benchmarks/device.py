@@ -44,7 +44,7 @@ class Day:
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Print the row and append it to the file, on the disk before anything else is done."""
-        line = json.dumps(row | {"at_s": round(self.seconds - self.left(), 1)}, default=str)
+        line = json.dumps({**row, "at_s": round(self.seconds - self.left(), 1)}, default=str)
         print(line, flush=True)
         with self.file.open("a", encoding="utf-8") as file:
             file.write(line + "\n")

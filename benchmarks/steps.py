@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.stages import on_device, weights_of
 from wsss.core.system import cores
 from wsss.models.backbones.base import freeze_batch_norm, freeze_levels
-from wsss.models.backbones.registry import BackboneSettings
+from wsss.models.backbones.registry import BACKBONES, BackboneSettings
 from wsss.models.checkpoint import CLASSIFIER, NetworkCard, build_classifier
 from wsss.numeric.device import device, set_threads
 from wsss.training.loop import make_learner, update
@@ -48,7 +48,7 @@ def facts(where: str, toy: bool) -> dict[str, Any]:
         if chosen.type == "cuda":
             properties = torch.cuda.get_device_properties(chosen)
             found |= {"name": properties.name, "memory_gb": round(properties.total_memory / 1e9, 1)}
-            found |= {"driver": _driver(), "cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
+            found |= {"driver": _driver(), "cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
         found |= {"cores": cores(), "python": platform.python_version(), "toy": toy}
         found |= {"packages": {name: _version(name) for name in PACKAGES}}
         found |= {"weights": {name: weights_of(name) for name in ("efficientnet_lite0",)}}
@@ -69,15 +69,15 @@ def training_step(backbone: str, crop: int, layout: str, peak: float | None, whe
         torch.manual_seed(0)
         weights = weights_of(backbone)
         settings = PretrainSettings(optim=GentleOptim(precision="bf16-mixed", batch=batch))
-        stride = 16 if backbone.startswith("vit") else 32
-        plain = BackboneSettings(name=backbone, output_stride=stride, weights=weights)
+        stride = max(BACKBONES[backbone].strides)
+        plain = BackboneSettings.model_validate({"name": backbone, "output_stride": stride, "weights": weights})
         classes = ("background", *(f"class {number}" for number in range(CLASSES)))
         card = NetworkCard(CLASSIFIER, plain, {"dropout": settings.dropout}, classes, weights)
         network = build_classifier(card, load_weights=True)
         freeze_batch_norm(network.backbone)
         freeze_levels(network.backbone, settings.frozen_levels)
         if layout == "channels_last":
-            network.to(memory_format=torch.channels_last)
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         learner, task = make_learner(network.train(), settings.optim), ClassifyTags(network)
         photos = {
             "image": torch.randint(0, 256, (batch, 3, crop, crop), dtype=torch.uint8),

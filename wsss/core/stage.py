@@ -28,6 +28,7 @@ from wsss.core.folders import STORE_INDEX, refuse_foreign, remove_dir, sweep
 from wsss.core.interrupt import catch_signals, check_stop
 from wsss.core.lock import locked
 from wsss.core.log import say
+from wsss.core.minutes import timed
 from wsss.core.processes import die_with_dvc, end_children
 
 
@@ -70,8 +71,9 @@ def open_stage(
             locks.enter_context(locked(scratch.with_suffix(".lock"), what, wait=True))
         with explained_os_errors(scratch):
             scratch.mkdir(exist_ok=True)
-        yield Stage(name, fingerprint, scratch)
-        check_stop()  # before what is finished can no longer be taken up
+        with timed(name, fingerprint):
+            yield Stage(name, fingerprint, scratch)
+            check_stop()  # before what is finished can no longer be taken up
         if leads():
             remove_dir(scratch)
 
