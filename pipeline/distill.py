@@ -10,7 +10,7 @@ from wsss.core.atomic import write_text
 from wsss.core.environment import leads
 from wsss.core.folders import publish
 from wsss.core.params import Seed, Settings, load
-from wsss.core.stage import open_stage, stage_command
+from wsss.core.stage import open_stage
 from wsss.data.index import read_index
 from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Location
@@ -21,6 +21,7 @@ from wsss.distill.settings import DistillSettings
 from wsss.distill.stage import distill
 from wsss.numeric.device import set_threads
 from wsss.stores.labels import LEARNED
+from wsss.training.launch import training_command
 from wsss.training.schedule import ComputeSettings
 
 
@@ -34,7 +35,7 @@ class Params(Settings):
     distill: DistillSettings
 
 
-@stage_command
+@training_command
 @click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
 @click.option("--pseudo", type=click.Path(path_type=Path), default=str(LEARNED.place))
 @click.option("--oste", type=click.Path(path_type=Path), default="artifacts/oste.pt")

@@ -8,11 +8,12 @@ import click
 
 from wsss.core.atomic import write_text
 from wsss.core.params import Seed, Settings, load
-from wsss.core.stage import open_stage, stage_command
+from wsss.core.stage import open_stage
 from wsss.data.index import read_index
 from wsss.data.photos import Location
 from wsss.data.tables import history_csv
 from wsss.numeric.device import set_threads
+from wsss.training.launch import training_command
 from wsss.training.loop import History
 from wsss.training.oste import TrainSettings, train
 from wsss.training.schedule import ComputeSettings
@@ -32,7 +33,7 @@ class Params(Settings):
     train: TrainSettings
 
 
-@stage_command
+@training_command
 @click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
 @click.option("--classifier", type=click.Path(path_type=Path), default="artifacts/backbone.pt")
 @click.option("--out", type=click.Path(path_type=Path), default="artifacts/oste.pt")

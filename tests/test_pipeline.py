@@ -36,8 +36,22 @@ EXEMPT = "wsss/core"
 """No dependency of any stage: what lies there cannot change an output."""
 PLUMBING = {
     *("__future__", "abc", "collections", "contextlib", "dataclasses", "difflib", "errno", "functools", "hashlib"),
-    *("importlib", "itertools", "json", "os", "pathlib", "shutil", "sys", "time", "traceback", "types", "typing"),
-    *("concurrent", "ctypes", "fcntl", "fnmatch", "msvcrt", "multiprocessing", "select", "signal", "threading"),
+    *(
+        "importlib",
+        "itertools",
+        "json",
+        "math",
+        "os",
+        "pathlib",
+        "shutil",
+        "sys",
+        "time",
+        "traceback",
+        "types",
+        "typing",
+    ),
+    *("concurrent", "ctypes", "fcntl", "fnmatch", "msvcrt", "multiprocessing", "select", "signal", "socket"),
+    *("subprocess", "tempfile", "threading"),
     *("click", "pydantic", "rich", "ruamel"),
 }
 """What exempt modules may import: neither arithmetic nor readers and writers of arrays, pictures and tables."""

@@ -14,6 +14,7 @@ from wsss.core.atomic import write_text
 from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import UserError
 from wsss.core.log import say
+from wsss.core.minutes import note_estimate
 from wsss.core.params import load
 from wsss.core.recipes import SCHEMA, put_in_place, read_recipe, recipe_path, same_as_recipe, with_dataset, without_bf16
 from wsss.formats.guess import dataset_yaml, guess_dataset, refuse_data
@@ -81,6 +82,8 @@ def main(
         from wsss.commands.plan import plan_of
 
         plan = plan_of(params, survey.index)
+        if params.absolute() == Path("params.yaml").absolute():  # the one that stages read
+            note_estimate({each.stage: (each.low, each.high) for each in plan.stages})
     offer = None
     if plan is not None and chosen is None and is_small(plan):
         offer = quick_plan(guessed, kept, given.seed)

@@ -12,6 +12,7 @@ import click
 from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import UserError, raise_all
 from wsss.core.log import say
+from wsss.core.minutes import Span
 from wsss.core.params import load
 from wsss.formats.problems import ALL, MOST_SHOWN, shortened
 
@@ -59,7 +60,7 @@ class Plan:
     @property
     def minutes(self) -> str:
         """Of all stages: ``11 to 30``."""
-        return span(*(sum(getattr(each, end) for each in self.stages) for end in ("low", "high")))
+        return Span(*(sum(getattr(each, end) for each in self.stages) for end in ("low", "high"))).text()
 
     def text(self) -> str:
         """Tables for a person."""
@@ -69,7 +70,7 @@ class Plan:
             parts.append(_table(["derived", "value", "rule"], rows))
         if self.stages and self.probe:
             most = max(each.memory for each in self.stages)
-            rows = [[each.stage, span(each.low, each.high), gigabytes(each.memory)] for each in self.stages]
+            rows = [[each.stage, Span(each.low, each.high).text(), gigabytes(each.memory)] for each in self.stages]
             rows.append(["all stages", self.minutes, gigabytes(most)])
             probe = self.probe
             how = f"measured in {probe.took:.0f} s on {probe.cores} cores"
@@ -111,15 +112,6 @@ def plan_of(params: Path, index: Index) -> Plan:
     except UserError as error:  # settings that no stage could run with, photos that cannot be read
         return Plan(data, derived, (), None, f"{error.where}: {error.what}")
     return Plan(data, derived, estimate(settings, index, made, costs), costs)
-
-
-def span(low: float, high: float) -> str:
-    """Seconds as minutes: ``3 to 7``, ``below 1``."""
-    if high < 60:
-        return "below 1"
-    least = "1" if low < 90 else f"{low / 60:.0f}"
-    most = f"{high / 60:.0f}"
-    return most if least == most else f"{least} to {most}"
 
 
 def gigabytes(memory: float) -> str:

@@ -2,8 +2,8 @@
 
 `WSSS_WORKERS` (processes; 0: all work in this process; unset: as many as the work is worth), `WSSS_SCRATCH` (folder of
 unfinished work), `WSSS_CHECKPOINT_SECONDS` (time between checkpoints of a training), `WSSS_EXECUTOR` (see
-`core.executor`) and `WSSS_DEVICE` (see `numeric.device`); and those by which `torchrun` and SLURM's `srun` tell a
-process which of several it is (see `world`).
+`core.executor`), `WSSS_DEVICE` (see `numeric.device`) and `WSSS_PROCESSES` (see `core.ranks`); and those by which
+`torchrun` and SLURM's `srun` tell a process which of several it is (see `world`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from wsss.core.system import cores
 
 FIRST_PORT, PORTS, STEPS = 15000, 16384, 16
 """Where the processes of SLURM meet: below the ports that Linux gives to outgoing connections (from 32768)."""
+
+FIRST_OTHER_STEP = 0xFFFF_FFF0
+"""From here on the numbers of SLURM's steps are names: of a batch script, of the shell of `salloc`."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,9 @@ def world() -> World:
     if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
         rank, size = _number("RANK"), _number("WORLD_SIZE")
         return _checked(World(rank, size, _number("LOCAL_RANK", rank), "env://")) if size > 1 else World()
-    # Not SLURM_NTASKS: the batch script of `sbatch --ntasks=2` has that too, and is one process. A step of one task
-    # may be the shell of `salloc`, or start `torchrun`.
-    if _number("SLURM_STEP_NUM_TASKS", 1) > 1:
-        size, rank = _number("SLURM_STEP_NUM_TASKS"), _number("SLURM_PROCID")
-        return _checked(World(rank, size, _number("SLURM_LOCALID"), f"tcp://{_slurm_node()}:{_slurm_port()}"))
+    if (size := _slurm_tasks()) > 1:
+        rank = _number("SLURM_PROCID")
+        return _checked(World(rank, size, _number("SLURM_LOCALID", rank), f"tcp://{_slurm_node()}:{_slurm_port()}"))
     if _number("WORLD_SIZE", 1) > 1:
         raise UserError(
             "WORLD_SIZE",
@@ -86,6 +87,27 @@ def checkpoint_seconds() -> float:
 def scratch_root() -> Path:
     """Folder of unfinished work: `WSSS_SCRATCH`, by default `.scratch` in the working folder."""
     return Path(os.environ.get("WSSS_SCRATCH", ".scratch"))
+
+
+def _slurm_tasks() -> int:
+    """Tasks of the step of SLURM that this process is one of; 1 outside of a step.
+
+    SLURM_NTASKS alone says nothing: the batch script of `sbatch --ntasks=2` has that too, and is one process. A step of
+    one task may be the shell of `salloc`, or start `torchrun`. Raises `UserError` where this is not the first task of
+    a step of which SLURM's variables say no more: it would do the first one's work once more.
+    """
+    if os.environ.get("SLURM_STEP_NUM_TASKS"):
+        return _number("SLURM_STEP_NUM_TASKS")
+    step = next(filter(None, map(os.environ.get, ("SLURM_STEP_ID", "SLURM_STEPID"))), "")
+    if step.isdecimal() and int(step) < FIRST_OTHER_STEP:
+        return _number("SLURM_NTASKS", 1)
+    if _number("SLURM_PROCID", 0) > 0:
+        raise UserError(
+            "SLURM_PROCID",
+            f"found {os.environ['SLURM_PROCID']}, and no SLURM_STEP_NUM_TASKS that says how many processes there are",
+            "start the stage with `srun --ntasks=N` and all of its variables, or with torchrun",
+        )
+    return 1
 
 
 def _slurm_node() -> str:

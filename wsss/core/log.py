@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,23 @@ PLAIN_SECONDS = 30.0
 
 SETTLED_SECONDS = 5.0
 """No rate is told of less than this: what two workers finish at nearly the same time would count as very fast."""
+WIDE = 110
+"""Columns of a terminal that has room beside the bar."""
+
+Ahead = Callable[[float | None], str]
+"""What is left beyond the work that is shown, of which so many seconds are left; empty where that is not known."""
+_ahead: Ahead | None = None
+
+
+@contextmanager
+def looking_ahead(ahead: Ahead) -> Iterator[None]:
+    """While inside, progress says beside the remaining time of its own work what `ahead` says of all the rest."""
+    global _ahead
+    before, _ahead = _ahead, ahead
+    try:
+        yield
+    finally:
+        _ahead = before
 
 
 class Progress:
@@ -34,7 +52,7 @@ class Progress:
         self._last_line = time.monotonic()
         self._ended = threading.Event()
         self._turn = threading.Lock()
-        self._bar = _live_bar(unit, self.remaining)
+        self._bar = _live_bar(unit, self.remaining, self.ahead)
         if self._bar is not None:
             self._task = self._bar.add_task(label, total=total, completed=done, note="")
 
@@ -85,8 +103,17 @@ class Progress:
 
     def remaining(self) -> str:
         """The remaining time by `rate`, ``4:10``; dashes while there is none."""
-        rate = self.rate(time.monotonic())
-        return "-:--" if rate is None else clock((self.total - self._done) / rate)
+        eta = self.eta(time.monotonic())
+        return "-:--" if eta is None else clock(eta)
+
+    def eta(self, now: float) -> float | None:
+        """The remaining time by `rate`, in seconds."""
+        rate = self.rate(now)
+        return None if rate is None else (self.total - self._done) / rate
+
+    def ahead(self) -> str:
+        """What is left beyond this work, where the stage knows; else empty."""
+        return "" if _ahead is None else _ahead(self.eta(time.monotonic()))
 
     def line(self, now: float) -> str:
         """The plain form: ``cams: 128/591 images (22 %), 3.1/s, eta 2:29``."""
@@ -94,13 +121,15 @@ class Progress:
         speed = "" if rate is None else f", {rate:.2g}/s, eta {clock((self.total - self._done) / rate)}"
         percent = 100 * self._done // self.total if self.total else 100
         note = f", {self._note}" if self._note else ""
-        return f"{self.label}: {self._done}/{self.total} {self.unit} ({percent} %){speed}{note}"
+        ahead = f"; {text}" if (text := self.ahead()) else ""
+        return f"{self.label}: {self._done}/{self.total} {self.unit} ({percent} %){speed}{note}{ahead}"
 
 
-def _live_bar(unit: str, remaining: Callable[[], str]) -> RichProgress | None:
+def _live_bar(unit: str, remaining: Callable[[], str], ahead: Callable[[], str]) -> RichProgress | None:
     """A bar on a terminal, None elsewhere. rich is loaded here: whoever only says one line does not wait for it."""
     from rich import progress as rich
     from rich.console import Console
+    from rich.table import Column
     from rich.text import Text
 
     class Remaining(rich.ProgressColumn):
@@ -109,9 +138,16 @@ def _live_bar(unit: str, remaining: Callable[[], str]) -> RichProgress | None:
         def render(self, task: rich.Task) -> Text:
             return Text(remaining(), style="progress.remaining")
 
+    class Ahead(rich.ProgressColumn):
+        """What is left after it."""
+
+        def render(self, task: rich.Task) -> Text:
+            return Text(ahead())
+
     console = Console(stderr=True)
     if not console.is_terminal:
         return None
+    after = [Ahead(table_column=Column(no_wrap=True))] if console.width >= WIDE else []
     return rich.Progress(
         rich.TextColumn("{task.description}"),
         rich.BarColumn(),
@@ -121,6 +157,7 @@ def _live_bar(unit: str, remaining: Callable[[], str]) -> RichProgress | None:
         rich.TextColumn("eta"),
         Remaining(),
         rich.TextColumn("{task.fields[note]}"),
+        *after,
         console=console,
     )
 

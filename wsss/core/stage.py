@@ -28,6 +28,7 @@ from wsss.core.folders import STORE_INDEX, refuse_foreign, remove_dir, sweep
 from wsss.core.interrupt import catch_signals, check_stop
 from wsss.core.lock import locked
 from wsss.core.log import say
+from wsss.core.minutes import timed
 from wsss.core.processes import die_with_dvc, end_children
 
 
@@ -70,8 +71,9 @@ def open_stage(
             locks.enter_context(locked(scratch.with_suffix(".lock"), what, wait=True))
         with explained_os_errors(scratch):
             scratch.mkdir(exist_ok=True)
-        yield Stage(name, fingerprint, scratch)
-        check_stop()  # before what is finished can no longer be taken up
+        with timed(name, fingerprint):
+            yield Stage(name, fingerprint, scratch)
+            check_stop()  # before what is finished can no longer be taken up
         if leads():
             remove_dir(scratch)
 
@@ -139,7 +141,9 @@ def hash_input(path: Path) -> str:
 def stage_command(main: Callable[..., str]) -> click.Command:
     """Make a stage's `main(params, ...)` a command: --params, --debug, one summary line, errors as exit codes.
 
-    `main` returns its summary line. Exit codes: 2 user input, 3 environment, 4 integrity, 75 interrupted, 1 bug.
+    `main` returns its summary line, or nothing where that has been said.
+
+    Exit codes: 2 user input, 3 environment, 4 integrity, 75 interrupted, 1 bug.
     """
 
     @click.command(help=main.__doc__, context_settings=dict(CONTEXT))
@@ -149,7 +153,9 @@ def stage_command(main: Callable[..., str]) -> click.Command:
     def command(debug: bool, **arguments: Any) -> None:
         try:
             with catch_signals():
-                guarded(lambda: say(main(**arguments)), debug)
+                summary = guarded(lambda: main(**arguments), debug)
+                if summary:
+                    say(summary)
         finally:
             end_children()
 

@@ -15,6 +15,7 @@ from torch import distributed, nn
 from wsss.core.environment import World, world
 from wsss.core.errors import EnvError, UserError
 from wsss.core.interrupt import check_stop
+from wsss.core.ranks import end_for_others
 from wsss.numeric.device import device
 
 MEETING = timedelta(minutes=10)
@@ -82,9 +83,10 @@ def current() -> Processes:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """While inside, the processes that `torchrun` or `srun` started are one training. Inside another one: nothing.
+    """While inside, the processes that `torchrun`, `srun` or `WSSS_PROCESSES` started are one training.
 
-    Also a decorator. Raises `EnvError` where they do not meet, `UserError` where one ends before the others.
+    Inside another one: nothing. Also a decorator. Raises `EnvError` where they do not meet, `UserError` where one ends
+    before the others.
     """
     here = world()
     if here.size == 1 or _joined is not None:
@@ -98,6 +100,7 @@ def together() -> Iterator[None]:
         if not by_others(error):
             raise
         check_stop()  # where all were asked to stop, one may have done so first
+        end_for_others()
         raise UserError(
             f"process {here.rank + 1} of {here.size}",
             "another process of this training ended",
@@ -143,7 +146,7 @@ def _meet(here: World) -> None:
         raise EnvError(
             f"process {here.rank + 1} of {here.size}",
             f"the processes of this training did not meet at {here.meeting} ({str(error).splitlines()[0]})",
-            "start all of them by one torchrun or srun of the stage itself (not of dvc)",
+            "start all of them by one torchrun or srun of the stage itself (not of dvc), or by WSSS_PROCESSES",
         ) from error
     _joined = Processes(here.rank, here.size, where, patient)
 

@@ -241,6 +241,21 @@ def guess_index(photos: RawData) -> list[Record]:
     return list(survey.index.split("train"))
 
 
+@pytest.mark.parametrize(("name", "noted"), [("params.yaml", True), ("other.yaml", False)])
+def test_the_estimate_is_noted_for_the_stages_that_will_read_it(
+    photos: RawData, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, noted: bool
+) -> None:
+    monkeypatch.setenv("WSSS_SCRATCH", str(tmp_path / "scratch"))
+    result = init("raw", "--tags", "tags.csv", "--params", name, "--json")
+    notes = tmp_path / "scratch" / "minutes.json"
+    assert notes.exists() == noted
+    if noted:
+        plan = json.loads(result.stdout)["plan"]["estimate"]
+        assert json.loads(notes.read_text()) == {
+            "estimate": {each["stage"]: [each["low"], each["high"]] for each in plan}
+        }
+
+
 def test_json_has_everything(photos: RawData) -> None:
     result = init("raw", "--json")
     found = json.loads(result.stdout)

@@ -51,6 +51,7 @@ BATCH = {"SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_NTASKS": "2
 """The batch script of `sbatch --ntasks=2`."""
 IN_SHELL = {"SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_ID": "4294967290"}
 """The shell of `salloc`, or of `srun --pty`."""
+PER_NODE = {"SLURM_NTASKS_PER_NODE": "2", "SLURM_PROCID": "1", "SLURM_LOCALID": "1", "SLURM_STEP_ID": "0"}
 
 
 @pytest.fixture
@@ -85,6 +86,14 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]], None]:
         (by_srun("0") | {"MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "999"}, World(0, 2, 0, "tcp://10.0.0.1:999")),
         # What scripts for other programs export, and srun hands on.
         (by_srun("1") | {"WORLD_SIZE": "2"}, World(1, 2, 1, "tcp://localhost:15112")),
+        # What SLURM says in the batch script of `sbatch --ntasks=2`, and of `--ntasks-per-node=2`: one process
+        ({"SLURM_NTASKS": "2"}, World()),
+        (BATCH | {"SLURM_LOCALID": "0", "SLURM_NTASKS_PER_NODE": "2", "SLURM_STEP_ID": "4294967291"}, World()),
+        (BATCH | {"SLURM_STEP_ID": "batch"}, World()),
+        # `srun --ntasks-per-node=2`, where a container or an old SLURM hides the number of the step's tasks
+        (BATCH | PER_NODE, World(1, 2, 1, "tcp://n1:15112")),
+        (BATCH | PER_NODE | {"SLURM_PROCID": "0", "SLURM_LOCALID": "0"}, World(0, 2, 0, "tcp://n1:15112")),
+        (BATCH | PER_NODE | {"SLURM_STEP_NUM_TASKS": "1"}, World()),
         # `srun --ntasks-per-node=1 torchrun …`, on two nodes
         (by_srun("1") | {"RANK": "2", "WORLD_SIZE": "4", "LOCAL_RANK": "0"}, World(2, 4, 0, "env://")),
     ],
@@ -113,6 +122,11 @@ def test_one_of_two_processes_leads(
         ({"RANK": "2", "WORLD_SIZE": "2"}, "RANK: found 2 of 2 processes", "start the stage with torchrun or srun"),
         ({"RANK": "one", "WORLD_SIZE": "2"}, "RANK: found 'one', expected a whole number", "unset RANK"),
         ({"SLURM_STEP_NUM_TASKS": "2"}, "SLURM_PROCID: found ''", "unset SLURM_PROCID"),
+        (
+            {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_PROCID": "1"},
+            "SLURM_PROCID: found 1, and no SLURM_STEP_NUM_TASKS that says how many processes there are",
+            "start the stage with `srun --ntasks=N` and all of its variables, or with torchrun",
+        ),
     ],
 )
 def test_world_that_contradicts_itself(
@@ -124,6 +138,16 @@ def test_world_that_contradicts_itself(
     first, second = str(caught.value).splitlines()
     assert first.startswith(f"error: {where}")
     assert second.startswith(f"fix: {fix}")
+
+
+def test_srun_that_is_there_and_started_nothing_matters_nothing(
+    told: Callable[[dict[str, str]], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "srun").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "srun").chmod(0o755)
+    told({})
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert environment.world() == World()
 
 
 def test_ports_differ_between_steps_and_neighbouring_jobs(told: Callable[[dict[str, str]], None]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.helpers import wait_until
 from wsss.core import log
 from wsss.core.command import json_text, show
-from wsss.core.log import Progress, clock, say, warn
+from wsss.core.log import Progress, clock, looking_ahead, say, warn
 
 
 @pytest.mark.parametrize(
@@ -118,6 +118,19 @@ def test_the_bar_shows_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     shown = capsys.readouterr().err
     assert "5/100" in shown
     assert "12:34" in shown
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_wide_bar_tells_what_is_left_after_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("rich.console.Console.is_terminal", property(lambda self: True))
+    with looking_ahead(lambda eta: f"all the rest, {eta}"), Progress("train", 100, "steps") as progress:
+        progress.advance(5, "loss 1")
+    shown = capsys.readouterr().err
+    assert "5/100" in shown
+    assert ("all the rest, None" in shown) == (columns == 120)
 
 
 def test_warning_says_where_what_and_fix(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from tests.conftest import RawData
 from tests.toy_probe import steady_probe
-from wsss.commands.plan import main, span
+from wsss.commands.plan import main
 from wsss.core.params import load
 from wsss.core.recipes import read_recipe
 from wsss.data.index import Index, Record
@@ -326,14 +326,6 @@ def test_settings_that_no_stage_could_run_with_are_no_crash(herd: RawData) -> No
     result = CliRunner().invoke(main, [])
     assert result.exit_code == 0, result.stderr
     assert "no estimate: backbone.width: found 0.5, but tiny has one width" in result.stdout
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "text"),
-    [(10, 50, "below 1"), (20, 80, "1"), (80, 100, "1 to 2"), (100, 170, "2 to 3"), (3000, 7200, "50 to 120")],
-)
-def test_minutes(low: float, high: float, text: str) -> None:
-    assert span(low, high) == text
 
 
 def test_cost_of_nothing() -> None:

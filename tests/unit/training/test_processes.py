@@ -60,7 +60,9 @@ def test_processes_that_do_not_meet_are_told_how_to_start(monkeypatch: pytest.Mo
         pass
     where, fix = str(caught.value).splitlines()
     assert where.startswith("error: process 1 of 2: the processes of this training did not meet at env:// (")
-    assert fix == "fix: start all of them by one torchrun or srun of the stage itself (not of dvc)"
+    assert (
+        fix == "fix: start all of them by one torchrun or srun of the stage itself (not of dvc), or by WSSS_PROCESSES"
+    )
     assert not distributed.is_initialized()
 
 

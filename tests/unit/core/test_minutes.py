@@ -1,0 +1,194 @@
+"""Minutes left: of the stage, by what it took or was estimated to take, and of those after it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import REPO
+from wsss.core import log, minutes
+from wsss.core.errors import UserError
+from wsss.core.interrupt import catch_signals
+from wsss.core.log import Progress
+from wsss.core.minutes import ORDER, Outlook, Span, note_estimate, timed
+from wsss.core.stage import open_stage
+
+
+class Clock:
+    """`time.monotonic` that a test moves on."""
+
+    now = 1000.0
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    moved = Clock()
+    for module in (log, minutes):
+        monkeypatch.setattr(module.time, "monotonic", lambda: moved.now)
+    return moved
+
+
+@pytest.fixture(autouse=True)
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("WSSS_SCRATCH", str(tmp_path / "scratch"))
+    monkeypatch.setenv("DVC_STAGE", "train")
+    return tmp_path / "scratch"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [(10, 50, "below 1"), (20, 80, "1"), (80, 100, "1 to 2"), (100, 170, "2 to 3"), (3000, 7200, "50 to 120")],
+)
+def test_minutes(low: float, high: float, text: str) -> None:
+    assert Span(low, high).text() == text
+
+
+def test_the_order_is_that_of_the_pipeline() -> None:
+    from ruamel.yaml import YAML
+
+    assert list(ORDER) == list(YAML(typ="safe").load((REPO / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
+
+
+def run_all(time: Clock, seconds: float) -> None:
+    """Every stage, each a hundred seconds longer than the one before."""
+    for number, name in enumerate(ORDER):
+        with timed(name, "f"):
+            time.now += seconds + 100 * number
+
+
+def test_of_a_first_run_nothing_is_said(time: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    run_all(time, 100)
+    assert capsys.readouterr().err == ""
+
+
+def test_the_next_run_tells_what_the_last_one_took(time: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    run_all(time, 100)
+    with timed("evaluate", "other settings"):
+        progress = Progress("evaluate", 100, "photos")
+        progress.advance(10)
+        assert progress.line(time.now).endswith("(10 %); stage 13 min, pipeline ≤ 28 min")
+        time.now += 60
+        progress.advance(10)
+        assert progress.line(time.now).endswith("eta 8:00; stage 12 min, pipeline ≤ 27 min")
+        time.now += 720  # it takes longer than it took
+        assert progress.line(time.now).endswith("eta 1:44:00; stage 104 min, pipeline ≤ 119 min")
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "evaluate: about 13 minutes; the stages after it: at most 15"
+    assert said[-1] == "evaluate: took 13 minutes; the stages after it: at most 15"
+    assert Progress("evaluate", 100, "photos").line(time.now) == "evaluate: 0/100 photos (0 %)"
+
+
+def test_what_init_estimated_counts_until_a_stage_has_run(time: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    run_all(time, 10_000)
+    note_estimate(dict.fromkeys(ORDER[1:], (120.0, 240.0)))  # of other photos
+    with timed("correct", "f"):
+        time.now += 300
+    assert capsys.readouterr().err.splitlines()[-2:] == [
+        "correct: about 2 to 4 minutes; the stages after it: at most 12",
+        "correct: took 5 minutes; the stages after it: at most 12",
+    ]
+    with timed("cams", "f"):
+        pass
+    assert "cams: about 2 to 4 minutes; the stages after it: at most 17\n" in capsys.readouterr().err
+
+
+def test_a_stage_that_someone_starts_alone_knows_of_no_pipeline(
+    time: Clock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note_estimate(dict.fromkeys(ORDER, (120.0, 240.0)))
+    monkeypatch.delenv("DVC_STAGE")
+    with timed("correct", "f"):
+        assert Progress("x", 2).line(time.now).endswith("; stage 2 to 4 min")
+    assert capsys.readouterr().err == "correct: about 2 to 4 minutes\n"
+
+
+def work(time: Clock, seconds: float, error: type[BaseException], fingerprint: str = "f") -> None:
+    """`gallery` works for so long and fails."""
+    with pytest.raises(error), timed("gallery", fingerprint):
+        raise_later(time, seconds, error)
+
+
+def raise_later(time: Clock, seconds: float, error: type[BaseException]) -> None:
+    time.now += seconds
+    raise error("x", "y", "z")
+
+
+def test_an_interrupted_stage_goes_on_with_what_is_left(time: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    note_estimate({"gallery": (600.0, 600.0)})
+    work(time, 120, KeyboardInterrupt)
+    work(time, 120, UserError)
+    with timed("gallery", "f"):
+        time.now += 60
+    with timed("gallery", "other settings"):
+        pass
+    assert capsys.readouterr().err == "".join(f"gallery: about {left} minutes\n" for left in (10, 8, 6, 5))
+
+
+def test_work_with_other_settings_does_not_count(time: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    note_estimate({"gallery": (600.0, 600.0)})
+    work(time, 120, UserError)
+    work(time, 120, UserError, "other settings")
+    assert capsys.readouterr().err == "gallery: about 10 minutes\n" * 2
+
+
+def test_of_seconds_nothing_is_said(time: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    note_estimate(dict.fromkeys(ORDER, (1.0, 5.0)))
+    with timed("cams", "f"):
+        pass
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"took": 3}', '{"took": {"train": "x", "cams": NaN}, "estimate": {"train": [1]}}', '{"took": {}}'],
+)
+def test_damaged_notes_are_no_notes(scratch: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    scratch.mkdir()
+    (scratch / "minutes.json").write_text(text)
+    with timed("train", "f"):
+        pass
+    assert capsys.readouterr().err == ""
+    assert list(json.loads((scratch / "minutes.json").read_text())["took"]) == ["train"]
+
+
+def test_notes_that_cannot_be_written_stop_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("WSSS_SCRATCH", str(tmp_path / "file"))
+    with timed("train", "f"):
+        pass
+    note_estimate({"train": (1.0, 2.0)})
+
+
+def test_only_the_first_of_several_processes_takes_notes(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note_estimate({"train": (600.0, 600.0)})
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    before = (scratch / "minutes.json").read_bytes()
+    with timed("train", "f"):
+        pass
+    assert (scratch / "minutes.json").read_bytes() == before
+    assert capsys.readouterr().err == ""
+
+
+def test_a_stage_is_timed(scratch: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    note_estimate({"train": (600.0, 600.0)})
+    monkeypatch.delenv("DVC_STAGE")
+    with catch_signals(), open_stage("train", {}, []):
+        pass
+    assert capsys.readouterr().err == "train: about 10 minutes\n"
+    assert json.loads((scratch / "minutes.json").read_text())["took"]["train"] < 60
+
+
+def test_of_other_work_no_notes_are_taken(scratch: Path) -> None:
+    with timed("a toy", "f"):
+        pass
+    assert not scratch.exists()
+
+
+def test_the_outlook_of_a_stage_that_nothing_is_known_of_is_empty() -> None:
+    outlook = Outlook("train", None, None)
+    assert (outlook.live(100.0), outlook.at_begin(), outlook.at_end()) == ("", "", "")

@@ -1,0 +1,191 @@
+"""How long stages take on this machine: what each took the last time, or else what `wsss init` has estimated.
+
+The notes lie in the scratch folder, so they change no artifact, and whoever deletes them loses nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from wsss.core.atomic import write_text
+from wsss.core.environment import leads, scratch_root
+from wsss.core.errors import WsssError
+from wsss.core.log import looking_ahead, say
+
+ORDER = ("demo", "index", "pretrain", "train", "cams", "correct", "distill", "evaluate", "gallery")
+"""The stages, as the pipeline runs them."""
+NOTES = "minutes.json"
+WORTH_A_LINE = 60.0
+"""Seconds; of less nothing is said."""
+
+
+class Span(NamedTuple):
+    """From `low` to `high` seconds."""
+
+    low: float
+    high: float
+
+    def text(self) -> str:
+        """As minutes: ``below 1``, ``6``, ``3 to 7``."""
+        if self.high < 60:
+            return "below 1"
+        least = "1" if self.low < 90 else f"{self.low / 60:.0f}"
+        most = f"{self.high / 60:.0f}"
+        return most if least == most else f"{least} to {most}"
+
+
+class Outlook:
+    """What is left for stage `name`, which began `spent` seconds ago, and for those after it.
+
+    `stage`: how long it takes in all; `rest`: how long all later ones take at most, because DVC may skip some. None:
+    not known.
+    """
+
+    def __init__(self, name: str, stage: Span | None, rest: float | None, spent: float = 0.0) -> None:
+        self.name, self.stage, self.rest, self.begin = name, stage, rest, time.monotonic() - spent
+
+    def spent(self) -> float:
+        """Seconds since the stage began, also in runs that were interrupted."""
+        return time.monotonic() - self.begin
+
+    def left(self, eta: float | None) -> Span | None:
+        """Of the stage; `eta`: seconds of the work that is shown, which alone may take longer than all was to take."""
+        if self.stage is None:
+            return None
+        spent = self.spent()
+        low, high = (max(0.0, end - spent, eta or 0.0) for end in self.stage)
+        return Span(low, high)
+
+    def live(self, eta: float | None) -> str:
+        """For a line of progress: ``stage 4 min, pipeline ≤ 25 min``; empty where nothing is known."""
+        left = self.left(eta)
+        if left is None or (left.high == 0 and eta is None):
+            return ""  # it takes longer than was known, and nobody can say how long
+        parts = [f"stage {left.text()} min"]
+        if self.rest:
+            parts.append(f"pipeline ≤ {Span(*2 * (left.high + self.rest,)).text()} min")
+        return ", ".join(parts)
+
+    def at_begin(self) -> str:
+        """``train: about 6 minutes; the stages after it: at most 21``; empty where that is not worth a line."""
+        left = self.left(None)
+        if left is None or max(left.high, self.rest or 0.0) < WORTH_A_LINE:
+            return ""
+        return f"{self.name}: about {left.text()} {_minutes(left)}{self._after()}"
+
+    def at_end(self) -> str:
+        """``train: took 6 minutes; the stages after it: at most 21``; empty where hardly anything is left."""
+        if (self.rest or 0.0) < WORTH_A_LINE:
+            return ""
+        took = Span(self.spent(), self.spent())
+        return f"{self.name}: took {took.text()} {_minutes(took)}{self._after()}"
+
+    def _after(self) -> str:
+        return f"; the stages after it: at most {Span(self.rest, self.rest).text()}" if self.rest else ""
+
+
+@contextmanager
+def timed(name: str, fingerprint: str) -> Iterator[None]:
+    """While inside, stage `name` works: what is left is said at its begin and end, and beside its progress.
+
+    How long it took is noted at its end; if it is interrupted, how long it has worked so far on this `fingerprint`.
+    """
+    if name not in ORDER or not leads():
+        yield
+        return
+    notes = _read()
+    spent = notes["unfinished"].get(name, {}).get(fingerprint, 0.0)
+    outlook = Outlook(name, known(notes, name), _rest(notes, name), spent)
+    _say(outlook.at_begin())
+    try:
+        with looking_ahead(outlook.live):
+            yield
+    except BaseException:
+        _note("unfinished", name, {fingerprint: outlook.spent()})
+        raise
+    _note("took", name, outlook.spent())
+    _say(outlook.at_end())
+
+
+def note_estimate(spans: Mapping[str, tuple[float, float]]) -> None:
+    """Note (low, high) seconds of each stage with new settings. What stages took with others is forgotten."""
+    _write({"estimate": {name: list(span) for name, span in spans.items()}})
+
+
+def known(notes: Mapping[str, Any], name: str) -> Span | None:
+    """How long the stage takes: as it did, else as was estimated."""
+    if name in notes["took"]:
+        return Span(notes["took"][name], notes["took"][name])
+    if name in notes["estimate"]:
+        return Span(*notes["estimate"][name])
+    return None
+
+
+def _rest(notes: Mapping[str, Any], name: str) -> float | None:
+    """Seconds of all later stages; None where one of them is not known, and where it is not DVC that runs this one."""
+    if "DVC_STAGE" not in os.environ:
+        return None
+    spans = [known(notes, later) for later in ORDER[ORDER.index(name) + 1 :]]
+    return None if None in spans else sum(span.high for span in spans if span)
+
+
+def _note(kind: str, name: str, value: object) -> None:
+    notes = _read()
+    notes["unfinished"].pop(name, None)
+    notes[kind][name] = value
+    _write(notes)
+
+
+def _read() -> dict[str, dict[str, Any]]:
+    """The notes; what is damaged in them is nothing."""
+    try:
+        found = json.loads(_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = None
+    found = found if isinstance(found, dict) else {}
+    kinds = {kind: found.get(kind) for kind in ("took", "estimate", "unfinished")}
+    notes = {kind: part if isinstance(part, dict) else {} for kind, part in kinds.items()}
+    return {
+        "took": {name: value for name, value in notes["took"].items() if _is_time(value)},
+        "estimate": {
+            name: value
+            for name, value in notes["estimate"].items()
+            if isinstance(value, list) and len(value) == 2 and all(map(_is_time, value))
+        },
+        "unfinished": {
+            name: part
+            for name, part in notes["unfinished"].items()
+            if isinstance(part, dict) and all(map(_is_time, part.values()))
+        },
+    }
+
+
+def _write(notes: Mapping[str, Any]) -> None:
+    # A note that cannot be written must not end a stage that has done its work.
+    with suppress(OSError, WsssError):
+        _file().parent.mkdir(parents=True, exist_ok=True)
+        write_text(_file(), json.dumps(notes, indent=1) + "\n")
+
+
+def _file() -> Path:
+    return scratch_root() / NOTES
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and value >= 0
+
+
+def _minutes(span: Span) -> str:
+    return "minute" if span.text() in ("1", "below 1") else "minutes"
+
+
+def _say(text: str) -> None:
+    if text:
+        say(text)
