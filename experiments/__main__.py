@@ -14,6 +14,9 @@ from wsss.core.errors import UserError
 
 TABLES = ("chain", "modules", "tilings", "levels", "alpha", "crops", "backbones", "distillation", "students")
 
+COMMANDS = {"zoo": zoo.main, "lab": lab.main}
+"""Those that run no table."""
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("table", type=click.Choice(TABLES))
@@ -33,6 +36,7 @@ def main(table: str, overrides: tuple[str, ...], seeds: tuple[int, ...], name: s
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] in (["zoo"], ["lab"]):
-        {"zoo": zoo.main, "lab": lab.main}[sys.argv[1]](sys.argv[2:], prog_name=f"python -m experiments {sys.argv[1]}")
+    own = COMMANDS.get(sys.argv[1] if len(sys.argv) > 1 else "")
+    if own is not None:
+        own(sys.argv[2:], prog_name=f"python -m experiments {sys.argv[1]}")
     main()

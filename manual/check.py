@@ -17,6 +17,7 @@ from pathlib import Path
 
 import click
 
+from experiments.__main__ import COMMANDS
 from manual.blocks import Line, commands, pages
 
 ROOT = Path(__file__).parent.parent
@@ -69,8 +70,8 @@ def _module(module: str, words: Sequence[str], line: Line) -> None:
         raise click.UsageError(f"no module {module}")
     main = getattr(importlib.import_module(name), "main", None)
     if isinstance(main, click.Command):
-        if module == "experiments" and words[:1] == ["zoo"]:
-            main, words = importlib.import_module("experiments.zoo").main, words[1:]
+        if module == "experiments" and words and words[0] in COMMANDS:
+            main, words = COMMANDS[words[0]], words[1:]
         _parse(main, words, line.whole)
 
 
