@@ -37,7 +37,7 @@ EXEMPT = "wsss/core"
 PLUMBING = {
     *("__future__", "abc", "collections", "contextlib", "dataclasses", "difflib", "errno", "functools", "hashlib"),
     *("importlib", "itertools", "json", "os", "pathlib", "shutil", "sys", "time", "traceback", "types", "typing"),
-    *("concurrent", "ctypes", "fcntl", "fnmatch", "msvcrt", "multiprocessing", "select", "signal", "threading"),
+    *("concurrent", "ctypes", "fcntl", "fnmatch", "msvcrt", "multiprocessing", "select", "signal", "threading", "uuid"),
     *("click", "pydantic", "rich", "ruamel"),
 }
 """What exempt modules may import: neither arithmetic nor readers and writers of arrays, pictures and tables."""
