@@ -129,19 +129,23 @@ def _jobs(kind: str, settings: ClusterSettings) -> Any:
 
     optional = {name: getattr(settings, name) or None for name in ("queue", "account", "interface", "local_directory")}
     cpus = {"job_cpu": settings.cpus} if kind == "slurm" else {"resource_spec": _pbs(settings)}
-    cluster = (SLURMCluster if kind == "slurm" else PBSCluster)(
-        cores=1,  # tasks at a time
-        processes=1,
-        memory=settings.memory,
-        walltime=settings.walltime,
-        job_extra_directives=list(settings.directives),
-        job_script_prologue=list(settings.prologue),
-        scheduler_options={"dashboard_address": ":0"},
-        **{name: value for name, value in optional.items() if value},
-        **cpus,
-    )
-    cluster.scale(jobs=settings.workers)
-    return cluster
+    try:
+        return (SLURMCluster if kind == "slurm" else PBSCluster)(
+            n_workers=settings.workers,
+            cores=1,  # tasks at a time
+            processes=1,
+            memory=settings.memory,
+            walltime=settings.walltime,
+            job_extra_directives=list(settings.directives),
+            job_script_prologue=list(settings.prologue),
+            scheduler_options={"dashboard_address": ":0"},
+            **{name: value for name, value in optional.items() if value},
+            **cpus,
+        )
+    except (RuntimeError, ValueError, OSError) as error:
+        said = [line for line in map(str.strip, str(error).splitlines()) if "error" in line.lower()] or [str(error)]
+        fix = f"correct the settings of the cluster ({FILE}, docs/scaling.md)"
+        raise UserError(SUBMITS[kind], f"no workers can be started: {said[-1]}", fix) from error
 
 
 def _pbs(settings: ClusterSettings) -> str:
