@@ -15,6 +15,7 @@ import dask
 from distributed import Client
 from pydantic import Field
 
+from wsss.core.environment import scratch_root
 from wsss.core.errors import EnvError, UserError
 from wsss.core.params import Settings, load, unit
 
@@ -128,6 +129,8 @@ def _jobs(kind: str, settings: ClusterSettings) -> Any:
     from dask_jobqueue import PBSCluster, SLURMCluster
 
     optional = {name: getattr(settings, name) or None for name in ("queue", "account", "interface", "local_directory")}
+    logs = scratch_root() / "jobs"
+    logs.mkdir(parents=True, exist_ok=True)
     cpus = {"job_cpu": settings.cpus} if kind == "slurm" else {"resource_spec": _pbs(settings)}
     try:
         return (SLURMCluster if kind == "slurm" else PBSCluster)(
@@ -138,6 +141,7 @@ def _jobs(kind: str, settings: ClusterSettings) -> Any:
             walltime=settings.walltime,
             job_extra_directives=list(settings.directives),
             job_script_prologue=list(settings.prologue),
+            log_directory=str(logs.absolute()),
             scheduler_options={"dashboard_address": ":0"},
             **{name: value for name, value in optional.items() if value},
             **cpus,
