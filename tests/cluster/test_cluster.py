@@ -131,9 +131,10 @@ def test_a_killed_scheduler_is_told_and_the_next_run_goes_on(machines: list[Host
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_tasks_elsewhere_end_with_their_stage(number: signal.Signals, machines: list[Host], tmp_path: Path) -> None:
     command = [str(REPO / "tests/toy_stage.py"), "out", "log", "3"]
-    with dask(machines) as workers, running(
-        *command, cwd=tmp_path, **environment(WSSS_EXECUTOR=at(machines[0]))
-    ) as process:
+    with (
+        dask(machines) as workers,
+        running(*command, cwd=tmp_path, **environment(WSSS_EXECUTOR=at(machines[0]))) as process,
+    ):
         wait_until(lambda: list(tmp_path.glob("log/begun-*")), 60)
         tasks = [child for each in workers[1:] for child in children(each.pid)]
         assert any(map(at_work, tasks))

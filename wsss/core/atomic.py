@@ -14,7 +14,6 @@ from pathlib import Path
 
 from wsss.core.errors import EnvError, UserError
 
-
 _desk: Path | None = None
 """Where this process makes its files, if not beside their final names."""
 

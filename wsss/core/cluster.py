@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,7 +141,7 @@ class Cluster(Workers):
         try:
             known = self._client.nthreads() if task.lost else ()
             others = [address for address in known if not any(address in name for name in task.lost)]
-            # A key of its own, and `pure=False`: what a task does is to write a file, and that is never "known already".
+            # A key of its own, and `pure=False`: a task writes a file, so its result is never "known already".
             prefer = {"workers": others, "allow_other_workers": True} if others else {}
             remote = self._client.submit(perform, order, pure=False, key=key, **prefer)
         except Exception as error:  # Dask raises several kinds for a client that is closed or closing

@@ -185,12 +185,10 @@ def _end_with(pool: WorkerPool, desk: Path) -> None:
 
 
 def _unwanted(worker: Worker, key: Any) -> bool:
-    """True if nobody waits for the task `key` any more: its stage or the scheduler is gone, or the worker is closing."""
+    """True if nobody waits for the task `key` any more: its stage or scheduler is gone, or the worker is closing."""
     state = worker.state.tasks.get(key)
-    return state is None or state.state in ("cancelled", "resumed") or worker.status not in (
-        Status.running,
-        Status.paused,
-    )
+    cancelled = state is None or state.state in ("cancelled", "resumed")
+    return cancelled or worker.status not in (Status.running, Status.paused)
 
 
 def _call(task: bytes) -> tuple[bool, bytes]:

@@ -28,10 +28,14 @@ FILE = "WSSS_CLUSTER"
 class ClusterSettings(Settings):
     """Section `cluster` of the file that WSSS_CLUSTER names: workers that a stage starts for itself."""
 
-    workers: int = Field(default=4, ge=1, le=10_000, description="jobs; each is one worker that does one task at a time")
+    workers: int = Field(
+        default=4, ge=1, le=10_000, description="jobs; each is one worker that does one task at a time"
+    )
     cpus: int = Field(default=1, ge=1, description="processors of a worker", json_schema_extra=unit("cores"))
     memory: str = Field(default="4GiB", pattern=r"^\d+(\.\d+)? ?[kMGT]i?B$", description="memory of a worker")
-    walltime: str = Field(default="04:00:00", description="SLURM, PBS: when a job is ended, as sbatch or qsub writes it")
+    walltime: str = Field(
+        default="04:00:00", description="SLURM, PBS: when a job is ended, as sbatch or qsub writes it"
+    )
     queue: str = Field(default="", description="SLURM's partition or PBS's queue; empty: the default one")
     account: str = Field(default="", description="whom the jobs are charged to")
     interface: str = Field(default="", description="network interface on which workers and stage meet, e.g. ib0")
@@ -69,10 +73,8 @@ def connect(asked: str) -> Link:
         address = f"{'tcp' if scheme == 'dask' else 'tls'}://{place}"
         _checked(asked)
         return _client(address, address, lambda: None)
-    if asked == "kubernetes":
-        started = _pods(read_cluster())
-    else:
-        started = _jobs(asked, read_cluster())
+    settings = read_cluster()
+    started = _pods(settings) if asked == "kubernetes" else _jobs(asked, settings)
     return _client(started, f"{asked}, {started.scheduler_address}", started.close)
 
 

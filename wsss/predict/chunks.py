@@ -1,5 +1,4 @@
-"""Photos that a worker of a cluster segments for `wsss predict`: it sends back what is to be written, and writes nothing.
-"""
+"""Photos that a worker of a cluster segments for `wsss predict`: it sends back what is to be written."""
 
 from __future__ import annotations
 
@@ -37,7 +36,7 @@ class Work:
 
 
 def segment_chunk(work: Work, photos: Sequence[FoundPhoto], known: Sequence[str]) -> list[Made | UserError | None]:
-    """The results of `photos`; the error of one that cannot be read; None if its checksum is the one that is `known`."""
+    """The results of `photos`; the error of one that cannot be read; None if its checksum is the `known` one."""
     torch.set_num_threads(work.threads)
     segmenter = kept(_load, work.model, work.tile)
     found: list[Made | UserError | None] = []
