@@ -82,10 +82,10 @@ def started(folder: Path, stage: str, **changes: str) -> Iterator[subprocess.Pop
         yield process
 
 
-def finish(folder: Path) -> Path:
-    """The whole chain in one process after the other, without any worker."""
+def finish(folder: Path, shard_size: int = 4) -> Path:
+    """The whole chain in one process, without any worker."""
     folder.mkdir(parents=True)
-    (folder / "params.yaml").write_text(PARAMS)
+    (folder / "params.yaml").write_text(PARAMS.replace("shard_size: 4", f"shard_size: {shard_size}"))
     script = "import importlib, sys\nfor stage in sys.argv[1:]:\n"
     script += "    importlib.import_module(f'pipeline.{stage}').main([], standalone_mode=False)\n"
     stages = [stage for stage in DVC if stage != "gallery"]

@@ -66,7 +66,7 @@ class Host:
 @contextmanager
 def hosts(count: int, folder: Path) -> Iterator[list[Host]]:
     """So many machines on one bridge, which this machine reaches too."""
-    number = os.getpid() % 250
+    number = next(n for n in range(250) if not Path(f"/sys/class/net/wsssb{n}").exists())
     bridge, found = f"wsssb{number}", []
     with ExitStack() as stack:
         _ip("link", "add", bridge, "type", "bridge")

@@ -53,6 +53,16 @@ def test_an_address_without_host_or_port_is_told(kind: str) -> None:
 
 
 @needs_dask
+def test_units_of_a_task_that_is_done_again_count_once() -> None:
+    from wsss.core.cluster import Cluster
+
+    workers = Cluster("dask://node7:8786")
+    for number, done, new in ((0, 3, 3), (1, 2, 2), (0, 1, 0), (0, 3, 0), (0, 5, 2)):
+        workers._hear((0.0, (number, done)))
+        assert workers.units() == new
+
+
+@needs_dask
 def test_missing_programs_and_packages_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from wsss.core.schedulers import connect
 
