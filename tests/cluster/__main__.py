@@ -45,9 +45,7 @@ def main(count: int, seed: int) -> int:
     return 1 if wrong else 0
 
 
-def run_killing(
-    machines: list[Host], folder: Path, stage: str, expected: Bytes, rng: random.Random
-) -> tuple[int, str]:
+def run_killing(machines: list[Host], folder: Path, stage: str, expected: Bytes, rng: random.Random) -> tuple[int, str]:
     """Run `stage` with three workers. Some are killed, or only the processes of their tasks; new ones take their places.
 
     Returns the kills that met the stage at work, and what was wrong.

@@ -36,6 +36,8 @@ T = TypeVar("T")
 TRIES = 3
 """Workers that a task is given to, one after the other, while each of them loses its process with it."""
 AGAIN = "finished work is kept: run the stage again"
+MOST = 5
+"""Workers whose errors are shown."""
 NONE_YET = 15.0
 """Seconds without any worker after which that is said."""
 
@@ -110,15 +112,21 @@ class Cluster(Workers):
 
     def _open(self) -> None:
         with ExitStack() as closing:
-            desk = closing.enter_context(_Desk(self._token))
             link = connect(self._asked)
             closing.callback(link.close)
             self._client = client = link.client
+            desk = closing.enter_context(_Desk(self._token))
             self._run = Run(self._token, desk.path, Path.cwd(), versions())
             closing.callback(self._cancel)
             client.subscribe_topic(self._token, self._hear)
             answers = client.run(check, pickle.dumps(self._run), on_error="return")
-            raise_all([_refusal(address, found) for address, found in answers.items() if found is not None][:5])
+            # An OSError is a worker that has just gone.
+            refused = {
+                at: found for at, found in answers.items() if found is not None and not isinstance(found, OSError)
+            }
+            if len(refused) > MOST:
+                say(f"cluster: {len(refused)} of {len(answers)} workers cannot take part; the first {MOST}:")
+            raise_all([_refusal(address, found) for address, found in refused.items()][:MOST])
             say(f"cluster: {link.name}, {len(answers)} workers, dashboard {client.dashboard_link}")
             self._closing = closing.pop_all()
 
@@ -137,7 +145,7 @@ class Cluster(Workers):
     def _send(self, task: Task) -> None:
         assert self._client is not None
         order = pickle.dumps((self._run, task.number, task.data))
-        key = f"{task.what}-{self._token}-{task.number}-{len(task.lost)}"
+        key = f"{task.what.split()[0]}-{self._token}-{task.number}-{len(task.lost)}"  # grouped by its first part
         try:
             known = self._client.nthreads() if task.lost else ()
             others = [address for address in known if not any(address in name for name in task.lost)]

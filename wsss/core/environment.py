@@ -2,8 +2,8 @@
 
 `WSSS_WORKERS` (processes; 0: all work in this process; unset: as many as the work is worth), `WSSS_SCRATCH` (folder of
 unfinished work), `WSSS_CHECKPOINT_SECONDS` (time between checkpoints of a training), `WSSS_EXECUTOR` (see
-`core.executor`) and `WSSS_DEVICE` (see `numeric.device`); and those by which `torchrun` and SLURM's `srun` tell a
-process which of several it is (see `world`).
+`core.executor`), `WSSS_CLUSTER` (see `core.schedulers`) and `WSSS_DEVICE` (see `numeric.device`); and those by which
+`torchrun` and SLURM's `srun` tell a process which of several it is (see `world`).
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ same state of the libraries, wherever it runs.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import importlib.metadata
 import multiprocessing
@@ -131,9 +130,11 @@ def name_of(worker: Worker) -> str:
     return f"worker {worker.address} on {socket.gethostname()}"
 
 
-@functools.cache
 def versions() -> dict[str, str]:
-    """Versions of what can change a result, and as ``wsss`` 12 hex digits of all its code."""
+    """Versions of what can change a result, and as ``wsss`` 12 hex digits of all its code.
+
+    Read from the disk, as the process of a task does that is begun now; the worker itself may be older.
+    """
     package = Path(__file__).parent.parent
     files = sorted(path for path in package.rglob("*") if path.is_file() and path.suffix == ".py")
     listing = "\n".join(f"{path.relative_to(package).as_posix()} {sha256_file(path)}" for path in files)

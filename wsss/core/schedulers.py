@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import dask
 from distributed import Client
+from distributed.security import Security
 from pydantic import Field
 
 from wsss.core.environment import scratch_root
@@ -72,6 +73,9 @@ def connect(asked: str) -> Link:
     if scheme in ("dask", "tls"):
         address = f"{'tcp' if scheme == 'dask' else 'tls'}://{place}"
         _checked(asked)
+        if scheme == "tls" and Security().get_connection_args("client").get("ssl_context") is None:
+            fix = "set DASK_DISTRIBUTED__COMM__TLS__CA_FILE, …__TLS__CLIENT__CERT and …__TLS__CLIENT__KEY"
+            raise UserError("WSSS_EXECUTOR", f"{asked} needs certificates, and Dask knows of none", fix)
         return _client(address, address, lambda: None)
     settings = read_cluster()
     started = _pods(settings) if asked == "kubernetes" else _jobs(asked, settings)

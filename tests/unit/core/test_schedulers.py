@@ -53,6 +53,14 @@ def test_an_address_without_host_or_port_is_told(kind: str) -> None:
 
 
 @needs_dask
+def test_encryption_without_certificates_is_told() -> None:
+    from wsss.core.schedulers import connect
+
+    with pytest.raises(UserError, match="needs certificates"):
+        connect("tls://127.0.0.1:8786")
+
+
+@needs_dask
 def test_units_of_a_task_that_is_done_again_count_once() -> None:
     from wsss.core.cluster import Cluster
 
