@@ -1,7 +1,7 @@
-"""`python -m benchmarks.photo [PHOTOS]` in the folder of a finished run: what one photo costs each stage that runs on shards.
+"""`python -m benchmarks.photo [PHOTOS]` in the folder of a finished run: what a photo costs the stages that run on shards.
 
-Seconds of the processor and bytes of the store, means over a shard of some validation photos, which the stage's own task
-makes in this process with the settings of params.yaml. The start of the process and a first shard of two photos, which
+Seconds of the processor and bytes of the store, means over a shard of validation photos, which the stage's own task makes
+in this process with the settings of params.yaml. The start of the process and a first shard of two photos, which
 waits for networks and compiled loops, are left out.
 """
 

@@ -1,4 +1,4 @@
-"""`python -m tests.cluster N [SEED]`: stages run on a Dask cluster whose workers are killed at random moments, N times."""
+"""`python -m tests.cluster N [SEED]`: stages run on a Dask cluster whose workers are killed at N random moments."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def main(count: int, seed: int) -> int:
 
 
 def run_killing(machines: list[Host], folder: Path, stage: str, expected: Bytes, rng: random.Random) -> tuple[int, str]:
-    """Run `stage` with three workers. Some are killed, or only the processes of their tasks; new ones take their places.
+    """Run `stage` with three workers. Some are killed, or the processes of their tasks; new ones take their places.
 
     Returns the kills that met the stage at work, and what was wrong.
     """

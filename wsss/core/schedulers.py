@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,24 +139,26 @@ def _jobs(kind: str, settings: ClusterSettings) -> Any:
     logs = scratch_root() / "jobs"
     logs.mkdir(parents=True, exist_ok=True)
     cpus = {"job_cpu": settings.cpus} if kind == "slurm" else {"resource_spec": _pbs(settings)}
-    try:
-        return (SLURMCluster if kind == "slurm" else PBSCluster)(
-            n_workers=settings.workers,
-            cores=1,  # tasks at a time
-            processes=1,
-            memory=settings.memory,
-            walltime=settings.walltime,
-            job_extra_directives=list(settings.directives),
-            job_script_prologue=list(settings.prologue),
-            log_directory=str(logs.absolute()),
-            scheduler_options={"dashboard_address": ":0"},
-            **{name: value for name, value in optional.items() if value},
-            **cpus,
-        )
-    except (RuntimeError, ValueError, OSError) as error:
-        said = [line for line in map(str.strip, str(error).splitlines()) if "error" in line.lower()] or [str(error)]
-        fix = f"correct the settings of the cluster ({FILE}, docs/scaling.md)"
-        raise UserError(SUBMITS[kind], f"no workers can be started: {said[-1]}", fix) from error
+    cluster = (SLURMCluster if kind == "slurm" else PBSCluster)(
+        cores=1,  # tasks at a time
+        processes=1,
+        memory=settings.memory,
+        walltime=settings.walltime,
+        job_extra_directives=list(settings.directives),
+        job_script_prologue=list(settings.prologue),
+        log_directory=str(logs.absolute()),
+        scheduler_options={"dashboard_address": ":0"},
+        **{name: value for name, value in optional.items() if value},
+        **cpus,
+    )
+    if kind == "slurm":  # else a job that is refused would be seen in Dask's log alone; qsub has no such test
+        tested = subprocess.run(["sbatch", "--test-only"], input=cluster.job_script(), capture_output=True, text=True)
+        if tested.returncode:
+            cluster.close()
+            said = " / ".join(tested.stderr.split("\n")).strip(" /")
+            raise UserError("sbatch", f"refuses the workers' job: {said}", f"correct {FILE} (docs/scaling.md)")
+    cluster.scale(jobs=settings.workers)
+    return cluster
 
 
 def _pbs(settings: ClusterSettings) -> str:
