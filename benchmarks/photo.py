@@ -1,8 +1,8 @@
-"""`python -m benchmarks.photo [PHOTOS]` in the folder of a finished run: what a photo costs the stages that run on shards.
+"""`python -m benchmarks.photo [PHOTOS]` in the folder of a finished run: what a photo costs each stage of shards.
 
-Seconds of the processor and bytes of the store, means over a shard of validation photos, which the stage's own task makes
-in this process with the settings of params.yaml. The start of the process and a first shard of two photos, which
-waits for networks and compiled loops, are left out.
+Seconds of the processor and bytes of the store, means over a shard of validation photos. The stage's own task makes it
+in this process, with the settings of params.yaml. The start of the process and a first shard of two photos, which waits
+for networks and compiled loops, are left out.
 """
 
 from __future__ import annotations

@@ -89,7 +89,9 @@ def finish(folder: Path, shard_size: int = 4) -> Path:
     script = "import importlib, sys\nfor stage in sys.argv[1:]:\n"
     script += "    importlib.import_module(f'pipeline.{stage}').main([], standalone_mode=False)\n"
     stages = [stage for stage in DVC if stage != "gallery"]
-    subprocess.run([sys.executable, "-c", script, *stages], cwd=folder, env=environment(), check=True)
+    command = [sys.executable, "-c", script, *stages]
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     return folder
 
 
