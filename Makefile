@@ -6,10 +6,10 @@ READY := $(VENV)/.ready
 # DVC runs `python -m pipeline.…`: the environment's python has to be the first on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup repro test torture check bench docs record tables clean
+.PHONY: help setup repro test test-cluster torture check bench docs record tables clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 setup: $(READY) ## make the environment in .venv
 
@@ -25,6 +25,10 @@ repro: $(READY) ## run the whole pipeline on the data set that params.yaml names
 
 test: $(READY) ## run all tests
 	pytest -n auto
+
+test-cluster: $(READY) ## test Dask and SLURM: needs root for network namespaces, and apt-get install slurm-wlm munge
+	python -c 'import dask_jobqueue' 2>/dev/null || pip install --quiet --constraint constraints.txt --editable '.[cluster]'
+	WSSS_TEST_CLUSTER=1 pytest tests/cluster
 
 MINUTES ?= 30
 torture: $(READY) ## kill stages, flip bits and spoil files for MINUTES

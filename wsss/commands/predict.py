@@ -13,13 +13,14 @@ import click
 from wsss.core.atomic import explained_os_errors
 from wsss.core.command import json_option, json_text, people_command, show
 from wsss.core.errors import UserError, raise_all
+from wsss.core.executor import elsewhere, run_counted, workers_for
 from wsss.core.interrupt import catch_signals, check_stop
 from wsss.core.lock import locked
 from wsss.core.log import Progress, say
 from wsss.data.codec import read_file
 from wsss.data.images import MAX_MEGAPIXELS
 from wsss.predict.collect import FoundPhoto, find_photos
-from wsss.predict.folder import TABLE, Folder
+from wsss.predict.folder import TABLE, Folder, Made, make
 from wsss.predict.view import TILE, checked_scales
 
 if TYPE_CHECKING:
@@ -98,7 +99,11 @@ def main(
         out.mkdir(parents=True, exist_ok=True)
         with locked(out / ".lock", "another wsss predict is writing here"), catch_signals():
             folder.open(force)
-            outcome = run(segmenter, folder, found, how, overlay_width if overlays else None, max_megapixels)
+            width = overlay_width if overlays else None
+            if elsewhere():
+                outcome = run_elsewhere(model, tile, folder, found, how, width, max_megapixels)
+            else:
+                outcome = run(segmenter, folder, found, how, width, max_megapixels)
     show(report_json(out, folder, outcome) if as_json else report_text(out, outcome))
     raise_all(outcome.failed)
     return ""
@@ -131,13 +136,49 @@ def run(
                     progress.advance()
                     continue
                 if opened is not None:
-                    folder.put(
-                        photo.id, photo.name, digest, segmenter.segment(opened, how, str(photo.path)), overlay_width
-                    )
+                    segmented = segmenter.segment(opened, how, str(photo.path))
+                    folder.put(photo.id, photo.name, make(segmented, digest, overlay_width))
                 (outcome.done if opened is not None else outcome.kept).append(photo.id)
                 progress.advance()
     finally:
         folder.write_table()
+    return outcome
+
+
+def run_elsewhere(
+    model: Path,
+    tile: int,
+    folder: Folder,
+    photos: Sequence[FoundPhoto],
+    how: How,
+    overlay_width: int | None,
+    max_megapixels: float,
+) -> Outcome:
+    """`run` on the workers of a cluster. They send what they have made, and this process alone writes it."""
+    import torch
+
+    from wsss.predict.chunks import CHUNK, Work, segment_chunk
+
+    work = Work(model, tile, how, overlay_width, max_megapixels, torch.get_num_threads())
+    chunks = [photos[start : start + CHUNK] for start in range(0, len(photos), CHUNK)]
+    tasks = ((work, chunk, [folder.known(each.id, overlay_width is not None) for each in chunk]) for chunk in chunks)
+    results: dict[int, list[Made | UserError | None]] = {}
+    try:
+        with workers_for() as workers, Progress("predict", len(photos), "photos") as progress:
+            for number, found in run_counted(workers, segment_chunk, tasks, list(map(len, chunks)), progress):
+                results[number] = found
+                for photo, made in zip(chunks[number], found, strict=True):
+                    if isinstance(made, Made):
+                        folder.put(photo.id, photo.name, made)
+    finally:
+        folder.write_table()
+    outcome = Outcome()
+    for number, found in sorted(results.items()):
+        for photo, made in zip(chunks[number], found, strict=True):
+            if isinstance(made, UserError):
+                outcome.failed.append(made)
+            else:
+                (outcome.kept if made is None else outcome.done).append(photo.id)
     return outcome
 
 

@@ -7,11 +7,24 @@ import hashlib
 import os
 import shutil
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from wsss.core.errors import EnvError, UserError
+
+_desk: Path | None = None
+"""Where this process makes its files, if not beside their final names."""
+
+
+def write_through(desk: Path) -> None:
+    """From here on this process makes every file in the folder `desk`, and renames it from there.
+
+    Whoever removes the folder ends that: no file of this process can appear anywhere any more.
+    """
+    global _desk
+    _desk = desk
 
 
 @contextmanager
@@ -20,9 +33,11 @@ def atomic_file(path: Path, verify: Callable[[Path], None] | None = None) -> Ite
 
     `verify` re-opens the finished temporary file and raises if it is not what was meant.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Processes of several machines may have the same number.
+    temporary = _desk / f"{uuid.uuid4()}.tmp" if _desk else path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with explained_os_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if _desk is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
             if verify is not None:

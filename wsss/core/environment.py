@@ -2,7 +2,8 @@
 
 `WSSS_WORKERS` (processes; 0: all work in this process; unset: as many as the work is worth), `WSSS_SCRATCH` (folder of
 unfinished work), `WSSS_CHECKPOINT_SECONDS` (time between checkpoints of a training), `WSSS_EXECUTOR` (see
-`core.executor`), `WSSS_DEVICE` (see `numeric.device`) and `WSSS_PROCESSES` (see `core.ranks`); and those by which
+`core.executor`), `WSSS_CLUSTER` (see `core.schedulers`), `WSSS_DEVICE` (see `numeric.device`) and `WSSS_PROCESSES`
+(see `core.ranks`); and those by which
 `torchrun` and SLURM's `srun` tell a process which of several it is (see `world`).
 """
 

@@ -2,31 +2,35 @@
 
 `WSSS_EXECUTOR=local` (default) is a process pool of `WSSS_WORKERS` processes; 0 workers run in this process. Where
 nobody has set their number, work begins in this process, and the pool starts once the rest is worth it (`core.pace`).
+Every other value names workers on other machines (`core.cluster`).
 Tasks are pure functions of their arguments, so the bytes they write do not depend on who ran them. A task calls
 `units.unit_done` after each photo, and whoever waits for it sees that at once.
 """
 
 from __future__ import annotations
 
-import multiprocessing
+import importlib.util
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection
+from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from wsss.core.environment import asked_workers, workers
-from wsss.core.errors import UserError
+from wsss.core.errors import EnvError, UserError
 from wsss.core.interrupt import check_stop
 from wsss.core.log import Progress
 from wsss.core.pace import Pace, worth_workers
-from wsss.core.processes import worker_begins, worker_lost
-from wsss.core.units import listening, nobody, tell
+from wsss.core.pool import WorkerPool, Workers
+from wsss.core.processes import worker_lost
+from wsss.core.units import listening, nobody
 from wsss.core.window import Window
 
 T = TypeVar("T")
 POLL_SECONDS = 0.5
+ELSEWHERE = ("dask", "tls", "slurm", "pbs", "kubernetes")
+EXPECTED = "'local', dask://HOST:PORT, tls://HOST:PORT, slurm, pbs or kubernetes"
+"""Values of WSSS_EXECUTOR."""
 
 
 class SerialExecutor(Executor):
@@ -36,29 +40,6 @@ class SerialExecutor(Executor):
         future: Future[T] = Future()
         future.set_result(fn(*args, **kwargs))
         return future
-
-
-class WorkerPool(ProcessPoolExecutor):
-    """Worker processes whose tasks report their units through one pipe.
-
-    A byte a unit: such writes are atomic, so that no lock is left behind by a worker that is killed.
-    """
-
-    def __init__(self, count: int) -> None:
-        self._reports, writer = multiprocessing.Pipe(duplex=False)
-        for end in (self._reports, writer):  # neither side ever waits for the other
-            os.set_blocking(end.fileno(), False)
-        # spawn: a forked child would inherit torch's thread pools and locks in an unknown state.
-        context = multiprocessing.get_context("spawn")
-        self.count = count
-        super().__init__(count, mp_context=context, initializer=_pool_worker_begins, initargs=(writer,))
-
-    def units(self) -> int:
-        """Units that were finished since the last call."""
-        try:
-            return len(os.read(self._reports.fileno(), 1 << 16))
-        except BlockingIOError:
-            return 0
 
 
 class LatePool(Executor):
@@ -80,20 +61,42 @@ class LatePool(Executor):
             self.pool.shutdown(wait, cancel_futures=cancel_futures)
 
 
+def elsewhere() -> bool:
+    """True if tasks run on other machines: then theirs is the device, and what this one has decides nothing.
+
+    Raises `UserError` if WSSS_EXECUTOR is no such name.
+    """
+    kind = os.environ.get("WSSS_EXECUTOR", "local")
+    if kind != "local" and kind.partition("://")[0] not in ELSEWHERE:
+        what = f"found {kind!r}, expected {EXPECTED}"
+        raise UserError("WSSS_EXECUTOR", what, "unset WSSS_EXECUTOR, or correct it")
+    return kind != "local"
+
+
 def make_executor(in_process: bool = False) -> Executor:
     """The executor that the environment asks for; `in_process` where workers cannot share the device."""
-    kind = os.environ.get("WSSS_EXECUTOR", "local")
-    if kind != "local":
-        raise UserError("WSSS_EXECUTOR", f"found {kind!r}, expected 'local'", "unset WSSS_EXECUTOR")
+    if in_process:
+        return SerialExecutor()
+    if elsewhere():
+        if importlib.util.find_spec("distributed") is None:
+            what = f"{os.environ['WSSS_EXECUTOR']} needs Dask, which is not installed"
+            raise EnvError("WSSS_EXECUTOR", what, "pip install 'wsss[cluster]', here and where the workers run")
+        from wsss.core.cluster import Cluster
+
+        return Cluster(os.environ["WSSS_EXECUTOR"])
     count = workers()
-    if in_process or count == 0:
+    if count == 0:
         return SerialExecutor()
     return LatePool(count) if asked_workers() is None else WorkerPool(count)
 
 
 @contextmanager
 def workers_for(in_process: bool = False, shared: Executor | None = None) -> Iterator[Executor]:
-    """An executor whose workers end with the block; or `shared`, whose owner ends them."""
+    """An executor whose workers end with the block; or `shared`, whose owner ends them.
+
+    `in_process`: as for `make_executor`; it says nothing of workers on other machines.
+    """
+    in_process = in_process and not elsewhere()
     if shared is not None and not in_process:
         yield shared
         return
@@ -122,12 +125,11 @@ def run_tasks(
     try:
         if isinstance(executor, SerialExecutor | LatePool):
             yield from _run_here(executor, window, each_unit)
-        count = executor.count if isinstance(executor, LatePool | WorkerPool) else 1
-        while window.fill(executor, count):
+        while window.fill(executor, _count(executor)):
             landed = window.landed(POLL_SECONDS)
             check_stop()
             each_unit(_units(executor))
-            window.fill(executor, count)  # before the caller takes its time for the results
+            window.fill(executor, _count(executor))  # before the caller takes its time for the results
             for number, future in landed:
                 yield number, _result(future)
     except BaseException:
@@ -170,9 +172,13 @@ def _run_here(
         yield number, result
 
 
+def _count(executor: Executor) -> int:
+    return executor.count if isinstance(executor, LatePool | Workers) else 1
+
+
 def _units(executor: Executor) -> int:
     pool = executor.pool if isinstance(executor, LatePool) else executor
-    return pool.units() if isinstance(pool, WorkerPool) else 0
+    return pool.units() if isinstance(pool, Workers) else 0
 
 
 def run_counted(
@@ -200,12 +206,10 @@ def run_counted(
 
 
 def stop_workers(executor: Executor) -> None:
-    """End the pool's processes now, without waiting for the tasks they are in."""
+    """End the workers now, without waiting for the tasks they are in."""
     pool = executor.pool if isinstance(executor, LatePool) else executor
-    processes = list((getattr(pool, "_processes", None) or {}).values())
-    executor.shutdown(wait=False, cancel_futures=True)
-    for process in processes:
-        process.kill()
+    if isinstance(pool, Workers):
+        pool.stop()
 
 
 def _result(future: Future[T]) -> T:
@@ -213,15 +217,3 @@ def _result(future: Future[T]) -> T:
         return future.result()
     except BrokenExecutor as error:
         raise worker_lost() from error
-
-
-def _pool_worker_begins(writer: Connection) -> None:
-    """The same for a process of `WorkerPool`, which reports finished units through `writer`."""
-    worker_begins()
-
-    def report(count: int) -> None:
-        # A full pipe or a parent that is gone loses a count, which the end of the task makes good, and no work.
-        with suppress(OSError):
-            os.write(writer.fileno(), b"." * count)
-
-    tell(report)

@@ -59,23 +59,24 @@ def flat(settings: Settings, prefix: str = "") -> dict[str, bool | int | float |
     return found
 
 
-def load(path: Path, model: type[T]) -> T:
-    """Read the sections of `path` that `model` declares.
+def load(path: Path, model: type[T], sections: Sequence[str] = SECTIONS) -> T:
+    """Read the sections of `path` that `model` declares. `sections`: others that the file may have.
 
     Raises `UserError` (or an `ErrorList` of them) naming file, line, key, what was found and expected.
     """
     document = read_settings(path)
     wanted = set(model.model_fields)
+    known = tuple(dict.fromkeys((*sections, *model.model_fields)))
     errors: list[UserError] = [
         _error(
             path,
             line_of(document, [key]),
             key,
-            f"unknown section{did_you_mean(str(key), SECTIONS)}",
-            f"known sections are {', '.join(SECTIONS)}",
+            f"unknown section{did_you_mean(str(key), known)}",
+            f"known sections are {', '.join(known)}",
         )
         for key in document
-        if key not in SECTIONS and key not in wanted
+        if key not in known
     ]
     chosen = CommentedMap((key, value) for key, value in document.items() if key in wanted)
     plain = plain_values(path, chosen)

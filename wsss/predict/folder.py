@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -11,9 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsss.core.atomic import atomic_file, write_text
+from PIL import Image
+
+from wsss.core.atomic import write_bytes, write_text
 from wsss.core.errors import IntegrityError, UserError
 from wsss.data.ids import file_name
+from wsss.data.images import voc_palette
 from wsss.data.tables import csv_text, plain_rows
 
 if TYPE_CHECKING:
@@ -27,6 +31,34 @@ folder that was given."""
 
 WRITE_SECONDS = 10.0
 """The table is written whole at most so often; a killed run repeats the photos since then."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What one photo gives: the files `mask` (PNG) and, if asked for, `overlay` (JPEG); `values`: its row, from the
+    photo's checksum on.
+    """
+
+    mask: bytes
+    overlay: bytes | None
+    values: tuple[str, ...]
+
+
+def make(found: Segmentation, sha256: str, overlay_width: int | None) -> Made:
+    """The files and values of the photo that has this checksum."""
+    mask = Image.fromarray(found.label)
+    mask.putpalette(voc_palette().tobytes())
+    overlay = None if overlay_width is None else _file(found.overlay(overlay_width), format="JPEG", quality=90)
+    areas = [f"{found.area(known):.6g}" for known in found.names]
+    confidence = f"{float(found.confidence.mean(dtype='float64')):.4f}"
+    sides = (str(side) for side in found.label.shape)
+    return Made(_file(mask, format="PNG"), overlay, (sha256, *sides, confidence, *areas))
+
+
+def _file(image: Image.Image, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, **options)
+    return buffer.getvalue()
 
 
 @dataclass
@@ -92,15 +124,17 @@ class Folder:
             and (not overlays or self.overlay(name).is_file())
         )
 
-    def put(self, name: str, photo: str, sha256: str, found: Segmentation, overlay_width: int | None) -> None:
+    def known(self, name: str, overlays: bool) -> str:
+        """Checksum of the photo whose results are there, empty if they are not."""
+        digest = self.rows[name][COLUMNS.index("sha256")] if name in self.rows else ""
+        return digest if digest and self.has(name, digest, overlays) else ""
+
+    def put(self, name: str, photo: str, made: Made) -> None:
         """Write mask and overlay of the file `photo`, then the row."""
-        found.save(self.mask(name))
-        if overlay_width is not None:
-            with atomic_file(self.overlay(name)) as temporary:
-                found.overlay(overlay_width).save(temporary, format="JPEG", quality=90)
-        areas = [f"{found.area(known):.6g}" for known in found.names]
-        confidence = f"{float(found.confidence.mean(dtype='float64')):.4f}"
-        self.rows[name] = [name, photo, sha256, *(str(side) for side in found.label.shape), confidence, *areas]
+        write_bytes(self.mask(name), made.mask)
+        if made.overlay is not None:
+            write_bytes(self.overlay(name), made.overlay)
+        self.rows[name] = [name, photo, *made.values]
         if time.monotonic() - self._written >= WRITE_SECONDS:
             self.write_table()
 
