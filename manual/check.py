@@ -109,7 +109,7 @@ def _parse(command: click.Command, words: Sequence[str], whole: bool) -> None:
 
 
 def _targets(words: Sequence[str]) -> None:
-    known = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    known = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     for word in words:
         if "=" not in word and word.islower() and word not in known:
             raise click.UsageError(f"no target {word}")
