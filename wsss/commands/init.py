@@ -132,8 +132,8 @@ def quick_plan(guessed: DatasetSettings, untagged: bool, seed: int) -> Plan | No
         return None
     with tempfile.TemporaryDirectory(prefix="wsss-init-") as folder:
         params = Path(folder) / "params.yaml"
-        write_text(params, _settings_text(_for_this_machine(text), QUICK, dataset, params))
-        plan = plan_of(params, survey.index)
+        write_text(params, _settings_text(_for_this_machine(text, told=True), QUICK, dataset, params))
+        plan = plan_of(params, survey.index, f"recipe {QUICK}")
     return plan if plan.stages else None
 
 
@@ -180,14 +180,15 @@ def keeps(paths: tuple[str, ...], answer: Literal["keep", "error"] | None, chose
     return True
 
 
-def _for_this_machine(text: str) -> str:
-    """`text` in full precision where the machine has no bf16, which standard error says."""
+def _for_this_machine(text: str, told: bool = False) -> str:
+    """`text` in full precision where the machine has no bf16, which standard error says if it has not `told` so."""
     plain = without_bf16(text)
     if plain != text:
         from wsss.numeric.device import fast_bf16
 
         if not fast_bf16():
-            say("precision: 32-true, because this machine has no bf16 (bf16-mixed would take ten times as long)")
+            if not told:
+                say("precision: 32-true, because this machine has no bf16 (bf16-mixed would take ten times as long)")
             return plain
     return text
 

@@ -91,8 +91,10 @@ class Plan:
         }
 
 
-def plan_of(params: Path, index: Index) -> Plan:
-    """The plan of the settings in `params` for the photos of `index`; takes about ten seconds."""
+def plan_of(params: Path, index: Index, what: str = "the pipeline") -> Plan:
+    """The plan of the settings in `params` for the photos of `index`; takes about ten seconds. `what` is said to take so
+    long.
+    """
     from wsss.plan.estimate import estimate
     from wsss.plan.fingerprint import fingerprint
     from wsss.plan.settings import Params
@@ -106,7 +108,7 @@ def plan_of(params: Path, index: Index) -> Plan:
         return Plan(data, (), (), None, "no photo is for training")
     made = trainings(settings, index)
     derived = values(settings, index, made)
-    say("running each network for a moment, to tell how long the pipeline will take")
+    say(f"running each network for a moment, to tell how long {what} will take")
     try:
         costs = probe(settings, index, photos, made)
     except UserError as error:  # settings that no stage could run with, photos that cannot be read
