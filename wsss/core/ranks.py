@@ -30,6 +30,8 @@ BY_OTHERS = 76
 """Exit code of a rank that has nothing to say: another one has ended before."""
 PATIENCE = 10.0
 """Seconds in which the other ranks may end by themselves, and write what they have, once one has failed."""
+LAST_LINES = 30
+"""Of what a failed rank has said: its message, or a traceback."""
 LOOKS = 0.1
 """Seconds between two looks at the ranks."""
 
@@ -147,7 +149,8 @@ def _exit_as(rank: _Rank, count: int) -> NoReturn:
     code = rank.process.returncode
     if rank.said is not None:
         rank.said.seek(0)
-        say(rank.said.read().decode(errors="replace").rstrip("\n"))
+        lines = rank.said.read().decode(errors="replace").rstrip("\n").splitlines()
+        say("\n".join(lines[-LAST_LINES:]))  # before them lies the progress of hours, which the first one has shown
     if code >= 0:
         sys.exit(code)
     try:

@@ -44,8 +44,11 @@ def gpus() -> int:
 
 def _options() -> list[str]:
     """The options of the running command, spelled out."""
-    found = []
+    found: list[str] = []
     for name, value in click.get_current_context().params.items():
         flag = f"--{name.replace('_', '-')}"
-        found += ([flag] if value else []) if isinstance(value, bool) else [flag, str(value)]
+        if isinstance(value, bool):
+            found += [flag] * value
+        elif value is not None:
+            found += [flag, str(value)]
     return found

@@ -113,6 +113,15 @@ def test_the_one_that_failed_says_why(text: str, said: str, code: int, capfd: py
     assert time.monotonic() - begun < 30
 
 
+def test_of_hours_of_progress_the_end_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    text = "if rank == '1': say('step\\n' * 1000 + 'error: x\\nfix: y\\n'); sys.exit(2)\ntime.sleep(60)"
+    with pytest.raises(SystemExit):
+        ranks.run_ranks(script(text), 2)
+    said = capfd.readouterr().err
+    assert said.endswith("step\nerror: x\nfix: y\n")
+    assert len(said.splitlines()) == ranks.LAST_LINES
+
+
 def test_one_that_is_killed_is_named(capfd: pytest.CaptureFixture[str]) -> None:
     text = (
         "if rank == '1': say('working\\n', ), sys.stderr.flush(), os.kill(os.getpid(), signal.SIGKILL)\ntime.sleep(60)"

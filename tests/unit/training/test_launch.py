@@ -7,6 +7,7 @@ import os
 import signal
 from pathlib import Path
 
+import click
 import pytest
 import torch
 
@@ -14,7 +15,7 @@ from tests.helpers import alive, children, running, wait_until
 from tests.toy_training import OPTIM, ToyTask, train_toy
 from wsss.core.errors import UserError
 from wsss.models.checkpoint import read_checkpoint
-from wsss.training import resume
+from wsss.training import launch, resume
 from wsss.training.launch import gpus, training_command
 
 PROGRAM = """
@@ -124,6 +125,22 @@ def test_a_training_alone_stays_in_its_process(folder: Path, monkeypatch: pytest
     main(["--params", "x.yaml"], standalone_mode=False)
     assert seen == [os.getpid()]
     assert main.help == "Train."
+
+
+def test_processes_get_the_options_of_the_stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[list[str], int]] = []
+    monkeypatch.setattr(launch, "run_ranks", lambda command, count: started.append((command, count)))
+
+    @training_command
+    @click.option("--out", type=click.Path(path_type=Path), default="a b.pt")
+    @click.option("--other", type=click.Path(path_type=Path))
+    def main(params: Path, out: Path, other: Path | None) -> str:
+        raise AssertionError
+
+    main(["--params", "x.yaml", "--debug"], standalone_mode=False)
+    ((command, count),) = started
+    assert (command[:2], count) == (["-m", __name__], 2)
+    assert sorted(command[2:]) == sorted(["--debug", "--out", "a b.pt", "--params", "x.yaml"])
 
 
 @pytest.mark.parametrize(("name", "count"), [("cuda", 4), ("cuda:0", 1), ("cpu", 0), ("auto", 4)])
