@@ -28,7 +28,10 @@ COMMANDS = {
     "predict": ("wsss.commands.predict", "Segment photos with a trained network."),
     "inspect": ("wsss.commands.inspect", "Show what is in a file or folder that wsss has written."),
     "compare": ("wsss.commands.compare", "Compare two runs: scores, classes, photos, settings."),
-    "export": ("wsss.commands.export", "Write a network as ONNX or TorchScript, labels as VOC, COCO or CVAT."),
+    "export": (
+        "wsss.commands.export",
+        "Write a network as ONNX, TorchScript or a package, labels as VOC, COCO or CVAT.",
+    ),
     "verify": ("wsss.commands.verify", "Compare artifacts with what was recorded when they were made."),
 }
 """Name → module that has the command as `main`, and its line in the help."""

@@ -37,7 +37,7 @@ class Outcome:
 
 
 @people_command
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", metavar="MODEL")
 @click.argument("photos", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="folder of the results")
 @click.option("--scales", help="test-time scales that are averaged, e.g. 0.75,1,1.25")
@@ -58,7 +58,7 @@ class Outcome:
 @click.option("--force", is_flag=True, help="replace predictions of another model or other settings")
 @json_option
 def main(
-    model: Path,
+    model: str,
     photos: tuple[Path, ...],
     out: Path,
     scales: str | None,
@@ -72,7 +72,8 @@ def main(
     force: bool,
     as_json: bool,
 ) -> str:
-    """Segment PHOTOS (files, or folders with all below them) with MODEL, a student's or an OSTE's .pt or an .onnx.
+    """Segment PHOTOS (files, or folders with all below them) with MODEL: a student's or an OSTE's .pt, an .onnx, a
+    package (wsss export --to package), or one of the hub (hf://OWNER/NAME).
 
     Writes masks/ID.png (indexed, VOC palette), predictions.csv (area of each class, mean confidence) and, with
     --overlays, overlays/ID.jpg. Run again, it does what is missing. Photos that cannot be read are listed at the end;
