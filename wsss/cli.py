@@ -13,6 +13,7 @@ import click
 from wsss.core.command import CONTEXT
 from wsss.core.errors import EnvError, UserError, WsssError, did_you_mean
 from wsss.core.log import say
+from wsss.core.packages import missing_package
 
 COMMANDS = {
     "tag": ("wsss.commands.tag", "Tag the photos of a folder in the browser."),
@@ -28,7 +29,10 @@ COMMANDS = {
     "predict": ("wsss.commands.predict", "Segment photos with a trained network."),
     "inspect": ("wsss.commands.inspect", "Show what is in a file or folder that wsss has written."),
     "compare": ("wsss.commands.compare", "Compare two runs: scores, classes, photos, settings."),
-    "export": ("wsss.commands.export", "Write a network as ONNX or TorchScript, labels as VOC, COCO or CVAT."),
+    "export": (
+        "wsss.commands.export",
+        "Write a network as ONNX, TorchScript or a package, labels as VOC, COCO or CVAT.",
+    ),
     "verify": ("wsss.commands.verify", "Compare artifacts with what was recorded when they were made."),
 }
 """Name → module that has the command as `main`, and its line in the help."""
@@ -75,10 +79,8 @@ def load_command(name: str) -> click.Command:
     except ModuleNotFoundError as error:
         if error.name == module:
             what, fix = f"the file of this command is missing ({module})", "install wsss again: pip install -e ."
-        else:
-            what = f"needs the package {error.name}, which is not installed"
-            fix = "install wsss again: pip install -c constraints.txt -e ."
-        raise EnvError(f"wsss {name}", what, fix) from error
+            raise EnvError(f"wsss {name}", what, fix) from error
+        raise missing_package(f"wsss {name}", error.name or "") from error
     assert isinstance(command, click.Command)
     return command
 

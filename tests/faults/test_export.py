@@ -35,8 +35,9 @@ from wsss.models.backbones.tiny import Tiny
 from wsss.models.backbones.vit_b16 import DeiTB16, ViTB16
 from wsss.models.base_student import IMPROBABLE
 from wsss.models.student import Student
-from wsss.predict.networks import load_segmenting, onnx_session, run_onnx
+from wsss.predict.networks import onnx_session, run_onnx
 from wsss.predict.segmenter import Segmenter
+from wsss.predict.segmenting import load_segmenting
 from wsss.stores.labels import LabelStore
 
 SIZES = [(64, 64), (65, 97), (50, 33), (1, 1), (7, 200), (96, 31)]

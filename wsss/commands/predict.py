@@ -38,7 +38,7 @@ class Outcome:
 
 
 @people_command
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", metavar="MODEL")
 @click.argument("photos", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="folder of the results")
 @click.option("--scales", help="test-time scales that are averaged, e.g. 0.75,1,1.25")
@@ -59,7 +59,7 @@ class Outcome:
 @click.option("--force", is_flag=True, help="replace predictions of another model or other settings")
 @json_option
 def main(
-    model: Path,
+    model: str,
     photos: tuple[Path, ...],
     out: Path,
     scales: str | None,
@@ -73,7 +73,8 @@ def main(
     force: bool,
     as_json: bool,
 ) -> str:
-    """Segment PHOTOS (files, or folders with all below them) with MODEL, a student's or an OSTE's .pt or an .onnx.
+    """Segment PHOTOS (files, or folders with all below them) with MODEL: a student's or an OSTE's .pt, an .onnx, a
+    package (wsss export --to package), or one of the hub (hf://OWNER/NAME).
 
     Writes masks/ID.png (indexed, VOC palette), predictions.csv (area of each class, mean confidence) and, with
     --overlays, overlays/ID.jpg. Run again, it does what is missing. Photos that cannot be read are listed at the end;
@@ -88,6 +89,7 @@ def main(
         raise UserError(out, "is a folder of photos", f"choose another -o, e.g. {same[0] / 'predicted'}")
     found = find_photos(photos)
     from wsss.predict.how import explained, resolve  # loads torch: wrong arguments are told without waiting for it
+    from wsss.predict.hub import local_path
     from wsss.predict.segmenter import Segmenter
 
     segmenter = Segmenter.load(model, tile)
@@ -101,7 +103,7 @@ def main(
             folder.open(force)
             width = overlay_width if overlays else None
             if elsewhere():
-                outcome = run_elsewhere(model, tile, folder, found, how, width, max_megapixels)
+                outcome = run_elsewhere(local_path(model), tile, folder, found, how, width, max_megapixels)
             else:
                 outcome = run(segmenter, folder, found, how, width, max_megapixels)
     show(report_json(out, folder, outcome) if as_json else report_text(out, outcome))

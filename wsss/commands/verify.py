@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -20,15 +20,19 @@ CACHE = Path(".dvc/cache/files/md5")
 @click.argument("folder", type=click.Path(path_type=Path), default=".")
 @json_option
 def main(folder: Path, as_json: bool) -> str:
-    """Read every byte of the artifacts in FOLDER, a checkout, and compare it with dvc.lock and with their checksums.
+    """Read every byte of the artifacts in FOLDER, a checkout, and compare it with dvc.lock and with their checksums. Or
+    of a package: FOLDER is one that wsss export has made.
 
     Finds files that were edited in place, also where DVC says "up to date", cut shards and flipped bits.
     Exit code 4 if there is any. An output that is not there at all is none of these: dvc repro makes it.
     """
+    from wsss.predict.package import is_package
     from wsss.stores.verify import verify_folder
 
     if not folder.is_dir():
         raise UserError(folder, "no such folder", "give the folder of dvc.yaml")
+    if is_package(folder):
+        return _package(folder, as_json)
     errors: list[IntegrityError] = []
     outputs = read_lock(folder / LOCK) if (folder / LOCK).is_file() else []
     cache = cache_folder(folder)
@@ -41,23 +45,30 @@ def main(folder: Path, as_json: bool) -> str:
     errors += [error for error in found if error.where not in named]  # one file, one message
     absent = [str(output.path) for output in outputs if not output.path.exists()]
     locked = bool(outputs)
-    text = (
-        json_text(
-            {
-                "lock": locked,
-                "outputs": len(outputs),
-                "absent": absent,
-                "own_checksums": own,
-                "errors": [{"file": e.where, "what": e.what, "fix": e.fix} for e in errors],
-            }
-        )
-        if as_json
-        else report_text(len(outputs), absent, own, errors)
-    )
+    counts = {"lock": locked, "outputs": len(outputs), "absent": absent, "own_checksums": own}
+    return _result(report_text(len(outputs), absent, own, errors), counts, errors, as_json)
+
+
+def _package(folder: Path, as_json: bool) -> str:
+    from wsss.predict.package import verify_package
+
+    errors = verify_package(folder)
+    lines = [*map(str, errors), f"verify: package {folder}; {_verdict(errors)}"]
+    return _result("\n".join(lines), {"package": str(folder)}, errors, as_json)
+
+
+def _result(text: str, counts: Mapping[str, object], errors: Sequence[IntegrityError], as_json: bool) -> str:
+    """What is printed; it is, and the process ends with exit code 4, if there are errors."""
+    if as_json:
+        text = json_text({**counts, "errors": [{"file": e.where, "what": e.what, "fix": e.fix} for e in errors]})
     if errors:
         show(text)
         sys.exit(IntegrityError.exit_code)
     return text
+
+
+def _verdict(errors: Sequence[IntegrityError]) -> str:
+    return "everything agrees" if not errors else f"{len(errors)} error{'' if len(errors) == 1 else 's'}"
 
 
 def report_text(outputs: int, absent: Sequence[str], own: int, errors: Sequence[IntegrityError]) -> str:
@@ -68,9 +79,8 @@ def report_text(outputs: int, absent: Sequence[str], own: int, errors: Sequence[
         lines.append(f"not here, so not checked: {some}")
     if not outputs:
         lines.append(f"no {LOCK}: only the artifacts' own checksums were checked")
-    wrong = "everything agrees" if not errors else f"{len(errors)} error{'' if len(errors) == 1 else 's'}"
     read = f"{outputs - len(absent)} outputs of {LOCK} and {own} stores and networks read"
-    return "\n".join([*lines, f"verify: {read}; {wrong}"])
+    return "\n".join([*lines, f"verify: {read}; {_verdict(errors)}"])
 
 
 def cache_folder(folder: Path) -> Path:

@@ -15,6 +15,7 @@ import click
 from wsss.core.errors import UserError, WsssError
 from wsss.core.interrupt import end_by_signals
 from wsss.core.log import say, visible
+from wsss.core.packages import missing_package
 
 T = TypeVar("T")
 
@@ -43,6 +44,12 @@ def guarded(work: Callable[[], T], debug: bool) -> T:
             traceback.print_exc()
         say(str(UserError(str(error.filename), str(error.strerror).lower(), "correct the path, or choose another")))
         sys.exit(UserError.exit_code)
+    except ModuleNotFoundError as error:
+        if debug:
+            traceback.print_exc()
+        missing = missing_package("wsss", error.name or "")
+        say(str(missing))
+        sys.exit(missing.exit_code)
     except Exception as error:
         if debug:
             traceback.print_exc()

@@ -11,7 +11,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -113,6 +113,13 @@ def marked(path: Path, fix: str) -> bool:
         if checksum is None or not file.is_file() or (checksum and sha256_file(file) != checksum):
             raise IntegrityError(file, "is damaged: it is not what was written", fix)
     return True
+
+
+def unlike_mark(path: Path, names: Iterable[str]) -> list[Path]:
+    """Those of the files `names` of the marked folder `path` that are missing, not in its list, or changed."""
+    listed = _listed(path)
+    files = {name: path / name for name in names}
+    return [file for name, file in files.items() if not (file.is_file() and listed.get(name) == sha256_file(file))]
 
 
 def sweep(path: Path) -> None:

@@ -8,11 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
-from wsss.numeric.compiled import compiled
+from wsss.numeric.compiled import INSTALLED, compiled
 
 BLOCK = 256
 F32, I32, I64 = np.float32, np.int32, np.int64
@@ -27,6 +24,11 @@ def _row_operation(accumulate: bool) -> Any:
     instruction, 3–10× faster than a loop: numba runs LLVM without its straight-line vectoriser, and loops as short as
     these are unrolled before the loop vectoriser sees them.
     """
+    if not INSTALLED:
+        return None
+    from llvmlite import ir
+    from numba import types
+    from numba.extending import intrinsic
 
     def build(typing: Any, target: Any, at: Any, factor: Any, source: Any, begin: Any, unit: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

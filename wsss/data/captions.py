@@ -6,12 +6,12 @@ import unicodedata
 from bisect import bisect
 from collections.abc import Iterable, Sequence
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, features
 
+from wsss.core.packages import package_folder
 from wsss.data.index import IGNORE
 from wsss.data.palette import display_palette
 from wsss.data.render import label_overlay
@@ -128,8 +128,7 @@ def _font(size: int) -> Font:
 
 def _font_file() -> Path:
     """DejaVu Sans, which matplotlib brings along: Pillow's own font has no letter with an accent."""
-    found = find_spec("matplotlib")  # without loading it
-    return Path(found.origin if found and found.origin else "").parent / "mpl-data/fonts/ttf/DejaVuSans.ttf"
+    return (package_folder("matplotlib") or Path()) / "mpl-data/fonts/ttf/DejaVuSans.ttf"
 
 
 def _length(text: str, size: int) -> int:

@@ -16,16 +16,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from wsss.core.atomic import atomic_file, sha256_file
+from wsss.core.atomic import atomic_file
 from wsss.core.errors import EnvError, UserError
 from wsss.core.log import say
-from wsss.export.parity import largest_difference, refuse_difference
-from wsss.export.portable import Portable, PortableStudent
+from wsss.export.parity import largest_difference, largest_label_difference, refuse_difference
+from wsss.export.portable import Portable, PortableStudent, WithLabels
 from wsss.models.base_student import BaseStudent
-from wsss.models.checkpoint import NetworkCard, load_segmenting
+from wsss.models.checkpoint import NetworkCard
 from wsss.models.oste import Oste
 from wsss.predict.networks import (
     ALL_LOGITS,
+    LABELS,
     LOGITS,
     NORMALISATION,
     ONNX_FORMAT,
@@ -35,6 +36,7 @@ from wsss.predict.networks import (
     seal_onnx,
 )
 from wsss.predict.segment import Network
+from wsss.predict.segmenting import load_segmenting, network_sha256
 
 EXTRA_FILE = "wsss.json"
 """Where a TorchScript file keeps the card that ONNX keeps as metadata."""
@@ -49,24 +51,31 @@ class Exported:
     photos: int
 
 
-def export_onnx(model: Path, out: Path, photos: Sequence[np.ndarray] = ()) -> Exported:
-    """Write `out`; it appears only if onnxruntime gives torch's logits on random inputs and `photos` (uint8 RGB)."""
+def export_onnx(model: Path, out: Path, photos: Sequence[np.ndarray] = (), called: Path | None = None) -> Exported:
+    """Write `out`; it appears only if onnxruntime gives torch's logits and labels on random inputs and `photos` (uint8
+    RGB). `called`: the name of `out` in messages, where it is to have another.
+    """
     _need("onnx", "onnxscript", "onnxruntime")
     network, card = load_segmenting(model)
     tells_tags = network.segment_parts is not None
     portable = PortableStudent(network) if tells_tags else Portable(network)
-    outputs = (LOGITS, ALL_LOGITS) if tells_tags else (LOGITS,)
-    say(f"export: making {out} and comparing it with torch may take a minute")
-    program = _program(portable, outputs, card.backbone.name, out)
-    content = _card(network, card, model)
+    logits = (LOGITS, ALL_LOGITS) if tells_tags else (LOGITS,)
+    shown = called or out
+    say(f"export: making {shown} and comparing it with torch may take a minute")
+    program = _program(WithLabels(portable), (LOGITS, LABELS, *logits[1:]), card.backbone.name, shown)
+    content = _card(network, card, model) | {
+        "labels": "labels: (batch, height, width) uint8, the classes' numbers: the arg-max of the enlarged logits"
+    }
     program.model.metadata_props["wsss"] = json.dumps(content, ensure_ascii=False)
     found: list[float] = []
 
     def verify(written: Path) -> None:
         session = onnx_session(written)
-        runs = [(_reference(network, output), partial(run_onnx, session, output)) for output in outputs]
-        found.append(max(largest_difference(*both, photos) for both in runs))
-        refuse_difference(out, found[0])
+        runs = [(_reference(network, output), partial(run_onnx, session, output)) for output in logits]
+        differences = [largest_difference(*both, photos) for both in runs]
+        differences.append(largest_label_difference(runs[0][0], partial(run_onnx, session, LABELS), photos))
+        found.append(max(differences))
+        refuse_difference(shown, found[0])
 
     with atomic_file(out, verify) as temporary, _quiet():
         program.save(temporary, external_data=False)
@@ -94,7 +103,7 @@ def export_torchscript(model: Path, out: Path, photos: Sequence[np.ndarray] = ()
     return Exported(content, found[0], len(photos))
 
 
-def _program(portable: Portable, outputs: Sequence[str], backbone: str, out: Path) -> Any:
+def _program(portable: WithLabels, outputs: Sequence[str], backbone: str, out: Path) -> Any:
     try:
         with _quiet():
             return torch.onnx.export(
@@ -145,7 +154,7 @@ def _card(network: BaseStudent | Oste, card: NetworkCard, model: Path) -> dict[s
         "weights": card.weights,
         "sizes": card.sizes and card.sizes.plain(),
         "view": card.view and dict(card.view),
-        "source_sha256": sha256_file(model),
+        "source_sha256": network_sha256(model),
     }
 
 

@@ -42,6 +42,28 @@ class PortableStudent(Portable):
         return self.network.probable(seen), seen.logits
 
 
+class WithLabels(nn.Module):
+    """The outputs of a portable network, and after the first of them the labels (N, H, W) uint8 of the photos' pixels:
+    the arg-max of its logits, enlarged bilinearly.
+    """
+
+    def __init__(self, portable: Portable) -> None:
+        super().__init__()
+        self.portable = portable
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Logits, labels, and what else there is."""
+        found = self.portable(images)
+        logits, *others = found if isinstance(found, tuple) else (found,)
+        return logits, labels_of(logits, images), *others
+
+
+def labels_of(logits: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    """The labels (N, H, W) uint8 of `images` (N, 3, H, W) by their logits (N, K+1, h, w)."""
+    whole = F.interpolate(logits, images.shape[2:], mode="bilinear", align_corners=False)
+    return whole.argmax(1).to(torch.uint8)
+
+
 class Branch(nn.Module):
     """OSTE's backbone and segmentation branch."""
 

@@ -51,6 +51,18 @@ class NetworkCard:
     sizes: ReadSizes | None = None
     view: Mapping[str, Any] | None = None
 
+    def plain(self) -> dict[str, Any]:
+        """As plain values, for files."""
+        return {
+            "kind": self.kind,
+            "backbone": self.backbone.model_dump(),
+            "settings": dict(self.settings),
+            "classes": list(self.classes),
+            "weights": self.weights,
+            "sizes": self.sizes and self.sizes.plain(),
+            "view": self.view and dict(self.view),
+        }
+
 
 def build_classifier(card: NetworkCard, load_weights: bool) -> Classifier:
     """The classifier of `card`; `load_weights` puts the backbone's pretrained weights in, as for a new training."""
@@ -76,18 +88,7 @@ def build_student(card: NetworkCard, load_weights: bool) -> BaseStudent:
 
 def save_network(path: Path, network: nn.Module, card: NetworkCard) -> None:
     """Write the network atomically. The same state gives the same bytes."""
-    content = {
-        "format": FORMAT,
-        "version": VERSION,
-        "kind": card.kind,
-        "backbone": card.backbone.model_dump(),
-        "settings": dict(card.settings),
-        "classes": list(card.classes),
-        "weights": card.weights,
-        "sizes": card.sizes and card.sizes.plain(),
-        "view": card.view and dict(card.view),
-        "state": network.state_dict(),
-    }
+    content = {"format": FORMAT, "version": VERSION, **card.plain(), "state": network.state_dict()}
     write_bytes(path, canonical_bytes(content))
 
 
@@ -113,25 +114,6 @@ def load_student(path: Path, classes: Sequence[str]) -> tuple[BaseStudent, Netwo
     return _load(path, STUDENT, build_student, classes, None)
 
 
-def load_segmenting(path: Path) -> tuple[BaseStudent | Oste, NetworkCard]:
-    """A student or an OSTE, whatever its classes. Raises `UserError` for a network that does not segment."""
-    fix = "give artifacts/student.pt or artifacts/oste.pt"
-    if path.is_dir():
-        raise UserError(path, "is a folder, expected a network file", fix)
-    with _of_this_version(path):
-        content = read_checkpoint(path, FORMAT, VERSION)
-        kind, classes = content["kind"], content["classes"]
-    if kind == STUDENT:
-        return load_student(path, classes)
-    if kind == OSTE:
-        oste, card = load_oste(path, classes)
-        if oste.segmentation is None:
-            what = "an OSTE without a segmentation branch: it was not trained (train.enabled: false)"
-            raise UserError(path, what, "give artifacts/student.pt")
-        return oste, card
-    raise UserError(path, f"a {kind} does not segment (expected a student or an oste)", fix)
-
-
 N = TypeVar("N", bound=nn.Module)
 
 
@@ -142,12 +124,12 @@ def _load(
     classes: Sequence[str],
     output_stride: Stride | None,
 ) -> tuple[N, NetworkCard]:
-    with _of_this_version(path):
-        return _checked(path, read_checkpoint(path, FORMAT, VERSION), kind, build, classes, output_stride)
+    with of_this_version(path):
+        return network_of(path, read_checkpoint(path, FORMAT, VERSION), kind, build, classes, output_stride)
 
 
 @contextmanager
-def _of_this_version(path: Path) -> Iterator[None]:
+def of_this_version(path: Path) -> Iterator[None]:
     """Raise `IntegrityError` where a network file lacks an entry, or has a setting that this version does not know."""
     try:
         yield
@@ -159,14 +141,15 @@ def _of_this_version(path: Path) -> Iterator[None]:
         raise IntegrityError(path, what, "use the version that made it, or train it again: dvc repro") from error
 
 
-def _checked(
+def network_of(
     path: Path,
     content: Mapping[str, Any],
     kind: str,
     build: Callable[[NetworkCard, bool], N],
     classes: Sequence[str],
-    output_stride: Stride | None,
+    output_stride: Stride | None = None,
 ) -> tuple[N, NetworkCard]:
+    """The network of what was read from `path`: its `state`, and the plain values of its card; see `load_oste`."""
     if content["kind"] != kind:
         found, wanted = (f"{'an' if name[0] in 'aeiou' else 'a'} {name}" for name in (content["kind"], kind))
         raise UserError(path, f"found {found}, expected {wanted}", f"give the file of {wanted}")

@@ -12,12 +12,18 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-import llvmlite
-import numba
-
 from wsss.core.atomic import write_bytes
 from wsss.core.errors import WsssError
+from wsss.core.packages import missing_package
 from wsss.core.system import lock_file
+
+try:
+    import llvmlite
+    import numba
+except ModuleNotFoundError:  # what calls no loop works without it
+    INSTALLED = False
+else:
+    INSTALLED = True
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,8 +42,10 @@ def compiled(function: F) -> F:
     stand in a copy of its file, in a folder that is named by the content: of that file, which must not use any other
     file of ours (a test checks that), and of this one, so that other options compile it anew. The folder lies in
     `NUMBA_CACHE_DIR`, else in the user's cache, else in the package; where none can be written, each process compiles
-    for itself.
+    for itself. Without numba, the call raises `EnvError`.
     """
+    if not INSTALLED:
+        return _not_compiled(function)
     njit: Any = numba.njit
     copy = _copy_of(Path(inspect.getfile(function)))
     try:
@@ -49,6 +57,15 @@ def compiled(function: F) -> F:
     if copy is not None:
         machine_code.compile = _one_by_one(machine_code.compile, copy.parent)
     made: F = machine_code
+    return made
+
+
+def _not_compiled(function: F) -> F:
+    @functools.wraps(function)
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise missing_package("the dense CRF (leave it out: --no-crf)", "numba")
+
+    made: Any = refuse
     return made
 
 

@@ -1,4 +1,4 @@
-"""Opens a segmentation network from its file: a student, an OSTE, or either of them exported to ONNX."""
+"""Opens a segmentation network: a student or an OSTE, their packages, or either of them exported to ONNX."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ import torch
 
 from wsss.core.errors import EnvError, IntegrityError, UserError
 from wsss.data.size import ReadSizes
-from wsss.models.checkpoint import OSTE, STUDENT, load_segmenting
+from wsss.models.base_student import BaseStudent
+from wsss.models.checkpoint import OSTE, STUDENT, NetworkCard
+from wsss.models.oste import Oste
 from wsss.predict.segment import Network, SegmentSettings
+from wsss.predict.segmenting import load_segmenting
 
 KINDS = (STUDENT, OSTE)
 ONNX_FORMAT, ONNX_VERSION = "wsss.onnx", 3
-LOGITS, ALL_LOGITS = "logits", "all_logits"
-"""Outputs of an exported network. Only students that learn tags have the second, before any class is left out."""
+LOGITS, ALL_LOGITS, LABELS = "logits", "all_logits", "labels"
+"""Outputs of an exported network. Only students that learn tags have the second, before any class is left out; `LABELS`
+are the arg-max of the first at the photos' size.
+"""
 NORMALISATION = "inside the network; give RGB 0..255"
 
 
@@ -41,14 +46,18 @@ class Segmenting:
 
 
 def open_network(path: Path, where: torch.device) -> Segmenting:
-    """The network in the file `path`, a checkpoint or an ``.onnx`` file (which runs on the CPU).
+    """The network of `path`: a checkpoint, a package (a folder), or an ``.onnx`` file (which runs on the CPU).
 
     Raises `UserError` if it is missing or does not segment, `IntegrityError` if it is damaged or foreign.
     """
     if path.suffix == ".onnx":
         return _open_onnx(path)
     network, card = load_segmenting(path)
-    network.to(where)
+    return segmenting(network.to(where), card, path)
+
+
+def segmenting(network: BaseStudent | Oste, card: NetworkCard, path: Path) -> Segmenting:
+    """A `network` that was read from `path`, with its `card`. Raises `IntegrityError` for a view that is none."""
     view = parse_view(card.view, path)
     return Segmenting(network.segment, card.kind, card.classes, network.segment_parts, card.sizes, view)
 
@@ -86,9 +95,15 @@ def onnx_session(path: Path) -> Any:
 
 
 def run_onnx(session: Any, output: str, images: torch.Tensor) -> torch.Tensor:
-    """The named output of an exported network: (N, 3, H, W) float 0..255 → (N, K+1, h, w) on the CPU."""
-    (logits,) = session.run([output], {"images": np.ascontiguousarray(images.cpu().numpy(), np.float32)})
-    return torch.from_numpy(logits)
+    """The named output of an exported network for (N, 3, H, W) float 0..255, on the CPU: logits (N, K+1, h, w), or
+    labels (N, H, W) uint8.
+    """
+    from onnxruntime import RunOptions
+
+    options = RunOptions()
+    options.only_execute_path_to_fetches = True  # else labels are enlarged for nothing
+    (found,) = session.run([output], {"images": np.ascontiguousarray(images.cpu().numpy(), np.float32)}, options)
+    return torch.from_numpy(found)
 
 
 def onnx_card(path: Path, session: Any) -> dict[str, Any]:

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from wsss.core.atomic import sha256_file
 from wsss.core.errors import UserError, did_you_mean
 from wsss.core.log import say
 from wsss.crf.settings import CrfSettings
@@ -31,7 +30,9 @@ from wsss.data.size import fit_label, resized
 from wsss.numeric.device import device, enough_memory
 from wsss.predict.enlarge import label_at
 from wsss.predict.how import How, explained, resolve
+from wsss.predict.hub import local_path
 from wsss.predict.networks import Segmenting, open_network
+from wsss.predict.segmenting import network_sha256
 from wsss.predict.view import TILE, View
 
 Photo = str | Path | Image.Image | np.ndarray
@@ -90,14 +91,16 @@ class Segmenter:
 
     @classmethod
     def load(cls, path: str | Path, tile: int = TILE) -> Segmenter:
-        """From a student's or an OSTE's checkpoint, or an ONNX file that `wsss export` made.
+        """From a student's or an OSTE's checkpoint, an ONNX file or a package that `wsss export` made, or a package of
+        the hub: ``hf://owner/name`` or ``hf://owner/name@revision`` (needs huggingface_hub).
 
         Runs on the device that `WSSS_DEVICE` names. Photos whose largest view has more than 4·tile² pixels are cut into
         overlapping tiles. Raises `UserError`, `IntegrityError` or `EnvError` with a fix.
         """
         where = device()
-        network = open_network(Path(path), where)
-        return cls(network, sha256_file(Path(path))[:16], where, tile)
+        found = local_path(path)
+        network = open_network(found, where)
+        return cls(network, network_sha256(found)[:16], where, tile)
 
     @property
     def classes(self) -> tuple[str, ...]:

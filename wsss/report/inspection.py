@@ -12,12 +12,14 @@ from wsss.core.folders import STORE_INDEX
 from wsss.data.index import read_index
 from wsss.models.checkpoint import FORMAT, VERSION, read_checkpoint
 from wsss.predict.networks import onnx_card, onnx_session
+from wsss.predict.package import is_package, read_package
 from wsss.report.drawing import Drawing
 from wsss.report.summary import (
     REMEDY,
     SHARES,
     index_summary,
     network_summary,
+    package_summary,
     photo_size,
     photo_summary,
     record_summary,
@@ -43,10 +45,10 @@ def look(path: Path, name: str | None) -> tuple[dict[str, Any], Drawing | None]:
         return record_summary(next(record for record in index.records if record.id == found), index), None
     if not path.exists():
         raise UserError(path, "no such file or folder", "correct the path, or run the stage that writes it")
-    if name is None and path.is_dir() and (found_there := _contents(path)):
+    if name is None and path.is_dir() and not is_package(path) and (found_there := _contents(path)):
         return {"what": "folder", "contents": found_there}, None
-    if path.suffix not in (".pt", ".onnx"):
-        what = "neither a store, a shard (.h5), a checkpoint (.pt), an exported network (.onnx) nor an index"
+    if path.suffix not in (".pt", ".onnx") and not is_package(path):
+        what = "neither a store, a shard (.h5), a checkpoint (.pt), an exported network (.onnx), a package nor an index"
         raise UserError(path, what, "give one of these, e.g. artifacts/pseudo")
     if name is not None:
         raise UserError(path, "a network holds no photos", "leave the ID away")
@@ -105,4 +107,6 @@ def _photo(source: Store | OneShard, name: str) -> tuple[dict[str, Any], Drawing
 def _network(path: Path) -> dict[str, Any]:
     if path.suffix == ".onnx":
         return {"what": "exported network", **onnx_card(path, onnx_session(path)), "bytes": path.stat().st_size}
+    if is_package(path):
+        return package_summary(path, read_package(path))
     return network_summary(path, read_checkpoint(path, FORMAT, VERSION))

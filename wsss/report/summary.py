@@ -16,6 +16,8 @@ from wsss.core.atomic import sha256_file
 from wsss.core.errors import IntegrityError
 from wsss.data.index import IGNORE, Index, Record
 from wsss.models.checkpoint import FORMAT, VERSION
+from wsss.predict.package import FORMAT as PACKAGE
+from wsss.predict.package import VERSION as PACKAGE_VERSION
 from wsss.stores.cams import FORMAT as CAMS_FORMAT
 from wsss.stores.hdf5 import read_array
 from wsss.stores.opened import OneShard
@@ -192,12 +194,21 @@ def record_summary(record: Record, index: Index) -> dict[str, Any]:
 
 def network_summary(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     """The content of a checkpoint as `read_checkpoint` gives it."""
+    named = {"what": "network", "format": FORMAT, "version": VERSION}
+    return {**named, **_network(content), "bytes": path.stat().st_size, "sha256": sha256_file(path)}
+
+
+def package_summary(path: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """The content of a package as `read_package` gives it."""
+    files = {file.name: file.stat().st_size for file in sorted(path.iterdir()) if file.is_file()}
+    made = {"made by": f"wsss {content['wsss']}", "source_sha256": content["source_sha256"], "bytes": files}
+    return {"what": "package", "format": PACKAGE, "version": PACKAGE_VERSION, **_network(content), **made}
+
+
+def _network(content: dict[str, Any]) -> dict[str, Any]:
     state: dict[str, torch.Tensor] = content["state"]
     values = torch.cat([tensor.flatten().float() for tensor in state.values()]) if state else torch.zeros(0)
     return {
-        "what": "network",
-        "format": FORMAT,
-        "version": VERSION,
         "kind": content["kind"],
         "classes": list(content["classes"]),
         "backbone": dict(content["backbone"]),
@@ -208,8 +219,6 @@ def network_summary(path: Path, content: dict[str, Any]) -> dict[str, Any]:
         "tensors": len(state),
         "numbers": sum(tensor.numel() for tensor in state.values()),
         "range": Extent.of(values.numpy()),
-        "bytes": path.stat().st_size,
-        "sha256": sha256_file(path),
     }
 
 

