@@ -19,6 +19,7 @@ from wsss.distill.agreement import agreement_csv, judge_agreement
 from wsss.distill.data import TrainingData, open_labels
 from wsss.distill.settings import DistillSettings
 from wsss.distill.stage import distill
+from wsss.models.backbones.registry import weights_inputs
 from wsss.numeric.device import set_threads
 from wsss.stores.labels import LEARNED
 from wsss.training.launch import training_command
@@ -57,7 +58,7 @@ def main(
 ) -> str:
     """Train the student on the pseudo-labels of the train split, with OSTE as its teacher."""
     settings = load(params, Params)
-    inputs = [dataset, settings.distill.store(pseudo), oste]
+    inputs = [dataset, settings.distill.store(pseudo), oste, *weights_inputs(settings.distill.backbone)]
     identity, files = settings.model_dump(exclude={"dataset"}), [out, history, agreement]
     with open_stage("distill", identity, inputs, files=files, folders=[epochs, relabelled]) as stage:
         set_threads(settings.compute.threads)

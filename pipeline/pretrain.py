@@ -12,6 +12,7 @@ from wsss.core.stage import open_stage
 from wsss.data.index import read_index
 from wsss.data.photos import Location
 from wsss.data.tables import history_csv
+from wsss.models.backbones.registry import weights_inputs
 from wsss.numeric.device import set_threads
 from wsss.training.launch import training_command
 from wsss.training.pretrain import PretrainSettings, pretrain
@@ -36,8 +37,8 @@ class Params(Settings):
 def main(params: Path, dataset: Path, out: Path, history: Path, tags: Path) -> str:
     """Train the classifier on the tags of the train split."""
     settings = load(params, Params)
-    identity = settings.model_dump(exclude={"dataset"})
-    with open_stage("pretrain", identity, [dataset], files=[out, history, tags]) as stage:
+    identity, inputs = settings.model_dump(exclude={"dataset"}), [dataset, *weights_inputs(settings.pretrain.backbone)]
+    with open_stage("pretrain", identity, inputs, files=[out, history, tags]) as stage:
         set_threads(settings.compute.threads)
         index = read_index(dataset)
         photos = settings.dataset.photos(index.records)

@@ -34,6 +34,7 @@ from wsss.models.backbones.entry import Entry
 from wsss.models.backbones.tiny import Tiny
 from wsss.models.backbones.vit_b16 import DeiTB16, ViTB16
 from wsss.models.base_student import IMPROBABLE
+from wsss.models.checkpoint import NetworkCard, build_student, save_network
 from wsss.models.student import Student
 from wsss.predict.networks import onnx_session, run_onnx
 from wsss.predict.segmenter import Segmenter
@@ -469,3 +470,19 @@ def test_labels_are_written_at_the_size_of_the_photos_files(store: Path, tmp_pat
             mask = load_mask(out / "SegmentationClass" / f"{name}.png", (8 * times, 12 * times), len(CLASSES))
             np.testing.assert_array_equal(mask, toy_label(name).repeat(times, 0).repeat(times, 1))
         shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("kind", ["dinov2", "convnext"])
+def test_network_of_transformers_is_exported_for_any_size(tmp_path: Path, kind: str) -> None:
+    toy_hub = pytest.importorskip("tests.toy_hub")
+    name = toy_hub.save_model(tmp_path / "model", kind)
+    chosen = registry.BackboneSettings(name=name, output_stride=toy_hub.STRIDES[kind])
+    shape = {"head": "linear", "tag_threshold": None}
+    card = NetworkCard("student", chosen, shape, CLASSES, "", architecture=registry.architecture_of(chosen))
+    student, out = build_student(card, load_weights=True), tmp_path / "o.ts"
+    torch.nn.init.normal_(student.local.weight)
+    save_network(tmp_path / "student.pt", student, card)
+    shutil.rmtree(tmp_path / "model")
+    made = exporting.export_torchscript(tmp_path / "student.pt", out)
+    assert made.difference <= 1e-4
+    assert made.card["backbone"] == "hf:model"  # no folder of this machine

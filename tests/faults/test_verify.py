@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from tests.helpers import write_toy_store
 from wsss.commands.verify import main
 from wsss.core.stage import Stage
-from wsss.models.checkpoint import canonical_bytes
+from wsss.models.canonical import canonical_bytes
 from wsss.stores.verify import verify_folder
 
 

@@ -131,8 +131,9 @@ def _unit(field: FieldInfo) -> str:
 def _kind(field: FieldInfo) -> str:
     """The kind of value, in words: ``true or false``, ``number``, the alternatives."""
     extra, annotation = field.json_schema_extra, field.annotation
-    if isinstance(extra, dict) and isinstance(extra.get("enum"), list):
-        return "one of " + ", ".join(str(name) for name in extra["enum"])  # type: ignore[union-attr]
+    if isinstance(extra, dict) and isinstance(extra.get("anyOf"), list):  # names, and a form that others have
+        forms: Any = extra["anyOf"]
+        return "one of " + ", ".join(name for form in forms for name in form.get("enum", [form.get("title")]))
     simple = {bool: "true or false", int: "whole number", float: "number", str: "text"}
     if annotation in simple:
         return simple[annotation]

@@ -12,7 +12,7 @@ from wsss.core.errors import UserError
 from wsss.data.index import Index
 from wsss.distill.settings import DistillSettings
 from wsss.models.backbones.base import freeze_batch_norm, freeze_levels
-from wsss.models.backbones.registry import weights_source
+from wsss.models.backbones.registry import architecture_of, weights_source
 from wsss.models.base_student import BaseStudent
 from wsss.models.checkpoint import LINEAR, STUDENT, NetworkCard, build_student, load_oste
 from wsss.models.linear_student import LinearStudent
@@ -24,7 +24,9 @@ from wsss.training.schedule import Precision
 def student_card(index: Index, settings: DistillSettings, upper_bound: bool) -> NetworkCard:
     """The card that the student's file carries."""
     weights = weights_source(settings.backbone) + ("; UPPER BOUND: trained on masks" if upper_bound else "")
-    return NetworkCard(STUDENT, settings.backbone, student_shape(settings), index.classes, weights, index.sizes)
+    backbone = settings.backbone
+    shape, architecture = student_shape(settings), architecture_of(backbone)
+    return NetworkCard(STUDENT, backbone, shape, index.classes, weights, index.sizes, architecture=architecture)
 
 
 def student_shape(settings: DistillSettings) -> dict[str, Any]:
@@ -52,7 +54,7 @@ def start_from(network: BaseStudent, oste: Path, card: NetworkCard) -> None:
     whose backbone stays that of OSTE's classifier, takes the tags of that too.
     """
     trained, found = load_oste(oste, card.classes)
-    if found.backbone.name != card.backbone.name:
+    if found.architecture != card.architecture or (not card.architecture and found.backbone.name != card.backbone.name):
         raise UserError(
             "distill.init",
             f"OSTE is a {found.backbone.name} and the student a {card.backbone.name}",

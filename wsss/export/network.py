@@ -21,6 +21,7 @@ from wsss.core.errors import EnvError, UserError
 from wsss.core.log import say
 from wsss.export.parity import largest_difference, largest_label_difference, refuse_difference
 from wsss.export.portable import Portable, PortableStudent, WithLabels
+from wsss.models.backbones.hub import shown
 from wsss.models.base_student import BaseStudent
 from wsss.models.checkpoint import NetworkCard
 from wsss.models.oste import Oste
@@ -150,7 +151,7 @@ def _card(network: BaseStudent | Oste, card: NetworkCard, model: Path) -> dict[s
         "normalisation": NORMALISATION,
         "mean": list(backbone.mean),
         "std": list(backbone.std),
-        "backbone": card.backbone.name,
+        "backbone": shown(card.backbone.name),
         "weights": card.weights,
         "sizes": card.sizes and card.sizes.plain(),
         "view": card.view and dict(card.view),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,8 +15,10 @@ from torch import nn
 from wsss.core.atomic import write_bytes
 from wsss.core.errors import IntegrityError, UserError, WsssError
 from wsss.data.size import ReadSizes
-from wsss.models.backbones.registry import BackboneSettings, build_backbone
+from wsss.models.backbones.base import Backbone
+from wsss.models.backbones.registry import Architecture, BackboneSettings, build_backbone
 from wsss.models.base_student import BaseStudent
+from wsss.models.canonical import canonical_bytes
 from wsss.models.classifier import Classifier
 from wsss.models.expansion import ExpansionSettings
 from wsss.models.fusion import FusionSettings
@@ -40,7 +40,8 @@ class NetworkCard:
     """What a network file says of itself: its `kind` (classifier, oste or student), and what builds it again.
 
     `sizes`: of the photos that it was trained on, None if unknown. `view`: how it was evaluated, plain values of
-    `scales`, `flip` and `crf`, which stage `evaluate` adds to the student; None before.
+    `scales`, `flip` and `crf`, which stage `evaluate` adds to the student; None before. `architecture`: of an `hf:`
+    backbone, what builds it without its files.
     """
 
     kind: str
@@ -50,10 +51,11 @@ class NetworkCard:
     weights: str
     sizes: ReadSizes | None = None
     view: Mapping[str, Any] | None = None
+    architecture: Architecture | None = None
 
     def plain(self) -> dict[str, Any]:
         """As plain values, for files."""
-        return {
+        found = {
             "kind": self.kind,
             "backbone": self.backbone.model_dump(),
             "settings": dict(self.settings),
@@ -62,11 +64,16 @@ class NetworkCard:
             "sizes": self.sizes and self.sizes.plain(),
             "view": self.view and dict(self.view),
         }
+        return found if self.architecture is None else found | {"architecture": dict(self.architecture)}
+
+
+def _backbone(card: NetworkCard, load_weights: bool) -> Backbone:
+    return build_backbone(card.backbone, load=load_weights, architecture=card.architecture)
 
 
 def build_classifier(card: NetworkCard, load_weights: bool) -> Classifier:
     """The classifier of `card`; `load_weights` puts the backbone's pretrained weights in, as for a new training."""
-    return Classifier(build_backbone(card.backbone, load=load_weights), len(card.classes) - 1, **card.settings)
+    return Classifier(_backbone(card, load_weights), len(card.classes) - 1, **card.settings)
 
 
 def build_oste(card: NetworkCard, load_weights: bool) -> Oste:
@@ -75,15 +82,14 @@ def build_oste(card: NetworkCard, load_weights: bool) -> Oste:
         "expansion": ExpansionSettings.model_validate(card.settings["expansion"], strict=False),
         "fusion": FusionSettings.model_validate(card.settings["fusion"], strict=False),
     }
-    backbone = build_backbone(card.backbone, load=load_weights)
-    return Oste(backbone, len(card.classes) - 1, **{**card.settings, **modules})
+    return Oste(_backbone(card, load_weights), len(card.classes) - 1, **{**card.settings, **modules})
 
 
 def build_student(card: NetworkCard, load_weights: bool) -> BaseStudent:
     """The student of `card`, with the head that it names; `load_weights` as for `build_classifier`."""
     shape = dict(card.settings)
     head = LinearStudent if shape.pop("head", None) == LINEAR else Student
-    return head(build_backbone(card.backbone, load=load_weights), len(card.classes), **shape)
+    return head(_backbone(card, load_weights), len(card.classes), **shape)
 
 
 def save_network(path: Path, network: nn.Module, card: NetworkCard) -> None:
@@ -163,7 +169,14 @@ def network_of(
     backbone = trained if output_stride is None else trained.model_copy(update={"output_stride": output_stride})
     sizes = ReadSizes.parse(content["sizes"])
     card = NetworkCard(
-        kind, backbone, content["settings"], tuple(content["classes"]), content["weights"], sizes, content["view"]
+        kind,
+        backbone,
+        content["settings"],
+        tuple(content["classes"]),
+        content["weights"],
+        sizes,
+        content["view"],
+        content.get("architecture"),
     )
     network = build(card, False)
     try:
@@ -209,29 +222,6 @@ def read_checkpoint(path: Path, file_format: str, version: int) -> dict[str, Any
             fix,
         )
     return dict(content)
-
-
-def canonical_bytes(content: Any) -> bytes:
-    """`torch.save` bytes that depend on the values alone.
-
-    Pickle writes an object that it met before as a reference, and a tensor with all of its storage; both depend on
-    history (a resumed run shares fewer strings), so strings are interned and tensors copied to the CPU first.
-    """
-    buffer = io.BytesIO()
-    torch.save(_canonical(content), buffer)
-    return buffer.getvalue()
-
-
-def _canonical(value: Any) -> Any:
-    if isinstance(value, torch.Tensor):
-        return value.detach().to("cpu", copy=True).contiguous()
-    if isinstance(value, Mapping):
-        return {_canonical(key): _canonical(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_canonical(item) for item in value]
-    if isinstance(value, str):
-        return sys.intern(str(value))
-    return value
 
 
 def _class_difference(found: list[str], expected: list[str]) -> str:

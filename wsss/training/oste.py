@@ -29,7 +29,7 @@ from wsss.losses.energy import EnergySettings, dense_energy
 from wsss.losses.segmentation import balanced_cross_entropy
 from wsss.losses.term import Term
 from wsss.models.backbones.base import freeze_batch_norm, freeze_levels
-from wsss.models.checkpoint import OSTE, NetworkCard, build_oste, load_classifier, save_network
+from wsss.models.checkpoint import OSTE, build_oste, load_classifier, save_network
 from wsss.models.expansion import ExpansionSettings, TileTarget, tile_logits
 from wsss.models.fusion import FusionSettings
 from wsss.models.oste import Oste, OsteOutput
@@ -195,7 +195,7 @@ def train(
     settings = settings.model_copy(update={"augment": crops})
     _check(settings)
     shape = shape_of(settings, branch=True)
-    card = NetworkCard(OSTE, before.backbone, shape, index.classes, before.weights, index.sizes)
+    card = replace(before, kind=OSTE, settings=shape, sizes=index.sizes)
     network = build_oste(card, load_weights=False)
     network.load_state_dict(trained.state_dict(), strict=False)
     network.to(device()).train()

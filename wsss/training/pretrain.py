@@ -21,7 +21,7 @@ from wsss.data.transforms import AugmentSettings
 from wsss.losses.classification import multilabel_soft_margin
 from wsss.losses.term import Term
 from wsss.models.backbones.base import freeze_batch_norm, freeze_levels
-from wsss.models.backbones.registry import BackboneSettings, weights_source
+from wsss.models.backbones.registry import BackboneSettings, architecture_of, weights_source
 from wsss.models.checkpoint import CLASSIFIER, NetworkCard, build_classifier, save_network
 from wsss.models.classifier import Classifier
 from wsss.numeric.device import device
@@ -101,6 +101,7 @@ def pretrain(
         index.classes,
         weights_source(settings.backbone),
         index.sizes,
+        architecture=architecture_of(settings.backbone),
     )
     network = build_classifier(card, load_weights=True).to(device())
     epochs = optim.epochs if settings.tune else 0

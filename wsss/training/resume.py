@@ -12,7 +12,8 @@ from torch import nn
 from wsss.core.atomic import write_bytes
 from wsss.core.errors import IntegrityError, UserError
 from wsss.core.log import say, warn
-from wsss.models.checkpoint import canonical_bytes, read_checkpoint
+from wsss.models.canonical import canonical_bytes
+from wsss.models.checkpoint import read_checkpoint
 
 FORMAT = "wsss.training"
 VERSION = 2

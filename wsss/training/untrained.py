@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from wsss.core.environment import leads
 from wsss.core.stage import Stage
 from wsss.data.index import Index
 from wsss.data.photos import Photos
-from wsss.models.checkpoint import OSTE, NetworkCard, build_oste, load_classifier, save_network
+from wsss.models.checkpoint import OSTE, build_oste, load_classifier, save_network
 from wsss.numeric.device import device
 from wsss.training.judge import TagJudge
 from wsss.training.oste import Trained, TrainSettings, shape_of
@@ -26,7 +27,7 @@ def keep_classifier(
     """
     trained, before = load_classifier(classifier, index.classes, settings.output_stride)
     shape = shape_of(settings, branch=False)
-    card = NetworkCard(OSTE, before.backbone, shape, index.classes, before.weights, index.sizes)
+    card = replace(before, kind=OSTE, settings=shape, sizes=index.sizes)
     network = build_oste(card, load_weights=False)
     network.load_state_dict(trained.state_dict())
     network.to(device()).eval()

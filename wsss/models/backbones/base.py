@@ -38,9 +38,9 @@ class Backbone(nn.Module, ABC):
     _mean: Tensor
     _std: Tensor
 
-    mean: ClassVar[tuple[float, float, float]]
+    mean: tuple[float, float, float]
     """RGB means, 0..255."""
-    std: ClassVar[tuple[float, float, float]]
+    std: tuple[float, float, float]
     """RGB deviations, 0..255."""
     classifier_prefix: ClassVar[str | None] = None
     """Tensors of a pretrained file that start so belong to its ImageNet classifier and are not loaded."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -96,8 +96,8 @@ class EfficientNetLite(Backbone):
     block in training: 0 at the first block, rising linearly to `drop_connect` behind the last.
     """
 
-    mean: ClassVar = (127.0, 127.0, 127.0)
-    std: ClassVar = (128.0, 128.0, 128.0)
+    mean = (127.0, 127.0, 127.0)
+    std = (128.0, 128.0, 128.0)
     classifier_prefix = "_fc."
 
     def __init__(self, variant: int, output_stride: int = 16, *, drop_connect: float = 0.0) -> None:

@@ -1,19 +1,21 @@
 """Backbones by name, and their pretrained weights: where they come from, and whether they fit.
 
-To add one, write a file beside this one that declares an `Entry`, and add its line to `BACKBONES`.
+To add one, write a file beside this one that declares an `Entry`, and add its line to `BACKBONES`. Names that begin
+with `hf:` are of networks that the library transformers keeps.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from wsss.core.errors import IntegrityError, UserError, did_you_mean
 from wsss.core.params import Settings, unit
-from wsss.models.backbones import efficientnet_lite, resnet38d, resnet50, tiny, vit_b16
+from wsss.models.backbones import efficientnet_lite, hub, huggingface, resnet38d, resnet50, tiny, vit_b16
 from wsss.models.backbones.base import Backbone
 from wsss.models.backbones.entry import Entry, WeightsPackage
 from wsss.models.backbones.weights import load_weights
@@ -36,8 +38,9 @@ class BackboneSettings(Settings):
 
     name: str = Field(
         default="efficientnet_lite0",
-        description=f"architecture: one of {', '.join(BACKBONES)}",
-        json_schema_extra={"enum": list(BACKBONES)},
+        description=f"architecture: one of {', '.join(BACKBONES)}; or hf: and the folder or the id of a model of "
+        "Hugging Face (docs/howto/transformers.md)",
+        json_schema_extra={"anyOf": [{"enum": list(BACKBONES)}, {"title": "hf:MODEL", "pattern": f"^{hub.PREFIX}."}]},
     )
     output_stride: Literal[8, 16, 32] = Field(
         default=16,
@@ -47,7 +50,7 @@ class BackboneSettings(Settings):
     weights: str = Field(
         default="imagenet",
         description="imagenet (an installed package), random, or the path of a .pth, .safetensors or (MXNet) .params "
-        "file with the public names",
+        "file with the public names; of an hf: model, imagenet means the weights that it comes with",
     )
     width: float = Field(
         default=1.0, gt=0, le=1, description="factor on the channels of resnet38d; other networks have one width"
@@ -56,18 +59,33 @@ class BackboneSettings(Settings):
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name not in BACKBONES:
-            raise ValueError(f"one of {', '.join(BACKBONES)}{did_you_mean(name, BACKBONES)}")
+        if name not in BACKBONES and not (hub.is_hub(name) and name != hub.PREFIX):
+            raise ValueError(f"one of {', '.join(BACKBONES)}, or hf:MODEL{did_you_mean(name, BACKBONES)}")
         return name
 
 
-def build_backbone(settings: BackboneSettings, *, load: bool = True) -> Backbone:
+Architecture = Mapping[str, Any]
+"""What a checkpoint holds to build an `hf:` network without its files, as plain values."""
+
+
+def architecture_of(settings: BackboneSettings) -> Architecture | None:
+    """For the card of a new network; None for those of `BACKBONES`, whose name says all. Errors as `build_backbone`."""
+    return huggingface.read_architecture(settings.name) if hub.is_hub(settings.name) else None
+
+
+def build_backbone(
+    settings: BackboneSettings, *, load: bool = True, architecture: Architecture | None = None
+) -> Backbone:
     """The network of `settings`, in training mode; with its weights, or random ones if not `load`.
 
-    `load=False` is for checkpoints, whose state replaces every tensor: it needs neither package nor file.
-    Random weights are drawn from torch's global generator. Raises `UserError` for settings that the network lacks.
+    `load=False` is for checkpoints, whose state replaces every tensor: given their `architecture`, it needs neither
+    package nor file. Random weights are drawn from torch's global generator. Raises `UserError` for settings that the
+    network lacks.
     """
     _check(settings)
+    if hub.is_hub(settings.name):
+        found = architecture or huggingface.read_architecture(settings.name)
+        return huggingface.build(settings.name, found, settings.output_stride, load and settings.weights != "random")
     backbone = BACKBONES[settings.name].build(settings.output_stride, settings.width)
     path = _weights_path(settings) if load else None
     if path is not None:
@@ -77,14 +95,19 @@ def build_backbone(settings: BackboneSettings, *, load: bool = True) -> Backbone
 
 def _check(settings: BackboneSettings) -> None:
     """What depends on the network, for settings that are valid by themselves."""
-    entry = BACKBONES[settings.name]
-    if settings.width != 1 and not entry.widths:
+    entry = BACKBONES.get(settings.name)
+    if settings.width != 1 and not (entry and entry.widths):
         others = ", ".join(name for name, other in BACKBONES.items() if other.widths)
         raise UserError(
             "backbone.width",
             f"found {settings.width:g}, but {settings.name} has one width",
             f"remove width or set it to 1.0, or choose {others}",
         )
+    if entry is None:
+        if settings.weights not in ("imagenet", "random"):
+            what = f"found {settings.weights!r}, but {settings.name} comes with its weights"
+            raise UserError("backbone.weights", what, "set weights to imagenet for those, or to random")
+        return
     if settings.output_stride not in entry.strides:
         known = " or ".join(map(str, entry.strides))
         raise UserError(
@@ -96,13 +119,31 @@ def _check(settings: BackboneSettings) -> None:
 
 def weights_source(settings: BackboneSettings) -> str:
     """One line for reports and checkpoints; file names and checksums, no folder of this machine."""
-    path = _weights_path(settings)
-    if path is None:
+    if settings.weights == "random":
         return "random"
+    if hub.is_hub(settings.name):
+        files = hub.weights_files(hub.model_folder(settings.name))
+        # Of several files, the first one lists the others.
+        digests = "".join(map(_sha256, files))
+        digest = digests if len(files) == 1 else hashlib.sha256(digests.encode()).hexdigest()
+        return f"{hub.shown(settings.name)} ({files[0].name}, sha256 {digest[:8]}…)"
+    path = _weights_path(settings)
+    assert path is not None
     digest = _sha256(path)[:8]
     if settings.weights == "imagenet":
         return f"{_package(settings.name).requirement.replace('==', ' ')} ({path.name}, sha256 {digest}…)"
     return f"{path.name} (sha256 {digest}…)"
+
+
+def weights_inputs(settings: BackboneSettings) -> list[Path]:
+    """The files that a new network is made of, for the identity of a stage; none of packages, which are checked."""
+    _check(settings)
+    if hub.is_hub(settings.name):
+        folder = hub.model_folder(settings.name)
+        described = [folder / name for name in (hub.CONFIG, hub.PREPROCESSOR) if (folder / name).is_file()]
+        return described + (hub.weights_files(folder) if settings.weights != "random" else [])
+    path = _weights_path(settings) if settings.weights != "imagenet" else None
+    return [] if path is None else [path]
 
 
 def _weights_path(settings: BackboneSettings) -> Path | None:

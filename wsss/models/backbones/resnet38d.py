@@ -7,7 +7,7 @@ Where the grid or the width changes, BatchNorm and ReLU come before both the res
 from __future__ import annotations
 
 import math
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -98,8 +98,8 @@ class ResNet38d(Backbone):
     `width` in (0, 1] scales all channels. Public names for state dicts are those of AffinityNet's `.pth` files.
     """
 
-    mean: ClassVar = (123.675, 116.28, 103.53)
-    std: ClassVar = (58.395, 57.12, 57.375)
+    mean = (123.675, 116.28, 103.53)
+    std = (58.395, 57.12, 57.375)
     classifier_prefix = "fc8."
 
     def __init__(self, output_stride: int = 8, *, width: float = 1.0) -> None:

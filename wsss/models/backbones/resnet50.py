@@ -11,7 +11,7 @@ is turned to RGB and multiplied by `ResNet50.std` of each input channel.
 from __future__ import annotations
 
 from functools import partial
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -56,8 +56,8 @@ class ResNet50(Backbone):
     `width` > 0 scales all channels.
     """
 
-    mean: ClassVar = (123.675, 116.28, 103.53)
-    std: ClassVar = (58.395, 57.12, 57.375)
+    mean = (123.675, 116.28, 103.53)
+    std = (58.395, 57.12, 57.375)
     classifier_prefix = "fc."
 
     def __init__(self, output_stride: int = 16, *, variant: Variant = "v1.5", width: float = 1.0) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -32,8 +30,8 @@ class ResidualBlock(nn.Module):
 class Tiny(Backbone):
     """Levels c2 … c5: 24, 48, 64, 96 channels at strides 4, 8, 16, 32, none above `output_stride` (≥ 4)."""
 
-    mean: ClassVar = (127.5, 127.5, 127.5)
-    std: ClassVar = (63.75, 63.75, 63.75)
+    mean = (127.5, 127.5, 127.5)
+    std = (63.75, 63.75, 63.75)
 
     def __init__(self, output_stride: int = 16) -> None:
         super().__init__()

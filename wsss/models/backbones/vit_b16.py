@@ -6,8 +6,6 @@ attention and a two-layer perceptron. State dicts have the names that timm and D
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -128,8 +126,8 @@ class ViTB16(Backbone):
     `depth` (a multiple of 4; levels at its quarters) and `channels` (a multiple of 64) are for small tests.
     """
 
-    mean: ClassVar = (127.5, 127.5, 127.5)
-    std: ClassVar = (127.5, 127.5, 127.5)
+    mean = (127.5, 127.5, 127.5)
+    std = (127.5, 127.5, 127.5)
     classifier_prefix = "head."
 
     def __init__(self, output_stride: int = 16, *, depth: int = DEPTH, channels: int = CHANNELS) -> None:
@@ -175,8 +173,8 @@ class ViTB16(Backbone):
 class DeiTB16(ViTB16):
     """The same network as DeiT trained it: on images normalised by ImageNet's mean and deviation."""
 
-    mean: ClassVar = (123.675, 116.28, 103.53)
-    std: ClassVar = (58.395, 57.12, 57.375)
+    mean = (123.675, 116.28, 103.53)
+    std = (58.395, 57.12, 57.375)
 
 
 WHY = "whose patches are of 16 pixels"
