@@ -71,8 +71,11 @@ def first_node(nodes: str) -> str:
 
 
 def workers() -> int:
-    """Most worker processes: `WSSS_WORKERS`, by default the machine's cores, at most 8."""
-    return _number("WSSS_WORKERS", min(8, cores()))
+    """Most worker processes: `WSSS_WORKERS`, by default the machine's cores, at most 8.
+
+    Processes of one training on this machine share the cores, where `torchrun` or `core.ranks` says how many there are.
+    """
+    return _number("WSSS_WORKERS", max(1, min(8, cores() // max(1, _number("LOCAL_WORLD_SIZE", 1)))))
 
 
 def asked_workers() -> int | None:

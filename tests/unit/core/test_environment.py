@@ -22,6 +22,18 @@ def test_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert environment.workers() == environment.asked_workers() == 0
 
 
+@pytest.mark.parametrize(("processes", "count"), [(None, 8), ("1", 8), ("4", 4), ("32", 1)])
+def test_processes_of_a_training_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch, processes: str | None, count: int
+) -> None:
+    monkeypatch.delenv("WSSS_WORKERS", raising=False)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    monkeypatch.setattr(environment, "cores", lambda: 16)
+    if processes is not None:
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+    assert environment.workers() == count
+
+
 @pytest.mark.parametrize("text", ["-1", "two", "1.5", "", "²"])
 def test_wrong_number_of_workers_is_named(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("WSSS_WORKERS", text)
