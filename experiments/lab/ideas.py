@@ -10,7 +10,8 @@ from torch import nn
 
 from experiments.lab.chain import BATCH, Idea, Labels, Params, World, images_of
 from wsss.cams.local import local_levels, local_maps
-from wsss.cams.stage import present_cams
+from wsss.cams.stage import compute_cams, present_cams
+from wsss.cams.stuff import find_stuff
 from wsss.cams.walk import walk
 from wsss.correct.labels import foreground_scores, to_class_ids, upsample, without_signal
 from wsss.data.batches import size_batches
@@ -20,9 +21,6 @@ from wsss.losses.term import Term
 from wsss.models.cam import divide_by_peak
 from wsss.stores.cams import Cams
 from wsss.training.probe import fit_probe, tags_of
-
-SPREADS = 1.5
-"""Of `by_negatives`: standard deviations above what a class scores in photos without it."""
 
 
 def plain_cut(world: World, settings: Params, cams: Mapping[str, Cams], cut: float = 0.25) -> Labels:
@@ -46,27 +44,32 @@ def plain_cut_half(world: World, settings: Params, cams: Mapping[str, Cams]) -> 
 
 
 @torch.inference_mode()
-def by_negatives(world: World, settings: Params) -> dict[str, Cams]:
-    """Maps in units of what their class scores in photos without the tag, the only background that is known.
+def floored(world: World, settings: Params, spreads: float = 1.5) -> dict[str, Cams]:
+    """Maps above what their class scores in photos without the tag, the only background that is known.
 
-    0 at `SPREADS` standard deviations above the mean there, and divided by the peak as any map.
+    0 is at `spreads` standard deviations above the mean there; then a map is divided by its peak as any.
     """
-    head, tags = world.network.head, tags_of(world.train.records, world.index.foreground)
-    row = {record.id: number for number, record in enumerate(world.train.records)}
-    maps: dict[str, torch.Tensor] = {}
+    stuff = find_stuff(world.network, world.index, world.train) if settings.cams.stuff else None
+    maps: dict[str, tuple[torch.Tensor, np.ndarray | None]] = {}
     for batch in size_batches(world.train.records, BATCH):
-        levels = world.backbone(images_of(world.train, batch))
-        scores = head(levels[-1])
-        local = local_maps(levels, local_levels(world.backbone.levels), (scores.shape[-2], scores.shape[-1]))
-        for record, found in zip(batch, walk(scores, local, settings.cams.walk), strict=True):
-            maps[record.id] = found
+        found = compute_cams(world.network, images_of(world.train, batch), settings.cams)
+        for number, record in enumerate(batch):
+            local = [level[number] for level in found.local]
+            filled = stuff.of(local, record.tags) if stuff and set(stuff.classes) & set(record.tags) else None
+            maps[record.id] = found.enhanced[number], filled
     for number in range(world.index.foreground):
-        without = [maps[name][number].flatten() for name in maps if not tags[row[name], number]]
+        without = [r.id for r in world.train.records if number + 1 not in r.tags]
         if without:
-            seen = torch.cat(without)
-            for found in maps.values():
-                found[number] -= seen.mean() + SPREADS * seen.std()
-    return {r.id: present_cams(maps[r.id].relu(), None, r) for r in world.train.records}
+            seen = torch.cat([maps[name][0][number].flatten() for name in without])
+            floor = seen.mean() + spreads * seen.std()
+            for scores, _ in maps.values():
+                scores[number] = (scores[number] - floor).relu()
+    return {r.id: present_cams(maps[r.id][0], None, r, maps[r.id][1]) for r in world.train.records}
+
+
+def floored_less(world: World, settings: Params) -> dict[str, Cams]:
+    """The same from 0.5 standard deviations on."""
+    return floored(world, settings, 0.5)
 
 
 @torch.inference_mode()
@@ -120,7 +123,8 @@ IDEAS: dict[str, Idea] = {
     "three scales": Idea({"cams.scales": (1.0, 1.5, 2.0)}),
     "no stuff": Idea({"cams.stuff": False}),
     "two levels": Idea({"cams.stuff": False}, cams=two_levels),
-    "by negatives": Idea({"cams.stuff": False}, cams=by_negatives),
+    "floor": Idea({}, cams=floored),
+    "low floor": Idea({}, cams=floored_less),
     "cut .25": Idea({}, labels=plain_cut),
     "cut .5": Idea({}, labels=plain_cut_half),
     "no CRF": Idea({"correct.gmm.crf": None}),
