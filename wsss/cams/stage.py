@@ -14,13 +14,13 @@ from wsss.cams.stuff import Stuff, find_stuff
 from wsss.cams.walk import walk
 from wsss.core.interrupt import check_stop
 from wsss.core.kept import kept
-from wsss.core.log import say
+from wsss.core.log import Progress, say
 from wsss.core.params import Scale, flat, unit
 from wsss.core.stage import Stage
 from wsss.data.batches import needs, size_batches, to_batch
 from wsss.data.index import Index, Record
 from wsss.data.inference import InferenceSettings
-from wsss.data.photos import Photos
+from wsss.data.photos import Photos, tag_vector
 from wsss.models.cam import divide_by_peak, peaks
 from wsss.models.checkpoint import load_oste
 from wsss.models.oste import Oste
@@ -58,6 +58,16 @@ class CamsSettings(ScaleSettings):
         description="look for classes that fill their photos, and mark what belongs to them beyond the peaks of a map; "
         "correct.method: gmm uses the marks",
     )
+    floor: float = Field(
+        default=0.0,
+        ge=0,
+        description="a class's maps begin so many standard deviations above its mean score in photos without its tag, "
+        "the only background that is known; 0: where its score is 0",
+    )
+
+
+FLOOR_PHOTOS = 300
+"""Training photos, spread evenly, that `find_floor` looks at, at most."""
 
 
 def dump_cams(
@@ -71,12 +81,16 @@ def dump_cams(
         stuff = find_stuff(oste.to(device()), index, photos)
         if stuff.classes:
             say(f"{stage.name}: fill their photos: {', '.join(index.classes[number] for number in stuff.classes)}")
+    floor = None
+    if settings.floor:
+        set_threads(inference.threads)
+        floor = find_floor(oste.to(device()), index, photos, settings, inference)
     filling = " ".join(map(str, stuff.classes)) if stuff else ""
     attributes = {"stride": oste.stride, "raw": keeps_raw(oste, settings), "filling": filling, **flat(settings)}
     meta = StoreMeta(FORMAT, index.classes, attributes)
     shards = plan_shards([record.id for record in photos.records], inference.shard_size)
     # On a GPU, worker processes would each need memory for a network of their own, and gain nothing.
-    arguments = (photos, network, settings, inference, stuff)
+    arguments = (photos, network, settings, inference, stuff, floor)
     return build_store(stage, meta, shards, dump_shard, arguments, in_process=device().type == "cuda")
 
 
@@ -87,7 +101,7 @@ def open_oste(path: Path, classes: tuple[str, ...], settings: CamsSettings) -> O
 
 def keeps_raw(oste: Oste, settings: CamsSettings) -> bool:
     """True if the maps can differ from M^MS, which is then kept beside them."""
-    return oste.enhances or settings.walk > 0
+    return oste.enhances or settings.walk > 0 or settings.floor > 0
 
 
 def dump_shard(
@@ -99,6 +113,7 @@ def dump_shard(
     settings: CamsSettings,
     inference: InferenceSettings,
     stuff: Stuff | None,
+    floor: np.ndarray | None,
 ) -> None:
     """Compute and write one shard, of `photos`."""
     set_threads(inference.threads)
@@ -110,12 +125,40 @@ def dump_shard(
             with enough_memory(*needs("cams", batch)):
                 images = to_batch([photos.image(record) for record in batch], where)
                 enhanced, raw, local = compute_cams(oste, images, settings)
+                if floor is not None:
+                    enhanced = (enhanced - torch.from_numpy(floor).to(where)[:, None, None]).relu()
             for number, record in enumerate(batch):
                 before = raw[number] if keeps_raw(oste, settings) else None
                 filled = None
                 if stuff and set(stuff.classes) & set(record.tags):
                     filled = stuff.of([level[number] for level in local], record.tags)
                 put_cams(file, record.id, present_cams(enhanced[number], before, record, filled))
+
+
+def find_floor(
+    network: Oste, index: Index, photos: Photos, settings: CamsSettings, inference: InferenceSettings
+) -> np.ndarray:
+    """(K,) float32: of each class the mean score in training photos without its tag, plus `settings.floor` standard
+    deviations; 0 for a class that all of the photos have.
+    """
+    train = index.split("train")
+    records = train[:: -(-len(train) // FLOOR_PHOTOS)]
+    where = next(network.parameters()).device
+    sums = torch.zeros(3, index.foreground, dtype=torch.float64)  # of positions, of scores, of their squares
+    with Progress("cams: floor", len(records), "photos") as progress:
+        for batch in size_batches(records, inference.batch):
+            check_stop()
+            with enough_memory(*needs("cams", batch)):
+                images = to_batch([photos.image(record) for record in batch], where)
+                scores = compute_cams(network, images, settings).enhanced.double().flatten(2).cpu()
+            absent = 1 - torch.from_numpy(np.stack([tag_vector(r, index.foreground) for r in batch])).double()
+            parts = torch.full_like(absent, scores.shape[-1]), scores.sum(-1), scores.square().sum(-1)
+            sums += torch.stack([(absent * part).sum(0) for part in parts])
+            progress.advance(len(batch))
+    count, total, squares = sums[0].clamp_min(1), sums[1], sums[2]
+    mean = total / count
+    spread = (squares / count - mean.square()).clamp_min(0).sqrt()
+    return (mean + settings.floor * spread).float().numpy()
 
 
 class Maps(NamedTuple):

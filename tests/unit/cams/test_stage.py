@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from tests import toy_oste
 from tests.helpers import CLASSES, tree
 from wsss.cams import stage as stage_module
 from wsss.cams.local import local_levels
-from wsss.cams.stage import CamsSettings, compute_cams, dump_cams, present_cams
+from wsss.cams.stage import CamsSettings, compute_cams, dump_cams, find_floor, present_cams
 from wsss.cams.stuff import Stuff
 from wsss.core.folders import publish
 from wsss.core.stage import Stage
@@ -229,3 +230,33 @@ def test_what_belongs_to_a_class_that_fills_its_photos_is_marked(
             image = torch.from_numpy(photos.image(record)).permute(2, 0, 1)[None].float()
             local = compute_cams(network, image, settings).local
             assert np.array_equal(found.filled, stuff.of([level[0] for level in local], record.tags))
+
+
+def test_the_floor_is_what_a_class_scores_without_its_tag(
+    tmp_path: Path, plain: Oste, photos: Photos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against NumPy, photo by photo; class 2 is also looked for where every photo has it."""
+    monkeypatch.setenv("WSSS_WORKERS", "0")
+    index, floored = Index(CLASSES, tuple(photos.records)), SETTINGS.model_copy(update={"floor": 1.5})
+    seen = {r.id: compute_cams(plain, as_batch(photos, r), SETTINGS).enhanced[0].numpy() for r in photos.records}
+    expected = np.zeros(3, np.float32)
+    for number in range(3):
+        without = np.concatenate([seen[r.id][number].ravel() for r in photos.records if number + 1 not in r.tags])
+        expected[number] = without.mean() + 1.5 * without.std()
+    found = find_floor(plain, index, photos, floored, INFERENCE)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    publish(
+        dump_cams(Stage("cams", "f" * 16, tmp_path / "s"), index, photos, tmp_path / "plain.pt", floored, INFERENCE),
+        tmp_path / "cams",
+    )
+    store = CamStore(tmp_path / "cams")
+    for record in photos.records:
+        kept, classes = store.read(record.id), np.array(record.tags, np.int64) - 1
+        above = np.maximum(seen[record.id][classes] - expected[classes, None, None], 0)
+        np.testing.assert_allclose(kept.peaks, above.max((1, 2), initial=0), rtol=1e-3, atol=1e-5)
+    everywhere = Index(CLASSES, tuple(replace(r, tags=(1, 2, 3)) for r in photos.records))
+    assert not find_floor(plain, everywhere, photos, floored, INFERENCE).any()
+
+
+def as_batch(photos: Photos, record: Record) -> torch.Tensor:
+    return torch.from_numpy(photos.image(record)).permute(2, 0, 1)[None].float()
