@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.conftest import RawData
 from wsss.core.errors import UserError
+from wsss.data.ids import READS_HEIC
 from wsss.data.images import load_image, rgb_array
 
 COPY_AGAIN = "copy or download the file again, or delete it and its entry"
@@ -73,7 +74,7 @@ def test_fault_03_html_named_jpg(one: RawData) -> None:
     [
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
         (b"\0" * 5000, "zero bytes only"),
-        (b"\0\0\0\x18ftypheic\0\0", "a HEIC"),
+        (b"\0\0\0\x18ftypavif\0\0", "a HEIC or AVIF"),
         (b"GIF89a", "a GIF"),
         (b"abcd", "bytes 61 62 63 64"),
     ],
@@ -81,6 +82,29 @@ def test_fault_03_html_named_jpg(one: RawData) -> None:
 def test_fault_03_other_files_named_jpg(one: RawData, content: bytes, kind: str) -> None:
     one.write("a.jpg", content)
     one.fails(f"a.jpg: not an image (found {kind}", fix=COPY_AGAIN)
+
+
+@pytest.mark.skipif(READS_HEIC, reason="pillow-heif is installed")
+def test_fault_03_heic_named_jpg_without_its_package(one: RawData) -> None:
+    one.write("a.jpg", b"\0\0\0\x18ftypheic\0\0")
+    fix = "convert the photo to JPEG or PNG, or: pip install 'wsss[heic]'"
+    one.fails("a.jpg: not an image (found a HEIC photo, expected JPEG, PNG", fix=fix)
+
+
+@pytest.mark.skipif(not READS_HEIC, reason="needs wsss[heic]")
+def test_heic_photos_are_read(one: RawData) -> None:
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+    picture = Image.linear_gradient("L").convert("RGB").resize((64, 48))
+    for name in ("a.heic", "b.HEIF"):
+        saved(one.root, name, picture, format="HEIF")
+        found = load_image(one.root / name)
+        assert found.shape == (48, 64, 3)
+        assert abs(found.astype(int) - np.asarray(picture)).mean() < 4
+    (one.root / "c.heic").write_bytes((one.root / "a.heic").read_bytes()[:100])
+    with pytest.raises(UserError, match="damaged or truncated HEIC"):
+        load_image(one.root / "c.heic")
 
 
 def test_fault_04_decompression_bomb(one: RawData) -> None:
@@ -217,19 +241,30 @@ def test_fault_11_tiny_and_thin_photos_load(one: RawData, size: tuple[int, int])
 
 def test_fault_12_other_picture_formats_are_counted(one: RawData) -> None:
     one.photo("a.jpg")
-    for name in ("c.eps", "d.psd", "e.svg", "f.HEIC", "g.cr2", "sub/h.heic"):
+    for name in ("c.eps", "d.psd", "e.svg", "f.AVIF", "g.cr2", "sub/h.avif"):
         one.write(name, b"anything")
     assert one.index() is not None
-    assert "ignored 6 pictures in formats that are not read (1 .cr2, 1 .eps, 2 .heic, 1 .psd, 1 .svg" in one.text
+    assert "ignored 6 pictures in formats that are not read (2 .avif, 1 .cr2, 1 .eps, 1 .psd, 1 .svg" in one.text
     assert "fix: convert those that are photos to JPEG or PNG" in one.text
 
 
-@pytest.mark.parametrize("name", ["c.heic", "c", "sub/c.heic"])
+@pytest.mark.parametrize("name", ["c.avif", "c", "sub/c.avif"])
 def test_fault_12_other_picture_format_in_a_tag_row(one: RawData, name: str) -> None:
     one.photo("a.jpg")
-    one.write("sub/c.heic", b"anything")
+    one.write("sub/c.avif", b"anything")
     one.write("tags.csv", f"filename,tags\na.jpg,cow\nb.jpg,cow\n{name},cow\n")
-    one.fails("tags.csv:4: 'sub/c.heic' is in a format that is not read", fix="convert the photo to JPEG or PNG")
+    one.fails("tags.csv:4: 'sub/c.avif' is in a format that is not read", fix="convert the photo to JPEG or PNG")
+
+
+@pytest.mark.skipif(READS_HEIC, reason="pillow-heif is installed")
+def test_fault_12_heic_says_which_package_reads_it(one: RawData) -> None:
+    one.photo("a.jpg")
+    one.write("c.HEIC", b"anything")
+    assert one.index() is not None
+    assert "photos to JPEG or PNG; or, for HEIC: pip install 'wsss[heic]'" in one.text
+    one.write("tags.csv", "filename,tags\na.jpg,cow\nb.jpg,cow\nc.HEIC,cow\n")
+    fix = "convert the photo to JPEG or PNG, or: pip install 'wsss[heic]'"
+    one.fails("tags.csv:4: 'c.HEIC' is in a format that is not read", fix=fix)
 
 
 def test_fault_16_identical_photos(raw_data: RawData) -> None:

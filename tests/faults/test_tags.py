@@ -12,11 +12,9 @@ import numpy as np
 import pytest
 
 from tests.conftest import RawData
-from wsss.core.errors import UserError
 from wsss.data.ids import clean_id
-from wsss.formats.folder import unknown_tags
 from wsss.formats.problems import HINTS
-from wsss.formats.tagfile import TagRow, TagTable
+from wsss.formats.tagfile import TagRow, TagTable, unknown_tags
 
 
 @pytest.fixture
@@ -368,9 +366,7 @@ def test_hints_end_where_everything_is_unknown(data: RawData) -> None:
     classes = [f"class_{number:03}" for number in range(250)]
     data.write("classes.txt", "\n".join(classes))
     table = TagTable(Path("tags.csv"), tuple(TagRow("a", "", (f"clas_{n:03}",), n) for n in range(300)), (), "", (), ())
-    found: list[UserError] = []
-    for row in table.rows:
-        found += unknown_tags(table, [row], ("background", *classes), hints=len(found) < HINTS)
+    found = unknown_tags(table, table.tags(), ("background", *classes), "classes.txt")
     assert [" (did you mean" in each.what for each in found] == [n < HINTS and n < 250 for n in range(300)]
 
 

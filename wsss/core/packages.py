@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from wsss.core.errors import EnvError
 
 TRAIN = ("dvc", "scipy", "sklearn", "threadpoolctl", "matplotlib", "psutil", "pydensecrf")
 """Modules of the extra `train`, as they are imported."""
+HEIC_FIX = "convert the photo to JPEG or PNG, or: pip install 'wsss[heic]'"
 TRAIN_FIX = "pip install 'wsss[train]'"
 
 
@@ -23,14 +25,18 @@ def missing_package(where: str, module: str) -> EnvError:
 
 def absent_for_training() -> list[str]:
     """Those of `TRAIN` that are not installed."""
-    return [name for name in TRAIN if package_folder(name) is None]
+    return [name for name in TRAIN if _spec(name) is None]
 
 
 def package_folder(module: str) -> Path | None:
     """Where a package lies, without importing it; None if it is not installed."""
-    try:
-        found = importlib.util.find_spec(module)
-    except (ImportError, ValueError):  # as who takes packages away for a while leaves them
-        return None
+    found = _spec(module)
     places = [] if found is None else list(found.submodule_search_locations or [])
     return Path(places[0]) if places else None
+
+
+def _spec(module: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(module)
+    except (ImportError, ValueError):  # as who takes packages away for a while leaves them
+        return None

@@ -12,6 +12,7 @@ from types import TracebackType
 from PIL import Image, UnidentifiedImageError
 
 from wsss.core.errors import UserError
+from wsss.core.packages import HEIC_FIX
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 
@@ -34,6 +35,8 @@ _OTHERS = (
 
 MAX_BYTES = 2**31
 """Of any file that is read whole: the largest photo that `MAX_MEGAPIXELS` allows, uncompressed, has half of it."""
+
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 _KINDS = {
     stat.S_ISDIR: "a folder",
@@ -104,7 +107,11 @@ def open_image(
     """The image with its header read and its size checked, not yet decoded. `UserError` naming `name`."""
     try:
         with own_limits:
-            image = Image.open(io.BytesIO(data), formats=formats)
+            image = (
+                _open_heic(data)
+                if formats == FORMATS and is_heic(data)
+                else Image.open(io.BytesIO(data), formats=formats)
+            )
     # Pillow's readers raise nearly anything on hostile bytes: SyntaxError, struct.error, ZeroDivisionError …
     except Exception as error:
         raise broken(data, name, error, formats) from error
@@ -116,11 +123,25 @@ def open_image(
     return image
 
 
+def is_heic(data: bytes) -> bool:
+    """True for the bytes of a telephone's HEIC or HEIF photo."""
+    return data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS
+
+
+def _open_heic(data: bytes) -> Image.Image:
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+    return Image.open(io.BytesIO(data), formats=("HEIF",))
+
+
 def broken(data: bytes, name: str | Path, error: Exception, formats: tuple[str, ...] = FORMATS) -> UserError:
     """The error for bytes that are no whole image, with what they seem to be instead."""
     fix = "copy or download the file again, or delete it and its entry"
-    found = sniff(data)
-    if found in formats:
+    if is_heic(data) and isinstance(error, ModuleNotFoundError):
+        return UserError(name, f"not an image (found a HEIC photo, expected {', '.join(formats)})", HEIC_FIX)
+    found = "HEIC" if is_heic(data) and formats == FORMATS else sniff(data)
+    if found in (*formats, "HEIC"):
         # The text of UnidentifiedImageError is a memory address.
         told = not isinstance(error, UnidentifiedImageError) and str(error)
         reason = f" ({error})" if told else ""

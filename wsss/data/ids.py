@@ -12,15 +12,21 @@ from urllib.parse import quote, unquote
 
 from wsss.core.errors import UserError
 from wsss.core.log import warn
+from wsss.core.packages import package_folder
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+HEIC_SUFFIXES = frozenset({".heic", ".heif"})
+"""Extensions of a telephone's photos, which the package pillow-heif reads (extra `heic`)."""
+READS_HEIC = package_folder("pillow_heif") is not None
+
+_USUAL = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+PHOTO_SUFFIXES = _USUAL | HEIC_SUFFIXES if READS_HEIC else _USUAL
 """Extensions of files that are read; the content decides what they are."""
 
 _FOREIGN = """
 .ai .arw .avif .cr2 .cr3 .dng .eps .gif .heic .heif .ico .j2k .jp2 .jxl .nef .orf .pdf .ps .psd .raf .raw .rw2
 .svg .tga .xcf
 """
-FOREIGN_SUFFIXES = frozenset(_FOREIGN.split())
+FOREIGN_SUFFIXES = frozenset(_FOREIGN.split()) - PHOTO_SUFFIXES
 """Extensions of pictures that are not read; they are counted, so that none is skipped silently."""
 
 FILE_NAME_BYTES = 200
@@ -67,7 +73,8 @@ def warn_foreign(folder: Path, paths: Iterable[str]) -> None:
         kinds = Counter(PurePosixPath(path).suffix.lower() for path in files)
         found = ", ".join(f"{count} {suffix}" for suffix, count in sorted(kinds.items()))
         what = f"ignored {len(files)} pictures in formats that are not read ({found}; first {files[0]!r})"
-        warn(folder, what, "convert those that are photos to JPEG or PNG")
+        heic = "; or, for HEIC: pip install 'wsss[heic]'" if HEIC_SUFFIXES & {*kinds} else ""
+        warn(folder, what, f"convert those that are photos to JPEG or PNG{heic}")
 
 
 def encode_id(name: str) -> str:

@@ -55,6 +55,21 @@ def wrong_names(names: Iterable[str]) -> Iterator[tuple[str, str]]:
             yield name, "a name with brackets or quotes"
 
 
+def is_slip(word: str, meant: str) -> bool:
+    """True for a short word that is one slip of the fingers away from another: two neighbours in each other's place, a
+    letter too many or too few, or, from four letters on, another letter than the first.
+    """
+    a, b = word.casefold(), meant.casefold()
+    if a == b or min(len(a), len(b)) < 3 or abs(len(a) - len(b)) > 1:
+        return False
+    start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    if len(a) != len(b):
+        short, long = sorted((a, b), key=len)
+        return short[start:] == long[start + 1 :]
+    exchanged = a[start : start + 2] == b[start : start + 2][::-1] and a[start + 2 :] == b[start + 2 :]
+    return exchanged or (len(a) > 3 and start > 0 and a[start + 1 :] == b[start + 1 :])
+
+
 def _is_word(name: str) -> bool:
     return len(name) > 1 or not name.isalpha()
 

@@ -23,6 +23,17 @@ categories category categoryid categoryname class classes classid classids class
 labelid labelids labelname labelnames labels tag tags
 """
 NAMES, TAGS = frozenset(_NAMES.split()), frozenset(_TAGS.split())
+_NAMES_ABROAD = """
+datei dateiname dateien bild bildname bilddatei foto fotos fichier nomfichier nomdefichier nomdufichier archivo
+nombrearchivo nombredearchivo imagen immagine nomefile arquivo nomearquivo imagem
+"""
+_TAGS_ABROAD = """
+klasse klassen kategorie kategorien schlagwort schlagworte schlagwörter stichwort stichworte stichwörter classe
+catégorie catégories étiquette étiquettes etiquette etiquettes clase clases etiqueta etiquetas classi etichetta
+etichette
+"""
+NAMES_ABROAD, TAGS_ABROAD = frozenset(_NAMES_ABROAD.split()), frozenset(_TAGS_ABROAD.split())
+"""Headings in German, French, Spanish, Italian and Portuguese; they count where no English one is."""
 SPLIT = frozenset({"split", "splits", "subset", "set", "partition"})
 """Headings in small letters, without blanks, `_` and `-`."""
 NUMBERED = re.compile(r"(tag|label|class|category)\d+")
@@ -56,16 +67,26 @@ class Columns:
         return f"photo = {title(self.name)}; {tags}; {split}" + (f"; not read: {unread}" if unread else "")
 
 
+def names_photos(header: Sequence[str]) -> bool:
+    """True for a heading of several columns of which one is called as those of photos are."""
+    return len(header) > 1 and any(_key(cell) in NAMES | NAMES_ABROAD for cell in header)
+
+
+def _key(cell: str) -> str:
+    return re.sub(r"[\s_-]+", "", cell.strip().casefold())
+
+
 def find_columns(header: Sequence[str], rows: Sequence[Sequence[str]], path: Path) -> Columns:
     """The columns of a table with this `header`. Raises `UserError` if one is missing, or two claim the same role."""
     where = f"{path}:1"
-    keys = [re.sub(r"[\s_-]+", "", cell.casefold()) for cell in header]
+    keys = [_key(cell) for cell in header]
     name = _name(header, keys, rows, where)
     folded = [cell.casefold() for cell in header]
     if twins := sorted({cell for cell in folded if cell and folded.count(cell) > 1}):
         raise UserError(where, f"two columns are named {twins[0]!r}", "rename or delete one of them")
     open_ = [i for i in range(len(header)) if i != name and keys[i] not in UNREAD]
     tags = [i for i in open_ if keys[i] in TAGS]
+    tags = tags or [i for i in open_ if keys[i] in TAGS_ABROAD and not is_binary(column(rows, i))]
     numbered = [i for i in open_ if NUMBERED.fullmatch(keys[i])]
     if all(is_binary(column(rows, i)) for i in numbered):
         numbered = []
@@ -103,6 +124,7 @@ def column(rows: Iterable[Sequence[str]], number: int) -> list[str]:
 
 def _name(header: Sequence[str], keys: Sequence[str], rows: Sequence[Sequence[str]], where: str) -> int:
     named = [i for i, key in enumerate(keys) if key in NAMES]
+    named = named or [i for i, key in enumerate(keys) if key in NAMES_ABROAD]
     if not named:
         found = repr(",".join(header)[:60]) if header else "an empty file"
         what = f"no column of file names (found {found}, expected filename,tags[,split])"

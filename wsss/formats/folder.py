@@ -1,18 +1,19 @@
-"""Format `folder`: photos anywhere below the root, and a CSV of tags."""
+"""Format `folder`: photos anywhere below the root, and a table of tags; or a folder for each class."""
 
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from wsss.core.errors import UserError, did_you_mean, raise_all
+from wsss.core.errors import UserError, raise_all
 from wsss.core.log import warn
+from wsss.formats.class_folders import FOLDERS, folder_tags
 from wsss.formats.names import Names, NoPhoto
-from wsss.formats.problems import HINTS, Finding, shortened_name, some
+from wsss.formats.problems import Finding, some
 from wsss.formats.raw import Listing, RawDataset, RawItem, list_pictures, read_classes, with_background
 from wsss.formats.reading import DRAWN, classes_line, masks_line, name_findings, photos_line, splits_line
 from wsss.formats.settings import DatasetSettings
 from wsss.formats.splits import folder_splits
-from wsss.formats.tagfile import TagRow, TagTable, read_tag_file, wrong_tags
+from wsss.formats.tagfile import TagRow, TagTable, case_twins, read_tag_file, twins_problem, unknown_tags, wrong_tags
 
 
 def scan(settings: DatasetSettings) -> RawDataset:
@@ -24,12 +25,16 @@ def scan(settings: DatasetSettings) -> RawDataset:
     if not photos.paths:
         raise UserError(root, "no photo found (expected JPEG, PNG, WEBP, BMP or TIFF)", "correct dataset.root")
     photos.warn_foreign()
-    table = read_tag_file(settings.tags_path, problems)
+    table = folder_tags(photos) if settings.tags == FOLDERS else read_tag_file(settings.tags_path, problems)
+    twins: dict[str, list[str]] = {}
     if settings.classes:
         classes = read_classes(root / settings.classes)
     else:
         problems += wrong_tags(table)
-        names = sorted({*table.columns, *table.tags()})
+        if twins := case_twins(table):
+            problems.append(twins_problem(table, twins))
+        others = {tag for each in twins.values() for tag in each[1:]}
+        names = sorted({*table.columns, *table.tags()} - others)
         if not names and table.broken:
             raise_all(problems)
         classes = with_background(names, table.path)
@@ -37,6 +42,7 @@ def scan(settings: DatasetSettings) -> RawDataset:
     masks = match_masks(list_pictures(mask_folder, problems), photos, problems) if mask_folder else {}
     folders = folder_splits(path for paths in photos.paths.values() for path in paths)
     items, origins, disagreeing = [], [], []
+    used: dict[str, None] = {}
     for name in sorted(photos.paths):
         try:
             image = photos.one(name)
@@ -47,10 +53,12 @@ def scan(settings: DatasetSettings) -> RawDataset:
         folder = folders.get(image, "")
         if split and folder not in ("", split):
             disagreeing.append(f"{image} ({split})")
-        problems += unknown_tags(table, rows.get(name, []), classes, hints=len(problems) < HINTS)
+        used |= dict.fromkeys(tags)
         mask = f"{settings.masks}/{masks[name]}" if name in masks else None
         items.append(RawItem(name, split or folder, image, mask, tags))
         origins.append(table.path.name if split else "names of folders" if folder else DRAWN)
+    known = (*classes, *(tag for each in twins.values() for tag in each))
+    problems += unknown_tags(table, used, known, settings.classes or table.path.name)
     findings = [*table.findings]
     if not settings.classes:
         findings += name_findings(classes, table.wide)
@@ -112,20 +120,6 @@ def merge_rows(table: TagTable, rows: list[TagRow]) -> tuple[str, tuple[str, ...
         what = f"{rows[0].name!r} is listed twice (first in line {lines[0]})"
         raise UserError(f"{table.path}:{lines[1]}", what, f"delete line {lines[0]} or {lines[1]}")
     return next(iter(splits), ""), tuple(dict.fromkeys(tag for row in rows for tag in row.tags))
-
-
-def unknown_tags(table: TagTable, rows: list[TagRow], classes: tuple[str, ...], hints: bool = True) -> list[UserError]:
-    """One error for every tag that is no class; with `hints`, each with the class that may be meant."""
-    return [
-        UserError(
-            f"{table.path}:{row.line}",
-            f"unknown class {shortened_name(tag)}{did_you_mean(tag, classes) if hints else ''}",
-            f"edit line {row.line}",
-        )
-        for row in rows
-        for tag in row.tags
-        if tag not in classes
-    ]
 
 
 def match_masks(masks: Listing, photos: Listing, problems: list[UserError]) -> dict[str, str]:

@@ -8,9 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from wsss.core.errors import UserError
+from wsss.formats.class_folders import FOLDERS, are_classes
+from wsss.formats.raw import list_pictures
 from wsss.formats.settings import DatasetSettings
 
 TAG_FILES = ("tags.csv", "labels.csv", "annotations.csv", "tags.tsv")
+WORKBOOKS = ("tags.xlsx", "labels.xlsx", "annotations.xlsx")
 MASK_FOLDERS = ("masks", "mask", "SegmentationClass", "segmentation")
 CLASS_FILES = ("classes.txt", "labels.txt")
 DATA_FILES = (".csv", ".tsv", ".txt", ".json", ".xml", ".npy", ".xlsx", ".ods")
@@ -43,16 +46,24 @@ def guess_dataset(folder: Path, tags: Path | None) -> DatasetSettings:
         given = "annotations"
     if given is not None and (given.endswith(".json") or any((root / given).glob("instances_*.json"))):
         return DatasetSettings(root=str(root), format="coco", tags=given, masks=mask_folder(root))
-    found = given or only(root, TAG_FILES, _ONE_TABLE)
+    found = given or only(root, TAG_FILES, _ONE_TABLE) or only(root, WORKBOOKS, _ONE_TABLE)
+    masks = mask_folder(root)
+    if not found and are_classes(_photos(root, masks)):
+        found = FOLDERS
     if not found:
         raise _no_tags(root)
     return DatasetSettings(
         root=str(root),
         format="folder",
         tags=found,
-        masks=mask_folder(root),
+        masks=masks,
         classes=only(root, CLASS_FILES, _ONE_LIST),
     )
+
+
+def _photos(root: Path, masks: str) -> list[str]:
+    listing = list_pictures(root, [], skip=root / masks if masks else None)
+    return [path for paths in listing.paths.values() for path in paths]
 
 
 def refuse_data(params: Path) -> None:
@@ -79,7 +90,9 @@ def _scalar(value: object) -> str:
 
 
 def _below(tags: Path, root: Path) -> str:
-    """`tags` relative to `root`, given from the working folder or from the root."""
+    """`tags` relative to `root`, given from the working folder or from the root; or `FOLDERS`."""
+    if tags == Path(FOLDERS) and not tags.is_file() and not (root / tags).is_file():
+        return FOLDERS
     for candidate in (tags, root / tags):
         if candidate.exists():
             try:
@@ -110,6 +123,6 @@ def mask_folder(root: Path) -> str:
 
 
 def _no_tags(root: Path) -> UserError:
-    what = "no table of tags (looked for tags.csv, annotations of VOC, lists of COCO)"
+    what = "no table of tags (looked for tags.csv, annotations of VOC, lists of COCO), and no folder for each class"
     fix = "write tags.csv: filename,tags in the first line, then a line a photo, or use wsss tag; or give --tags"
     return UserError(root, what, fix)

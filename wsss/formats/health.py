@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from wsss.data.companions import inseparable
 from wsss.data.index import Record
 from wsss.formats.build import Survey
+from wsss.formats.cells import is_slip
 from wsss.formats.meaning import doubtful_255
 from wsss.formats.problems import Finding, some
 
@@ -141,6 +142,7 @@ def _misspelt(survey: Survey) -> Iterator[str]:
     frequent = {names[k]: counts[k] for k in counts if counts[k] >= FEW}
     for k in sorted(k for k in counts if counts[k] < FEW):
         close = difflib.get_close_matches(names[k], frequent, n=1, cutoff=0.8)
+        close = close or [name for name in sorted(frequent) if is_slip(names[k], name)]
         if close:
             where = next(record.id for record in survey.index.records if k in record.tags)
             yield f"{names[k]} ({counts[k]}, {where}) = {close[0]} ({frequent[close[0]]})?"

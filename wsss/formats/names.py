@@ -7,7 +7,8 @@ import unicodedata
 from pathlib import PurePosixPath
 
 from wsss.core.errors import UserError
-from wsss.data.ids import clean_id
+from wsss.core.packages import HEIC_FIX
+from wsss.data.ids import HEIC_SUFFIXES, clean_id
 from wsss.formats.problems import some
 from wsss.formats.raw import Listing
 
@@ -57,7 +58,9 @@ class Names:
             return UserError(where, hint, f"edit {entry}: capital and small letters are not the same")
         foreign = self.photos.foreign.get(unicodedata.normalize("NFC", text.strip()))
         if foreign:
-            return UserError(where, f"{foreign!r} is in a format that is not read", "convert the photo to JPEG or PNG")
+            heic = PurePosixPath(foreign).suffix.lower() in HEIC_SUFFIXES
+            fix = HEIC_FIX if heic else "convert the photo to JPEG or PNG"
+            return UserError(where, f"{foreign!r} is in a format that is not read", fix)
         return NoPhoto(where, what, f"add the photo, or delete {entry}")
 
     def near(self, text: str) -> str:

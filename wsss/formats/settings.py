@@ -20,8 +20,9 @@ class DatasetSettings(Settings):
     tags: str = Field(
         default="tags.csv",
         min_length=1,
-        description="the tags: a CSV; for voc also xml (folder Annotations) or a .npy of one-hot vectors by id; for "
-        "coco the folder of the instances_*.json, or one of them",
+        description="the tags: a CSV or .xlsx; for folder also folders (their names are the tags); for voc also xml "
+        "(folder Annotations) or a .npy of one-hot vectors by id; for coco the folder of the instances_*.json, or one "
+        "of them",
     )
     masks: str = Field(default="", description="folder of masks, used for scoring only; empty: none")
     classes: str = Field(
@@ -57,5 +58,7 @@ class DatasetSettings(Settings):
 
     @property
     def tags_path(self) -> Path:
-        """The tag file; for ``xml`` the folder of annotations."""
+        """The tag file; for ``xml`` the folder of annotations, for ``folders`` the root."""
+        if self.format == "folder" and self.tags == "folders":
+            return Path(self.root)
         return Path(self.root) / ("Annotations" if self.tags == "xml" else self.tags)

@@ -39,6 +39,12 @@ def split_of_folder(path: str) -> str:
     return ""
 
 
+def is_plain_folder(name: str) -> bool:
+    """True for a folder whose name says a split, or only that it holds photos: ``val_images``, ``photos``."""
+    words = {*_words(name)}
+    return bool(words) and words <= {*SPLITS, *_PLAIN}
+
+
 def folder_splits(paths: Iterable[str]) -> dict[str, str]:
     """Splits by path, of the photos in folders whose names say one.
 

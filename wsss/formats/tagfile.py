@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,10 @@ from pathlib import Path
 from wsss.core.errors import UserError, did_you_mean
 from wsss.core.log import warn
 from wsss.formats.cells import NO, YES, separate, wrong_names
-from wsss.formats.columns import Columns, find_columns, unread_classes
-from wsss.formats.problems import Finding, some
+from wsss.formats.columns import Columns, find_columns, names_photos, unread_classes
+from wsss.formats.problems import HINTS, Finding, shortened_name, some
 from wsss.formats.raw import read_text
+from wsss.formats.sheets import read_sheet
 from wsss.formats.splits import EXPECTED, SPLITS
 
 
@@ -62,7 +64,7 @@ class TagTable:
 
 def read_tag_file(path: Path, problems: list[UserError]) -> TagTable:
     """Read a tag file. Raises `UserError` if it is no table; cells that cannot be read go to `problems`."""
-    header, lines = _cells(path)
+    header, lines, sheet = _cells(path)
     cells = [row for _, row in lines]
     columns = find_columns(header, cells, path)
     _hint(columns, path)
@@ -70,9 +72,6 @@ def read_tag_file(path: Path, problems: list[UserError]) -> TagTable:
     broken: list[str] = []
     for line, row in lines:
         if len(row) != len(header):
-            what = f"found {len(row)} cells, expected {len(header)}"
-            fix = f'edit line {line}: put several tags in one cell as "cow|grass"'
-            problems.append(UserError(f"{path}:{line}", what, fix))
             broken += row[columns.name : columns.name + 1]
             continue
         split = "" if columns.split is None else row[columns.split].strip().casefold()
@@ -80,6 +79,7 @@ def read_tag_file(path: Path, problems: list[UserError]) -> TagTable:
             broken.append(row[columns.name])
         rows.append(TagRow(row[columns.name], SPLITS.get(split, ""), _tags(columns, row), line))
     whole = [(line, row) for line, row in lines if len(row) == len(header)]
+    problems += _odd_rows(len(header), lines, path)
     problems += _unknown_splits(columns, whole, path)
     for number, name in columns.classes.items():
         wrong = [(line, row) for line, row in whole if row[number].strip().casefold() not in YES | NO]
@@ -88,7 +88,8 @@ def read_tag_file(path: Path, problems: list[UserError]) -> TagTable:
             broken += [row[columns.name] for _, row in wrong]
     findings = tuple(unread_classes(columns, cells, path))
     classes = tuple(columns.classes.values())
-    return TagTable(path, tuple(rows), classes, f"{path.name}: {columns.reading()}", findings, tuple(broken))
+    place = f"{path.name}, sheet {sheet!r}" if sheet else path.name
+    return TagTable(path, tuple(rows), classes, f"{place}: {columns.reading()}", findings, tuple(broken))
 
 
 def wrong_tags(table: TagTable) -> list[UserError]:
@@ -116,11 +117,70 @@ _FIXES = {
 }
 
 
-def _cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header, and by line the rows that are not empty; without the empty cells that spreadsheets put at their ends.
+def case_twins(table: TagTable) -> dict[str, list[str]]:
+    """Tags that differ only in capital letters, by the one with the most rows; that one is the first of its list."""
+    rows = Counter(tag for row in table.rows for tag in row.tags)
+    spellings: dict[str, list[str]] = {}
+    for tag in rows:
+        spellings.setdefault(tag.casefold(), []).append(tag)
+    ordered = (sorted(each, key=lambda tag: -rows[tag]) for each in spellings.values() if len(each) > 1)
+    return {each[0]: each for each in ordered}
+
+
+def twins_problem(table: TagTable, twins: dict[str, list[str]]) -> UserError:
+    """One error for all of `case_twins`: a person has to say whether they are one class, and how it is written."""
+    rows = Counter(tag for row in table.rows for tag in row.tags)
+    first = table.tags()
+    groups = [
+        " and ".join(f"{tag!r} ({rows[tag]} rows, first line {first[tag]})" for tag in each) for each in twins.values()
+    ]
+    line = min(first[tag] for each in twins.values() for tag in each[1:])
+    what = f"two classes have the same name but for capital letters: {some(groups)}"
+    return UserError(f"{table.path}:{line}", what, "write each class in one way; or give one of them another name")
+
+
+def unknown_tags(table: TagTable, names: Iterable[str], classes: Sequence[str], source: str) -> list[UserError]:
+    """One error for each of the tags `names` that is none of `classes`, which the file `source` lists.
+
+    The class that may be meant is looked for in the first `HINTS`: thousands belong to another list of classes.
+    """
+    lines: dict[str, list[int]] = {name: [] for name in names if name not in classes}
+    for row in table.rows:
+        for tag in row.tags:
+            if tag in lines:
+                lines[tag].append(row.line)
+    errors = []
+    for number, (tag, found) in enumerate(lines.items()):
+        hint = did_you_mean(tag, classes) if number < HINTS else ""
+        places = f" in {len(found)} rows (lines {some(map(str, found))})" if len(found) > 1 else ""
+        fix = f"edit these lines; or add the class to {source}" if len(found) > 1 else f"edit line {found[0]}"
+        errors.append(UserError(f"{table.path}:{found[0]}", f"unknown class {shortened_name(tag)}{hint}{places}", fix))
+    return errors
+
+
+def _odd_rows(width: int, lines: Iterable[tuple[int, Sequence[str]]], path: Path) -> list[UserError]:
+    """One error for all rows that have not `width` cells."""
+    odd = [(line, len(row)) for line, row in lines if len(row) != width]
+    if not odd:
+        return []
+    line, found = odd[0]
+    what, fix = f"found {found} cells, expected {width}", f"edit line {line}"
+    if len(odd) > 1:
+        what += f"; so in {len(odd)} rows: {some(f'line {number} ({cells})' for number, cells in odd)}"
+        fix = "edit these lines"
+    return [UserError(f"{path}:{line}", what, f'{fix}: put several tags in one cell as "cow|grass"')]
+
+
+def _cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]], str]:
+    """The header, by line the rows that are not empty, and the name of the sheet, if there are any; without the empty
+    cells that spreadsheets put at the ends of rows.
 
     Excel's own first line, ``sep=;``, is no header.
     """
+    if path.suffix.lower() == ".xlsx":
+        sheet, found = read_sheet(path, names_photos)
+        header = [cell.strip() for cell in found[0][1]] if found else []
+        return header, found[1:], sheet
     text = read_text(path)
     said = re.match(r"\s*\"?sep=(.)\"?[ \t]*\r?\n", text, re.IGNORECASE)
     body = text[said.end() :] if said else text
@@ -138,7 +198,7 @@ def _cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         # `strict` makes an unclosed quote an error; otherwise it would swallow the rest of the file.
         where = f"{path}:{reader.line_num + before}"
         raise UserError(where, f"not valid CSV ({error})", "close the quotes") from error
-    return header, rows
+    return header, rows, ""
 
 
 def _tags(columns: Columns, row: Sequence[str]) -> tuple[str, ...]:

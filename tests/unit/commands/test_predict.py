@@ -216,11 +216,11 @@ def test_photos_that_are_not_there_or_twice(tmp_path: Path) -> None:
 
 
 def test_pictures_that_cannot_be_read_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("x.jpg", "b/y.heic", "b/z.GIF", "note.txt"):
+    for name in ("x.jpg", "b/y.avif", "b/z.GIF", "note.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     assert [photo.id for photo in find_photos([tmp_path])] == ["x"]
-    what = "ignored 2 pictures in formats that are not read (1 .gif, 1 .heic; first 'b/y.heic')"
+    what = "ignored 2 pictures in formats that are not read (1 .avif, 1 .gif; first 'b/y.avif')"
     assert f"warning: {tmp_path}: {what}\nfix: convert" in capsys.readouterr().err
 
 
