@@ -14,13 +14,14 @@ from torch.nn import functional as F
 
 from experiments.lab.remembering import Remembering
 from wsss.cams.local import local_levels
-from wsss.cams.stage import CamsSettings, compute_cams, open_oste, present_cams
+from wsss.cams.stage import CamsSettings, compute_cams, find_floor, open_oste, present_cams
 from wsss.cams.stuff import find_stuff
 from wsss.core.params import Seed, Settings
 from wsss.correct.labels import upsample
 from wsss.correct.settings import CorrectSettings
 from wsss.data.batches import size_batches, to_batch
 from wsss.data.index import Index, Record, read_index
+from wsss.data.inference import InferenceSettings
 from wsss.data.masks import MaskedImages
 from wsss.data.photos import Location, Photos
 from wsss.data.size import fit_label
@@ -148,14 +149,19 @@ def bound(world: World, settings: Params) -> float:
 def walked(world: World, settings: Params) -> dict[str, Cams]:
     """As stage `cams`: the maps of all train photos."""
     stuff = find_stuff(world.network, world.index, world.train) if settings.cams.stuff else None
+    floor = torch.zeros(world.index.foreground)
+    if settings.cams.floor:
+        inference = InferenceSettings(batch=BATCH)
+        floor = torch.from_numpy(find_floor(world.network, world.index, world.train, settings.cams, inference))
     found: dict[str, Cams] = {}
     for batch in size_batches(world.train.records, BATCH):
         maps = compute_cams(world.network, images_of(world.train, batch), settings.cams)
+        enhanced = (maps.enhanced - floor[:, None, None]).relu()
         for number, record in enumerate(batch):
             filled = None
             if stuff and set(stuff.classes) & set(record.tags):
                 filled = stuff.of([level[number] for level in maps.local], record.tags)
-            found[record.id] = present_cams(maps.enhanced[number], None, record, filled)
+            found[record.id] = present_cams(enhanced[number], None, record, filled)
     return found
 
 

@@ -68,8 +68,8 @@ def sets_in(folder: Path) -> list[Path]:
 
 
 def located(work: Path) -> Params:
-    """The settings that `wsss init` wrote to `work`."""
-    return load(work / "params.yaml", Params)
+    """The settings that `wsss init` wrote to `work`, without the floor: it came later, and is one of the ideas."""
+    return changed(load(work / "params.yaml", Params), {"cams.floor": 0.0})
 
 
 def timed(place: str, name: str, world: World, settings: Params, idea: Idea) -> dict[str, float]:

@@ -10,8 +10,7 @@ from torch import nn
 
 from experiments.lab.chain import BATCH, Idea, Labels, Params, World, images_of
 from wsss.cams.local import local_levels, local_maps
-from wsss.cams.stage import compute_cams, present_cams
-from wsss.cams.stuff import find_stuff
+from wsss.cams.stage import present_cams
 from wsss.cams.walk import walk
 from wsss.correct.labels import foreground_scores, to_class_ids, upsample, without_signal
 from wsss.data.batches import size_batches
@@ -41,35 +40,6 @@ def plain_cut(world: World, settings: Params, cams: Mapping[str, Cams], cut: flo
 def plain_cut_half(world: World, settings: Params, cams: Mapping[str, Cams]) -> Labels:
     """The same above half of the peak."""
     return plain_cut(world, settings, cams, 0.5)
-
-
-@torch.inference_mode()
-def floored(world: World, settings: Params, spreads: float = 1.5) -> dict[str, Cams]:
-    """Maps above what their class scores in photos without the tag, the only background that is known.
-
-    0 is at `spreads` standard deviations above the mean there; then a map is divided by its peak as any.
-    """
-    stuff = find_stuff(world.network, world.index, world.train) if settings.cams.stuff else None
-    maps: dict[str, tuple[torch.Tensor, np.ndarray | None]] = {}
-    for batch in size_batches(world.train.records, BATCH):
-        found = compute_cams(world.network, images_of(world.train, batch), settings.cams)
-        for number, record in enumerate(batch):
-            local = [level[number] for level in found.local]
-            filled = stuff.of(local, record.tags) if stuff and set(stuff.classes) & set(record.tags) else None
-            maps[record.id] = found.enhanced[number], filled
-    for number in range(world.index.foreground):
-        without = [r.id for r in world.train.records if number + 1 not in r.tags]
-        if without:
-            seen = torch.cat([maps[name][0][number].flatten() for name in without])
-            floor = seen.mean() + spreads * seen.std()
-            for scores, _ in maps.values():
-                scores[number] = (scores[number] - floor).relu()
-    return {r.id: present_cams(maps[r.id][0], None, r, maps[r.id][1]) for r in world.train.records}
-
-
-def floored_less(world: World, settings: Params) -> dict[str, Cams]:
-    """The same from 0.5 standard deviations on."""
-    return floored(world, settings, 0.5)
 
 
 @torch.inference_mode()
@@ -123,8 +93,8 @@ IDEAS: dict[str, Idea] = {
     "three scales": Idea({"cams.scales": (1.0, 1.5, 2.0)}),
     "no stuff": Idea({"cams.stuff": False}),
     "two levels": Idea({"cams.stuff": False}, cams=two_levels),
-    "floor": Idea({}, cams=floored),
-    "low floor": Idea({}, cams=floored_less),
+    "floor": Idea({"cams.floor": 1.5}),
+    "low floor": Idea({"cams.floor": 0.5}),
     "cut .25": Idea({}, labels=plain_cut),
     "cut .5": Idea({}, labels=plain_cut_half),
     "no CRF": Idea({"correct.gmm.crf": None}),
