@@ -243,6 +243,7 @@ def test_modules_stay_small_and_packages_empty() -> None:
 
 def test_every_settings_field_is_read() -> None:
     """A setting that nothing reads is a lie: each field's name occurs as an attribute somewhere."""
+    importlib.import_module("wsss.commands.sections")  # loads them all
     text = "\n".join(path.read_text(encoding="utf-8") for path in modules())
     pending, seen = list(Settings.__subclasses__()), set()
     while pending:
