@@ -57,7 +57,7 @@ def tags_block(recipe: str) -> str:
 def lab_block() -> str:
     """The command of the lab, and its tables."""
     command = "python -m experiments lab /absolute/path/of/zoo /absolute/path/of/msrc_v2 /absolute/path/of/voc20_mix"
-    return f"\n```console\n$ {command} --idea 'cut .25'\n```\n\n{lab.markdown(lab.results())}\n"
+    return f"\n```console\n$ {command} --idea floor --idea 'cut .25'\n```\n\n{lab.markdown(lab.results())}\n"
 
 
 def zoo_block(recipe: str) -> str:
