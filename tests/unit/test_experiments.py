@@ -129,7 +129,9 @@ def test_the_pages_show_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         assert pages.filled(text) == text
     shown = [found["name"] for text in texts.values() for found in pages.BLOCK.finditer(text)]
     # Each once; the zoo and the lab have places of their own.
-    assert sorted(shown) == sorted({folder.name for folder in pages.RESULTS.iterdir()} - {zoo.RESULTS.name, pages.lab.RESULTS.name})
+    assert sorted(shown) == sorted(
+        {folder.name for folder in pages.RESULTS.iterdir()} - {zoo.RESULTS.name, pages.lab.RESULTS.name}
+    )
     zoos = [found["recipe"] for text in texts.values() for found in pages.ZOO.finditer(text)]
     assert sorted(zoos) == sorted(folder.name for folder in zoo.RESULTS.iterdir())
 
