@@ -262,6 +262,12 @@ def test_fault_12_heic_says_which_package_reads_it(one: RawData) -> None:
     one.write("c.HEIC", b"anything")
     assert one.index() is not None
     assert "photos to JPEG or PNG; or, for HEIC: pip install 'wsss[heic]'" in one.text
+
+
+@pytest.mark.skipif(READS_HEIC, reason="pillow-heif is installed")
+def test_fault_12_heic_in_the_table_says_which_package_reads_it(one: RawData) -> None:
+    one.photo("a.jpg")
+    one.write("c.HEIC", b"anything")
     one.write("tags.csv", "filename,tags\na.jpg,cow\nb.jpg,cow\nc.HEIC,cow\n")
     fix = "convert the photo to JPEG or PNG, or: pip install 'wsss[heic]'"
     one.fails("tags.csv:4: 'c.HEIC' is in a format that is not read", fix=fix)
