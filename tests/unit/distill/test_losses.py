@@ -355,7 +355,8 @@ def children(kind: type[StudentLoss]) -> Iterator[type[StudentLoss]]:
 def test_table_holds_every_loss_that_settings_may_choose() -> None:
     reachable = list(losses_in(DistillSettings))
     assert sorted(kind.__name__ for kind in reachable) == sorted(kind.__name__ for kind in TABLE)
-    assert set(children(StudentLoss)) == set(TABLE), "a loss that is no field of the settings"
+    own = {kind for kind in children(StudentLoss) if kind.__module__.startswith("wsss.")}  # the lab has others
+    assert own == set(TABLE), "a loss that is no field of the settings"
     names = [name for kind in reachable for name in kind.names]
     assert len(set(names)) == len(names)  # columns of one history
 
