@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import random
 import re
-import shutil
 import signal
 from pathlib import Path
 
-from tests.torture.finished import STAGES, Run, digests, left_over, outputs, start
+from tests.torture.finished import STAGES, Run, before, start, wrong_at_the_end
 
 
 def cut_once(run: Run, folder: Path, rng: random.Random) -> list[str]:
@@ -16,7 +15,7 @@ def cut_once(run: Run, folder: Path, rng: random.Random) -> list[str]:
     stage, how = rng.choice(STAGES[1:]), rng.choice(("kill", "full"))
     number = rng.randint(1, calls(run, folder, stage))
     problems, name = [], f"{stage}, {how} at call {number}"
-    work = without(run, folder, stage)
+    work = before(run, folder, stage)
     process = start(work, stage, f"tests.torture.cutting {number} {how} {stage}")
     _, errors = process.communicate(timeout=600)
     if "this is a bug" in errors or "Traceback" in errors:
@@ -25,24 +24,7 @@ def cut_once(run: Run, folder: Path, rng: random.Random) -> list[str]:
         problems.append(f"{name}: exit {process.returncode}: {errors[-300:]}")
     if how == "full" and process.returncode not in (0, 2, 3):
         problems.append(f"{name}: exit {process.returncode}: {errors[-300:]}")
-    process = start(work, stage)
-    _, errors = process.communicate(timeout=600)
-    if process.returncode:
-        problems.append(f"{name}: then it does not end: {errors[-300:]}")
-    elif digests(work, stage) != digests(run.folder, stage):
-        problems.append(f"{name}: then it ends with other bytes")
-    if left := left_over(work, stage):
-        problems.append(f"{name}: leaves {', '.join(left)}")
-    return problems
-
-
-def without(run: Run, folder: Path, stage: str) -> Path:
-    """A copy of `run` before `stage`."""
-    work = run.copied(folder)
-    for out in outputs(stage):
-        path = work / out
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return work
+    return problems + [f"{name}: then {what}" for what in wrong_at_the_end(run, work, stage)]
 
 
 _calls: dict[tuple[Path, str], int] = {}
@@ -51,7 +33,7 @@ _calls: dict[tuple[Path, str], int] = {}
 def calls(run: Run, folder: Path, stage: str) -> int:
     """How many calls `stage` makes that change a file; counted once."""
     if (run.folder, stage) not in _calls:
-        process = start(without(run, folder, stage), stage, f"tests.torture.cutting 0 count {stage}")
+        process = start(before(run, folder, stage), stage, f"tests.torture.cutting 0 count {stage}")
         _, errors = process.communicate(timeout=600)
         found = re.search(r"^calls (\d+)$", errors, re.MULTILINE)
         assert found, errors

@@ -63,6 +63,29 @@ class Run:
         return Path(shutil.copytree(self.folder, folder))
 
 
+def before(run: Run, folder: Path, stage: str) -> Path:
+    """A copy of `run` without what `stage` writes."""
+    work = run.copied(folder)
+    for out in outputs(stage):
+        path = work / out
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return work
+
+
+def wrong_at_the_end(run: Run, work: Path, stage: str) -> list[str]:
+    """Run `stage` in `work` to its end, and say what is not as in `run`."""
+    process = start(work, stage)
+    _, errors = process.communicate(timeout=600)
+    problems = []
+    if process.returncode:
+        problems.append(f"{stage} does not end: {errors[-300:]}")
+    elif digests(work, stage) != digests(run.folder, stage):
+        problems.append(f"{stage} ends with other bytes")
+    if left := left_over(work, stage):
+        problems.append(f"{stage} leaves {', '.join(left)}")
+    return problems
+
+
 def outputs(stage: str) -> list[str]:
     """Paths that `stage` writes, as dvc.yaml says."""
     named = [item for key in ("outs", "metrics", "plots") for item in GRAPH[stage].get(key, [])]

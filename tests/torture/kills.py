@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 from pathlib import Path
 from subprocess import TimeoutExpired
 
-from tests.torture.finished import STAGES, Run, digests, left_over, outputs, start
+from tests.torture.finished import STAGES, Run, before, start, wrong_at_the_end
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
@@ -17,10 +16,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 def kill_once(run: Run, folder: Path, rng: random.Random) -> list[str]:
     """Kill one stage in a copy of `run`, perhaps again in its second run, and let it end. Returns what is wrong."""
     stage, problems = rng.choice(STAGES[1:]), []
-    work = run.copied(folder)
-    for out in outputs(stage):
-        path = work / out
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    work = before(run, folder, stage)
     for _ in range(rng.choice((1, 1, 2))):
         number = rng.choice(SIGNALS)
         process = start(work, stage)
@@ -34,12 +30,4 @@ def kill_once(run: Run, folder: Path, rng: random.Random) -> list[str]:
             problems.append(f"{stage}, {signal.Signals(number).name}: exit {process.returncode}: {errors[-300:]}")
         if "this is a bug" in errors or (process.returncode != -number and "Traceback" in errors):
             problems.append(f"{stage}, {signal.Signals(number).name}: {errors[-300:]}")
-    process = start(work, stage)
-    _, errors = process.communicate(timeout=600)
-    if process.returncode:
-        problems.append(f"{stage} does not end: {errors[-300:]}")
-    elif digests(work, stage) != digests(run.folder, stage):
-        problems.append(f"{stage} ends with other bytes")
-    if left := left_over(work, stage):
-        problems.append(f"{stage} leaves {', '.join(left)}")
-    return problems
+    return problems + wrong_at_the_end(run, work, stage)

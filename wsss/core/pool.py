@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import suppress
@@ -13,18 +14,18 @@ from wsss.core.processes import worker_begins
 from wsss.core.units import tell
 
 
-class Workers(Executor):
+class Workers(Executor, ABC):
     """Processes beside this one that run tasks. `count`: how many there are."""
 
     count: int
 
+    @abstractmethod
     def units(self) -> int:
         """Units that were finished since the last call."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stop(self) -> None:
         """End the workers' tasks now, without waiting for them. A second call does nothing."""
-        raise NotImplementedError
 
 
 class WorkerPool(ProcessPoolExecutor, Workers):
