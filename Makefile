@@ -24,7 +24,7 @@ repro: $(READY) ## run the whole pipeline on the data set that params.yaml names
 	@echo "pictures: reports/gallery/index.html"
 
 test: $(READY) ## run all tests
-	pytest -n auto
+	pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-cluster: $(READY) ## test Dask and SLURM: needs root for network namespaces, and apt-get install slurm-wlm munge
 	python -c 'import dask_jobqueue' 2>/dev/null || pip install --quiet --constraint constraints.txt --editable '.[cluster]'
