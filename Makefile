@@ -26,9 +26,10 @@ repro: $(READY) ## run the whole pipeline on the data set that params.yaml names
 test: $(READY) ## run all tests
 	pytest -n auto --dist loadfile --no-loadscope-reorder
 
-test-cluster: $(READY) ## test Dask and SLURM: needs root for network namespaces, and apt-get install slurm-wlm munge
-	python -c 'import dask_jobqueue' 2>/dev/null || pip install --quiet --constraint constraints.txt --editable '.[cluster]'
-	WSSS_TEST_CLUSTER=1 pytest tests/cluster
+test-cluster: $(READY) ## test Dask, SLURM and object storage: needs root, and apt-get install slurm-wlm munge
+	python -c 'import dask_jobqueue, dvc_s3, moto, flask' 2>/dev/null || \
+		pip install --quiet --constraint constraints.txt --editable '.[dev-cluster]'
+	WSSS_TEST_CLUSTER=1 pytest tests/cluster -n 2 --dist worksteal
 
 MINUTES ?= 30
 torture: $(READY) ## kill stages, flip bits and spoil files for MINUTES

@@ -17,6 +17,7 @@ from tests.helpers import REPO, running, tree
 MAPPED = ("cams", "correct", "distill", "evaluate")
 """Stages that run on shards; `distill` relabels between its two rounds."""
 DVC = YAML(typ="safe").load((REPO / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+STAGES = tuple(stage for stage in DVC if stage != "gallery")
 PARAMS = """
 seed: 0
 compute: {threads: 1}
@@ -83,13 +84,12 @@ def started(folder: Path, stage: str, **changes: str) -> Iterator[subprocess.Pop
 
 
 def finish(folder: Path, shard_size: int = 4) -> Path:
-    """The whole chain in one process, without any worker."""
+    """The whole chain but the gallery in one process, without any worker."""
     folder.mkdir(parents=True)
     (folder / "params.yaml").write_text(PARAMS.replace("shard_size: 4", f"shard_size: {shard_size}"))
     script = "import importlib, sys\nfor stage in sys.argv[1:]:\n"
     script += "    importlib.import_module(f'pipeline.{stage}').main([], standalone_mode=False)\n"
-    stages = [stage for stage in DVC if stage != "gallery"]
-    command = [sys.executable, "-c", script, *stages]
+    command = [sys.executable, "-c", script, *STAGES]
     done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder
