@@ -1,4 +1,7 @@
-"""`python -m tests.torture MINUTES [SEED]`: kills, cuts, flipped bits and spoilt files, each for a part of the time."""
+"""`python -m tests.torture MINUTES`, or `--flips 2000 --files 50000`: kills, cuts, flipped bits and spoilt files.
+
+Of `MINUTES` each kind gets a part; kinds can be asked for by their number instead.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -16,12 +20,19 @@ from tests.torture.flips import flip_once
 from tests.torture.fuzz import fuzz_once
 from tests.torture.kills import kill_once
 
-SHARES = {"kills": 0.35, "cuts": 0.25, "flips": 0.2, "spoilt files": 0.2}
+SHARES = {"kills": 0.35, "cuts": 0.25, "flips": 0.2, "files": 0.2}
 """Of the time."""
 
 
-def main(minutes: float, seed: int) -> int:
-    """Print the figures, and each failure as it comes. Returns 1 if there was one."""
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("minutes", type=float, default=0)
+@click.argument("seed", type=int, default=0)
+@click.option("--kills", type=int, default=0, help="so many stages are killed")
+@click.option("--cuts", type=int, default=0, help="so many are cut at a call of the file system")
+@click.option("--flips", type=int, default=0, help="so many bits are flipped")
+@click.option("--files", type=int, default=0, help="so many files are spoilt")
+def main(minutes: float, seed: int, **counts: int) -> None:
+    """Print the figures, and each failure as it comes. Ends with 1 if there was one."""
     failed = 0
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -30,19 +41,28 @@ def main(minutes: float, seed: int) -> int:
             "kills": lambda rng: kill_once(run, folder / "killed", rng),
             "cuts": lambda rng: cut_once(run, folder / "cut", rng),
             "flips": lambda rng: flip_once(run, rng),
-            "spoilt files": lambda rng: fuzz_once(folder, rng),
+            "files": lambda rng: fuzz_once(folder, rng),
         }
         for name, work in works.items():
-            end, count, wrong = time.monotonic() + 60 * minutes * SHARES[name], 0, 0
-            while time.monotonic() < end:
-                problems = work(random.Random(f"{seed} {name} {count}"))
+            done = wrong = 0
+            for number in numbers(counts[name], 60 * minutes * SHARES[name]):
+                problems = work(random.Random(f"{seed} {name} {number}"))
                 for problem in problems:
-                    click.echo(f"{name} {count}: {problem}")
-                count, wrong = count + 1, wrong + bool(problems)
-            click.echo(f"{name}: {count - wrong} of {count} right (seed {seed})")
+                    click.echo(f"{name} {number}: {problem}")
+                done, wrong = number + 1, wrong + bool(problems)
+            if done:
+                click.echo(f"{name}: {done - wrong} of {done} right (seed {seed})")
             failed += wrong
-    return 1 if failed else 0
+    sys.exit(1 if failed else 0)
+
+
+def numbers(count: int, seconds: float) -> Iterator[int]:
+    """0, 1, …: `count` of them, and more until `seconds` have passed."""
+    end, number = time.monotonic() + seconds, 0
+    while number < count or time.monotonic() < end:
+        yield number
+        number += 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(float(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0))
+    main()
