@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import LOG
 from benchmarks.smoke import STAGES, TINY
 from benchmarks.stages import begin, on_device, run_stage, settings
 from wsss.cams.stage import dump_cams
@@ -87,11 +88,11 @@ def chain(folder: Path, where: str, photos: Path | None, seed: int, toy: bool) -
     params = _settings(recipe, folder, photos, {"seed": seed}, toy)
     begin(folder, params)
     if photos is None:
-        run_stage("demo", folder, "cpu")
+        run_stage("demo", folder, "cpu", folder.parent / LOG)
     about = {"recipe": recipe, "seed": seed, "device": _name(where)}
     seconds: dict[str, float] = {}
     for stage in STAGES:
-        seconds[stage] = round(run_stage(stage, folder, where), 1)
+        seconds[stage] = round(run_stage(stage, folder, where, folder.parent / LOG), 1)
         yield {**about, "stage": stage, "stage_s": seconds[stage]}
     with (folder / "reports/sources.csv").open(encoding="utf-8", newline="") as file:
         scores = {row["source"]: round(float(row["miou"]), 4) for row in csv.DictReader(file) if row["split"] == "val"}
@@ -109,7 +110,7 @@ def _settings(recipe: str, folder: Path, photos: Path | None, changes: dict[str,
 
 def _read(folder: Path, photos: Path | None) -> None:
     for stage in ("demo", "index") if photos is None else ("index",):
-        run_stage(stage, folder, "cpu")
+        run_stage(stage, folder, "cpu", folder.parent / LOG)
 
 
 def _name(where: str) -> str:

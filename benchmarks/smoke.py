@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import LOG
 from benchmarks.stages import begin, run_stage, settings
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import LabelStore, PredictionStore, PseudoStore
@@ -52,15 +53,15 @@ ALIKE: dict[str, Any] = {section: {"dropout": 0.0} for section in ("pretrain", "
 def compare_stages(folder: Path, where: str, toy: bool) -> Iterator[dict[str, Any]]:
     """A row for each stage: seconds on both, each difference with its limit, and whether all are kept."""
     shutil.rmtree(folder, ignore_errors=True)
-    cpu, other = folder / "cpu", folder / "device"
+    log, cpu, other = folder.parent / LOG, folder / "cpu", folder / "device"
     params = settings("demo", TINY if toy else SMALL, ALIKE)
     params["dataset"]["root"] = str(cpu / "data" / "demo")
     begin(cpu, params)
-    run_stage("demo", cpu, "cpu")
+    run_stage("demo", cpu, "cpu", log)
     for stage in STAGES:
         shutil.rmtree(other, ignore_errors=True)
         shutil.copytree(cpu, other)
-        seconds = {"cpu_s": run_stage(stage, cpu, "cpu"), "device_s": run_stage(stage, other, where)}
+        seconds = {"cpu_s": run_stage(stage, cpu, "cpu", log), "device_s": run_stage(stage, other, where, log)}
         differences = DIFFERENCES[stage](cpu, other)
         yield {
             "stage": stage,

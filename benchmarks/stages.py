@@ -18,7 +18,6 @@ from wsss.core.errors import WsssError
 from wsss.models.backbones.registry import BackboneSettings, weights_source
 
 REPO = Path(__file__).parent.parent
-LOG = "stages.log"
 LAST = 500
 """Letters of what a failed stage has said that its error shows."""
 
@@ -53,13 +52,13 @@ def settings(recipe: str, *changes: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def run_stage(stage: str, folder: Path, where: str) -> float:
-    """Run the stage in `folder`, with its params.yaml, on a device; seconds. What it says goes to the log above it.
+def run_stage(stage: str, folder: Path, where: str, log: Path) -> float:
+    """Run the stage in `folder`, with its params.yaml, on a device; seconds. What it says goes to the end of `log`.
 
     Raises `RuntimeError` with the last words of a stage that fails.
     """
     command = importlib.import_module(f"pipeline.{stage}").main
-    begin, log = time.monotonic(), folder.parent / LOG
+    begin = time.monotonic()
     with log.open("a+", encoding="utf-8") as said, on_device(where), chdir(folder), redirect_stderr(said):
         said.write(f"--- {folder.name} {stage} on {where}\n")
         said.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 
 from benchmarks import device, smoke
 from benchmarks.device import Day, OutOfTime, ending
+from tests.helpers import names
 
 HISTORY, TAGS = "epoch,loss\n1,{}\n2,1.0\n", "class,kept\na,{}\nb,\n"
 
@@ -80,14 +82,34 @@ def test_a_number_that_is_none_does_not_pass() -> None:
     assert not smoke.passes({"largest difference of a CAM": float("nan")})
 
 
+def test_a_second_run_adds_the_rows_that_are_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine that lacks a package, too: that is an error of the rows which need it, and the next ones come."""
+    monkeypatch.setenv("WSSS_DEVICE", "cpu")
+    for only, lacking in ((["step"], ()), (["rates", "step"], ("benchmarks.chain",))):
+        with monkeypatch.context() as without:
+            for module in lacking:
+                without.setitem(sys.modules, module, None)
+            chosen = [word for name in only for word in ("--only", name)]
+            said = CliRunner().invoke(device.main, ["--out", str(tmp_path), "--toy", *chosen])
+        assert said.exit_code == 0, said.output
+    found = rows(tmp_path)
+    assert [row["row"] for row in found] == ["facts", "step", "step", "end", "facts", "step", "step", "rates", "end"]
+    assert [row["row"] for row in found if "error" in row] == ["rates"]
+    assert "benchmarks.chain" in found[-2]["error"]
+    assert all(row["of_peak"] is not None for row in found if row["row"] == "step")
+
+
 @pytest.mark.slow
 def test_toy_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WSSS_WORKERS", "0")
     monkeypatch.setenv("WSSS_DEVICE", "cpu")
-    said = CliRunner().invoke(device.main, ["--out", str(tmp_path), "--toy"])
-    assert said.exit_code == 0, said.output
+    run = CliRunner().invoke(device.main, ["--out", str(tmp_path), "--toy"])
+    assert run.exit_code == 0, run.output
     found = rows(tmp_path)
-    assert [json.loads(line) for line in said.stdout.splitlines()] == found
+    assert [json.loads(line) for line in run.stdout.splitlines()] == found
+    assert names(tmp_path) == ["device.jsonl", "stages.log"]  # a machine that is lent gives few files back
+    said = (tmp_path / "stages.log").read_text(encoding="utf-8")
+    assert all(f"--- {folder} index on cpu" in said for folder in ("device", "rates", "chain0"))
     assert not [row for row in found if "error" in row or "skipped" in row]
     by_name: dict[str, list[dict[str, Any]]] = {}
     for row in found:
