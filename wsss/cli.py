@@ -31,7 +31,7 @@ COMMANDS = {
     "compare": ("wsss.commands.compare", "Compare two runs: scores, classes, photos, settings."),
     "export": (
         "wsss.commands.export",
-        "Write a network as ONNX, TorchScript or a package, labels as VOC, COCO or CVAT.",
+        "Write a network as ONNX, TorchScript or a package, labels for VOC, COCO, CVAT, Label Studio, FiftyOne.",
     ),
     "verify": ("wsss.commands.verify", "Compare artifacts with what was recorded when they were made."),
 }

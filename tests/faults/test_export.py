@@ -314,8 +314,8 @@ def test_packages_that_are_missing(student: Path, store: Path, tmp_path: Path, m
     )
     assert run("--to", "coco", store, tmp_path / "o.json")[::2] == (
         3,
-        "error: wsss export: COCO needs the package pycocotools, which is not installed\n"
-        "fix: pip install 'wsss[coco]'\n",
+        "error: wsss export: run lengths of COCO need the package pycocotools, which is not installed\n"
+        "fix: pip install 'wsss[coco]', or add --polygons\n",
     )
     result = CliRunner().invoke(cli.main, ["predict", str(tmp_path / "o.onnx"), str(store), "-o", str(tmp_path / "p")])
     assert result.exit_code == 2  # there are no photos either; that is said first
@@ -448,7 +448,8 @@ def test_what_cannot_be_exported(student: Path, store: Path, tmp_path: Path) -> 
     out = tmp_path / "out"
     assert run(store, out)[::2] == (
         2,
-        f"error: {store}: is a folder: of a store, labels are exported\nfix: add --to voc, --to coco or --to cvat\n",
+        f"error: {store}: is a folder: of a store, labels are exported\n"
+        "fix: add --to voc, coco, cvat, labelstudio, fiftyone\n",
     )
     assert run(student, out, "--to", "voc", "--torchscript")[0] == 2
     assert run(store, out, "--torchscript")[2].startswith(f"error: {store}: is a folder, expected a network for --to")

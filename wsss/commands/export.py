@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
@@ -22,15 +24,31 @@ LARGEST = 640
 
 NETWORKS = ("onnx", "torchscript", "package")
 """Forms of a network; the others are of labels."""
+LABELS = ("voc", "coco", "cvat", "labelstudio", "fiftyone")
+WITH_PHOTOS = ("labelstudio", "fiftyone")
+"""Labels that are written with the places of their photos."""
+FOLDERS = ("package", "voc", *WITH_PHOTOS)
+"""Written as folders, which replace what wsss has written there itself."""
 
 
 @people_command
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--to", "kind", type=click.Choice([*NETWORKS, "voc", "coco", "cvat"]), help="what to write")
+@click.option("--to", "kind", type=click.Choice([*NETWORKS, *LABELS]), help="what to write")
 @click.option("--torchscript", is_flag=True, help="the same as --to torchscript")
-@click.option("--photos", type=click.Path(path_type=Path), help="a folder: compare on its photos, too")
+@click.option(
+    "--photos",
+    type=click.Path(path_type=Path),
+    help="a folder: of a network, compare on its photos, too; for labelstudio and fiftyone, the labels' photos",
+)
 @click.option("--dataset", type=click.Path(path_type=Path), help="index folder: names and sizes of the photos")
+@click.option("--polygons", is_flag=True, help="COCO: polygons instead of run lengths")
+@click.option(
+    "--simplify",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="polygons: leave out corners, as long as the outline moves by no more than so many pixels",
+)
 @click.option(
     "--license", "licence", help="of a package's weights, for its model card: an id of the hub, e.g. cc-by-4.0"
 )
@@ -42,12 +60,14 @@ def main(
     torchscript: bool,
     photos: Path | None,
     dataset: Path | None,
+    polygons: bool,
+    simplify: float,
     licence: str | None,
     as_json: bool,
 ) -> str:
     """Write the network SOURCE (a student's or an OSTE's .pt, or a package) as ONNX, TorchScript or a package (a folder
     with safetensors, config, ONNX and model card, to share), or the labels of SOURCE (a folder of wsss predict, or a
-    store of pseudo-labels or predictions) as VOC, COCO or CVAT.
+    store of pseudo-labels or predictions) as VOC, COCO, CVAT, Label Studio or FiftyOne.
 
     Without --to, a file becomes ONNX. Networks take any number of photos of any size and are compared with torch
     before the file appears.
@@ -55,12 +75,16 @@ def main(
     chosen = _chosen(source, kind, torchscript)
     if licence is not None and chosen != "package":
         raise UserError("--license", "is of the model card of a package", "add --to package, or leave it away")
-    if chosen not in ("voc", "package"):
+    if polygons and chosen != "coco":
+        raise UserError("--polygons", "is of --to coco (labelstudio has them anyway)", "leave it away")
+    if simplify and not (polygons or chosen == "labelstudio"):
+        raise UserError("--simplify", "is of polygons", "add --to labelstudio, or --to coco --polygons")
+    if chosen not in FOLDERS:
         refuse_existing(out)
     with catch_signals():
         if chosen in NETWORKS:
             return _network(source, out, chosen, photos, dataset, licence, as_json)
-        return _labels(source, out, chosen, dataset, as_json)
+        return _labels(source, out, _writer(chosen, photos, polygons, simplify), chosen, dataset, as_json)
 
 
 def _chosen(source: Path, kind: str | None, torchscript: bool) -> str:
@@ -71,7 +95,7 @@ def _chosen(source: Path, kind: str | None, torchscript: bool) -> str:
     network = not source.is_dir() or is_package(source)
     chosen = "torchscript" if torchscript else kind or ("onnx" if network else "")
     if not chosen:
-        raise UserError(source, "is a folder: of a store, labels are exported", "add --to voc, --to coco or --to cvat")
+        raise UserError(source, "is a folder: of a store, labels are exported", f"add --to {', '.join(LABELS)}")
     if chosen in NETWORKS and not network:
         raise UserError(source, f"is a folder, expected a network for --to {chosen}", "give artifacts/student.pt")
     return chosen
@@ -112,8 +136,28 @@ def _samples(folder: Path) -> list[np.ndarray]:
     return [fit(load_image(photo.path), LARGEST) for photo in find_photos([folder])[:PHOTOS]]
 
 
-def _labels(source: Path, out: Path, kind: str, dataset: Path | None, as_json: bool) -> str:
-    from wsss.export.labels import WRITERS, Labels
+def _writer(kind: str, photos: Path | None, polygons: bool, simplify: float) -> Callable[..., dict[str, int]]:
+    """Called with labels, records by id, and the output."""
+    from wsss.export.coco import to_coco
+    from wsss.export.fiftyone import to_fiftyone
+    from wsss.export.label_studio import to_label_studio
+    from wsss.export.labels import to_cvat, to_voc
+
+    if kind == "coco":
+        return partial(to_coco, polygons=polygons, tolerance=simplify)
+    if kind not in WITH_PHOTOS:
+        return to_voc if kind == "voc" else to_cvat
+    if photos is None:
+        raise UserError("--photos", f"is missing: --to {kind} says where the photos lie", "add --photos ../my_photos")
+    if kind == "fiftyone":
+        return partial(to_fiftyone, root=photos)
+    return partial(to_label_studio, root=photos, tolerance=simplify)
+
+
+def _labels(
+    source: Path, out: Path, write: Callable[..., dict[str, int]], kind: str, dataset: Path | None, as_json: bool
+) -> str:
+    from wsss.export.labels import Labels
     from wsss.export.predicted import Predicted
     from wsss.predict.folder import SETTINGS
     from wsss.stores.labels import LabelStore
@@ -132,7 +176,7 @@ def _labels(source: Path, out: Path, kind: str, dataset: Path | None, as_json: b
         found = dataset or (beside if (beside / "index.csv").is_file() else None)
         photos = {record.id: record for record in read_index(found).records} if found else {}
         store = opened
-    counts = WRITERS[kind](store, photos, out)
+    counts = write(store, photos, out)
     if as_json:
         return json_text({"out": str(out), "format": kind, "classes": list(store.classes), **counts})
     return f"export: {', '.join(f'{count} {what}' for what, count in counts.items())} as {kind} → {out}"

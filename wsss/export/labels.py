@@ -1,4 +1,4 @@
-"""Label maps of a store as other tools read them: a VOC folder, a COCO json, a CVAT archive.
+"""Label maps of a store as other tools read them: a VOC folder, a CVAT archive.
 
 Other tools lay labels over the photos' files, so they are written at the files' own sizes. The writers take `photos`:
 the records of the index by id. A photo that is not there has the size of its label, and its name is ``<id>.jpg``.
@@ -6,18 +6,17 @@ the records of the index by id. A photo that is not there has the size of its la
 
 from __future__ import annotations
 
-import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
 
 from wsss.core.atomic import atomic_file, write_text
-from wsss.core.errors import EnvError, UserError
+from wsss.core.errors import UserError
 from wsss.core.folders import atomic_dir
 from wsss.core.log import Progress
 from wsss.data.ids import clean_id
@@ -54,51 +53,13 @@ def to_voc(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
     """
     labelmap = _labelmap(store.classes, ignore=True)
     with atomic_dir(out) as folder, Progress("export", len(store.ids), "masks") as progress:
-        for name in _safe_ids(store):
-            save_mask_png(folder / "SegmentationClass" / f"{name}.png", _label(store, name, photos))
+        for name in safe_ids(store):
+            save_mask_png(folder / "SegmentationClass" / f"{name}.png", file_label(store, name, photos))
             progress.advance()
         write_text(folder / "labelmap.txt", labelmap)
         write_text(folder / "classes.txt", "".join(f"{name}\n" for name in store.classes[1:]))
         write_text(folder / "ImageSets" / "Segmentation" / "default.txt", "".join(f"{name}\n" for name in store.ids))
     return {"photos": len(store.ids)}
-
-
-def to_coco(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
-    """A json with one run-length annotation for each photo and class that it shows; background and 255 are left out.
-
-    Needs pycocotools (`EnvError`).
-    """
-    try:
-        from pycocotools import mask as rle
-    except ModuleNotFoundError as error:
-        what = "COCO needs the package pycocotools, which is not installed"
-        raise EnvError("wsss export", what, "pip install 'wsss[coco]'") from error
-    pictures: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    with Progress("export", len(store.ids), "photos") as progress:
-        for number, name in enumerate(store.ids, start=1):
-            label = _label(store, name, photos)
-            height, width = label.shape
-            file = photos[name].image if name in photos else f"{name}.jpg"
-            pictures.append({"id": number, "file_name": file, "height": height, "width": width})
-            for category in (int(value) for value in np.unique(label) if value not in (0, IGNORE)):
-                code = rle.encode(np.asfortranarray(label == category, np.uint8))
-                annotations.append(
-                    {
-                        "id": len(annotations) + 1,
-                        "image_id": number,
-                        "category_id": category,
-                        "iscrowd": 0,
-                        "area": int(rle.area(code)),
-                        "bbox": [float(value) for value in rle.toBbox(code)],
-                        "segmentation": {"size": [height, width], "counts": code["counts"].decode("ascii")},
-                    }
-                )
-            progress.advance()
-    categories = [{"id": n, "name": name, "supercategory": ""} for n, name in enumerate(store.classes) if n]
-    content = {"info": {}, "licenses": [], "images": pictures, "categories": categories, "annotations": annotations}
-    write_text(out, json.dumps(content, ensure_ascii=False) + "\n")
-    return {"photos": len(pictures), "annotations": len(annotations)}
 
 
 def to_cvat(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
@@ -113,8 +74,8 @@ def to_cvat(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
         Progress("export", len(store.ids), "masks") as progress,
     ):
-        for name in _safe_ids(store):
-            label = _label(store, name, photos)
+        for name in safe_ids(store):
+            label = file_label(store, name, photos)
             ignore = ignore or bool((label == IGNORE).any())
             png = BytesIO()
             Image.fromarray(voc_palette()[label]).save(png, "PNG")
@@ -126,19 +87,34 @@ def to_cvat(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
     return {"photos": len(store.ids)}
 
 
-WRITERS: dict[str, Callable[[Labels, Mapping[str, Record], Path], Counts]] = {
-    "voc": to_voc,
-    "coco": to_coco,
-    "cvat": to_cvat,
-}
-
-
-def _label(store: Labels, name: str, photos: Mapping[str, Record]) -> np.ndarray:
+def file_label(store: Labels, name: str, photos: Mapping[str, Record]) -> np.ndarray:
+    """(H, W) uint8 at the size of the photo's file: class ids, 255 where ignored."""
     label = store.label(name)
     return fit_label(label, photos[name].own_size) if name in photos else label
 
 
-def _safe_ids(store: Labels) -> tuple[str, ...]:
+def shown(label: np.ndarray) -> list[int]:
+    """The classes of a label map, ascending, without background and 255."""
+    return [int(value) for value in np.unique(label) if value not in (0, IGNORE)]
+
+
+def photo_file(name: str, photos: Mapping[str, Record]) -> str:
+    """The path of a photo below its folder."""
+    return photos[name].image if name in photos else f"{name}.jpg"
+
+
+def find_files(store: Labels, photos: Mapping[str, Record], root: Path) -> dict[str, Path]:
+    """The file of each photo, by id, below the folder `root`. `UserError` if some are not there."""
+    files = {name: root / photo_file(name, photos) for name in safe_ids(store)}
+    if missing := [name for name, file in files.items() if not file.is_file()]:
+        some = ", ".join(str(files[name].relative_to(root)) for name in missing[:5])
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        fix = "give the folder that the index, or wsss predict, has read; names come from --dataset, where there is one"
+        raise UserError(root, f"{len(missing)} of {len(files)} photos are not in this folder: {some}{more}", fix)
+    return files
+
+
+def safe_ids(store: Labels) -> tuple[str, ...]:
     """All ids; `UserError` for one that would leave the folder or the archive (a store may come from anywhere)."""
     for name in store.ids:
         clean_id(name, store.path)
