@@ -1,7 +1,4 @@
-"""`python -m tests.torture MINUTES`, or `--flips 2000 --files 50000`: kills, cuts, flipped bits and spoilt files.
-
-Of `MINUTES` each kind gets a part; kinds can be asked for by their number instead.
-"""
+"""`python -m tests.torture MINUTES`, or counts: `--kills 200 --flips 2000`. A seed makes each case anew."""
 
 from __future__ import annotations
 
@@ -9,7 +6,8 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -19,49 +17,64 @@ from tests.torture.finished import finish
 from tests.torture.flips import flip_once
 from tests.torture.fuzz import fuzz_once
 from tests.torture.kills import kill_once
+from tests.torture.races import race_once
+from tests.torture.signals import signal_once
 
-SHARES = {"kills": 0.35, "cuts": 0.25, "flips": 0.2, "files": 0.2}
-"""Of the time."""
+SHARES = {"signals": 0.1, "kills": 0.25, "cuts": 0.2, "races": 0.2, "flips": 0.1, "files": 0.15}
+"""Of the minutes."""
+TELL = 60.0
+"""Seconds between two lines of progress."""
+Work = Callable[[random.Random], list[str]]
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("minutes", type=float, default=0)
-@click.argument("seed", type=int, default=0)
-@click.option("--kills", type=int, default=0, help="so many stages are killed")
-@click.option("--cuts", type=int, default=0, help="so many are cut at a call of the file system")
-@click.option("--flips", type=int, default=0, help="so many bits are flipped")
-@click.option("--files", type=int, default=0, help="so many files are spoilt")
-def main(minutes: float, seed: int, **counts: int) -> None:
-    """Print the figures, and each failure as it comes. Ends with 1 if there was one."""
+@click.command(params=[click.Option([f"--{name}"], type=int, default=0, help="how many") for name in SHARES])
+@click.argument("minutes", type=float, default=0.0)
+@click.option("--seed", type=int, default=0)
+@click.option("--first", type=int, default=0, help="number of the first case: a failure alone is --KIND 1 --first N")
+def main(minutes: float, seed: int, first: int, **counts: int) -> None:
+    """Damage a finished run for MINUTES, or as many times as is said for a kind. Prints failures as they come, and the
+    figures.
+    """
+    if not minutes and not any(counts.values()):
+        raise click.UsageError("say for how many minutes, or how many times: --kills 200")
     failed = 0
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         run = finish(folder / "run")
-        works = {
+        works: dict[str, Work] = {
+            "signals": lambda rng: signal_once(run, folder / "signalled", rng),
             "kills": lambda rng: kill_once(run, folder / "killed", rng),
             "cuts": lambda rng: cut_once(run, folder / "cut", rng),
+            "races": lambda rng: race_once(run, folder / "raced", rng),
             "flips": lambda rng: flip_once(run, rng),
             "files": lambda rng: fuzz_once(folder, rng),
         }
         for name, work in works.items():
-            done = wrong = 0
-            for number in numbers(counts[name], 60 * minutes * SHARES[name]):
-                problems = work(random.Random(f"{seed} {name} {number}"))
-                for problem in problems:
-                    click.echo(f"{name} {number}: {problem}")
-                done, wrong = number + 1, wrong + bool(problems)
-            if done:
-                click.echo(f"{name}: {done - wrong} of {done} right (seed {seed})")
-            failed += wrong
+            if counts[name] or minutes:
+                failed += torment(name, work, seed, first, counts[name] or None, 60 * minutes * SHARES[name])
     sys.exit(1 if failed else 0)
 
 
-def numbers(count: int, seconds: float) -> Iterator[int]:
-    """0, 1, …: `count` of them, and more until `seconds` have passed."""
-    end, number = time.monotonic() + seconds, 0
-    while number < count or time.monotonic() < end:
-        yield number
-        number += 1
+def torment(name: str, work: Work, seed: int, first: int, count: int | None, seconds: float) -> int:
+    """Do `work` `count` times from case number `first` on, or for so many `seconds`. Returns how often it was wrong."""
+    begun = told = time.monotonic()
+    done = wrong = 0
+    while done < count if count is not None else time.monotonic() < begun + seconds:
+        number = first + done
+        try:
+            problems = work(random.Random(f"{seed} {name} {number}"))
+        except Exception:
+            problems = [traceback.format_exc()[-600:]]
+        for problem in problems:
+            click.echo(f"{name} {number}: {problem}")
+        if problems:
+            click.echo(f"again: python -m tests.torture --{name} 1 --first {number} --seed {seed}")
+        done, wrong = done + 1, wrong + bool(problems)
+        if time.monotonic() > told + TELL:
+            told = time.monotonic()
+            click.echo(f"… {name}: {done - wrong} of {done} right so far")
+    click.echo(f"{name}: {done - wrong} of {done} right (seed {seed}, {time.monotonic() - begun:.0f} s)")
+    return wrong
 
 
 if __name__ == "__main__":

@@ -72,9 +72,9 @@ def before(run: Run, folder: Path, stage: str) -> Path:
     return work
 
 
-def wrong_at_the_end(run: Run, work: Path, stage: str) -> list[str]:
+def wrong_at_the_end(run: Run, work: Path, stage: str, **environment: str) -> list[str]:
     """Run `stage` in `work` to its end, and say what is not as in `run`."""
-    process = start(work, stage)
+    process = start(work, stage, **environment)
     _, errors = process.communicate(timeout=600)
     problems = []
     if process.returncode:
@@ -92,18 +92,13 @@ def outputs(stage: str) -> list[str]:
     return [next(iter(item)) if isinstance(item, dict) else item for item in named]
 
 
-def start(folder: Path, stage: str, module: str = "") -> subprocess.Popen[str]:
+def start(folder: Path, stage: str, module: str = "", **environment: str) -> subprocess.Popen[str]:
     """The process of a stage, or of the `module` with arguments that runs it, in a session of its own."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(REPO),
-        "OMP_NUM_THREADS": "1",
-        "WSSS_CHECKPOINT_SECONDS": "1",
-    }
+    ours = {"PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1", "WSSS_CHECKPOINT_SECONDS": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", *(module or f"pipeline.{stage}").split()],
         cwd=folder,
-        env=environment,
+        env={**os.environ, **ours, **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

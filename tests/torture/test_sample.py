@@ -6,12 +6,16 @@ import random
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from tests.torture.__main__ import main, torment
 from tests.torture.cuts import cut_once
 from tests.torture.finished import Run, finish
 from tests.torture.flips import flip_once
 from tests.torture.fuzz import fuzz_once
 from tests.torture.kills import kill_once
+from tests.torture.races import race_once
+from tests.torture.signals import signal_once
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +35,15 @@ def test_stages_cut_at_a_call_of_the_file_system_end_with_the_same_bytes(run: Ru
         assert cut_once(run, tmp_path / "cut", random.Random(f"cut {number}")) == []
 
 
+def test_runs_at_once_end_with_the_same_bytes_or_are_refused(run: Run, tmp_path: Path) -> None:
+    assert race_once(run, tmp_path / "raced", random.Random("race 0")) == []
+
+
+def test_signals_in_the_first_seconds_are_one_line(run: Run, tmp_path: Path) -> None:
+    for number in range(2):
+        assert signal_once(run, tmp_path / "signalled", random.Random(f"signal {number}")) == []
+
+
 def test_flipped_bits_are_told(run: Run) -> None:
     for number in range(60):
         assert flip_once(run, random.Random(f"flip {number}")) == []
@@ -40,3 +53,23 @@ def test_flipped_bits_are_told(run: Run) -> None:
 def test_spoilt_files_are_told(tmp_path: Path) -> None:
     for number in range(300):
         assert fuzz_once(tmp_path, random.Random(f"fuzz {number}")) == []
+
+
+def test_failure_is_printed_with_what_repeats_it_and_the_rest_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    def work(rng: random.Random) -> list[str]:
+        number = rng.random()
+        if number == random.Random("7 kills 4").random():
+            return ["other bytes"]
+        if number == random.Random("7 kills 5").random():
+            raise TimeoutError("late")
+        return []
+
+    assert torment("kills", work, seed=7, first=3, count=4, seconds=0.0) == 2
+    said = capsys.readouterr().out
+    assert "kills 4: other bytes\nagain: python -m tests.torture --kills 1 --first 4 --seed 7\n" in said
+    assert "TimeoutError: late" in said
+    assert "kills: 2 of 4 right (seed 7, " in said
+
+
+def test_neither_minutes_nor_counts_is_refused() -> None:
+    assert CliRunner().invoke(main, []).exit_code == 2
