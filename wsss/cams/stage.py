@@ -25,6 +25,7 @@ from wsss.models.cam import divide_by_peak, peaks
 from wsss.models.checkpoint import load_oste
 from wsss.models.oste import Oste
 from wsss.numeric.device import device, enough_memory, set_threads
+from wsss.numeric.half import InferencePrecision
 from wsss.predict.multiscale import ScaleSettings
 from wsss.stores.cams import FORMAT, Cams, put_cams
 from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
@@ -44,9 +45,10 @@ class CamsSettings(ScaleSettings):
         description="grid of the maps; may be finer than the training's: strides become dilation",
         json_schema_extra=unit("pixels"),
     )
-    precision: Literal["32-true", "bf16-mixed"] = Field(
-        default="32-true",
-        description="bf16-mixed is twice as fast on processors that have it, and changes bits",
+    precision: InferencePrecision = Field(
+        default="auto",
+        validate_default=True,
+        description="auto: bf16-mixed where the GPU or the processor computes in bf16, twice as fast, else 32-true",
     )
     walk: int = Field(
         default=0,

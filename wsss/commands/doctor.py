@@ -80,10 +80,9 @@ def torch() -> Iterator[Line]:
     yield Line(OK, "threads", f"{torch.get_num_threads()} of torch, {cores()} cores, {workers()} worker processes")
     where = "the GPU" if chosen.type == "cuda" else "the processor"
     if fast_bf16():
-        advice = "cams.precision: bf16-mixed is faster here (and gives other bits than 32-true)"
-        yield Line(OK, "bf16", f"{where} has it: {advice}")
+        yield Line(OK, "bf16", f"{where} has it: precision: auto is bf16-mixed here (with other bits than 32-true)")
     else:
-        yield Line(OK, "bf16", f"{where} lacks it: keep cams.precision: 32-true, bf16-mixed would be slower")
+        yield Line(OK, "bf16", f"{where} lacks it: precision: auto is 32-true here, bf16-mixed would be slower")
 
 
 def training() -> Iterator[Line]:

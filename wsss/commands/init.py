@@ -16,7 +16,7 @@ from wsss.core.errors import UserError
 from wsss.core.log import say
 from wsss.core.minutes import note_estimate
 from wsss.core.params import load
-from wsss.core.recipes import SCHEMA, put_in_place, read_recipe, recipe_path, same_as_recipe, with_dataset, without_bf16
+from wsss.core.recipes import SCHEMA, put_in_place, read_recipe, recipe_path, same_as_recipe, with_dataset
 from wsss.formats.guess import dataset_yaml, guess_dataset, refuse_data
 from wsss.formats.problems import some
 from wsss.formats.settings import DatasetSettings
@@ -75,7 +75,7 @@ def main(
         from wsss.formats.build import untagged_problem
 
         problems.append(untagged_problem(dataset, found))
-    backup = put_in_place(params, _settings_text(_for_this_machine(text), recipe, dataset, params))
+    backup = put_in_place(params, _settings_text(text, recipe, dataset, params))
     findings = warnings_of(survey)
     plan = None
     if survey is not None and survey.index.records:
@@ -132,7 +132,7 @@ def quick_plan(guessed: DatasetSettings, untagged: bool, seed: int) -> Plan | No
         return None
     with tempfile.TemporaryDirectory(prefix="wsss-init-") as folder:
         params = Path(folder) / "params.yaml"
-        write_text(params, _settings_text(_for_this_machine(text, told=True), QUICK, dataset, params))
+        write_text(params, _settings_text(text, QUICK, dataset, params))
         plan = plan_of(params, survey.index, f"recipe {QUICK}")
     return plan if plan.stages else None
 
@@ -178,19 +178,6 @@ def keeps(paths: tuple[str, ...], answer: Literal["keep", "error"] | None, chose
         return click.confirm(f"{what}: keep as negatives, photos of no class?", default=True, err=True)
     say(f"{what}: untagged photos are kept as negatives: allow_untagged: true (else: --untagged error)")
     return True
-
-
-def _for_this_machine(text: str, told: bool = False) -> str:
-    """`text` in full precision where the machine has no bf16, which standard error says if it has not `told` so."""
-    plain = without_bf16(text)
-    if plain != text:
-        from wsss.numeric.device import fast_bf16
-
-        if not fast_bf16():
-            if not told:
-                say("precision: 32-true, because this machine has no bf16 (bf16-mixed would take ten times as long)")
-            return plain
-    return text
 
 
 def _settings_text(text: str, recipe: str, dataset: DatasetSettings, params: Path) -> str:

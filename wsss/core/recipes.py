@@ -81,11 +81,6 @@ def with_dataset(text: str, section: str, where: Path) -> str:
     return text.replace(old, section.rstrip() + (blank or "\n"), 1)
 
 
-def without_bf16(text: str) -> str:
-    """`text` with full precision wherever it says bf16-mixed, comments aside."""
-    return re.sub(r"^([^#\n]*?precision: )bf16-mixed", r"\g<1>32-true", text, flags=re.MULTILINE)
-
-
 def put_in_place(path: Path, text: str) -> Path | None:
     """Write settings to `path`; what was there and differs is kept under a new name, which is returned."""
     new = text.encode()

@@ -17,7 +17,7 @@ from wsss.data.index import IGNORE, Record
 from wsss.distill.data import TrainingData
 from wsss.models.linear_student import LinearStudent
 from wsss.numeric.device import device, enough_memory
-from wsss.training.schedule import Precision
+from wsss.numeric.half import Precision
 
 MEMORY = 2**29
 """Bytes of all features: 570,000 cells of EfficientNet-Lite0, 1,400 photos of 320 × 320 pixels. Of more photos, a part

@@ -18,7 +18,7 @@ from wsss.models.checkpoint import LINEAR, STUDENT, NetworkCard, build_student, 
 from wsss.models.linear_student import LinearStudent
 from wsss.models.oste import Oste
 from wsss.models.student import pyramid_levels
-from wsss.training.schedule import Precision
+from wsss.numeric.half import Precision
 
 
 def student_card(index: Index, settings: DistillSettings, upper_bound: bool) -> NetworkCard:

@@ -99,8 +99,12 @@ def values(params: Params, index: Index, made: tuple[Training, ...]) -> list[Val
     if photos > FILES * LARGEST_SHARD:
         cut = f"photos / {FILES}, at most {MOST_PHOTOS}"
     found.append(Value("inference", "shards", f"{size or shard_size(photos)} photos", AS_WRITTEN if size else cut))
-    if params.cams.precision == "bf16-mixed" and not fast_bf16():
-        found.append(Value("cams", "precision", "bf16-mixed", "slow: this machine has no bf16, set it to 32-true"))
+    fast = fast_bf16()
+    computing = {name: section.optim.precision for name, section in sections.items()} | {"cams": params.cams.precision}
+    for name in (name for name, precision in computing.items() if precision == "bf16-mixed" and not fast):
+        found.append(Value(name, "precision", "bf16-mixed", "slow: this machine has no bf16, set it to auto"))
+    rule = f"this machine has {'' if fast else 'no '}bf16 (precision: auto)"
+    found.append(Value("machine", "precision", "bf16-mixed" if fast else "32-true", rule))
     found.append(Value("machine", "workers", f"{workers()} processes", "cores, at most 8 (WSSS_WORKERS)"))
     found.append(Value("dataset", "read size", f"{read_size(index.records)} px", "median longer side of the photos"))
     return found

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from wsss.training.schedule import Precision
+from wsss.numeric.half import Precision
 
 TYPES: dict[Precision, torch.dtype] = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 

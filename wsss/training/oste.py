@@ -103,7 +103,7 @@ class TrainSettings(Settings):
         json_schema_extra=unit("epochs"),
     )
     augment: AugmentSettings = AugmentSettings()
-    optim: OsteOptim = OsteOptim()
+    optim: OsteOptim = Field(default_factory=OsteOptim)
     verdict: Verdict = Field(
         default="stop",
         description="if the tags are told no better than by guessing: stop the pipeline, or warn and go on",

@@ -46,7 +46,7 @@ class PretrainSettings(Settings):
     probe: bool = Field(default=True, description="begin with a linear probe of the backbone; else with random weights")
     tune: bool = Field(default=True, description="tune the probe; false: keep the linear probe of the frozen backbone")
     augment: AugmentSettings = AugmentSettings()
-    optim: GentleOptim = GentleOptim()
+    optim: GentleOptim = Field(default_factory=GentleOptim)
     verdict: Verdict = Field(
         default="stop",
         description="if the tags are told no better than by guessing: stop the pipeline, or warn and go on",

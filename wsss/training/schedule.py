@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from wsss.core.params import Settings, unit
-
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+from wsss.numeric.half import Precision
 
 
 class ComputeSettings(Settings):
@@ -45,7 +42,10 @@ class OptimSettings(Settings):
     )
     clip_norm: float = Field(default=0, ge=0, description="gradients are clipped to this norm; 0 clips none")
     precision: Precision = Field(
-        default="32-true", description="bf16-mixed and 16-mixed are for GPUs; 16-mixed needs one"
+        default="auto",
+        validate_default=True,
+        description="auto: bf16-mixed where the GPU or the processor computes in bf16, else 32-true; each gives other "
+        "bits. 16-mixed needs a GPU",
     )
 
 

@@ -85,8 +85,8 @@ def test_missing_compiled_part(monkeypatch: pytest.MonkeyPatch, module: str) -> 
 @pytest.mark.parametrize(
     ("flags", "found"),
     [
-        ({"avx2", "amx_bf16"}, "the processor has it: cams.precision: bf16-mixed is faster here"),
-        ({"avx2"}, "the processor lacks it: keep cams.precision: 32-true, bf16-mixed would be slower"),
+        ({"avx2", "amx_bf16"}, "the processor has it: precision: auto is bf16-mixed here"),
+        ({"avx2"}, "the processor lacks it: precision: auto is 32-true here, bf16-mixed would be slower"),
     ],
 )
 def test_bf16_says_what_it_means_for_the_setting(monkeypatch: pytest.MonkeyPatch, flags: set[str], found: str) -> None:

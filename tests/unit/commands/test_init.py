@@ -344,14 +344,15 @@ def test_the_recipe_of_a_shared_set_brings_no_problem(shared_data: Path, tmp_pat
     assert load(params, CheckParams).dataset.allow_untagged
 
 
-def test_without_bf16_in_hardware_precision_is_full(photos: RawData, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "precision: bf16-mixed" in read_recipe("photos")
+@pytest.mark.parametrize(("fast", "precision"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_precision_is_what_the_machine_has(
+    photos: RawData, monkeypatch: pytest.MonkeyPatch, fast: bool, precision: str
+) -> None:
+    monkeypatch.setattr("wsss.numeric.half.fast_bf16", lambda: fast)
     init("raw")
-    assert load(PARAMS, PlanParams).cams.precision == "bf16-mixed"
-    monkeypatch.setattr("wsss.numeric.device.fast_bf16", lambda: False)
-    result = init("raw", "--force")
-    assert "precision: 32-true, because this machine has no bf16" in result.stderr
-    assert load(PARAMS, PlanParams).cams.precision == "32-true"
+    assert "precision:" not in PARAMS.read_text(encoding="utf-8")
+    read = load(PARAMS, PlanParams)
+    assert read.cams.precision == read.pretrain.optim.precision == read.distill.optim.precision == precision
 
 
 @pytest.mark.parametrize(

@@ -124,12 +124,8 @@ class ConvNorm(nn.Module):
         padding = conv.padding
         if conv.stride == (1, 1) and conv.dilation != (1, 1):
             weight, padding = _within_reach(weight, x.shape[2:], conv.dilation)
-        if (
-            conv.stride == (1, 1)
-            and conv.groups == conv.in_channels == conv.out_channels
-            and isinstance(padding, tuple)
-        ):
-            return depthwise(x, weight, bias, padding, conv.dilation)
+        if conv.groups == conv.in_channels == conv.out_channels and isinstance(padding, tuple):
+            return depthwise(x, weight, bias, conv.stride[0], padding, conv.dilation[0])
         if x.shape[3] <= conv.stride[1] > 1:
             # With one column of results and several rows, oneDNN's bf16 convolutions for AMX give garbage (torch 2.13).
             turned = F.conv2d(x.mT, weight.mT, bias, conv.stride, padding, conv.dilation, conv.groups)
