@@ -13,7 +13,7 @@ from wsss.core.atomic import write_text
 from wsss.core.log import say
 
 RESULTS = Path(__file__).parent / "results.json"
-SCRIPTS = ("confusion", "crf", "energy", "gmm", "heap", "step", "cam", "scale")
+SCRIPTS = ("confusion", "crf", "energy", "gmm", "heap", "half", "step", "cam", "scale")
 
 
 def main(wanted: list[str]) -> None:
