@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # DVC runs `python -m pipeline.…`: the environment's python has to be the first on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup repro test test-cluster torture check bench docs record tables clean
+.PHONY: help setup repro test test-cluster test-wheel torture check bench docs record tables clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ test-cluster: $(READY) ## test Dask, SLURM and object storage: needs root, and a
 	python -c 'import dask_jobqueue, dvc_s3, moto, flask' 2>/dev/null || \
 		pip install --quiet --constraint constraints.txt --editable '.[dev-cluster]'
 	WSSS_TEST_CLUSTER=1 pytest tests/cluster -n 2 --dist worksteal
+
+test-wheel: $(READY) ## build the wheel, and run the whole pipeline from it, away from this checkout
+	WSSS_TEST_WHEEL=1 pytest tests/test_wheel.py
 
 MINUTES ?= 30
 torture: $(READY) ## kill stages, flip bits and spoil files for MINUTES

@@ -222,6 +222,12 @@ def first_step(folder: Path, settings: DistillSettings = SETTINGS) -> tuple[Dist
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(distilling, "fit", lambda step, crops, *_: found.append((step, crops)) or [])
         distilling.train_round(
-            student, card, data, settings, toy_stage(folder), "toy", Snapshots(student, data.photos, folder / "epochs")
+            student,
+            card,
+            data,
+            settings,
+            toy_stage(folder),
+            "toy",
+            Snapshots(student, card.classes, data.photos, folder / "epochs"),
         )
     return found[0]

@@ -26,6 +26,7 @@ COMMANDS = {
     "download": ("wsss.commands.download", "Fetch VOC 2012, SBD or COCO 2014, checked by checksums."),
     "masks": ("wsss.commands.masks", "Draw the masks of a COCO data set, for scoring."),
     "labels": ("wsss.commands.labels", "Import masks as labels, for the upper bound."),
+    "watch": ("wsss.commands.watch", "Look on while the pipeline runs, in the terminal or on a page."),
     "predict": ("wsss.commands.predict", "Segment photos with a trained network."),
     "inspect": ("wsss.commands.inspect", "Show what is in a file or folder that wsss has written."),
     "compare": ("wsss.commands.compare", "Compare two runs: scores, classes, photos, settings."),

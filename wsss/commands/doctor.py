@@ -126,7 +126,7 @@ def pipeline() -> Iterator[Line]:
     if shutil.which("git") is None:
         yield Line(WARN, "git", "not on the path: `dvc exp` needs it", "install git")
     if not Path("dvc.yaml").is_file():
-        yield Line(WARN, "checkout", "no dvc.yaml here", "change to the folder of the repository")
+        yield Line(WARN, "checkout", "no dvc.yaml here", "change to the folder of the pipeline, or make one: wsss init")
     elif not Path("params.yaml").is_file():
         from wsss.core.settings_file import how_to_write
 

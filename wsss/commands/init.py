@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from wsss.commands.check import Params, look, report_parts, warnings_of
+from wsss.commands.project_folder import could_be_project, is_here, wants_project
 from wsss.core.atomic import write_text
 from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import UserError
 from wsss.core.log import say
 from wsss.core.minutes import note_estimate
 from wsss.core.params import load
+from wsss.core.project import make_project
 from wsss.core.recipes import SCHEMA, put_in_place, read_recipe, recipe_path, same_as_recipe, with_dataset
 from wsss.formats.guess import dataset_yaml, guess_dataset, refuse_data
 from wsss.formats.problems import some
@@ -33,7 +35,7 @@ LAYOUT = ("format", "tags", "classes")
 
 
 @people_command
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.option("--tags", type=click.Path(path_type=Path), help="table of tags; default: what FOLDER holds")
 @click.option("--recipe", help=f"recipe that gives all other settings: {QUICK}, {FULL} (the default) or another")
 @click.option("--params", type=click.Path(path_type=Path), default="params.yaml", help="file to write")
@@ -43,22 +45,32 @@ LAYOUT = ("format", "tags", "classes")
     type=click.Choice(["keep", "error"]),
     help="photos without a tag: negatives to train on, or errors; default: ask, and keep them where nobody can answer",
 )
+@click.option(
+    "--project/--no-project",
+    default=None,
+    help="where wsss is an installed package: make this folder a project (dvc.yaml, .dvc); default: ask",
+)
 @json_option
 def main(
-    folder: Path,
+    folder: Path | None,
     tags: Path | None,
     recipe: str | None,
     params: Path,
     force: bool,
     untagged: Literal["keep", "error"] | None,
+    project: bool | None,
     as_json: bool,
 ) -> str:
     """Write params.yaml for the photos in FOLDER: layout, tags, masks and class names are looked for there.
 
     Prints how they were read, what `wsss check` says of them, the values that the settings' rules derive from them, and
     how long the pipeline will take on this machine. Few photos and no GPU: without --recipe, also how long the quick
-    recipe would take.
+    recipe would take. Outside of a checkout it also makes the folder you are in a project, if you like: dvc.yaml and
+    .dvc, for `dvc repro`. `wsss init --project` alone does that and nothing else.
     """
+    makes = wants_project(project, folder, params)
+    if folder is None:
+        return "\n".join(f"wrote {path}" for path in make_project(Path()))
     chosen, recipe = recipe, recipe or FULL
     text, given = read_recipe(recipe), load(recipe_path(recipe), Params)
     refuse_data(params)
@@ -75,6 +87,7 @@ def main(
         from wsss.formats.build import untagged_problem
 
         problems.append(untagged_problem(dataset, found))
+    made = make_project(Path()) if makes else []
     backup = put_in_place(params, _settings_text(text, recipe, dataset, params))
     findings = warnings_of(survey)
     plan = None
@@ -82,7 +95,7 @@ def main(
         from wsss.commands.plan import plan_of
 
         plan = plan_of(params, survey.index)
-        if params.absolute() == Path("params.yaml").absolute():  # the one that stages read
+        if is_here(params):  # the one that stages read
             note_estimate({each.stage: (each.low, each.high) for each in plan.stages})
     offer = None
     if plan is not None and chosen is None and is_small(plan):
@@ -91,6 +104,7 @@ def main(
         return json_text(
             {
                 "params": str(params),
+                "project": [str(path) for path in made],
                 "backup": None if backup is None else str(backup),
                 "recipe": recipe,
                 "dataset": dataset.model_dump(),
@@ -103,9 +117,10 @@ def main(
             }
         )
     old = f" (the old one is {backup})" if backup else ""
-    parts = [
+    parts = [f"project: {', '.join(map(str, made))}"] if made else []
+    parts.append(
         f"{params}: settings of recipes/{recipe}.yaml{old}, and this data set:\n\n{dataset_yaml(dataset).rstrip()}"
-    ]
+    )
     parts += report_parts(dataset.root, survey, findings, problems)
     if plan is not None:
         parts.append(plan.text())
@@ -195,6 +210,8 @@ def _next(problems: int, warnings: int, params: Path) -> str:
         many = f"{problems} problem{'' if problems == 1 else 's'} to correct"
         return f"init: {many}{limits}; next: wsss check {params}"
     there = "" if params == Path("params.yaml") else f"copy {params} to the params.yaml of the pipeline, "
+    if not there and could_be_project():
+        there = "wsss init --project, "
     return f"init: nothing to correct{limits}; next: {there}dvc repro gallery"
 
 

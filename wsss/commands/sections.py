@@ -78,7 +78,7 @@ def readers(dvc_yaml: Path) -> dict[str, list[str]]:
     stages: dict[str, Any] = YAML(typ="safe").load(dvc_yaml.read_text(encoding="utf-8"))["stages"]
     found: dict[str, list[str]] = {}
     for stage, entry in stages.items():
-        for section in entry["params"]:
+        for section in entry.get("params", []):
             found.setdefault(section, []).append(stage)
     return found
 

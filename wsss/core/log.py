@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -23,6 +23,7 @@ WIDE = 110
 Ahead = Callable[[float | None], str]
 """What is left beyond the work that is shown, of which so many seconds are left; empty where that is not known."""
 _ahead: Ahead | None = None
+_phase = ""
 
 
 @contextmanager
@@ -36,6 +37,22 @@ def looking_ahead(ahead: Ahead) -> Iterator[None]:
         _ahead = before
 
 
+@contextmanager
+def phase(name: str) -> Iterator[None]:
+    """While inside, the work that is shown is part `name` of its stage, ``student 1 of 2``."""
+    global _phase
+    before, _phase = _phase, name
+    try:
+        yield
+    finally:
+        _phase = before
+
+
+def current_phase() -> str:
+    """The part of the stage that is being worked on; empty if it has no parts."""
+    return _phase
+
+
 class Progress:
     """Progress of `total` units of work.
 
@@ -44,8 +61,11 @@ class Progress:
     unit that takes minutes is no silence.
     """
 
+    shown: ClassVar[list[Progress]] = []
+    """Those at work now, the outer ones first."""
+
     def __init__(self, label: str, total: int, unit: str = "", done: int = 0) -> None:
-        self.label, self.total, self.unit = label, total, unit
+        self.label, self.total, self.unit = f"{label}: {_phase}" if _phase else label, total, unit
         self._done = done
         self._first: tuple[float, int] | None = None
         self._note = ""
@@ -54,9 +74,10 @@ class Progress:
         self._turn = threading.Lock()
         self._bar = _live_bar(unit, self.remaining, self.ahead)
         if self._bar is not None:
-            self._task = self._bar.add_task(label, total=total, completed=done, note="")
+            self._task = self._bar.add_task(self.label, total=total, completed=done, note="")
 
     def __enter__(self) -> Progress:
+        Progress.shown.append(self)
         if self._bar is not None:
             self._bar.start()
         else:
@@ -66,6 +87,7 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        Progress.shown.remove(self)
         self._ended.set()
         if self._bar is not None:
             self._bar.stop()
@@ -110,6 +132,11 @@ class Progress:
         """The remaining time by `rate`, in seconds."""
         rate = self.rate(now)
         return None if rate is None else (self.total - self._done) / rate
+
+    def told(self, now: float) -> dict[str, str | int | float | None]:
+        """The same for other programs."""
+        named = {"label": self.label, "unit": self.unit, "note": self._note}
+        return {**named, "done": self._done, "total": self.total, "eta": self.eta(now)}
 
     def ahead(self) -> str:
         """What is left beyond this work, where the stage knows; else empty."""

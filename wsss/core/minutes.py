@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from wsss.core.atomic import write_text
 from wsss.core.environment import leads, scratch_root
 from wsss.core.errors import WsssError
+from wsss.core.live import telling
 from wsss.core.log import looking_ahead, say
 
 ORDER = ("demo", "index", "pretrain", "train", "cams", "correct", "distill", "evaluate", "gallery")
@@ -73,6 +74,10 @@ class Outlook:
             parts.append(f"pipeline ≤ {Span(*2 * (left.high + self.rest,)).text()} min")
         return ", ".join(parts)
 
+    def seconds(self, eta: float | None) -> dict[str, Any]:
+        """For other programs: spent and, from least to most, left of the stage; at most left of those after it."""
+        return {"spent": self.spent(), "left": self.left(eta), "rest": self.rest}
+
     def at_begin(self) -> str:
         """``train: about 6 minutes; the stages after it: at most 21``; empty where that is not worth a line."""
         left = self.left(None)
@@ -105,7 +110,7 @@ def timed(name: str, fingerprint: str) -> Iterator[None]:
     outlook = Outlook(name, known(notes, name), _rest(notes, name), spent)
     _say(outlook.at_begin())
     try:
-        with looking_ahead(outlook.live):
+        with looking_ahead(outlook.live), telling(name, fingerprint, outlook.seconds):
             yield
     except BaseException:
         _note("unfinished", name, {fingerprint: outlook.spent()})

@@ -71,12 +71,24 @@ def die_with_dvc() -> None:
     """Stop with DVC, also where the shell that DVC starts a stage in (dash, for one) stays between the two."""
     if not sys.platform.startswith("linux"):
         return
-    die_with_parent(signal.SIGTERM, os.getppid())
-    shell = Path("/proc") / str(os.getppid())
-    if (shell / "comm").read_text().strip().endswith("sh"):
-        above = int((shell / "stat").read_text().rsplit(")", 1)[1].split()[1])
+    parent = os.getppid()
+    die_with_parent(signal.SIGTERM, parent)
+    above = dvc_process()
+    if above not in (None, parent):
         with suppress(OSError):  # a kernel or a container without pidfd
             threading.Thread(target=_stop_after, args=(os.pidfd_open(above),), daemon=True).start()
+
+
+def dvc_process() -> int | None:
+    """The process of DVC that has started this one; None where it was not DVC, or that cannot be known."""
+    if "DVC_STAGE" not in os.environ:
+        return None
+    parent = os.getppid()
+    with suppress(OSError, ValueError, IndexError):
+        shell = Path("/proc") / str(parent)
+        if (shell / "comm").read_text().strip().endswith("sh"):
+            return int((shell / "stat").read_text().rsplit(")", 1)[1].split()[1])
+    return parent
 
 
 def _stop_after(process: int) -> None:

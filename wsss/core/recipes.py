@@ -1,4 +1,4 @@
-"""The recipes of the repository, complete settings files, and how one becomes params.yaml."""
+"""The recipes, complete settings files, and how one becomes params.yaml."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from wsss.core.atomic import write_bytes, write_text
-from wsss.core.errors import EnvError, UserError, did_you_mean
+from wsss.core.errors import UserError, did_you_mean
+from wsss.core.project import PACKAGE, carried
 
 SCHEMA = "# yaml-language-server: $schema=docs/params.schema.json"
 """First line of every settings file: editors then complete and check the keys."""
@@ -21,12 +22,9 @@ _DATASET = _section("dataset")
 
 
 def recipes_folder() -> Path:
-    """`recipes/` of the checkout that wsss was installed from. Raises `EnvError` where there is none."""
-    folder = Path(__file__).parent.parent.parent / "recipes"
-    if not folder.is_dir():
-        what = "no such folder: wsss runs outside a checkout, and recipes and stages are files of the repository"
-        raise EnvError(folder, what, "clone the repository, and install it from there: pip install --editable .")
-    return folder
+    """`recipes/` of the checkout that wsss was installed from, or else of the package."""
+    source = carried()
+    return PACKAGE.parent / "recipes" if source is None else source / "recipes"
 
 
 def recipe_names() -> list[str]:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from wsss.core.environment import leads
 from wsss.core.errors import UserError
 from wsss.core.interrupt import check_stop
+from wsss.core.live import note_history
 from wsss.core.log import Progress
 from wsss.data.index import IGNORE
 from wsss.distill.cells import Cells
@@ -67,6 +68,7 @@ def fit_linear(
                 progress.advance(note=f"loss {values['loss']:.3f}")
             means = {name: total / plan.steps_per_epoch for name, total in sums.items()}
             history.append({"epoch": epoch + 1, "lr": optim.lr * rate, **means})
+            note_history(history, plan.epochs)
             student.set_linear(weight.detach(), bias.detach(), *scale)
             if leads() and (epoch + 1 == plan.epochs or (epoch + 1) % -(-plan.epochs // SHOWN) == 0):
                 watch(epoch + 1)

@@ -15,7 +15,8 @@ from pathlib import Path
 from wsss.core.atomic import write_text
 from wsss.core.environment import leads
 from wsss.core.errors import IntegrityError, UserError
-from wsss.core.log import say, warn
+from wsss.core.live import note_history
+from wsss.core.log import phase, say, warn
 from wsss.core.stage import Stage
 from wsss.data.inference import InferenceSettings
 from wsss.distill.agreement import Agreement, agreement
@@ -33,6 +34,9 @@ from wsss.models.linear_student import LinearStudent
 from wsss.stores.labels import RelabelledStore
 from wsss.training.loop import History, fit
 from wsss.training.processes import current, together
+
+FIRST, SECOND = "student 1 of 2", "student 2 of 2"
+"""What the two rounds are called where someone looks on."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +68,14 @@ def distill(
     epochs = stage.scratch / "epochs"
     first, *more = settings.each_round()
     if not more:
-        watch = Snapshots(student, data.photos, epochs)
+        watch = Snapshots(student, card.classes, data.photos, epochs)
         history = train_round(student, card, data, first, stage, "training", watch, cells)
         relabelled = no_labels(stage, data) if leads() else stage.scratch
     else:
-        before, student_file = _first_round(student, card, data, first, stage, epochs, cells)
-        labels = _corrected_labels(stage, data, student_file, settings, inference)
+        with phase(FIRST):
+            before, student_file = _first_round(student, card, data, first, stage, epochs, cells)
+        with phase("labels between the rounds"):
+            labels = _corrected_labels(stage, data, student_file, settings, inference)
         relabelled = labels.path
         fractions = change_fractions(labels, data.photos)
         listed = ", ".join(f"{name} {fraction:.1%}" for name, fraction in fractions.items())
@@ -80,8 +86,9 @@ def distill(
             student.load_state_dict(load_student(student_file, card.classes)[0].state_dict())
         # Another seed, so that crops differ from the first round's: the seed is part of their generators' key.
         corrected = replace(data, labels=labels, seed=data.seed + 1)
-        watch = Snapshots(student, data.photos, epochs, len(before))
-        after = train_round(student, card, corrected, more[0], stage, "second", watch, cells)
+        watch = Snapshots(student, card.classes, data.photos, epochs, len(before))
+        with phase(SECOND):
+            after = train_round(student, card, corrected, more[0], stage, "second", watch, cells)
         history = joined(before, after, fractions)
     agrees = agreement(student.eval(), data.index, data.photos, data.labels, stage.name)
     save_network(out, student, card)
@@ -139,10 +146,11 @@ def _first_round(
             if seal != hashlib.sha256(text.encode()).hexdigest():
                 raise ValueError(f"{rows.name} is damaged")
             known: History = json.loads(text)
+            note_history(known, len(known))
             return known, file
         except (IntegrityError, UserError, ValueError) as error:
             warn(file, f"not usable ({error})", "none needed: the first round goes on from its checkpoint")
-    watch = Snapshots(student, data.photos, epochs)
+    watch = Snapshots(student, card.classes, data.photos, epochs)
     history = train_round(student, card, data, settings, stage, "first", watch, cells)
     save_network(file, student, card)
     text = json.dumps(history)

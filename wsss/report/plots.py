@@ -69,9 +69,9 @@ def draw_plots(reports: Path, out: Path) -> tuple[Plot, ...]:
     """Draw all tables of `reports` that hold numbers into PNG files in `out`. Same tables, same bytes."""
     tables = {name: read_table(reports / name) for name in TABLES}
     drawings: list[tuple[str, str, Callable[[str, Table], Figure]]] = [
-        ("Classifier: loss", "pretrain.csv", _curves),
-        ("OSTE: weighted losses", "train.csv", _curves),
-        ("Student: losses", "distill.csv", _curves),
+        ("Classifier: loss", "pretrain.csv", curves),
+        ("OSTE: weighted losses", "train.csv", curves),
+        ("Student: losses", "distill.csv", curves),
         ("CAM mIoU by threshold (oracle: reads masks)", "thresholds.csv", _sweep),
         ("IoU per class", "per_class.csv", _bars),
         ("Where each class's pixels went", "confusion.csv", _confusion),
@@ -105,7 +105,7 @@ def _single(title: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _curves(title: str, table: Table) -> Figure:
+def curves(title: str, table: Table) -> Figure:
     """Losses by epoch; below them, where there are any, the shares of labels that changed or are missing."""
     losses = [name for name in table.header if name not in NOT_LOSSES]
     shares = [name for name in table.header if name in SHARES]

@@ -15,6 +15,7 @@ import torch
 
 from wsss.core.atomic import write_text
 from wsss.core.errors import IntegrityError, UserError
+from wsss.core.live import note_tags
 from wsss.core.log import say
 from wsss.data.index import Index, Record
 from wsss.data.photos import Photos
@@ -99,6 +100,7 @@ class TagJudge:
         held = [record for record in self.index.records if record.split == HELD_OUT]
         self.records = evenly(held, MOST_VAL)
         self.folder.mkdir(parents=True, exist_ok=True)
+        note_tags(self.means())
 
     @property
     def _notes(self) -> Path:
@@ -110,6 +112,10 @@ class TagJudge:
             return {}
         found = json.loads(self._notes.read_text(encoding="utf-8"))
         return {int(epoch): np.array(values, np.float64) for epoch, values in found.items()}
+
+    def means(self) -> dict[int, float]:
+        """The mean over classes, by epoch."""
+        return {epoch: mean_known(values) for epoch, values in self.looks().items()}
 
     def due(self, epoch: int) -> bool:
         """At the start, at the end, and a few times between."""
@@ -131,6 +137,7 @@ class TagJudge:
         # After a resumption some epochs are seen again, as they were.
         notes = {number: values.tolist() for number, values in self.looks().items()} | {epoch: found.tolist()}
         write_text(self._notes, json.dumps(dict(sorted(notes.items()))))
+        note_tags(self.means())
         when = f"after {epoch} of {self.epochs} epochs" if epoch else "before training"
         say(f"{self.label}: mean AP of the tags of {len(tags)} {HELD_OUT} photos {when}: {mean_known(found):.3f}")
 
@@ -140,12 +147,12 @@ class TagJudge:
 
     def best(self) -> int:
         """The epoch with the highest mean; the later one of equals; the last one if the tags cannot judge."""
-        known = {epoch: mean_known(values) for epoch, values in self.looks().items()}
+        known = self.means()
         return max(known, key=lambda epoch: (known[epoch], epoch)) if self._can_judge(known) else self.epochs
 
     def last_without_loss(self) -> int:
         """The last epoch whose mean is at most `TOLERANCE` below that before the training; else the best after it."""
-        known = {epoch: mean_known(values) for epoch, values in self.looks().items()}
+        known = self.means()
         if not self._can_judge(known):
             return self.epochs
         before = known.pop(0)

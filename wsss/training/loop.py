@@ -19,6 +19,7 @@ from torch import nn
 from wsss.core.environment import checkpoint_seconds
 from wsss.core.errors import InterruptedStage, UserError
 from wsss.core.interrupt import check_stop, stop_requested
+from wsss.core.live import note_history
 from wsss.core.log import Progress
 from wsss.data.samples import Batch
 from wsss.losses.term import Term
@@ -101,6 +102,7 @@ def fit(
     learner = make_learner(network, settings)
     optimizer = learner.optimizer
     at = load_training(scratch, network, optimizer)
+    note_history(at.history, plan.epochs)
     sampler = BatchSampler(plan, at.step, processes.rank, processes.size)
     network.train()
     # With fp16 the gradient is scaled, and the scaler finds its scale by occasional overflows.
@@ -132,6 +134,7 @@ def fit(
                 means = {name: total / plan.steps_per_epoch for name, total in at.sums.items()}
                 at.history.append({"epoch": at.step // plan.steps_per_epoch, "lr": settings.lr * rate, **means})
                 at.sums = {}
+                note_history(at.history, plan.epochs)
                 if each_epoch and processes.rank == 0:
                     each_epoch(at.step // plan.steps_per_epoch)
             progress.advance(note=f"loss {values['loss']:.3f}")

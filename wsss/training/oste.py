@@ -34,6 +34,7 @@ from wsss.models.expansion import ExpansionSettings, TileTarget, tile_logits
 from wsss.models.fusion import FusionSettings
 from wsss.models.oste import Oste, OsteOutput
 from wsss.numeric.device import device
+from wsss.training.answers import Answers
 from wsss.training.crops import smallest_crop
 from wsss.training.enhance import Enhancer
 from wsss.training.judge import TagJudge, TagTable
@@ -208,7 +209,7 @@ def train(
     judge = TagJudge(network, card, index, photos, optim.epochs, stage.scratch / "tags", stage.name)
     if leads():
         judge(0)
-    history = fit(task, dataset, ids, seed, optim, stage.scratch, stage.name, judge)
+    history = fit(task, dataset, ids, seed, optim, stage.scratch, stage.name, Answers(network, index, photos, judge))
     tags = judge.table(judge.last_without_loss())
     signal = np.full(index.foreground, np.nan)
     if leads():

@@ -25,6 +25,7 @@ from wsss.models.backbones.registry import BackboneSettings, architecture_of, we
 from wsss.models.checkpoint import CLASSIFIER, NetworkCard, build_classifier, save_network
 from wsss.models.classifier import Classifier
 from wsss.numeric.device import device
+from wsss.training.answers import Answers
 from wsss.training.judge import TagJudge, TagTable
 from wsss.training.loop import History, fit
 from wsss.training.probe import MOST_TRAIN, evenly, fit_probe, mean_features, over_photos, pooled, tags_of
@@ -128,7 +129,8 @@ def pretrain(
 
     if leads():
         look(0)
-    history = fit(ClassifyTags(network), dataset, ids, seed, optim, stage.scratch, stage.name, look)
+    show = Answers(network, index, photos, look)
+    history = fit(ClassifyTags(network), dataset, ids, seed, optim, stage.scratch, stage.name, show)
     tags = judge.table(judge.best())
     if leads():
         judge.restore(tags.kept)

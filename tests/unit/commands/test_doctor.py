@@ -142,7 +142,7 @@ def test_light_installation_is_ready_where_nothing_is_trained(monkeypatch: pytes
 
 def test_outside_a_checkout_and_in_one_without_settings() -> None:
     found = lines(doctor.pipeline)["checkout"]
-    assert (found.status, found.fix) == (WARN, "change to the folder of the repository")
+    assert (found.status, found.fix) == (WARN, "change to the folder of the pipeline, or make one: wsss init")
     Path("dvc.yaml").write_text("stages: {}\n")
     found = lines(doctor.pipeline)["checkout"]
     assert (found.status, found.found) == (WARN, f"{Path.cwd()}, without params.yaml")

@@ -14,6 +14,7 @@ from pipeline.distill import Params as DistillParams
 from pipeline.train import Params as TrainParams
 from tests.conftest import RawData
 from tests.toy_probe import steady_probe
+from wsss.commands import project_folder
 from wsss.commands.check import Params as CheckParams
 from wsss.commands.check import look
 from wsss.commands.check import main as check
@@ -164,6 +165,37 @@ def test_coco_layout(raw_data: RawData) -> None:
     assert (found.format, found.tags) == ("coco", "annotations")
     found = guess_dataset(raw_data.root, path)
     assert (found.format, found.tags) == ("coco", "annotations/instances_train2014.json")
+
+
+def test_a_project_is_offered_where_wsss_is_an_installed_package(
+    photos: RawData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    made: list[Path] = []
+    monkeypatch.setattr(project_folder, "carried", lambda: Path("somewhere"))
+    monkeypatch.setattr(project_folder, "refuse_project", lambda folder: None)
+    monkeypatch.setattr("wsss.commands.init.make_project", lambda folder: (made.append(folder), [Path("dvc.yaml")])[1])
+    assert init("raw").stdout.endswith("next: wsss init --project, dvc repro gallery\n")
+    monkeypatch.setattr(project_folder, "sys", Terminal)
+    for answer in (False, True):
+        monkeypatch.setattr("click.confirm", lambda text, answer=answer, **how: (asked.append(text), answer)[1])
+        result = init("raw", "--force")
+        assert made == [Path()] * answer
+    assert asked == [f"no dvc.yaml in {Path.cwd()}: make it a project, with dvc.yaml and .dvc?"] * 2
+    assert result.stdout.startswith("project: dvc.yaml\n")
+    assert init(photos.root.parent, "--project").stderr.splitlines()[0].endswith("take for parts of the data set")
+    assert init("raw", "--params", "other.yaml", "--project").exit_code == 2
+    Path("dvc.yaml").write_text("stages: {}\n")
+    init("raw", "--force")
+    assert len(asked) == 2
+
+
+def test_a_checkout_is_no_place_to_make_a_project_from(photos: RawData) -> None:
+    result = init("raw", "--project")
+    assert result.exit_code == 3
+    assert "wsss runs from a checkout" in result.stderr
+    assert not PARAMS.exists()
+    assert init().stderr.startswith("error: FOLDER: is missing\n")
 
 
 def test_an_existing_file_is_never_overwritten_unasked(photos: RawData) -> None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from tests.helpers import REPO
 from wsss.commands.recipe import main
 from wsss.core import recipes
-from wsss.core.errors import EnvError, UserError
+from wsss.core.errors import UserError
 from wsss.core.recipes import SCHEMA, dataset_section, recipe_names, recipes_folder, with_dataset
 
 PARAMS = Path("params.yaml")
@@ -88,12 +88,12 @@ def test_unknown_recipe() -> None:
     assert result.stderr == f"error: recipe: unknown recipe 'dmo' (did you mean 'demo'?)\nfix: choose one of {names}\n"
 
 
-def test_outside_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(recipes, "__file__", str(tmp_path / "site-packages/wsss/core/recipes.py"))
-    with pytest.raises(EnvError, match="wsss runs outside a checkout") as caught:
-        recipes_folder()
-    assert caught.value.fix == "clone the repository, and install it from there: pip install --editable ."
-    assert recipe("list").exit_code == 3
+def test_outside_a_checkout_they_are_those_of_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes/mine.yaml").write_text("# Mine.\nseed: 1\n")
+    monkeypatch.setattr(recipes, "carried", lambda: tmp_path)
+    assert recipes_folder() == tmp_path / "recipes"
+    assert recipe("list").stdout.startswith("mine  Mine.\n")
 
 
 def test_section_is_replaced_alone() -> None:

@@ -55,7 +55,7 @@ def test_mode_and_random_numbers_are_kept(tmp_path: Path) -> None:
     state = torch.get_rng_state()
     for mode in (True, False):
         network.train(mode)
-        Snapshots(network, toy_oste.toy_photos(tmp_path / "photos"), tmp_path / "more", before=7)(2)
+        Snapshots(network, CLASSES, toy_oste.toy_photos(tmp_path / "photos"), tmp_path / "more", before=7)(2)
         assert network.training is mode
     assert torch.equal(torch.get_rng_state(), state)
     assert epochs_of(tmp_path / "more") == [9]

@@ -1,0 +1,173 @@
+"""`wsss watch`: what it says of runs that go on, wait, have ended, or never began."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from wsss import cli
+from wsss.core.live import telling
+from wsss.data.palette import display_palette
+from wsss.data.render import label_overlay
+from wsss.report.watch import lines, read_run
+from wsss.report.watch_page import page
+
+NOBODY = 2**22 + 1
+"""No process has such a number: it is above Linux's limit."""
+LOSSES = [{"epoch": epoch, "lr": 0.1, "loss": 1 / epoch, "seg": 0.5 / epoch, "grad_norm": 3.0} for epoch in range(1, 8)]
+
+
+@pytest.fixture(autouse=True)
+def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WSSS_SCRATCH", raising=False)
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    return tmp_path / ".scratch/live"
+
+
+def stage(where: Path, name: str, **changes: Any) -> dict[str, Any]:
+    """A file as a finished stage leaves it, with `changes`."""
+    with telling(name, "f", lambda eta: {"spent": 150.0, "left": None, "rest": None}):
+        pass
+    found: dict[str, Any] = json.loads((where / f"{name}.json").read_text()) | changes
+    (where / f"{name}.json").write_text(json.dumps(found))
+    return found
+
+
+def running(where: Path, **changes: Any) -> None:
+    """Stage `distill` in its second student, with 5 to 10 minutes left."""
+    work = {"label": "distill: student 2 of 2", "unit": "steps", "note": "", "done": 3, "total": 12, "eta": 260.0}
+    phases = {"student 1 of 2": {"epochs": 7, "rows": LOSSES}, "student 2 of 2": {"epochs": 7, "rows": []}}
+    left = {"left": [300.0, 600.0], "rest": 120.0}
+    stage(where, "distill", **{"state": "runs", "works": [work], "phases": phases, **left, **changes})
+
+
+def wsss(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(cli.main, arguments)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_no_run_is_an_error_of_the_user() -> None:
+    for options in ((), ("--page",), ("--once",)):
+        code, out, err = wsss("watch", *options)
+        assert (code, out) == (2, "")
+        assert "no stage has run here\nfix: go to the folder of a run, or begin one: dvc repro" in err
+
+
+def test_a_running_stage(where: Path) -> None:
+    stage(where, "index")
+    running(where)
+    code, out, _ = wsss("watch", "--once")
+    assert code == 0
+    assert out.splitlines() == [
+        "distill is running",
+        "  distill: student 2 of 2: 3/12 steps (25 %), eta 4:20",
+        "left: stage 5 to 10 min, pipeline ≤ 12 min",
+        "minutes so far: index 2",
+        "",
+        "distill, student 1 of 2: epoch 7 of 7",
+        "  epoch   loss    seg",
+        "      3  0.333  0.167",
+        "      4  0.250  0.125",
+        "      5  0.200  0.100",
+        "      6  0.167  0.083",
+        "      7  0.143  0.071",
+    ]
+
+
+def test_what_an_earlier_run_told_of_later_stages_is_left_out(where: Path) -> None:
+    stage(where, "gallery", written=1.0)
+    stage(where, "pretrain", written=2.0, tags={"0": 0.5, "4": 0.75})
+    running(where)
+    run = read_run(where)
+    assert run is not None
+    assert list(run.stages) == ["pretrain", "distill"]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "sentence", "alive"),
+    [
+        ("train", {}, "train is done", False),
+        ("train", {"dvc": os.getpid()}, "train is done; the next stage begins when DVC has stored its outputs", True),
+        ("train", {"dvc": NOBODY}, "train is done", False),
+        (
+            "gallery",
+            {"dvc": os.getpid()},
+            "gallery is done, and with it the pipeline: see reports/gallery/index.html",
+            0,
+        ),
+        ("train", {"state": "runs"}, "train is running", True),
+        (
+            "train",
+            {"state": "runs", "process": NOBODY},
+            "train ended without a word; dvc repro goes on from there",
+            False,
+        ),
+        ("train", {"state": "runs", "host": "other"}, "train is running", True),
+        (
+            "train",
+            {"state": "runs", "host": "other", "written": 9.0},
+            "train ended without a word; dvc repro goes on",
+            0,
+        ),
+        (
+            "train",
+            {"state": "stopped", "why": "stopped (SIGTERM): kept"},
+            "train was stopped: stopped (SIGTERM): kept",
+            0,
+        ),
+    ],
+)
+def test_how_it_stands(where: Path, name: str, changes: dict[str, Any], sentence: str, alive: bool) -> None:
+    stage(where, name, **changes)
+    run = read_run(where)
+    assert run is not None
+    assert run.state.startswith(sentence)
+    assert run.alive == alive
+    assert wsss("watch", "--once")[:2] == (0, "\n".join(lines(run)) + "\n")
+
+
+def pictures(text: str) -> list[np.ndarray]:
+    found = re.findall(r'src="data:image/png;base64,([^"]+)"', text)
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))) for data in found]
+
+
+def test_the_page_shows_masks_curves_and_tags(where: Path) -> None:
+    mask = np.zeros((6, 8), np.uint8)
+    mask[2:5, 1:4] = 2
+    (where / "distill").mkdir(parents=True)
+    Image.new("RGB", (8, 6), (90, 90, 90)).save(where / "distill/0.jpg")
+    Image.fromarray(mask).save(where / "distill/0.png")
+    photo = {"number": 0, "epoch": 3, "phase": "student 2 of 2", "kind": "mask", "says": ""}
+    name = "<script>alert(1)</script>"
+    running(where, photos={name: photo}, classes=["background", "cow", "<b>cat"], tags={"0": 0.5, "4": 0.75})
+    run = read_run(where)
+    assert run is not None
+    text = page(run)
+    shown, answer = pictures(text)
+    assert np.array_equal(answer, label_overlay(shown, mask, display_palette()))
+    assert "<script>" not in text
+    assert "&lt;b&gt;cat" in text
+    assert 'http-equiv="refresh" content="5"' in text
+    assert "stage 5 to 10 min, pipeline ≤ 12 min" in text
+    assert "epoch 3 of student 2 of 2" in text
+    titles = re.findall(r'alt="(distill[^"]*)"', text)
+    assert titles == ["distill, student 1 of 2: losses, 7 of 7 epochs", "distill: mean AP of the held-out tags"]
+
+
+def test_the_page_of_a_finished_run_stays_as_it_is(where: Path) -> None:
+    stage(where, "gallery")
+    code, out, err = wsss("watch", "--page")
+    assert (code, out) == (0, "")
+    assert (where / "watch.html").as_uri() in err
+    assert 'http-equiv="refresh"' not in (where / "watch.html").read_text()

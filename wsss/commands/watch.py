@@ -1,0 +1,83 @@
+"""`wsss watch`: look on while stages run, in the terminal or on a page."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from wsss.core.command import people_command
+from wsss.core.errors import UserError
+from wsss.core.log import say, visible
+
+if TYPE_CHECKING:
+    from wsss.report.watch import Run
+
+SECONDS = 2.0
+PAGE = "watch.html"
+"""In the folder of what the stages tell."""
+
+
+@people_command
+@click.option("--page", is_flag=True, help="keep a page up to date instead, and say where it is")
+@click.option("--once", is_flag=True, help="say how it stands now, and end")
+def main(page: bool, once: bool) -> str:
+    """Look on while the pipeline of this folder runs: stage, losses, AP of the tags, minutes left.
+
+    --page writes a page that reloads itself: the same as curves, and four photos with what the network says of them
+    after each epoch. Both end with the run, or by Ctrl-C, which leaves the run alone.
+    """
+    from wsss.core.live import folder
+    from wsss.report.watch import lines, read_run
+
+    if (run := read_run(folder())) is None:
+        raise UserError(folder(), "no stage has run here", "go to the folder of a run, or begin one: dvc repro")
+    try:
+        if page:
+            _keep_page(folder() / PAGE, run, once)
+        elif run.alive and not once and sys.stdout.isatty():
+            run = _keep_showing(run)
+    except KeyboardInterrupt:
+        return ""
+    return "\n".join(lines(run)) if not page else ""
+
+
+def _next(run: Run) -> Run:
+    """How it stands a moment later."""
+    from wsss.core.live import folder
+    from wsss.report.watch import read_run
+
+    time.sleep(SECONDS)
+    return read_run(folder()) or run
+
+
+def _keep_showing(run: Run) -> Run:
+    from rich.live import Live
+    from rich.text import Text
+
+    from wsss.report.watch import lines
+
+    with Live(auto_refresh=False, transient=True) as screen:
+        while run.alive:
+            screen.update(Text(visible("\n".join(lines(run))), no_wrap=True, overflow="ellipsis"), refresh=True)
+            run = _next(run)
+    return run
+
+
+def _keep_page(file: Path, run: Run, once: bool) -> None:
+    from wsss.core.live import put
+    from wsss.report.watch_page import page
+
+    put(file, page(run).encode())
+    say(
+        f"{run.state}\nopen {file.absolute().as_uri()} in a browser"
+        + ("" if once or not run.alive else "; Ctrl-C ends")
+    )
+    while run.alive and not once:
+        run = _next(run)
+        put(file, page(run).encode())
+    if not once:
+        say(run.state)
