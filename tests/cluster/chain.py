@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,6 +52,7 @@ distill:
 evaluate: {scales: [1.0]}
 gallery: {images: 6}
 """
+PERSON = {f"GIT_{who}_{what}": "nobody" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 Bytes = dict[str, dict[str, bytes]]
 
 
@@ -101,6 +102,28 @@ def without(finished: Path, folder: Path, *stages: str) -> Path:
     for out in (out for stage in stages for out in outputs(stage)):
         path = folder / out
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return folder
+
+
+def call(folder: Path, *command: str, **changes: str) -> str:
+    """Run `git` or `dvc` in `folder`; what it says."""
+    line = [sys.executable, "-m", *command] if command[0] == "dvc" else command
+    env = environment(DVC_NO_ANALYTICS="1", **PERSON, **changes)
+    done = subprocess.run(line, cwd=folder, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def checkout(finished: Path, folder: Path, stages: Sequence[str]) -> Path:
+    """The finished chain as a checkout of git, in which DVC knows that `stages` have run; the others' results go."""
+    without(finished, folder, *(stage for stage in STAGES if stage not in stages))
+    for name in ("wsss", "pipeline"):
+        shutil.copytree(REPO / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+        shutil.copy(REPO / name, folder / name)
+    call(folder, "git", "init", "--quiet")
+    call(folder, "dvc", "init", "--quiet")
+    call(folder, "dvc", "commit", "--quiet", "--force", *stages)
     return folder
 
 

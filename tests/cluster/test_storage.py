@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import urllib.request
@@ -13,10 +12,9 @@ from urllib.error import URLError
 
 import pytest
 
-from tests.cluster.chain import STAGES, environment, results, without
-from tests.helpers import REPO, free_port, names, wait_until
+from tests.cluster.chain import STAGES, call, checkout, results
+from tests.helpers import free_port, names, wait_until
 
-PERSON = {f"GIT_{who}_{what}": "nobody" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
 for package in ("dvc_s3", "moto", "flask"):
     pytest.importorskip(package, reason="needs dvc-s3 and moto's server: make test-cluster installs them")
@@ -45,31 +43,18 @@ def bucket(folder: Path) -> Iterator[str]:
             server.kill()
 
 
-def call(folder: Path, *command: str) -> str:
-    """Run `git` or `dvc` in `folder`; what it says."""
-    line = [sys.executable, "-m", *command] if command[0] == "dvc" else command
-    env = environment(DVC_NO_ANALYTICS="1", **PERSON, **KEYS)
-    done = subprocess.run(line, cwd=folder, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
 @pytest.fixture
 def project(finished: Path, tmp_path: Path) -> Path:
     """A checkout in which the chain has run."""
-    folder = without(finished, tmp_path / "a project 100 %")
-    for name in ("wsss", "pipeline"):
-        shutil.copytree(REPO / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
-        shutil.copy(REPO / name, folder / name)
-    call(folder, "git", "init", "--quiet")
-    call(folder, "dvc", "init", "--quiet")
-    call(folder, "dvc", "commit", "--quiet", "--force", *STAGES)
-    return folder
+    return checkout(finished, tmp_path / "a project 100 %", STAGES)
 
 
-def test_another_checkout_goes_on_from_object_storage(project: Path, tmp_path: Path) -> None:
+def test_another_checkout_goes_on_from_object_storage(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It pulls a stage's artifacts; or, for another setting of that stage, the photos and what the stage reads."""
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
     with bucket(tmp_path) as url:
         call(project, "dvc", "remote", "add", "--default", "store", "s3://artifacts/wsss")
         call(project, "dvc", "remote", "modify", "store", "endpointurl", url)

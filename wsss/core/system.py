@@ -5,6 +5,7 @@ Commands for people run on Linux, macOS and Windows, stages on Linux and macOS.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -31,10 +32,13 @@ def cores() -> int:
 def lock_file(handle: TextIO, wait: bool = False) -> None:
     """Take the exclusive lock of an open file, until it is closed. Raises `BlockingIOError` if another has it."""
     if sys.platform == "win32":
-        os.lseek(handle.fileno(), FAR, os.SEEK_SET)
-        try:
-            msvcrt.locking(handle.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
-        except OSError as error:
-            raise BlockingIOError(error.errno, "locked by another process") from error
+        while True:
+            os.lseek(handle.fileno(), FAR, os.SEEK_SET)
+            try:
+                msvcrt.locking(handle.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+                break
+            except OSError as error:
+                if not wait or error.errno != errno.EDEADLK:  # LK_LOCK gives up with it after ten seconds
+                    raise BlockingIOError(error.errno, "locked by another process") from error
     else:
         fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
