@@ -67,6 +67,7 @@ SETTINGS = DistillSettings.model_validate(
             "head_lr_factor": 5.0,
             "weight_decay": 1e-3,
             "warmup_steps": 2,
+            "precision": "32-true",
         },
     }
 )

@@ -36,7 +36,7 @@ from wsss.models.student import Student
 from wsss.stores.labels import PSEUDO_FORMAT, put_labels
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store_index
 
-CAMS = CamsSettings(scales=(0.5, 1.0))
+CAMS = CamsSettings(scales=(0.5, 1.0), precision="32-true")
 SETTINGS = EvaluateSettings(cam_threshold=0.3, scales=(0.75, 1.0), crf=CRF)
 INFERENCE = InferenceSettings(batch=2, shard_size=3)
 WITHOUT_CRF = SETTINGS.model_copy(update={"crf": None})

@@ -48,7 +48,16 @@ SETTINGS = TrainSettings(
     energy=EnergySettings(sigma_xy=30, stride=8),
     weights=LossWeights(tiles=0.5, mae=0.7, seg=0.9, ecr=0.3),
     augment=AugmentSettings(crop=64),
-    optim=OsteOptim(epochs=4, batch=4, lr=0.01, head_lr_factor=5.0, weight_decay=1e-3, warmup_steps=2, clip_norm=0.0),
+    optim=OsteOptim(
+        epochs=4,
+        batch=4,
+        lr=0.01,
+        head_lr_factor=5.0,
+        weight_decay=1e-3,
+        warmup_steps=2,
+        clip_norm=0.0,
+        precision="32-true",
+    ),
 )
 """Eight steps, two an epoch; the first two are warm-up."""
 

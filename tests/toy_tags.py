@@ -24,7 +24,7 @@ SETTINGS = PretrainSettings(
     dropout=0.3,
     frozen_levels=0,
     augment=AugmentSettings(crop=64),
-    optim=GentleOptim(epochs=4, batch=4, lr=0.001, warmup_steps=2),
+    optim=GentleOptim(epochs=4, batch=4, lr=0.001, warmup_steps=2, precision="32-true"),
 )
 """24 photos, six steps an epoch."""
 

@@ -58,7 +58,9 @@ class ToyTask:
         return {"seg_background": background, "seg_foreground": foreground}
 
 
-OPTIM = OptimSettings(epochs=3, batch=4, lr=0.02, head_lr_factor=2.0, weight_decay=1e-3, warmup_steps=2)
+OPTIM = OptimSettings(
+    epochs=3, batch=4, lr=0.02, head_lr_factor=2.0, weight_decay=1e-3, warmup_steps=2, precision="32-true"
+)
 """Nine steps, three an epoch."""
 
 

@@ -29,7 +29,7 @@ from wsss.models.checkpoint import NetworkCard, build_oste, load_oste, save_netw
 from wsss.models.oste import Oste
 from wsss.stores.cams import CamStore
 
-SETTINGS = CamsSettings(scales=(0.5, 1.0))
+SETTINGS = CamsSettings(scales=(0.5, 1.0), precision="32-true")
 WALKED = SETTINGS.model_copy(update={"walk": 2})
 INFERENCE = InferenceSettings(batch=2, shard_size=2)
 SIZES = [(40, 56), (56, 40), (40, 56), (40, 56), (33, 47)]
