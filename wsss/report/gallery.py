@@ -41,6 +41,11 @@ class GallerySettings(Settings):
         default=320, ge=64, le=2048, description="greatest width of a picture", json_schema_extra=unit("pixels")
     )
     split: Split = Field(default="val", description="split that comes first")
+    recipe: str = Field(
+        default="",
+        max_length=200,
+        description="recipe that the settings began with, or another name for them: on top of the page",
+    )
 
 
 def build_gallery(
@@ -73,19 +78,20 @@ def build_gallery(
         rows = sorted(sources, key=lambda row: row.split != settings.split)
         plots = draw_plots(tables, folder) if tables else ()
         strips = draw_strips(painter, epochs) if epochs else ()
-        top = about(index), best_row(rows, settings.split, "student")
+        top = about(index, settings.recipe), best_row(rows, settings.split, "student")
         heat = [css_colour(stop) for stop in HEAT_STOPS]
         html = page_html(sections, legend, rows, plots, strips, heat, settings.width, *top, verdict)
         (folder / "index.html").write_bytes(html.encode("utf-8"))
     return tuple(sections)
 
 
-def about(index: Index) -> str:
-    """One line on a data set: its photos and its classes."""
+def about(index: Index, recipe: str) -> str:
+    """One line on a run: its photos, its classes, and the recipe of its settings, if that has a name."""
     photos = ", ".join(f"{len(index.split(name))} {name}" for name in index.splits())
     names = index.classes[1:]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"Photos: {photos}. Classes: {', '.join(names[:NAMED])}{more}."
+    settings = f" Settings: from recipe {recipe}." if recipe else ""
+    return f"Photos: {photos}. Classes: {', '.join(names[:NAMED])}{more}.{settings}"
 
 
 def make_section(painter: Painter, split: str, images: int, drawn: int) -> Section:

@@ -47,7 +47,7 @@ def page(run: Run) -> str:
     works = run.now["works"] if run.alive else []
     return render(
         "watch.html",
-        (),
+        ("watch.js",),
         run=run,
         reload=RELOAD if run.alive else None,
         works=works,

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from ruamel.yaml import YAML
 
 from tests.helpers import REPO
 from wsss.commands.recipe import main
 from wsss.core import recipes
 from wsss.core.errors import UserError
-from wsss.core.recipes import SCHEMA, dataset_section, recipe_names, recipes_folder, with_dataset
+from wsss.core.recipes import SCHEMA, dataset_section, read_recipe, recipe_names, recipes_folder, with_dataset
 
 PARAMS = Path("params.yaml")
 
@@ -79,6 +80,11 @@ def test_keep_dataset_needs_one() -> None:
     assert (result.exit_code, result.stderr) == (2, "error: params.yaml: no such file\nfix: leave out --keep-dataset\n")
     PARAMS.write_text("seed: 1\n")
     assert "found 0 sections 'dataset' that begin a line, expected 1" in recipe("use", "demo", "--keep-dataset").stderr
+
+
+def test_every_recipe_names_itself_in_the_gallery() -> None:
+    for name in recipe_names():
+        assert YAML(typ="safe").load(read_recipe(name))["gallery"]["recipe"] == name
 
 
 def test_unknown_recipe() -> None:

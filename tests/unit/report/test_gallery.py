@@ -52,7 +52,7 @@ VERDICT_TABLES = {
 STAGE_INPUTS = ("dataset", "cams", "pseudo", "relabelled", "predictions", "epochs")
 IMG, SCRIPT = "<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>"
 CLASSES = ("background", SCRIPT, 'cow" onmouseover="alert(3)')
-SETTINGS = GallerySettings(images=10, width=64, split="val")
+SETTINGS = GallerySettings(images=10, width=64, split="val", recipe="<b>mine")
 SOURCES = (Source(IMG, "val", "3", "yes", "fixed", "no", "no", "yes", 0.5, None, 0.25, 1.0),)
 
 
@@ -232,6 +232,7 @@ def test_the_page_begins_with_score_and_verdict_and_then_photos(run: Run, tmp_pa
     page = parse(tmp_path / "out")
     first = [
         "Photos: 1 train, 5 val.",
+        "Settings: from recipe <b>mine.",
         "62.5\u00a0%",
         "Verdict: usable in part",
         "5 photos, 5 shown",
@@ -248,7 +249,8 @@ def test_the_page_begins_with_score_and_verdict_and_then_photos(run: Run, tmp_pa
 
 def test_many_classes_are_counted_on_top() -> None:
     names = ("background", *(f"c{number}" for number in range(9)))
-    assert about(Index(names, ())) == "Photos: . Classes: c0, c1, c2, c3, c4 and 4 more."
+    assert about(Index(names, ()), "") == "Photos: . Classes: c0, c1, c2, c3, c4 and 4 more."
+    assert about(Index(names[:2], ()), "quick") == "Photos: . Classes: c0. Settings: from recipe quick."
 
 
 def test_links_within_the_page_lead_somewhere(run: Run, tmp_path: Path) -> None:
