@@ -11,6 +11,9 @@ __all__ = ["Segmenter"]
 # Before torch is loaded: OpenMP's threads spin while they wait, and two busy processes on two cores then slow each
 # other down up to a hundredfold (decoding beside training, two CAM workers). Waiting changes no result.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if os.environ.get("WSSS_DEVICE", "").startswith("mps"):
+    # Also before: what torch cannot do on the GPU of a Mac is done on its CPU, instead of an error.
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 
 def __getattr__(name: str) -> object:

@@ -93,7 +93,7 @@ def dump_cams(
     shards = plan_shards([record.id for record in photos.records], inference.shard_size)
     # On a GPU, worker processes would each need memory for a network of their own, and gain nothing.
     arguments = (photos, network, settings, inference, stuff, floor)
-    return build_store(stage, meta, shards, dump_shard, arguments, in_process=device().type == "cuda")
+    return build_store(stage, meta, shards, dump_shard, arguments, in_process=device().type != "cpu")
 
 
 def open_oste(path: Path, classes: tuple[str, ...], settings: CamsSettings) -> Oste:
@@ -152,7 +152,7 @@ def find_floor(
             check_stop()
             with enough_memory(*needs("cams", batch)):
                 images = to_batch([photos.image(record) for record in batch], where)
-                scores = compute_cams(network, images, settings).enhanced.double().flatten(2).cpu()
+                scores = compute_cams(network, images, settings).enhanced.flatten(2).cpu().double()
             absent = 1 - torch.from_numpy(np.stack([tag_vector(r, index.foreground) for r in batch])).double()
             parts = torch.full_like(absent, scores.shape[-1]), scores.sum(-1), scores.square().sum(-1)
             sums += torch.stack([(absent * part).sum(0) for part in parts])

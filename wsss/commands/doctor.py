@@ -75,7 +75,7 @@ def torch() -> Iterator[Line]:
     except WsssError as error:
         yield Line(FIX, "torch", f"{torch.__version__}: {error.where}: {error.what}", error.fix)
         return
-    name = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else f"{chosen.type}, no GPU"
+    name = {"cpu": "cpu, no GPU", "mps": "mps, the GPU of a Mac"}.get(chosen.type) or torch.cuda.get_device_name(chosen)
     yield Line(OK, "torch", f"{torch.__version__}, runs on {name}")
     yield Line(OK, "threads", f"{torch.get_num_threads()} of torch, {cores()} cores, {workers()} worker processes")
     where = "the GPU" if chosen.type == "cuda" else "the processor"

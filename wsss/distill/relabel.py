@@ -47,7 +47,7 @@ def relabel_photos(
     arguments = (data.photos, data.labels, student, settings, inference)
     threads = torch.get_num_threads()
     try:
-        in_process = device().type == "cuda"
+        in_process = device().type != "cpu"
         folder = build_store(stage, meta, shards, relabel_shard, arguments, in_process, name=STORE)
     finally:
         # This process may write a shard itself, which sets its threads. The next training must not depend on that.

@@ -56,7 +56,7 @@ def predict_photos(
     meta = StoreMeta(PREDICTIONS_FORMAT, index.classes, {**attributes, "crf": settings.crf is not None, **branch})
     shards = plan_shards([record.id for record in photos.records], inference.shard_size)
     arguments = (photos, networks, settings, inference)
-    in_process = device().type == "cuda"
+    in_process = device().type != "cpu"
     return PredictionStore(build_store(stage, meta, shards, predict_shard, arguments, in_process, shared=shared))
 
 

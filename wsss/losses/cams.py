@@ -59,4 +59,6 @@ def ecr_loss(fused: torch.Tensor, original: torch.Tensor, tags: torch.Tensor, ha
 
 def _share(available: torch.Tensor, share: float) -> torch.Tensor:
     """round(share · available), at least 1 where any is available. (N,) → (N,)."""
-    return torch.minimum((share * available.double()).round().clamp_min(1), available.double())
+    # float64, where the device has it: the GPU of a Mac has none.
+    exact = available if available.device.type == "mps" else available.double()
+    return torch.minimum((share * exact).round().clamp_min(1), exact)

@@ -12,6 +12,7 @@ from wsss.core.params import Settings, unit
 from wsss.data.index import IGNORE
 from wsss.losses.gaussian import gaussian_filter
 from wsss.losses.term import Term
+from wsss.numeric.device import cell_means
 
 
 class EnergySettings(Settings):
@@ -55,7 +56,7 @@ def dense_energy(
     probabilities = scores.softmax(1)
     features = pixel_features(images.to(scores.dtype), size, settings.sigma_xy, settings.sigma_rgb)
     gate = torch.ones_like(probabilities[:, 0]) if settings.gate == "none" else soft_gate(probabilities, labels)
-    share = None if inside is None else F.interpolate(inside[:, None].to(scores.dtype), size, mode="area")[:, 0]
+    share = None if inside is None else cell_means(inside[:, None].to(scores.dtype), size)[:, 0]
     return potts_energy(probabilities, features, gate, share)
 
 
@@ -64,7 +65,7 @@ def pixel_features(images: torch.Tensor, size: tuple[int, int], sigma_xy: float,
 
     Positions are the cells' centres in pixels of the *full-size* image, hence σ_d holds at every resolution.
     """
-    colours = F.interpolate(images, size, mode="area") / sigma_rgb
+    colours = cell_means(images, size) / sigma_rgb
     rows, columns = (
         (torch.arange(cells, device=images.device, dtype=images.dtype) + 0.5) * (pixels / cells / sigma_xy)
         for cells, pixels in zip(size, images.shape[-2:], strict=True)

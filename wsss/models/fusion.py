@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from wsss.core.errors import UserError, did_you_mean
 from wsss.core.params import Settings, unit
 from wsss.models.backbones.base import Level
+from wsss.numeric.device import cell_means
 
 EPS = 1e-5
 BLOCK = 2**19
@@ -99,7 +100,7 @@ def resize(maps: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     if maps.shape[2:] == (height, width):
         return maps
     if height <= maps.shape[2] and width <= maps.shape[3]:
-        return F.adaptive_avg_pool2d(maps, (height, width))
+        return cell_means(maps, (height, width))
     return F.interpolate(maps, (height, width), mode="bilinear", align_corners=False)
 
 

@@ -70,18 +70,21 @@ class LinearStudent(BaseStudent):
 
         `weight`: (K+1, 2 · channels); `bias`: (K+1,); `mean`, `spread`: (2 · channels,), the spread above 0.
         """
-        folded = weight.double() / spread.double()
+        # In float64, on the CPU: not every GPU has it.
+        weight, bias, mean, spread = (part.cpu().double() for part in (weight, bias, mean, spread))
+        folded = weight / spread
         self.local.weight.copy_(folded[:, : self.channels, None, None])
         self.context.weight.copy_(folded[:, self.channels :])
         assert self.local.bias is not None
-        self.local.bias.copy_(bias.double() - folded @ mean.double())
+        self.local.bias.copy_(bias - folded @ mean)
 
     def linear(self, mean: torch.Tensor, spread: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The `weight` and `bias` that `set_linear` was given with the same `mean` and `spread`, float32."""
         assert self.local.bias is not None
-        folded = torch.cat([self.local.weight[:, :, 0, 0], self.context.weight], 1).detach().double()
-        bias = self.local.bias.detach().double() + folded @ mean.double()
-        return (folded * spread.double()).float(), bias.float()
+        where, mean, spread = mean.device, mean.cpu().double(), spread.cpu().double()
+        folded = torch.cat([self.local.weight[:, :, 0, 0], self.context.weight], 1).detach().cpu().double()
+        bias = self.local.bias.detach().cpu().double() + folded @ mean
+        return (folded * spread).float().to(where), bias.float().to(where)
 
 
 def linear_levels(levels: tuple[Level, ...]) -> tuple[int, ...]:

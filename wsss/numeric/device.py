@@ -1,4 +1,4 @@
-"""The device that torch runs on, its threads, and the error when memory runs out.
+"""The device that torch runs on, what it lacks, its threads, and the error when memory runs out.
 
 `WSSS_DEVICE` names the device: auto, cpu, cuda, cuda:N, or mps, the GPU of a Mac.
 """
@@ -11,9 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch.nn import functional as F
 
 from wsss.core.errors import EnvError, UserError
 from wsss.numeric.heap import keep_freed_memory
+
+MEMORY_ERRORS = ("allocate memory", "not enough memory", "MPS backend out of memory")
 
 
 def device() -> torch.device:
@@ -56,15 +59,23 @@ def _processor() -> set[str]:
     return set(lines[0].partition(":")[2].split()) if lines else set()
 
 
+def cell_means(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Means of the cells of a grid of `size`, not finer than the maps': (N, C, H, W) → (N, C, h, w)."""
+    if maps.device.type == "mps" and (maps.shape[-2] % size[0] or maps.shape[-1] % size[1]):
+        # The GPU of a Mac takes only cells of one size: https://github.com/pytorch/pytorch/issues/96056
+        return F.adaptive_avg_pool2d(maps.cpu(), size).to(maps.device)
+    return F.adaptive_avg_pool2d(maps, size)
+
+
 @contextmanager
 def enough_memory(where: str | Path, doing: str, fix: str) -> Iterator[None]:
     """Raise `EnvError` ("`where`: out of memory `doing`") where torch or NumPy gets no memory."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        # On a CPU torch has no class of its own for this, and two wordings.
+        # On a CPU torch has no class of its own for this, and two wordings; on a Mac's GPU a third.
         known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-        if not known and not any(text in str(error) for text in ("allocate memory", "not enough memory")):
+        if not known and not any(text in str(error) for text in MEMORY_ERRORS):
             raise
         raise EnvError(where, f"out of memory {doing}", fix) from error
 

@@ -49,7 +49,7 @@ def estimate(params: Params, index: Index, made: tuple[Training, ...], probe: Pr
     held = evenly([record for record in everything if record.split == HELD_OUT], MOST_VAL)
     predicted = [record for record in everything if record.split == params.evaluate.split]
     masked = sum(record.mask is not None for record in everything)
-    gpu = device().type == "cuda"
+    gpu = device().type != "cpu"
     processes = 1 if gpu else max(1, min(workers(), probe.cores // params.inference.threads))
 
     def steps(stage: str, share: float = 1.0) -> float:

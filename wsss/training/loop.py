@@ -153,7 +153,8 @@ def fit(
 def update(learner: Learner, task: Task, batch: Batch, clip_norm: float) -> dict[str, float]:
     """One update. Returns the values of the loss and its terms, and the norm of the gradient before clipping."""
     processes, network, optimizer, scaler = learner.processes, learner.wrapped, learner.optimizer, learner.scaler
-    batch = {name: tensor.to(processes.device, non_blocking=True) for name, tensor in batch.items()}
+    pinned = processes.device.type == "cuda"  # of other memory, a copy that is not waited for may come too late
+    batch = {name: tensor.to(processes.device, non_blocking=pinned) for name, tensor in batch.items()}
     batch["image"] = batch["image"].float()
     terms = task.terms(network, batch)
     names = (*task.weights, *task.monitors)

@@ -134,6 +134,10 @@ def own_gpu(named: torch.device, local_rank: int, gpus: int) -> torch.device:
 def _meet(here: World) -> None:
     global _joined
     where = device()
+    if where.type == "mps":
+        raise UserError(
+            "WSSS_DEVICE", "mps is one GPU for several processes", "unset WSSS_PROCESSES, or set WSSS_DEVICE to cpu"
+        )
     if where.type == "cuda":
         where = own_gpu(where, here.local_rank, torch.cuda.device_count())
         torch.cuda.set_device(where)  # from here on `device()` means this one

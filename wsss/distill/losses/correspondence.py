@@ -37,7 +37,7 @@ class CorrespondenceLoss(StudentLoss):
     def terms(self, seen: Seen) -> dict[str, Term]:
         """Over pairs of pixels that are drawn anew for each crop."""
         assert seen.oste_coarse is not None
-        points = draw_points(seen.keys, self.points).to(seen.inside.device)
+        points = draw_points(seen.keys, self.points)
         return {"corr": correspondence(seen.logits.float().softmax(1), seen.oste_coarse, points, seen.inside)}
 
 
@@ -55,13 +55,14 @@ def correspondence(
     c is the cosine of two pixels' `predictions` (N, C, h, w), f that of the teacher's `features` (N, D, h', w') there.
     Pixels whose features are more similar than the photo's average pair should get similar predictions, others not.
     `points`: (N, 2, P, 2) float64 in [0, 1), two sets of P places (y, x) as fractions of height and width; all P·P
-    pairs between them count. `inside`: (N, H, W) bool. Weight: pairs, each by the fraction of its two cells that lies
-    inside.
+    pairs between them count. They stay on the CPU: not every GPU has float64. `inside`: (N, H, W) bool. Weight: pairs,
+    each by the fraction of its two cells that lies inside.
     """
     maps = to_coarser(predictions.float(), features.detach().float())
     height, width = maps[0].shape[-2:]
     rows = (points[..., 0] * height).long().clamp_max(height - 1)
     places = rows * width + (points[..., 1] * width).long().clamp_max(width - 1)
+    places = places.to(predictions.device)
     c, f = (_pair_cosines(map_, places) for map_ in maps)
     cells = shrink(inside, maps[0]).flatten(1)
     weight = cells.gather(1, places[:, 0])[:, :, None] * cells.gather(1, places[:, 1])[:, None]

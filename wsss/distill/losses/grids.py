@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import torch
-from torch.nn import functional as F
+
+from wsss.numeric.device import cell_means
 
 
 def to_coarser(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -18,4 +19,4 @@ def shrink(inside: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
 
 
 def _means(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    return maps if maps.shape[-2:] == size else F.adaptive_avg_pool2d(maps, size)
+    return maps if maps.shape[-2:] == size else cell_means(maps, size)
