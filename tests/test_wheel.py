@@ -132,6 +132,15 @@ def test_what_is_there_is_not_replaced(site: Path, project: Path, tmp_path: Path
     code, said = run(site, project, "-m", "wsss", "init", "--project")
     assert (code, (project / "dvc.yaml").read_bytes()) == (2, before)
     assert "dvc.yaml: exists: this folder has a pipeline" in said
+    (project / "dvc.yaml").rename(project / "kept.yaml")
+    assert run(site, project, "-m", "wsss", "init", "--project")[0] == 0  # the lists of code are its own
+    assert (project / "dvc.yaml").read_bytes() == before
+    (project / "dvc.yaml").unlink()
+    (project / ".code/mine.txt").write_text("mine")
+    code, said = run(site, project, "-m", "wsss", "init", "--project")
+    assert (code, (project / ".code/mine.txt").read_text()) == (2, "mine")
+    (project / ".code/mine.txt").unlink()
+    (project / "kept.yaml").rename(project / "dvc.yaml")
     code, said = run(site, photos(tmp_path / "mine", 4), "-m", "wsss", "init", ".", "--project")
     assert code == 2
     assert "fix: move photos and tags into a folder of their own" in said

@@ -53,25 +53,25 @@ class Live:
         """Replace the file by what is known now."""
         if "view" in self.broken:
             return
-        with self.turn:
-            works = [each.told(time.monotonic()) for each in Progress.shown]
-            eta: Any = works[0]["eta"] if works else None
-            text = json.dumps({**self.told, "written": time.time(), "works": works, **self.ahead(eta)})
-        # Not `write_text`: that waits for the disk, and this file may be lost.
         with self.harmless("view"):
+            with self.turn:
+                works = [each.told(time.monotonic()) for each in Progress.shown]
+                eta: Any = works[0]["eta"] if works else None
+                text = json.dumps({**self.told, "written": time.time(), "works": works, **self.ahead(eta)})
+            # Not `write_text`: that waits for the disk, and this file may be lost.
             put(self.file, text.encode())
 
     @contextmanager
     def harmless(self, what: str) -> Iterator[None]:
-        """Where something fails inside, that is said, and this `what` is not tried again."""
+        """Where something fails inside, that is said, once for all, and this `what` is not tried again."""
         try:
             yield
         except Exception as error:  # whatever it is, the stage's own work is more important
-            self.broken.add(what)
             why = str(error).partition("\n")[0]
-            warn(
-                self.file.parent, f"no live {what} ({why})", "none needed: wsss watch shows less, results are the same"
-            )
+            fix = "none needed: wsss watch shows less, results are the same"
+            if not self.broken:
+                warn(self.file.parent, f"no live {what} ({why})", fix)
+            self.broken.add(what)
 
     def aside(self, show: Callable[[], None]) -> None:
         """Call `show` unless it would take too long, by what it took before."""

@@ -62,13 +62,17 @@ def refuse_project(folder: Path) -> None:
     """Raise `EnvError` in a checkout, and without the packages that training needs; `UserError` if `folder` has a
     pipeline already.
     """
-    _source()
+    source = _source()
     if absent := absent_for_training():
         raise EnvError("project", f"it trains, and these are not installed: {', '.join(absent)}", TRAIN_FIX)
-    for name in (DVC, CODE):
-        if (folder / name).exists():
-            what = "exists: this folder has a pipeline" if name == DVC else "exists, and stages would write there"
-            raise UserError(folder / name, what, "leave out --project, or take another folder")
+    fix = "leave out --project, or take another folder"
+    if (folder / DVC).exists():
+        raise UserError(folder / DVC, "exists: this folder has a pipeline", fix)
+    lists = {f"{name}.txt" for name in code_lists(source)}
+    if (folder / CODE).exists() and not (
+        (folder / CODE).is_dir() and {path.name for path in (folder / CODE).iterdir()} <= lists
+    ):
+        raise UserError(folder / CODE, "exists, and stages would write there", fix)
 
 
 def project_yaml(source: Path) -> str:

@@ -79,6 +79,7 @@ def test_what_cannot_be_written_is_one_warning(
     else:
         scratch.write_text("")
     with telling("train", "f", ahead):
+        aside(broken)
         for _ in range(3):
             write_now()
     assert capsys.readouterr().err.count("warning: ") == 1
