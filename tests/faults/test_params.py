@@ -175,7 +175,8 @@ def test_every_way_to_write_a_thousandth(file: Path, text: str) -> None:
             "precision: 32-true",
             "precision: 16",
             """\
-            error: params.yaml:15: pretrain.optim.precision: found 16, expected 'auto', '32-true', 'bf16-mixed' or '16-mixed'
+            error: params.yaml:15: pretrain.optim.precision: found 16, \
+expected 'auto', '32-true', 'bf16-mixed' or '16-mixed'
             fix: change pretrain.optim.precision""",
         ),
         (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -126,7 +126,7 @@ def given_or_drawn(items: Sequence[RawItem], seed: int, val_fraction: float) -> 
     """The split of each photo by id: as the data set says, else drawn."""
     if any(item.split for item in items):
         return {item.id: item.split or draw_split(item.id, seed, val_fraction) for item in items}
-    return draw_splits([item.id for item in items], seed, val_fraction)
+    return draw_splits({item.id: item.tags for item in items}, seed, val_fraction)
 
 
 def draw_split(name: str, seed: int, val_fraction: float) -> str:
@@ -134,13 +134,34 @@ def draw_split(name: str, seed: int, val_fraction: float) -> str:
     return "val" if _draw(name, seed) < val_fraction * 2**64 else "train"
 
 
-def draw_splits(names: Sequence[str], seed: int, val_fraction: float) -> dict[str, str]:
-    """`draw_split` of each name. Of a handful of names, one is ``val`` and one ``train`` whatever was drawn."""
-    splits = {name: draw_split(name, seed, val_fraction) for name in names}
-    if val_fraction > 0 and len(splits) > 1 and len({*splits.values()}) == 1:
-        first, *_, last = sorted(splits, key=lambda name: _draw(name, seed))
-        splits |= {first: "val", last: "train"}
+def draw_splits(tags: Mapping[str, Collection[str]], seed: int, val_fraction: float) -> dict[str, str]:
+    """`draw_split` of each photo, by id, of which `tags` holds the tags; then a few change sides.
+
+    Of a handful of photos, one is ``val`` and one ``train`` whatever was drawn. So it is with the photos of each tag,
+    as far as no other tag loses its last one there: else, of classes with ten photos, one in ten would not be judged.
+    """
+    order = sorted(tags, key=lambda name: _draw(name, seed))
+    splits = {name: draw_split(name, seed, val_fraction) for name in order}
+    if val_fraction == 0 or len(order) < 2:
+        return splits
+    if len({*splits.values()}) == 1:
+        splits |= {order[0]: "val", order[-1]: "train"}
+    shown: dict[str, list[str]] = {}
+    for name in order:
+        for tag in tags[name]:
+            shown.setdefault(tag, []).append(name)
+    for side in ("train", "val"):
+        for _, photos in sorted(shown.items()):
+            if len(photos) > 1 and all(splits[name] != side for name in photos):
+                free = [name for name in photos if all(_another(shown[tag], name, splits) for tag in tags[name])]
+                if free:
+                    splits[free[-1 if side == "train" else 0]] = side
     return splits
+
+
+def _another(photos: Sequence[str], name: str, splits: Mapping[str, str]) -> bool:
+    """Whether `name` may leave its split: another of `photos` is there."""
+    return any(splits[other] == splits[name] for other in photos if other != name)
 
 
 def _draw(name: str, seed: int) -> int:

@@ -76,6 +76,8 @@ def size_statement(survey: Survey) -> str | None:
         round(statistics.median(max(size) for size in sizes))
         for sizes in zip(*((record.own_size, record.size) for record in index.records), strict=True)
     )
+    if all(record.size == record.own_size for record in index.records):
+        return None
     return (
         f"photos are read at a longer side of {read} pixels instead of {own} (medians; dataset.long_side is "
         f"{index.long_side}); masks are scored and predicted at the photos' own size"
@@ -90,6 +92,14 @@ def _splits(survey: Survey) -> Iterator[Finding]:
             "no photo in split val has a tag: whether the classifier has learnt anything cannot be told",
             "mark some tagged photos as val",
         )
+    elif "val" in splits:
+        held = {tag for record in survey.index.records if record.split == "val" for tag in record.tags}
+        counts = Counter(tag for record in survey.index.records if record.split == "train" for tag in record.tags)
+        if missing := [survey.index.classes[tag] for tag in sorted(counts) if counts[tag] > 1 and tag not in held]:
+            yield Finding(
+                f"classes without a photo in split val: {some(missing)}; nothing tells whether they are learnt",
+                "give one or more of their photos the split val",
+            )
     folded = Counter(record.id.casefold() for record in survey.index.records)
     twins = [record.id for record in survey.index.records if folded[record.id.casefold()] > 1]
     if twins:

@@ -19,6 +19,8 @@ from wsss.report.scores import Source, best_row
 
 TABLES = ("train_tags.csv", "agreement.csv")
 """What is read, from the folder of reports."""
+PER_CLASS = "per_class.csv"
+"""The IoU of each class, beside the scores `sources`."""
 NAMED = 8
 """Classes that a sentence names; the rest are counted."""
 BAD, MODEST = 0.2, 0.4
@@ -37,6 +39,7 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     overall = agreed[0]["student"] if agreed else "not measured"
     disputed = [row["class"] for row in agreed if row["verdict"] == "disputed" and row["class"] not in unlearnt]
     photos = tags[0]["photos"] if tags else "0"
+    unjudged = [row["class"] for row in tags if row["tagged"] == "0"]
     reasons = []
     if told:
         mean = _mean(told.values())
@@ -53,14 +56,20 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
         reasons.append(f"Not learnt: {_some(unlearnt)}. Check their tags, add photos of them, or drop them.")
     if disputed:
         reasons.append(f"Doubtful: {_some(disputed)}. Look at their labels in the gallery before you use their masks.")
+    if unjudged and told:
+        reasons.append(f"Not judged: {_some(unjudged)}. No photo of split val shows them: give it some.")
     for group in inseparable(index.split("train"), index.foreground):
         names = _some([index.classes[k] for k in group])
         reasons.append(f"Hardly told apart by tags: {names}. Add photos that show one of them without the others.")
     if overall == "collapsed":
         reasons.append("The student predicts one class nearly everywhere. Look at the labels in the gallery.")
+    poor: list[str] = []
     best, branch = best_row(sources, split, "student"), best_row(sources, split, "oste")
     if best is not None and best.miou is not None:
         reasons.append(f"On the masks of {best.images} {split} photos, {best.source} has mIoU {100 * best.miou:.1f}.")
+        poor = _poor(reports / PER_CLASS, best.source)
+        if poor:
+            reasons.append(f"Poor on the masks: {_some(poor)}.")
         if branch is not None and branch.miou is not None and branch.miou >= best.miou + BETTER:
             found = f"{branch.source}: {100 * branch.miou:.1f}"
             reasons.append(f"OSTE's own branch is better ({found}): give its network, oste.pt, to `wsss predict`.")
@@ -68,8 +77,14 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
         reasons.append("It rests on tags and on agreement. No mask was read; a dozen masks would tell the accuracy.")
     known = 1.0 if best is None or best.miou is None else best.miou
     hopeless = overall in ("collapsed", "poor") or (bool(tags) and len(unlearnt) == len(tags)) or known < BAD
-    doubtful = bool(unlearnt or disputed) or overall != "fine" or not told or known < MODEST
+    doubtful = bool(unlearnt or disputed or unjudged or poor) or overall != "fine" or not told or known < MODEST
     return Verdict("not usable" if hopeless else "usable in part" if doubtful else "usable", tuple(reasons))
+
+
+def _poor(path: Path, source: str) -> list[str]:
+    """Classes, with their IoU, of which `source` has less than `BAD` on the masks."""
+    found = [(row["class"], row[source]) for row in _rows(path) if row.get(source)]
+    return [f"{name} ({100 * float(iou):.0f} %)" for name, iou in found if float(iou) < BAD]
 
 
 def _rows(path: Path) -> list[Mapping[str, str]]:

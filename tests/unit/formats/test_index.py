@@ -41,12 +41,36 @@ def test_drawn_split_depends_on_seed_and_id_alone() -> None:
 def test_a_handful_of_photos_has_both_splits() -> None:
     for seed in range(20):
         for fraction in (0.01, 0.99):
-            drawn = draw_splits(["a", "b", "c"], seed, fraction)
+            drawn = draw_splits(dict.fromkeys("abc", ()), seed, fraction)
             assert {*drawn.values()} == {"train", "val"}
-    assert draw_splits(["a", "b"], 0, 0.0) == {"a": "train", "b": "train"}
-    assert draw_splits(["a"], 0, 0.2) == {"a": draw_split("a", 0, 0.2)}
+    assert draw_splits(dict.fromkeys("ab", ()), 0, 0.0) == {"a": "train", "b": "train"}
+    assert draw_splits({"a": ()}, 0, 0.2) == {"a": draw_split("a", 0, 0.2)}
     names = [f"photo {i}" for i in range(50)]
-    assert draw_splits(names, 7, 0.2) == {name: draw_split(name, 7, 0.2) for name in names}
+    assert draw_splits(dict.fromkeys(names, ()), 7, 0.2) == {name: draw_split(name, 7, 0.2) for name in names}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_each_tag_has_photos_in_both_splits(seed: int) -> None:
+    """Of its two photos or more; no other photo has changed sides, and no tag has lost its last one somewhere."""
+    draw = np.random.default_rng(seed)
+    tags = {f"p{n}": tuple("abcdef"[k] for k in np.flatnonzero(draw.random(6) < 0.3)) for n in range(24)}
+    splits, before = draw_splits(tags, seed, 0.2), {name: draw_split(name, seed, 0.2) for name in tags}
+    for tag in "abcdef":
+        own = [name for name in tags if tag in tags[name]]
+        if len(own) > 1:
+            assert {splits[name] for name in own} == {"train", "val"}, tag
+    moved = [name for name in tags if splits[name] != before[name]]
+    for name in moved:
+        lacking = [t for t in tags[name] if all(before[n] == before[name] for n in tags if t in tags[n])]
+        assert lacking or len({*before.values()}) == 1
+    assert splits == draw_splits(dict(reversed(tags.items())), seed, 0.2)
+
+
+def test_a_tag_of_one_photo_keeps_it_in_training_or_val() -> None:
+    tags = {"x": ("rare", "cow"), "y": ("cow",)}
+    for seed in range(20):
+        splits = draw_splits(tags, seed, 0.2)
+        assert {*splits.values()} == {"train", "val"}
 
 
 def test_adding_photos_does_not_move_others(herd: RawData) -> None:

@@ -30,10 +30,16 @@ INDEX = index_of((1,), (2,), (3,), (1, 2))
 
 
 def verdict(
-    folder: Path, tags: str = FINE[0], agreed: str = FINE[1], sources: tuple[Source, ...] = (), index: Index = INDEX
+    folder: Path,
+    tags: str = FINE[0],
+    agreed: str = FINE[1],
+    sources: tuple[Source, ...] = (),
+    index: Index = INDEX,
+    cow: float = 0.5,
 ) -> str:
     (folder / "train_tags.csv").write_text(tags)
     (folder / "agreement.csv").write_text(agreed)
+    (folder / "per_class.csv").write_text(f"class,student,cam\nbackground,0.9,0.9\ncow,{cow},0.1\nhat,,0.1\n")
     return final_verdict(folder, sources, index, "val").text
 
 
@@ -65,6 +71,16 @@ def test_a_student_that_agrees_on_less_than_half_is_usable_in_part(tmp_path: Pat
 def test_masks_overrule_a_verdict_that_is_too_good(tmp_path: Path, miou: float, words: str) -> None:
     source = Source("student", "val", "12", "no", "", "no", "no", "no", miou, miou, 0.1, 1.0)
     assert verdict(tmp_path, sources=(source,)).startswith(f"verdict: {words}\n")
+
+
+def test_a_class_that_is_poor_on_masks_or_that_no_val_photo_shows_is_named(tmp_path: Path) -> None:
+    source = Source("student", "val", "12", "no", "", "no", "no", "no", 0.6, 0.6, 0.1, 1.0)
+    text = verdict(tmp_path, sources=(source,), cow=0.12)
+    assert text.startswith("verdict: usable in part\n")
+    assert "Poor on the masks: cow (12 %)." in text
+    text = verdict(tmp_path, FINE[0] + "boat,40,0,0.0,,,not judged\n")
+    assert text.startswith("verdict: usable in part\n")
+    assert "Not judged: boat. No photo of split val shows them: give it some." in text
 
 
 @pytest.mark.parametrize("student", ["collapsed", "poor"])
