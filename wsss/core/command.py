@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from wsss.core.atomic import explained_os_errors
 from wsss.core.errors import UserError, WsssError
 from wsss.core.interrupt import end_by_signals
 from wsss.core.log import say, visible
@@ -59,6 +62,9 @@ def guarded(work: Callable[[], T], debug: bool) -> T:
             lost = worker_lost()
             say(str(lost))
             sys.exit(lost.exit_code)
+        if full := _of_the_disk(error):
+            say(str(full))
+            sys.exit(full.exit_code)
         say(f"error: wsss: {type(error).__name__}: {error}\nfix: this is a bug; run again with --debug and report it")
         sys.exit(1)
 
@@ -71,6 +77,17 @@ def _of_a_lost_worker(error: Exception) -> bool:
     return isinstance(error, ConnectionResetError) or (
         isinstance(error, RuntimeError) and "DataLoader worker" in str(error)
     )
+
+
+def _of_the_disk(error: Exception) -> WsssError | None:
+    """What a full or read-only disk means, also where no writer has said so: a folder cannot be made either."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+        try:
+            with explained_os_errors(Path(error.filename or Path.cwd())):
+                raise error
+        except WsssError as known:
+            return known
+    return None
 
 
 class Coloured(str):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
+from pathlib import Path
 
 import pytest
 
+from wsss.core.command import guarded
 from wsss.core.errors import (
     EnvError,
     ErrorList,
@@ -55,3 +58,20 @@ def test_did_you_mean_names_only_what_is_close() -> None:
     assert did_you_mean("botle", ["bottle", "boat"]) == " (did you mean 'bottle'?)"
     assert did_you_mean("zebra", ["bottle", "boat"]) == ""
     assert did_you_mean("x", []) == ""
+
+
+@pytest.mark.parametrize("name", ["full/store", None], ids=["a folder", "no name"])
+def test_a_full_disk_is_no_bug_wherever_it_is_met(
+    name: str | None, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def work() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", name)
+
+    with pytest.raises(SystemExit) as stopped:
+        guarded(work, False)
+    said = capsys.readouterr().err
+    assert stopped.value.code == EnvError.exit_code
+    assert said.startswith(f"error: {name or tmp_path}: disk full")
+    assert "this is a bug" not in said
