@@ -26,7 +26,8 @@ from wsss.data.ids import file_name
 from wsss.data.images import load_image, load_mask, save_mask_png
 from wsss.data.index import Index, Record, write_index
 from wsss.export import network as exporting
-from wsss.export.labels import to_cvat, to_voc
+from wsss.export.cvat import to_cvat
+from wsss.export.labels import to_voc
 from wsss.export.parity import largest_difference, refuse_difference
 from wsss.export.portable import Portable
 from wsss.models.backbones import registry

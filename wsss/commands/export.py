@@ -139,9 +139,10 @@ def _samples(folder: Path) -> list[np.ndarray]:
 def _writer(kind: str, photos: Path | None, polygons: bool, simplify: float) -> Callable[..., dict[str, int]]:
     """Called with labels, records by id, and the output."""
     from wsss.export.coco import to_coco
+    from wsss.export.cvat import to_cvat
     from wsss.export.fiftyone import to_fiftyone
     from wsss.export.label_studio import to_label_studio
-    from wsss.export.labels import to_cvat, to_voc
+    from wsss.export.labels import to_voc
 
     if kind == "coco":
         return partial(to_coco, polygons=polygons, tolerance=simplify)

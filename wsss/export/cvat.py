@@ -1,0 +1,73 @@
+"""Label maps of a store as CVAT imports them: an archive of its format "Segmentation mask 1.1"."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from wsss.core.atomic import atomic_file
+from wsss.core.log import Progress
+from wsss.data.images import voc_palette
+from wsss.data.index import IGNORE, Record
+from wsss.export.labels import Counts, Labels, file_label, labelmap_text, safe_ids, shown
+
+MIDNIGHT = (1980, 1, 1, 0, 0, 0)
+"""The time of every file in an archive: equal labels are equal bytes."""
+
+
+def to_cvat(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
+    """Colour PNGs of classes and of objects, and a label map that says which colour is which class.
+
+    255 becomes the label ``ignore``, where there is any. CVAT compares names without extension.
+    """
+    ignore = False
+    labelmap_text(store.classes, ignore=True)  # its error comes before the work
+    with (
+        atomic_file(out, verify=_whole) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
+        Progress("export", len(store.ids), "masks") as progress,
+    ):
+        for name in safe_ids(store):
+            label = file_label(store, name, photos)
+            ignore = ignore or bool((label == IGNORE).any())
+            _add(archive, f"SegmentationClass/{name}.png", _png(label))
+            _add(archive, f"SegmentationObject/{name}.png", _png(objects(label)))
+            progress.advance()
+        lines = [f'"{name}"' if any(map(str.isspace, name)) else name for name in store.ids]
+        _add(archive, "ImageSets/Segmentation/default.txt", "".join(f"{line}\n" for line in lines).encode())
+        _add(archive, "labelmap.txt", labelmap_text(store.classes, ignore).encode())
+    return {"photos": len(store.ids)}
+
+
+def objects(label: np.ndarray) -> np.ndarray:
+    """(H, W) uint8 class ids, 255 where ignored → (H, W) uint8: 1, 2, … for the classes of this photo, else 0.
+
+    Without these, CVAT makes an object of the background, and of the ignored pixels, too. A class is one object: its
+    pieces may be more than the 255 that the format can count.
+    """
+    numbers = np.zeros(256, np.uint8)
+    classes = shown(label)
+    numbers[classes] = np.arange(1, len(classes) + 1)
+    return numbers[label]
+
+
+def _png(numbers: np.ndarray) -> bytes:
+    made = BytesIO()
+    Image.fromarray(voc_palette()[numbers]).save(made, "PNG")
+    return made.getvalue()
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    info = zipfile.ZipInfo(name, MIDNIGHT)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    archive.writestr(info, data)
+
+
+def _whole(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None, path
