@@ -7,6 +7,7 @@ import shutil
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -356,6 +357,17 @@ def test_voc_folder_holds_the_labels(store: Path, tmp_path: Path) -> None:
         "background:0,0,0::",
         "Kuh:128,0,0::",
     ]
+
+
+def test_which_part_of_the_photos_a_store_holds_is_said(store: Path, tmp_path: Path) -> None:
+    records = [Record(name, "val", f"{name}.jpg", None, (), 8, 12, "0" * 64) for name in IDS]
+    others = [replace(each, id=f"other {number}", split="train") for number, each in enumerate(records[:3])]
+    for known, said in ((records, ""), ([*records, *others], "20 of 23 photos: pseudo are of split val")):
+        index = Index(("background", *CLASSES[1:]), tuple(sorted(known, key=lambda each: each.id)))
+        write_index(tmp_path / "dataset", index)
+        text = run("--to", "voc", store, tmp_path / "voc")[1]
+        assert "".join(text.splitlines()[1:]).startswith(said)
+        assert len(text.splitlines()) == (2 if said else 1)
 
 
 @pytest.mark.parametrize("name", ["a:b", "#1", "ignore"])

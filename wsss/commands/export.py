@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from wsss.core.atomic import refuse_existing
 from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import UserError
 from wsss.core.interrupt import catch_signals
-from wsss.data.index import read_index
+from wsss.data.index import Record, read_index
 
 PHOTOS = 20
 """At most so many photos are compared; a network needs seconds for each."""
@@ -177,7 +177,18 @@ def _labels(
         found = dataset or (beside if (beside / "index.csv").is_file() else None)
         photos = {record.id: record for record in read_index(found).records} if found else {}
         store = opened
+    part = _part(source.name, store.ids, photos)
     counts = write(store, photos, out)
     if as_json:
         return json_text({"out": str(out), "format": kind, "classes": list(store.classes), **counts})
-    return f"export: {', '.join(f'{count} {what}' for what, count in counts.items())} as {kind} → {out}"
+    made = ", ".join(f"{count} {what}" for what, count in counts.items())
+    return f"export: {made} as {kind} → {out}" + (f"\n{part}" if part else "")
+
+
+def _part(source: str, ids: Sequence[str], photos: Mapping[str, Record]) -> str:
+    """``11 of 60 photos: predictions are of split val``; empty where it is all of them, or the others are not known."""
+    if len(photos) <= len(ids) or not all(name in photos for name in ids):
+        return ""
+    splits = sorted({photos[name].split for name in ids})
+    what = f"{len(ids)} of {len(photos)} photos: {source} are of split {' and '.join(splits)}"
+    return f"{what} (masks of any photos: wsss predict, then wsss export of its folder)"
