@@ -41,8 +41,20 @@ class Run:
             return f"{name} was stopped: {self.now['why']}"
         took = f"{name} is done"
         if self.alive:
-            return f"{took}; the next stage begins when DVC has stored its outputs"
+            return f"{took}; DVC stores its outputs"
         return f"{took}, and with it the pipeline: see reports/gallery/index.html" if name == ORDER[-1] else took
+
+    @property
+    def ended(self) -> str:
+        """When it last said something, by the clock here; with the day, if that was not today."""
+        told = time.localtime(self.now["written"])
+        return time.strftime("%H:%M:%S" if told[:3] == time.localtime()[:3] else "%Y-%m-%d %H:%M", told)
+
+    @property
+    def loading(self) -> bool:
+        """True while the stage has nothing to tell yet."""
+        parts = ("works", "phases", "tags", "photos")
+        return self.alive and self.now["state"] == RUNS and not any(self.now[part] for part in parts)
 
     @property
     def minutes(self) -> str:
@@ -98,6 +110,8 @@ def lines(run: Run) -> list[str]:
     found = [run.state]
     if run.alive:
         found += [f"  {_work(each)}" for each in run.now["works"]]
+    if run.loading:
+        found.append("  loading photos…")
     if run.minutes:
         found.append(f"left: {run.minutes}")
     if run.done:
