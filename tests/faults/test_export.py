@@ -418,6 +418,20 @@ def test_cvat_archive_holds_colours_and_their_names(store: Path, tmp_path: Path)
         assert names[tuple(int(value) for value in colours[row, column])] == CLASSES[expected[row, column]]
 
 
+def test_crumbs_are_left_out_at_the_size_of_the_photos_files(store: Path, tmp_path: Path) -> None:
+    own = {"own_height": 16, "own_width": 24}  # a pixel of the labels is four of the file
+    records = tuple(Record(name, "val", f"{name}.jpg", None, (), 8, 12, "0" * 64, **own) for name in sorted(IDS))
+    write_index(tmp_path / "dataset", Index(("background", *CLASSES[1:]), records))
+    for least in (4, 5):
+        assert run("--to", "voc", store, tmp_path / "voc", "--min-area", least)[0] == 0
+        mask = load_mask(tmp_path / "voc" / "SegmentationClass" / f"{IDS[0]}.png", (16, 24), len(CLASSES))
+        same = np.array_equal(mask, toy_label(IDS[0]).repeat(2, 0).repeat(2, 1))
+        assert same == (least == 4)
+    assert run("--to", "onnx", store / "x.pt", tmp_path / "o", "--min-area", 3)[2] == (
+        "error: --min-area: is of labels\nfix: leave it away\n"
+    )
+
+
 @pytest.fixture
 def predicted(student: Path, tmp_path: Path) -> Path:
     """A folder that `wsss predict` has filled."""

@@ -50,6 +50,12 @@ FOLDERS = ("package", "voc", *WITH_PHOTOS)
     help="polygons: leave out corners, as long as the outline moves by no more than so many pixels",
 )
 @click.option(
+    "--min-area",
+    type=click.IntRange(min=0),
+    default=0,
+    help="labels: pieces of a class of fewer pixels become what surrounds them",
+)
+@click.option(
     "--license", "licence", help="of a package's weights, for its model card: an id of the hub, e.g. cc-by-4.0"
 )
 @json_option
@@ -62,6 +68,7 @@ def main(
     dataset: Path | None,
     polygons: bool,
     simplify: float,
+    min_area: int,
     licence: str | None,
     as_json: bool,
 ) -> str:
@@ -79,12 +86,15 @@ def main(
         raise UserError("--polygons", "is of --to coco (labelstudio has them anyway)", "leave it away")
     if simplify and not (polygons or chosen == "labelstudio"):
         raise UserError("--simplify", "is of polygons", "add --to labelstudio, or --to coco --polygons")
+    if min_area and chosen in NETWORKS:
+        raise UserError("--min-area", "is of labels", "leave it away")
     if chosen not in FOLDERS:
         refuse_existing(out)
     with catch_signals():
         if chosen in NETWORKS:
             return _network(source, out, chosen, photos, dataset, licence, as_json)
-        return _labels(source, out, _writer(chosen, photos, polygons, simplify), chosen, dataset, as_json)
+        write = _writer(chosen, photos, polygons, simplify)
+        return _labels(source, out, write, chosen, dataset, min_area, as_json)
 
 
 def _chosen(source: Path, kind: str | None, torchscript: bool) -> str:
@@ -156,8 +166,15 @@ def _writer(kind: str, photos: Path | None, polygons: bool, simplify: float) -> 
 
 
 def _labels(
-    source: Path, out: Path, write: Callable[..., dict[str, int]], kind: str, dataset: Path | None, as_json: bool
+    source: Path,
+    out: Path,
+    write: Callable[..., dict[str, int]],
+    kind: str,
+    dataset: Path | None,
+    min_area: int,
+    as_json: bool,
 ) -> str:
+    from wsss.export.crumbs import WithoutCrumbs
     from wsss.export.labels import Labels
     from wsss.export.predicted import Predicted
     from wsss.predict.folder import SETTINGS
@@ -178,7 +195,7 @@ def _labels(
         photos = {record.id: record for record in read_index(found).records} if found else {}
         store = opened
     part = _part(source.name, store.ids, photos)
-    counts = write(store, photos, out)
+    counts = write(WithoutCrumbs(store, photos, min_area) if min_area else store, photos, out)
     if as_json:
         return json_text({"out": str(out), "format": kind, "classes": list(store.classes), **counts})
     made = ", ".join(f"{count} {what}" for what, count in counts.items())
