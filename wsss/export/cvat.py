@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -18,10 +19,12 @@ from wsss.export.labels import Counts, Labels, file_label, labelmap_text, safe_i
 
 MIDNIGHT = (1980, 1, 1, 0, 0, 0)
 """The time of every file in an archive: equal labels are equal bytes."""
+LABELS = "labels.json"
+"""For people, who give the labels when they make a task, before there is an archive to read: CVAT leaves it unread."""
 
 
 def to_cvat(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
-    """Colour PNGs of classes and of objects, and a label map that says which colour is which class.
+    """Colour PNGs of classes and of objects, a label map that says which colour is which class, and `LABELS`.
 
     255 becomes the label ``ignore``, where there is any. CVAT compares names without extension.
     """
@@ -41,7 +44,15 @@ def to_cvat(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
         lines = [f'"{name}"' if any(map(str.isspace, name)) else name for name in store.ids]
         _add(archive, "ImageSets/Segmentation/default.txt", "".join(f"{line}\n" for line in lines).encode())
         _add(archive, "labelmap.txt", labelmap_text(store.classes, ignore).encode())
+        _add(archive, LABELS, labels_text(store.classes).encode())
     return {"photos": len(store.ids)}
+
+
+def labels_text(classes: Sequence[str]) -> str:
+    """What the tab "Raw" of CVAT's label constructor takes: names and colours, without the background."""
+    colours = ["#" + "".join(f"{value:02x}" for value in colour) for colour in voc_palette().tolist()]
+    labels = [{"name": name, "color": colours[n], "attributes": []} for n, name in enumerate(classes) if n]
+    return json.dumps(labels, ensure_ascii=False, indent=1) + "\n"
 
 
 def objects(label: np.ndarray) -> np.ndarray:

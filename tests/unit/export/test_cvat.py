@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -44,6 +45,16 @@ def test_objects_are_neither_background_nor_ignored(archive: Path) -> None:
 def test_every_class_has_a_number_of_its_own() -> None:
     label = np.arange(256, dtype=np.uint8).reshape(16, 16)
     assert sorted(objects(label).ravel().tolist()) == [0, 0, *range(1, 255)]
+
+
+def test_labels_for_the_label_constructor(archive: Path) -> None:
+    with zipfile.ZipFile(archive) as file:
+        labels = json.loads(file.read("labels.json"))
+    assert labels == [
+        {"name": "cow", "color": "#800000", "attributes": []},
+        {"name": "grass", "color": "#008000", "attributes": []},
+        {"name": "dog house", "color": "#808000", "attributes": []},
+    ]
 
 
 @pytest.mark.filterwarnings("ignore::Warning")
