@@ -29,6 +29,7 @@ from wsss.data.index import Index, Record, write_index
 from wsss.export import network as exporting
 from wsss.export.cvat import to_cvat
 from wsss.export.labels import to_voc
+from wsss.export.own import refuse_foreign_file
 from wsss.export.parity import largest_difference, refuse_difference
 from wsss.export.portable import Portable
 from wsss.models.backbones import registry
@@ -259,6 +260,17 @@ def test_flipped_bits_of_an_onnx_file_are_refused(onnx_file: Path, tmp_path: Pat
         (tmp_path / "flipped.onnx").write_bytes(flipped)
         with pytest.raises(IntegrityError):
             Segmenter.load(tmp_path / "flipped.onnx")
+
+
+def test_only_an_onnx_file_as_it_was_exported_may_be_replaced(onnx_file: Path, tmp_path: Path) -> None:
+    refuse_foreign_file(onnx_file, "onnx", force=True)
+    made = onnx_file.read_bytes()
+    for content in (b"", made[:-9], made.replace(b"Kuh", b"cow", 1), made + b"\0"):
+        (tmp_path / "other.onnx").write_bytes(content)
+        with pytest.raises(UserError, match="is no file that wsss export --to onnx has written"):
+            refuse_foreign_file(tmp_path / "other.onnx", "onnx", force=True)
+    with pytest.raises(UserError, match="is there already"):
+        refuse_foreign_file(onnx_file, "onnx", force=False)
 
 
 def test_all_classes_are_exported_beside_those_that_are_left_out(student: Path, onnx_file: Path) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 import numpy as np
 
-from wsss.core.atomic import refuse_existing
 from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import UserError
 from wsss.core.interrupt import catch_signals
@@ -58,6 +57,7 @@ FOLDERS = ("package", "voc", *WITH_PHOTOS)
 @click.option(
     "--license", "licence", help="of a package's weights, for its model card: an id of the hub, e.g. cc-by-4.0"
 )
+@click.option("--force", is_flag=True, help="replace a file that wsss export has written and nobody has changed")
 @json_option
 def main(
     source: Path,
@@ -70,6 +70,7 @@ def main(
     simplify: float,
     min_area: int,
     licence: str | None,
+    force: bool,
     as_json: bool,
 ) -> str:
     """Write the network SOURCE (a student's or an OSTE's .pt, or a package) as ONNX, TorchScript or a package (a folder
@@ -89,7 +90,9 @@ def main(
     if min_area and chosen in NETWORKS:
         raise UserError("--min-area", "is of labels", "leave it away")
     if chosen not in FOLDERS:
-        refuse_existing(out)
+        from wsss.export.own import refuse_foreign_file
+
+        refuse_foreign_file(out, chosen, force)
     with catch_signals():
         if chosen in NETWORKS:
             return _network(source, out, chosen, photos, dataset, licence, as_json)

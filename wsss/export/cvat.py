@@ -16,6 +16,7 @@ from wsss.core.log import Progress
 from wsss.data.images import voc_palette
 from wsss.data.index import IGNORE, Record
 from wsss.export.labels import Counts, Labels, file_label, labelmap_text, safe_ids, shown
+from wsss.export.own import zip_seal
 
 MIDNIGHT = (1980, 1, 1, 0, 0, 0)
 """The time of every file in an archive: equal labels are equal bytes."""
@@ -45,6 +46,7 @@ def to_cvat(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
         _add(archive, "ImageSets/Segmentation/default.txt", "".join(f"{line}\n" for line in lines).encode())
         _add(archive, "labelmap.txt", labelmap_text(store.classes, ignore).encode())
         _add(archive, LABELS, labels_text(store.classes).encode())
+        archive.comment = zip_seal(archive)
     return {"photos": len(store.ids)}
 
 
