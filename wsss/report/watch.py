@@ -64,13 +64,13 @@ class Run:
             return ""
         if left is None or not left[1]:
             works = self.now["works"]
-            return f"this step {Span(works[0]['eta'], works[0]['eta']).text()} min" if works and works[0]["eta"] else ""
-        later = f", pipeline ≤ {Span(*2 * (left[1] + rest,)).text()} min" if rest else ""
-        return f"stage {Span(*left).text()} min{later}"
+            return f"this step {Span(works[0]['eta'], works[0]['eta']).text()}" if works and works[0]["eta"] else ""
+        later = f", pipeline ≤ {Span(*2 * (left[1] + rest,)).text()}" if rest else ""
+        return f"stage {Span(*left).text()}{later}"
 
     @property
     def done(self) -> list[tuple[str, str]]:
-        """Earlier stages and the minutes they took."""
+        """Earlier stages and how long they took."""
         earlier = [each for name, each in self.stages.items() if name != self.now["stage"]]
         return [(each["stage"], Span(each["spent"], each["spent"]).text()) for each in earlier]
 
@@ -115,7 +115,7 @@ def lines(run: Run) -> list[str]:
     if run.minutes:
         found.append(f"left: {run.minutes}")
     if run.done:
-        found.append("minutes so far: " + ", ".join(f"{name} {took}" for name, took in run.done))
+        found.append("so far: " + ", ".join(f"{name} {took}" for name, took in run.done))
     last = run.latest("phases") or run.now
     for phase, part in last["phases"].items():
         if part["rows"]:

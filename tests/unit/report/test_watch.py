@@ -75,7 +75,7 @@ def test_a_running_stage(where: Path) -> None:
         "distill is running",
         "  distill: student 2 of 2: 3/12 steps (25 %), eta 4:20",
         "left: stage 5 to 10 min, pipeline ≤ 12 min",
-        "minutes so far: index 2",
+        "so far: index 2 min",
         "",
         "distill, student 1 of 2: epoch 7 of 7",
         "  epoch   loss    seg",
