@@ -7,6 +7,7 @@ import shutil
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -26,7 +27,9 @@ from wsss.data.ids import file_name
 from wsss.data.images import load_image, load_mask, save_mask_png
 from wsss.data.index import Index, Record, write_index
 from wsss.export import network as exporting
-from wsss.export.labels import to_cvat, to_voc
+from wsss.export.cvat import to_cvat
+from wsss.export.labels import to_voc
+from wsss.export.own import refuse_foreign_file
 from wsss.export.parity import largest_difference, refuse_difference
 from wsss.export.portable import Portable
 from wsss.models.backbones import registry
@@ -259,6 +262,17 @@ def test_flipped_bits_of_an_onnx_file_are_refused(onnx_file: Path, tmp_path: Pat
             Segmenter.load(tmp_path / "flipped.onnx")
 
 
+def test_only_an_onnx_file_as_it_was_exported_may_be_replaced(onnx_file: Path, tmp_path: Path) -> None:
+    refuse_foreign_file(onnx_file, "onnx", force=True)
+    made = onnx_file.read_bytes()
+    for content in (b"", made[:-9], made.replace(b"Kuh", b"cow", 1), made + b"\0"):
+        (tmp_path / "other.onnx").write_bytes(content)
+        with pytest.raises(UserError, match="is no file that wsss export --to onnx has written"):
+            refuse_foreign_file(tmp_path / "other.onnx", "onnx", force=True)
+    with pytest.raises(UserError, match="is there already"):
+        refuse_foreign_file(onnx_file, "onnx", force=False)
+
+
 def test_all_classes_are_exported_beside_those_that_are_left_out(student: Path, onnx_file: Path) -> None:
     network, session = load_segmenting(student)[0], onnx_session(onnx_file)
     assert isinstance(network, Student)
@@ -357,6 +371,17 @@ def test_voc_folder_holds_the_labels(store: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_which_part_of_the_photos_a_store_holds_is_said(store: Path, tmp_path: Path) -> None:
+    records = [Record(name, "val", f"{name}.jpg", None, (), 8, 12, "0" * 64) for name in IDS]
+    others = [replace(each, id=f"other {number}", split="train") for number, each in enumerate(records[:3])]
+    for known, said in ((records, ""), ([*records, *others], "20 of 23 photos: pseudo are of split val")):
+        index = Index(("background", *CLASSES[1:]), tuple(sorted(known, key=lambda each: each.id)))
+        write_index(tmp_path / "dataset", index)
+        text = run("--to", "voc", store, tmp_path / "voc")[1]
+        assert "".join(text.splitlines()[1:]).startswith(said)
+        assert len(text.splitlines()) == (2 if said else 1)
+
+
 @pytest.mark.parametrize("name", ["a:b", "#1", "ignore"])
 @pytest.mark.parametrize("write", [to_voc, to_cvat])
 def test_class_names_that_a_label_map_cannot_hold(
@@ -403,6 +428,20 @@ def test_cvat_archive_holds_colours_and_their_names(store: Path, tmp_path: Path)
     expected = toy_label(IDS[0])
     for row, column in np.ndindex(expected.shape):
         assert names[tuple(int(value) for value in colours[row, column])] == CLASSES[expected[row, column]]
+
+
+def test_crumbs_are_left_out_at_the_size_of_the_photos_files(store: Path, tmp_path: Path) -> None:
+    own = {"own_height": 16, "own_width": 24}  # a pixel of the labels is four of the file
+    records = tuple(Record(name, "val", f"{name}.jpg", None, (), 8, 12, "0" * 64, **own) for name in sorted(IDS))
+    write_index(tmp_path / "dataset", Index(("background", *CLASSES[1:]), records))
+    for least in (4, 5):
+        assert run("--to", "voc", store, tmp_path / "voc", "--min-area", least)[0] == 0
+        mask = load_mask(tmp_path / "voc" / "SegmentationClass" / f"{IDS[0]}.png", (16, 24), len(CLASSES))
+        same = np.array_equal(mask, toy_label(IDS[0]).repeat(2, 0).repeat(2, 1))
+        assert same == (least == 4)
+    assert run("--to", "onnx", store / "x.pt", tmp_path / "o", "--min-area", 3)[2] == (
+        "error: --min-area: is of labels\nfix: leave it away\n"
+    )
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,39 @@ def test_file_that_is_there_is_not_replaced(store: Path, tmp_path: Path, kind: s
     code, text = run("export", "--to", kind, store, tags)
     assert (code, text) == (2, f"error: {tags}: is there already\nfix: choose another name, or delete it\n")
     assert tags.read_text() == "filename,tags\n"
+
+
+@pytest.mark.parametrize("kind", ["coco", "cvat", "torchscript"])
+def test_force_replaces_what_an_export_has_written_and_nothing_else(store: Path, tmp_path: Path, kind: str) -> None:
+    if kind == "coco":
+        pytest.importorskip("pycocotools", reason="needs wsss[coco]")
+    source, out = write_student(tmp_path / "student.pt") if kind == "torchscript" else store, tmp_path / "out"
+    export = ("export", "--to", kind, source)
+    assert run(*export, out, "--force")[0] == 0
+    made = out.read_bytes()
+    assert run(*export, out)[0] == 2
+    assert run(*export, out, "--force")[0] == 0
+    foreign = [b"", b"by hand", made[:-9], b'{"info": {}}', *edited(made, kind, tmp_path)]
+    for number, content in enumerate(foreign):
+        (other := tmp_path / f"other{number}").write_bytes(content)
+        code, text = run(*export, other, "--force")
+        assert (code, f"is no file that wsss export --to {kind} has written" in text) == (2, True), (number, text)
+        assert other.read_bytes() == content
+    (tmp_path / "link").symlink_to(out)
+    assert run(*export, tmp_path / "link", "--force")[0] == 2
+    assert run(*export, tmp_path, "--force")[0] == 2
+
+
+def edited(made: bytes, kind: str, folder: Path) -> list[bytes]:
+    """The same files as a person may have changed them."""
+    if kind == "coco":
+        return [made.replace(b'"name": "Kuh"', b'"name": "cow"'), made.replace(b'"iscrowd": 0', b'"iscrowd": 1', 1)]
+    if kind != "cvat":
+        return []
+    (mended := folder / "mended.zip").write_bytes(made)
+    with zipfile.ZipFile(mended, "a") as archive:
+        archive.writestr("SegmentationClass/mine.png", b"drawn by hand")
+    return [mended.read_bytes()]
 
 
 def test_network_is_not_replaced_by_its_own_export(tmp_path: Path) -> None:

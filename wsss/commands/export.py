@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import click
 import numpy as np
 
-from wsss.core.atomic import refuse_existing
 from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import UserError
 from wsss.core.interrupt import catch_signals
-from wsss.data.index import read_index
+from wsss.data.index import Record, read_index
 
 PHOTOS = 20
 """At most so many photos are compared; a network needs seconds for each."""
@@ -50,8 +49,15 @@ FOLDERS = ("package", "voc", *WITH_PHOTOS)
     help="polygons: leave out corners, as long as the outline moves by no more than so many pixels",
 )
 @click.option(
+    "--min-area",
+    type=click.IntRange(min=0),
+    default=0,
+    help="labels: pieces of a class of fewer pixels become what surrounds them",
+)
+@click.option(
     "--license", "licence", help="of a package's weights, for its model card: an id of the hub, e.g. cc-by-4.0"
 )
+@click.option("--force", is_flag=True, help="replace a file that wsss export has written and nobody has changed")
 @json_option
 def main(
     source: Path,
@@ -62,7 +68,9 @@ def main(
     dataset: Path | None,
     polygons: bool,
     simplify: float,
+    min_area: int,
     licence: str | None,
+    force: bool,
     as_json: bool,
 ) -> str:
     """Write the network SOURCE (a student's or an OSTE's .pt, or a package) as ONNX, TorchScript or a package (a folder
@@ -79,12 +87,17 @@ def main(
         raise UserError("--polygons", "is of --to coco (labelstudio has them anyway)", "leave it away")
     if simplify and not (polygons or chosen == "labelstudio"):
         raise UserError("--simplify", "is of polygons", "add --to labelstudio, or --to coco --polygons")
+    if min_area and chosen in NETWORKS:
+        raise UserError("--min-area", "is of labels", "leave it away")
     if chosen not in FOLDERS:
-        refuse_existing(out)
+        from wsss.export.own import refuse_foreign_file
+
+        refuse_foreign_file(out, chosen, force)
     with catch_signals():
         if chosen in NETWORKS:
             return _network(source, out, chosen, photos, dataset, licence, as_json)
-        return _labels(source, out, _writer(chosen, photos, polygons, simplify), chosen, dataset, as_json)
+        write = _writer(chosen, photos, polygons, simplify)
+        return _labels(source, out, write, chosen, dataset, min_area, as_json)
 
 
 def _chosen(source: Path, kind: str | None, torchscript: bool) -> str:
@@ -139,9 +152,10 @@ def _samples(folder: Path) -> list[np.ndarray]:
 def _writer(kind: str, photos: Path | None, polygons: bool, simplify: float) -> Callable[..., dict[str, int]]:
     """Called with labels, records by id, and the output."""
     from wsss.export.coco import to_coco
+    from wsss.export.cvat import to_cvat
     from wsss.export.fiftyone import to_fiftyone
     from wsss.export.label_studio import to_label_studio
-    from wsss.export.labels import to_cvat, to_voc
+    from wsss.export.labels import to_voc
 
     if kind == "coco":
         return partial(to_coco, polygons=polygons, tolerance=simplify)
@@ -155,8 +169,15 @@ def _writer(kind: str, photos: Path | None, polygons: bool, simplify: float) -> 
 
 
 def _labels(
-    source: Path, out: Path, write: Callable[..., dict[str, int]], kind: str, dataset: Path | None, as_json: bool
+    source: Path,
+    out: Path,
+    write: Callable[..., dict[str, int]],
+    kind: str,
+    dataset: Path | None,
+    min_area: int,
+    as_json: bool,
 ) -> str:
+    from wsss.export.crumbs import WithoutCrumbs
     from wsss.export.labels import Labels
     from wsss.export.predicted import Predicted
     from wsss.predict.folder import SETTINGS
@@ -176,7 +197,18 @@ def _labels(
         found = dataset or (beside if (beside / "index.csv").is_file() else None)
         photos = {record.id: record for record in read_index(found).records} if found else {}
         store = opened
-    counts = write(store, photos, out)
+    part = _part(source.name, store.ids, photos)
+    counts = write(WithoutCrumbs(store, photos, min_area) if min_area else store, photos, out)
     if as_json:
         return json_text({"out": str(out), "format": kind, "classes": list(store.classes), **counts})
-    return f"export: {', '.join(f'{count} {what}' for what, count in counts.items())} as {kind} → {out}"
+    made = ", ".join(f"{count} {what}" for what, count in counts.items())
+    return f"export: {made} as {kind} → {out}" + (f"\n{part}" if part else "")
+
+
+def _part(source: str, ids: Sequence[str], photos: Mapping[str, Record]) -> str:
+    """``11 of 60 photos: predictions are of split val``; empty where it is all of them, or the others are not known."""
+    if len(photos) <= len(ids) or not all(name in photos for name in ids):
+        return ""
+    splits = sorted({photos[name].split for name in ids})
+    what = f"{len(ids)} of {len(photos)} photos: {source} are of split {' and '.join(splits)}"
+    return f"{what} (masks of any photos: wsss predict, then wsss export of its folder)"

@@ -153,12 +153,12 @@ def quick_plan(guessed: DatasetSettings, untagged: bool, seed: int) -> Plan | No
 
 
 def proposal(quick: Plan, full: Plan, folder: Path, tags: Path | None, params: Path) -> str:
-    """Both recipes in one line, with their minutes, and how to take the quick one."""
+    """Both recipes in one line, with their time, and how to take the quick one."""
     options = "" if tags is None else f" --tags {tags}"
     options += "" if params == Path("params.yaml") else f" --params {params}"
     return (
-        f"recipes: {QUICK} ({quick.minutes} minutes; nothing but linear layers is trained) or {FULL} ({full.minutes} "
-        f"minutes; better masks). This is {FULL}; for the other: wsss init {folder}{options} --recipe {QUICK} --force"
+        f"recipes: {QUICK} ({quick.time}; nothing but linear layers is trained) or {FULL} ({full.time}; "
+        f"better masks). This is {FULL}; for the other: wsss init {folder}{options} --recipe {QUICK} --force"
     )
 
 

@@ -58,8 +58,8 @@ class Plan:
     why: str = ""
 
     @property
-    def minutes(self) -> str:
-        """Of all stages: ``11 to 30``."""
+    def time(self) -> str:
+        """Of all stages: ``11 to 30 min``."""
         return Span(*(sum(getattr(each, end) for each in self.stages) for end in ("low", "high"))).text()
 
     def text(self) -> str:
@@ -71,11 +71,11 @@ class Plan:
         if self.stages and self.probe:
             most = max(each.memory for each in self.stages)
             rows = [[each.stage, Span(each.low, each.high).text(), gigabytes(each.memory)] for each in self.stages]
-            rows.append(["all stages", self.minutes, gigabytes(most)])
+            rows.append(["all stages", self.time, gigabytes(most)])
             probe = self.probe
             how = f"measured in {probe.took:.0f} s on {probe.cores} cores"
             busy = f" that other work keeps busy (load {probe.load:.1f}): alone it is faster" if probe.load > 1 else ""
-            parts += [_table(["estimate", "minutes", "memory"], rows), f"({how}{busy})"]
+            parts += [_table(["estimate", "time", "memory"], rows), f"({how}{busy})"]
         if self.why:
             parts.append(f"no estimate: {self.why}")
         return "\n\n".join(parts)

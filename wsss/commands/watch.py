@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from wsss.report.watch import Run
 
 SECONDS = 2.0
+WAIT = 60.0
+"""Seconds; DVC takes a few until its first stage speaks."""
 PAGE = "watch.html"
 """In the folder of what the stages tell."""
 
@@ -28,7 +30,8 @@ def main(page: bool, once: bool) -> str:
     """Look on while the pipeline of this folder runs: stage, losses, AP of the tags, minutes left.
 
     --page writes a page that reloads itself: the same as curves, and four photos with what the network says of them
-    after each epoch. Both end with the run, or by Ctrl-C, which leaves the run alone.
+    after each epoch. Both wait a minute for a run that is about to begin, and end with the run, or by Ctrl-C, which
+    leaves the run alone. Without a terminal, and without --page, it says how it stands now.
     """
     from wsss.core.live import folder
     from wsss.report.watch import lines, read_run
@@ -38,8 +41,8 @@ def main(page: bool, once: bool) -> str:
     try:
         if page:
             _keep_page(folder() / PAGE, run, once)
-        elif run.alive and not once and sys.stdout.isatty():
-            run = _keep_showing(run)
+        elif not once and sys.stdout.isatty():
+            run = _keep_showing(_begun(run))
     except KeyboardInterrupt:
         return ""
     return "\n".join(lines(run)) if not page else ""
@@ -52,6 +55,16 @@ def _next(run: Run) -> Run:
 
     time.sleep(SECONDS)
     return read_run(folder()) or run
+
+
+def _begun(run: Run) -> Run:
+    """`run`, or the one that begins within a minute, if it has ended."""
+    if not run.alive:
+        say(f"waiting for a run (the last one ended {run.ended})")
+    until = time.monotonic() + WAIT
+    while not run.alive and time.monotonic() < until:
+        run = _next(run)
+    return run
 
 
 def _keep_showing(run: Run) -> Run:
@@ -71,11 +84,12 @@ def _keep_page(file: Path, run: Run, once: bool) -> None:
     from wsss.core.live import put
     from wsss.report.watch_page import page
 
-    put(file, page(run).encode())
-    say(
-        f"{run.state}\nopen {file.absolute().as_uri()} in a browser"
-        + ("" if once or not run.alive else "; Ctrl-C ends")
-    )
+    put(file, page(run, waiting=not (run.alive or once)).encode())
+    where = f"open {file.absolute().as_uri()} in a browser"
+    say(f"{run.state}\n{where}" if once else f"{where}; Ctrl-C ends")
+    if not once:
+        run = _begun(run)
+        put(file, page(run).encode())
     while run.alive and not once:
         run = _next(run)
         put(file, page(run).encode())

@@ -34,9 +34,20 @@ class Span(NamedTuple):
     high: float
 
     def text(self) -> str:
-        """As minutes: ``below 1``, ``6``, ``3 to 7``."""
+        """``40 s``, ``5 to 20 s``, and from a minute on ``6 min``, ``3 to 7 min``."""
         if self.high < 60:
-            return "below 1"
+            least, most = (f"{max(1.0, end):.0f}" for end in self)
+            return f"{most} s" if least == most else f"{least} to {most} s"
+        return f"{self._minutes()} min"
+
+    def sentence(self) -> str:
+        """``less than a minute``, ``about 1 minute``, ``about 3 to 7 minutes``."""
+        if self.high < 60:
+            return "less than a minute"
+        minutes = self._minutes()
+        return f"about {minutes} minute{'' if minutes == '1' else 's'}"
+
+    def _minutes(self) -> str:
         least = "1" if self.low < 90 else f"{self.low / 60:.0f}"
         most = f"{self.high / 60:.0f}"
         return most if least == most else f"{least} to {most}"
@@ -69,9 +80,9 @@ class Outlook:
         left = self.left(eta)
         if left is None or (left.high == 0 and eta is None):
             return ""  # it takes longer than was known, and nobody can say how long
-        parts = [f"stage {left.text()} min"]
+        parts = [f"stage {left.text()}"]
         if self.rest:
-            parts.append(f"pipeline ≤ {Span(*2 * (left.high + self.rest,)).text()} min")
+            parts.append(f"pipeline ≤ {Span(*2 * (left.high + self.rest,)).text()}")
         return ", ".join(parts)
 
     def seconds(self, eta: float | None) -> dict[str, Any]:
@@ -79,18 +90,17 @@ class Outlook:
         return {"spent": self.spent(), "left": self.left(eta), "rest": self.rest}
 
     def at_begin(self) -> str:
-        """``train: about 6 minutes; the stages after it: at most 21``; empty where that is not worth a line."""
+        """``train: about 6 minutes; the stages after it: at most 21 min``; empty where that is not worth a line."""
         left = self.left(None)
         if left is None or max(left.high, self.rest or 0.0) < WORTH_A_LINE:
             return ""
-        return f"{self.name}: about {left.text()} {_minutes(left)}{self._after()}"
+        return f"{self.name}: {left.sentence()}{self._after()}"
 
     def at_end(self) -> str:
-        """``train: took 6 minutes; the stages after it: at most 21``; empty where hardly anything is left."""
+        """``train: took 6 min; the stages after it: at most 21 min``; empty where hardly anything is left."""
         if (self.rest or 0.0) < WORTH_A_LINE:
             return ""
-        took = Span(self.spent(), self.spent())
-        return f"{self.name}: took {took.text()} {_minutes(took)}{self._after()}"
+        return f"{self.name}: took {Span(self.spent(), self.spent()).text()}{self._after()}"
 
     def _after(self) -> str:
         return f"; the stages after it: at most {Span(self.rest, self.rest).text()}" if self.rest else ""
@@ -185,10 +195,6 @@ def _file() -> Path:
 
 def _is_time(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value) and value >= 0
-
-
-def _minutes(span: Span) -> str:
-    return "minute" if span.text() in ("1", "below 1") else "minutes"
 
 
 def _say(text: str) -> None:

@@ -15,6 +15,7 @@ from wsss.core.log import Progress
 from wsss.data.index import Record
 from wsss.export.labels import Counts, Labels, file_label, photo_file, shown
 from wsss.export.outlines import outlines
+from wsss.export.own import json_seal
 
 Segmentation = Callable[[np.ndarray], Any]
 """Of a mask (H, W) bool: what COCO's field `segmentation` holds."""
@@ -51,8 +52,9 @@ def to_coco(
                 )
             progress.advance()
     categories = [{"id": n, "name": name, "supercategory": ""} for n, name in enumerate(store.classes) if n]
-    content = {"info": {}, "licenses": [], "images": pictures, "categories": categories, "annotations": annotations}
-    write_text(out, json.dumps(content, ensure_ascii=False) + "\n")
+    content = {"licenses": [], "images": pictures, "categories": categories, "annotations": annotations}
+    info = {"description": "made by wsss export", "wsss.sha256": json_seal(content)}
+    write_text(out, json.dumps({"info": info, **content}, ensure_ascii=False) + "\n")
     return {"photos": len(pictures), "annotations": len(annotations)}
 
 

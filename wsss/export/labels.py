@@ -1,4 +1,4 @@
-"""Label maps of a store as other tools read them: a VOC folder, a CVAT archive.
+"""Label maps of a store as other tools read them: a VOC folder, and what all writers need.
 
 Other tools lay labels over the photos' files, so they are written at the files' own sizes. The writers take `photos`:
 the records of the index by id. A photo that is not there has the size of its label, and its name is ``<id>.jpg``.
@@ -6,16 +6,13 @@ the records of the index by id. A photo that is not there has the size of its la
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from PIL import Image
 
-from wsss.core.atomic import atomic_file, write_text
+from wsss.core.atomic import write_text
 from wsss.core.errors import UserError
 from wsss.core.folders import atomic_dir
 from wsss.core.log import Progress
@@ -43,15 +40,11 @@ class Labels(Protocol):
         ...
 
 
-MIDNIGHT = (1980, 1, 1, 0, 0, 0)
-"""The time of every file in an archive: equal labels are equal bytes."""
-
-
 def to_voc(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
     """A folder with ``SegmentationClass/<id>.png`` (indexed, 255 = ignore), ``labelmap.txt``, ``classes.txt`` and
     ``ImageSets/Segmentation/default.txt``. Masks are named by the ids.
     """
-    labelmap = _labelmap(store.classes, ignore=True)
+    labelmap = labelmap_text(store.classes, ignore=True)
     with atomic_dir(out) as folder, Progress("export", len(store.ids), "masks") as progress:
         for name in safe_ids(store):
             save_mask_png(folder / "SegmentationClass" / f"{name}.png", file_label(store, name, photos))
@@ -59,31 +52,6 @@ def to_voc(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
         write_text(folder / "labelmap.txt", labelmap)
         write_text(folder / "classes.txt", "".join(f"{name}\n" for name in store.classes[1:]))
         write_text(folder / "ImageSets" / "Segmentation" / "default.txt", "".join(f"{name}\n" for name in store.ids))
-    return {"photos": len(store.ids)}
-
-
-def to_cvat(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
-    """An archive in CVAT's format "Segmentation mask 1.1": colour PNGs, and a label map that says which is which.
-
-    255 becomes the label ``ignore``, where there is any. CVAT compares names without extension.
-    """
-    ignore = False
-    _labelmap(store.classes, ignore=True)  # its error comes before the work
-    with (
-        atomic_file(out, verify=_whole) as temporary,
-        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
-        Progress("export", len(store.ids), "masks") as progress,
-    ):
-        for name in safe_ids(store):
-            label = file_label(store, name, photos)
-            ignore = ignore or bool((label == IGNORE).any())
-            png = BytesIO()
-            Image.fromarray(voc_palette()[label]).save(png, "PNG")
-            _add(archive, f"SegmentationClass/{name}.png", png.getvalue())
-            progress.advance()
-        lines = [f'"{name}"' if any(map(str.isspace, name)) else name for name in store.ids]
-        _add(archive, "ImageSets/Segmentation/default.txt", "".join(f"{line}\n" for line in lines).encode())
-        _add(archive, "labelmap.txt", _labelmap(store.classes, ignore).encode())
     return {"photos": len(store.ids)}
 
 
@@ -121,7 +89,7 @@ def safe_ids(store: Labels) -> tuple[str, ...]:
     return store.ids
 
 
-def _labelmap(classes: tuple[str, ...], ignore: bool) -> str:
+def labelmap_text(classes: tuple[str, ...], ignore: bool) -> str:
     """A line each: ``name:r,g,b::``. `UserError` for names that its readers would take for something else."""
     if wrong := [name for name in classes if ":" in name or name.startswith("#") or name == "ignore"]:
         what = f"class {wrong[0]!r} cannot be written into labelmap.txt (':' parts its fields, '#' begins a remark, "
@@ -131,14 +99,3 @@ def _labelmap(classes: tuple[str, ...], ignore: bool) -> str:
         rows.append(("ignore", voc_palette()[IGNORE]))
     lines = [f"{name}:{','.join(str(int(value)) for value in colour)}::\n" for name, colour in rows]
     return "# label:color_rgb:parts:actions\n" + "".join(lines)
-
-
-def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
-    info = zipfile.ZipInfo(name, MIDNIGHT)
-    info.compress_type = zipfile.ZIP_DEFLATED
-    archive.writestr(info, data)
-
-
-def _whole(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        assert archive.testzip() is None, path

@@ -19,6 +19,7 @@ import torch
 from wsss.core.atomic import atomic_file
 from wsss.core.errors import EnvError, UserError
 from wsss.core.log import say
+from wsss.export.own import EXTRA_FILE
 from wsss.export.parity import largest_difference, largest_label_difference, refuse_difference
 from wsss.export.portable import Portable, PortableStudent, WithLabels
 from wsss.models.backbones.hub import shown
@@ -39,7 +40,6 @@ from wsss.predict.networks import (
 from wsss.predict.segment import Network
 from wsss.predict.segmenting import load_segmenting, network_sha256
 
-EXTRA_FILE = "wsss.json"
 """Where a TorchScript file keeps the card that ONNX keeps as metadata."""
 
 

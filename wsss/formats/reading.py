@@ -23,7 +23,7 @@ def photos_line(photos: Listing) -> str:
 
 def classes_line(classes: Sequence[str], source: str) -> str:
     """The classes, and what names them."""
-    return f"classes: {len(classes) - 1} of {source}: {some(classes[1:])}"
+    return f"classes: {len(classes) - 1} of {source}: {some(classes[1:], 10)}"
 
 
 def splits_line(origins: Iterable[str], val_fraction: float) -> str:

@@ -41,8 +41,20 @@ class Run:
             return f"{name} was stopped: {self.now['why']}"
         took = f"{name} is done"
         if self.alive:
-            return f"{took}; the next stage begins when DVC has stored its outputs"
+            return f"{took}; DVC stores its outputs"
         return f"{took}, and with it the pipeline: see reports/gallery/index.html" if name == ORDER[-1] else took
+
+    @property
+    def ended(self) -> str:
+        """When it last said something, by the clock here; with the day, if that was not today."""
+        told = time.localtime(self.now["written"])
+        return time.strftime("%H:%M:%S" if told[:3] == time.localtime()[:3] else "%Y-%m-%d %H:%M", told)
+
+    @property
+    def loading(self) -> bool:
+        """True while the stage has nothing to tell yet."""
+        parts = ("works", "phases", "tags", "photos")
+        return self.alive and self.now["state"] == RUNS and not any(self.now[part] for part in parts)
 
     @property
     def minutes(self) -> str:
@@ -52,13 +64,13 @@ class Run:
             return ""
         if left is None or not left[1]:
             works = self.now["works"]
-            return f"this step {Span(works[0]['eta'], works[0]['eta']).text()} min" if works and works[0]["eta"] else ""
-        later = f", pipeline ≤ {Span(*2 * (left[1] + rest,)).text()} min" if rest else ""
-        return f"stage {Span(*left).text()} min{later}"
+            return f"this step {Span(works[0]['eta'], works[0]['eta']).text()}" if works and works[0]["eta"] else ""
+        later = f", pipeline ≤ {Span(*2 * (left[1] + rest,)).text()}" if rest else ""
+        return f"stage {Span(*left).text()}{later}"
 
     @property
     def done(self) -> list[tuple[str, str]]:
-        """Earlier stages and the minutes they took."""
+        """Earlier stages and how long they took."""
         earlier = [each for name, each in self.stages.items() if name != self.now["stage"]]
         return [(each["stage"], Span(each["spent"], each["spent"]).text()) for each in earlier]
 
@@ -98,10 +110,12 @@ def lines(run: Run) -> list[str]:
     found = [run.state]
     if run.alive:
         found += [f"  {_work(each)}" for each in run.now["works"]]
+    if run.loading:
+        found.append("  loading photos…")
     if run.minutes:
         found.append(f"left: {run.minutes}")
     if run.done:
-        found.append("minutes so far: " + ", ".join(f"{name} {took}" for name, took in run.done))
+        found.append("so far: " + ", ".join(f"{name} {took}" for name, took in run.done))
     last = run.latest("phases") or run.now
     for phase, part in last["phases"].items():
         if part["rows"]:

@@ -39,8 +39,8 @@ class Answer:
     epoch: str
 
 
-def page(run: Run) -> str:
-    """The page of `run`. While it is alive, a browser loads the page anew every few seconds."""
+def page(run: Run, waiting: bool = False) -> str:
+    """The page of `run`. While it is alive, or one is waited for, a browser loads the page anew every few seconds."""
     plots = [plot for each in reversed(list(run.stages.values())) for plot in _plots(each)]
     last = run.latest("photos")
     answers, swatches = ([], []) if last is None else _answers(last)
@@ -49,7 +49,8 @@ def page(run: Run) -> str:
         "watch.html",
         ("watch.js",),
         run=run,
-        reload=RELOAD if run.alive else None,
+        waiting=waiting,
+        reload=RELOAD if run.alive or waiting else None,
         works=works,
         plots=plots,
         answers=answers,
@@ -67,14 +68,16 @@ def _plots(told: Mapping[str, Any]) -> list[tuple[str, str]]:
             cells = tuple(tuple(str(row[name]) for name in names) for row in rows)
             title = f"{told['stage']}{f', {phase}' if phase else ''}: losses, {len(rows)} of {part['epochs']} epochs"
             with mpl.rc_context(STYLE):
-                found.append((title, _svg(curves(title, Table(names, cells)))))
+                figure = curves(title, Table(names, cells))
+                figure.axes[0].set_ylabel("lower is better")
+                found.append((title, _svg(figure)))
     if len(told["tags"]) > 1:
         title = f"{told['stage']}: mean AP of the held-out tags"
         with mpl.rc_context(STYLE):
             figure = Figure(figsize=(5.4, 3.0), layout="constrained")
             axes = figure.add_subplot()
             axes.plot([int(epoch) for epoch in told["tags"]], list(told["tags"].values()), marker="o")
-            axes.set(title=title, xlabel="epoch", ylim=(0, 1.02))
+            axes.set(title=title, xlabel="epoch", ylabel="higher is better", ylim=(0, 1.02))
             axes.locator_params(axis="x", integer=True)
             found.append((title, _svg(figure)))
     return found

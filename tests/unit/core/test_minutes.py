@@ -38,11 +38,19 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "text"),
-    [(10, 50, "below 1"), (20, 80, "1"), (80, 100, "1 to 2"), (100, 170, "2 to 3"), (3000, 7200, "50 to 120")],
+    ("low", "high", "text", "sentence"),
+    [
+        (0, 0.2, "1 s", "less than a minute"),
+        (4, 4.3, "4 s", "less than a minute"),
+        (10, 50, "10 to 50 s", "less than a minute"),
+        (20, 80, "1 min", "about 1 minute"),
+        (80, 100, "1 to 2 min", "about 1 to 2 minutes"),
+        (100, 170, "2 to 3 min", "about 2 to 3 minutes"),
+        (3000, 7200, "50 to 120 min", "about 50 to 120 minutes"),
+    ],
 )
-def test_minutes(low: float, high: float, text: str) -> None:
-    assert Span(low, high).text() == text
+def test_spans_in_words(low: float, high: float, text: str, sentence: str) -> None:
+    assert (Span(low, high).text(), Span(low, high).sentence()) == (text, sentence)
 
 
 def test_the_order_is_that_of_the_pipeline() -> None:
@@ -75,8 +83,8 @@ def test_the_next_run_tells_what_the_last_one_took(time: Clock, capsys: pytest.C
         time.now += 720  # it takes longer than it took
         assert progress.line(time.now).endswith("eta 1:44:00; stage 104 min, pipeline ≤ 119 min")
     said = capsys.readouterr().err.splitlines()
-    assert said[0] == "evaluate: about 13 minutes; the stages after it: at most 15"
-    assert said[-1] == "evaluate: took 13 minutes; the stages after it: at most 15"
+    assert said[0] == "evaluate: about 13 minutes; the stages after it: at most 15 min"
+    assert said[-1] == "evaluate: took 13 min; the stages after it: at most 15 min"
     assert Progress("evaluate", 100, "photos").line(time.now) == "evaluate: 0/100 photos (0 %)"
 
 
@@ -86,12 +94,12 @@ def test_what_init_estimated_counts_until_a_stage_has_run(time: Clock, capsys: p
     with timed("correct", "f"):
         time.now += 300
     assert capsys.readouterr().err.splitlines()[-2:] == [
-        "correct: about 2 to 4 minutes; the stages after it: at most 12",
-        "correct: took 5 minutes; the stages after it: at most 12",
+        "correct: about 2 to 4 minutes; the stages after it: at most 12 min",
+        "correct: took 5 min; the stages after it: at most 12 min",
     ]
     with timed("cams", "f"):
         pass
-    assert "cams: about 2 to 4 minutes; the stages after it: at most 17\n" in capsys.readouterr().err
+    assert "cams: about 2 to 4 minutes; the stages after it: at most 17 min\n" in capsys.readouterr().err
 
 
 def test_a_stage_that_someone_starts_alone_knows_of_no_pipeline(

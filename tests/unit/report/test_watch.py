@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from wsss import cli
+from wsss.commands import watch
 from wsss.core.live import telling
 from wsss.data.palette import display_palette
 from wsss.data.render import label_overlay
@@ -73,7 +75,7 @@ def test_a_running_stage(where: Path) -> None:
         "distill is running",
         "  distill: student 2 of 2: 3/12 steps (25 %), eta 4:20",
         "left: stage 5 to 10 min, pipeline ≤ 12 min",
-        "minutes so far: index 2",
+        "so far: index 2 min",
         "",
         "distill, student 1 of 2: epoch 7 of 7",
         "  epoch   loss    seg",
@@ -98,7 +100,7 @@ def test_what_an_earlier_run_told_of_later_stages_is_left_out(where: Path) -> No
     ("name", "changes", "sentence", "alive"),
     [
         ("train", {}, "train is done", False),
-        ("train", {"dvc": os.getpid()}, "train is done; the next stage begins when DVC has stored its outputs", True),
+        ("train", {"dvc": os.getpid()}, "train is done; DVC stores its outputs", True),
         ("train", {"dvc": NOBODY}, "train is done", False),
         (
             "gallery",
@@ -167,7 +169,52 @@ def test_the_page_shows_masks_curves_and_tags(where: Path) -> None:
 
 def test_the_page_of_a_finished_run_stays_as_it_is(where: Path) -> None:
     stage(where, "gallery")
-    code, out, err = wsss("watch", "--page")
+    code, out, err = wsss("watch", "--page", "--once")
     assert (code, out) == (0, "")
     assert (where / "watch.html").as_uri() in err
     assert 'data-seconds="' not in (where / "watch.html").read_text()
+
+
+def test_after_a_finished_run_the_page_waits_for_the_next(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage(where, "gallery", written=time.mktime((2026, 1, 2, 10, 14, 55, 0, 0, -1)))
+    pages = []
+
+    def begin_and_end(_: float) -> None:
+        """The next run begins in the first pause, and ends in the second."""
+        pages.append((where / "watch.html").read_text())
+        if len(pages) == 1:
+            running(where)
+        else:
+            stage(where, "gallery")
+
+    monkeypatch.setattr(watch.time, "sleep", begin_and_end)
+    code, _, err = wsss("watch", "--page")
+    assert code == 0
+    assert "waiting for a run (the last one ended 2026-01-02 10:14)" in err
+    assert "<h1>waiting for a run</h1>" in pages[0]
+    assert all('data-seconds="5"' in text for text in pages)
+    assert "<h1>distill is running</h1>" in pages[1]
+    assert err.endswith("gallery is done, and with it the pipeline: see reports/gallery/index.html\n")
+    assert 'data-seconds="' not in (where / "watch.html").read_text()
+
+
+def test_waiting_for_a_run_ends(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage(where, "train")
+    monkeypatch.setattr(watch, "WAIT", 0.05)
+    monkeypatch.setattr(watch, "SECONDS", 0.01)
+    code, _, err = wsss("watch", "--page")
+    assert code == 0
+    assert re.search(r"waiting for a run \(the last one ended \d\d:\d\d:\d\d\)", err)
+    assert err.endswith("train is done\n")
+
+
+def test_a_stage_with_nothing_to_tell_yet_loads(where: Path) -> None:
+    running(where, works=[], phases={}, left=None, rest=None)
+    run = read_run(where)
+    assert run is not None
+    assert lines(run)[:2] == ["distill is running", "  loading photos…"]
+    assert "loading photos…" in page(run)
+    running(where)
+    run = read_run(where)
+    assert run is not None
+    assert "loading photos…" not in page(run)

@@ -1,0 +1,52 @@
+"""Small pieces of masks become what surrounds them; everything else stays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from skimage.measure import label as pieces_of
+
+from wsss.export.crumbs import without_crumbs
+
+
+def drawn(rows: str) -> np.ndarray:
+    """Digits as classes; `x` is ignored."""
+    return np.array([[255 if cell == "x" else int(cell) for cell in row] for row in rows.split()], np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("0000 0100 0000", "0000 0000 0000"),
+        ("1111 1011 1111", "1111 1111 1111"),  # holes are pieces of the background
+        ("0022 0012 0022", "0022 0022 0022"),  # most pixels along it
+        ("00000 01230 00000", "00000 00000 00000"),  # crumbs that touch
+        ("xxx x1x xxx", "xxx xxx xxx"),
+        ("000 0x0 000", "000 0x0 000"),
+        ("0111 1000 0000", "0111 0000 0000"),  # corners do not connect
+        ("12 21", "12 21"),  # nothing else is there
+        ("0001 0000 0000", "0000 0000 0000"),
+    ],
+)
+def test_small_pieces(before: str, after: str) -> None:
+    np.testing.assert_array_equal(without_crumbs(drawn(before), 3), drawn(after))
+
+
+@pytest.mark.parametrize("least", [2, 5, 12])
+def test_no_small_piece_is_left_and_large_ones_keep_their_pixels(least: int) -> None:
+    rough = np.random.default_rng(least).integers(0, 4, (10, 14)).repeat(3, 0).repeat(3, 1)
+    label = np.where(np.random.default_rng(0).random(rough.shape) < 0.1, 3, rough).astype(np.uint8)
+    before = label.copy()
+    found = without_crumbs(label, least)
+    np.testing.assert_array_equal(label, before)
+    was, now = (pieces_of(each.astype(int) + 1, connectivity=1) for each in (label, found))
+    large = (np.bincount(was.ravel()) >= least)[was]
+    assert not large.all()
+    assert np.bincount(now.ravel())[1:].min() >= least
+    np.testing.assert_array_equal(found[large], label[large])
+    np.testing.assert_array_equal(without_crumbs(found, least), found)
+
+
+def test_nothing_is_small() -> None:
+    label = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    np.testing.assert_array_equal(without_crumbs(label, 1), label)
