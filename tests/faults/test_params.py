@@ -176,7 +176,7 @@ def test_every_way_to_write_a_thousandth(file: Path, text: str) -> None:
             "precision: 16",
             """\
             error: params.yaml:15: pretrain.optim.precision: found 16, expected 'auto', '32-true', 'bf16-mixed' or '16-mixed'
-            fix: change pretrain.optim.precision""",
+            fix: change pretrain.optim.precision""",  # noqa: E501
         ),
         (
             "    lr: 1e-3\n",
