@@ -26,7 +26,8 @@ def student_card(index: Index, settings: DistillSettings, upper_bound: bool) -> 
     weights = weights_source(settings.backbone) + ("; UPPER BOUND: trained on masks" if upper_bound else "")
     backbone = settings.backbone
     shape, architecture = student_shape(settings), architecture_of(backbone)
-    return NetworkCard(STUDENT, backbone, shape, index.classes, weights, index.sizes, architecture=architecture)
+    how = {"architecture": architecture, "precision": settings.optim.precision}
+    return NetworkCard(STUDENT, backbone, shape, index.classes, weights, index.sizes, **how)
 
 
 def student_shape(settings: DistillSettings) -> dict[str, Any]:
