@@ -34,7 +34,7 @@ def main(table: str, overrides: tuple[str, ...], seeds: tuple[int, ...], name: s
 
 
 if __name__ == "__main__":
-    own = COMMANDS.get(sys.argv[1] if len(sys.argv) > 1 else "")
-    if own is not None:
+    if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+        own = COMMANDS[sys.argv[1]]
         guarded(lambda: own(sys.argv[2:], prog_name=f"python -m experiments {sys.argv[1]}"), debug=False)
     main()

@@ -24,7 +24,7 @@ def write_student(
     head: str = "aspp",
     precision: str | None = None,
 ) -> Path:
-    """A student that finds every class somewhere, unless a `tag_threshold` rules it out; `precision`: as in its card."""
+    """A student that finds every class somewhere, unless a `tag_threshold` rules it out; `precision`: of its card."""
     torch.manual_seed(seed)
     settings = BackboneSettings(name=backbone, output_stride=stride, weights="random")
     shape = {"head": "linear"} if head == "linear" else {"channels": 32, "dropout": 0.1}

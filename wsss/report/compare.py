@@ -123,8 +123,8 @@ def compare(
     """Compare the label maps that `source` names, or the final predictions, of the photos that are in both runs.
 
     `split`: one of theirs; by default those that both have predicted. `data`: where the photos lie, if not where the
-    settings say. `defaults`: as for `differing_settings`. Raises `UserError` for other classes, no photo in common, or an
-    unknown source.
+    settings say. `defaults`: as for `differing_settings`. Raises `UserError` for other classes, no photo in common, or
+    an unknown source.
     """
     _same_classes(a, b)
     maps = tuple(_maps(side, source) for side in (a, b))

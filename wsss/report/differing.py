@@ -19,9 +19,14 @@ def differing_settings(
     missing = [_missing(one, defaults) for one in written]
     found = []
     for key in sorted(written[0].keys() | written[1].keys()):
-        values = [one[key] if key in one else other.get(key, ABSENT) for one, other in zip(written, missing, strict=True)]
+        values = [
+            one[key] if key in one else other.get(key, ABSENT) for one, other in zip(written, missing, strict=True)
+        ]
         if values[0] != values[1]:
-            marks = ["" if key in one or value == ABSENT else " (default)" for one, value in zip(written, values, strict=True)]
+            marks = [
+                "" if key in one or value == ABSENT else " (default)"
+                for one, value in zip(written, values, strict=True)
+            ]
             found.append((key, f"{values[0]}{marks[0]}", f"{values[1]}{marks[1]}"))
     return found
 

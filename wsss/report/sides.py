@@ -29,8 +29,8 @@ SCORE_COLUMNS = ("source", "split", "images", "miou")
 class Side:
     """A finished run: what it is called, its photos, label maps and scores.
 
-    `settings`: by section, those it ran with, `precision` as its processor made it of `auto`; `root`: where they say the photos lie; `scores`: mIoU in [0, 1] or None,
-    and the number of photos, by source and split.
+    `settings`: by section, those it ran with, `precision` as its processor made it of `auto`; `root`: where they say
+    the photos lie; `scores`: mIoU in [0, 1] or None, and the number of photos, by source and split.
     """
 
     name: str
@@ -153,8 +153,8 @@ def _link(name: str, folder: Path, cache: Path) -> None:
         if copies is None or not all(copy.is_file() for copy in copies.values()):
             what = f"{wanted} of this revision is not in DVC's cache ({cache})"
             fix = (
-                f"its scores against yours, as after a fresh make repro: dvc metrics diff {name}; to compare later runs "
-                f"with yours, commit that first; or make {name} again: {_again(name)}; or fetch it, if there is a "
+                f"its scores against yours, as after a fresh make repro: dvc metrics diff {name}; to compare later "
+                f"runs with yours, commit that first; or make {name} again: {_again(name)}; or fetch it, if there is a "
                 "DVC remote: dvc pull"
             )
             raise UserError(name, what, fix)
