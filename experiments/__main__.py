@@ -10,7 +10,7 @@ import click
 from experiments import zoo
 from experiments.lab import command as lab
 from experiments.table import RESULTS, run
-from wsss.core.errors import UserError
+from wsss.core.command import guarded
 
 TABLES = ("chain", "modules", "tilings", "levels", "alpha", "crops", "backbones", "distillation", "students")
 
@@ -29,14 +29,12 @@ def main(table: str, overrides: tuple[str, ...], seeds: tuple[int, ...], name: s
     `python -m experiments zoo --help`: one recipe on every set of a folder. `python -m experiments lab --help`: ideas
     on the frozen features of every set, in minutes.
     """
-    try:
-        run(importlib.import_module(f"experiments.{table}").TABLE, RESULTS / (name or table), seeds, overrides)
-    except UserError as error:
-        raise click.ClickException(str(error)) from error
+    found = importlib.import_module(f"experiments.{table}").TABLE
+    guarded(lambda: run(found, RESULTS / (name or table), seeds, overrides), debug=False)
 
 
 if __name__ == "__main__":
-    own = COMMANDS.get(sys.argv[1] if len(sys.argv) > 1 else "")
-    if own is not None:
-        own(sys.argv[2:], prog_name=f"python -m experiments {sys.argv[1]}")
+    if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+        own = COMMANDS[sys.argv[1]]
+        guarded(lambda: own(sys.argv[2:], prog_name=f"python -m experiments {sys.argv[1]}"), debug=False)
     main()

@@ -12,6 +12,7 @@ import importlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -73,16 +74,28 @@ def block(folder: Path) -> str:
     kept = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     table = importlib.import_module(f"experiments.{kept['table']}").TABLE
     assert isinstance(table, Table)
-    return f"\n```console\n$ {command(table, folder, kept['settings'])}\n```\n\n{markdown(table, folder)}\n"
+    shown = f"\n```console\n$ {command(table, folder, kept['settings'])}\n```\n\n"
+    return f"{shown}{measured(kept)}{markdown(table, folder)}\n"
+
+
+def measured(kept: dict[str, Any]) -> str:
+    """By what the rows were measured, where that is not today's settings and code; else nothing."""
+    then = kept.get("measured")
+    if then is None:
+        return ""
+    return (
+        f"Measured on {then['date']} (commit `{then['commit']}`, trainings in `{then['precision']}`); the command runs "
+        "today's settings.\n\n"
+    )
 
 
 def command(table: Table, folder: Path, settings: list[str]) -> str:
-    """What has computed the results."""
+    """What computes the rows anew, beside the results that are kept."""
     quoted = [f"'{setting}'" if "[" in setting else setting for setting in settings]
-    name = [] if folder.name == table.name else [f"--name {folder.name}"]
     seeds = sorted({file.stem.rpartition("-seed")[2] for file in folder.glob("*-seed*.csv")}, key=int)
     drawn = [] if seeds == ["0"] else [f"--seed {seed}" for seed in seeds]
-    words, lines = [*name, *(f"-S {setting}" for setting in quoted), *drawn], [f"python -m experiments {table.name}"]
+    words = [f"--name {folder.name}_again", *(f"-S {setting}" for setting in quoted), *drawn]
+    lines = [f"python -m experiments {table.name}"]
     for word in words:
         if len(lines[-1]) + len(word) > 130:
             lines[-1] += " \\"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import re
 import shutil
@@ -19,11 +18,18 @@ from ruamel.yaml import YAML
 from wsss.core.atomic import write_text
 from wsss.core.errors import UserError
 from wsss.core.log import say
+from wsss.numeric.device import fast_bf16
 
 RESULTS = Path("experiments/results")
 SOURCES = Path("reports/sources.csv")
 PARAMS = Path("params.yaml")
 PLACE = "dataset.root"
+UNSCORED = ("gallery",)
+"""Sections that change no score."""
+AUTO = "precision auto"
+"""What that is on the processor that computed the rows, kept beside their settings."""
+SHOWN = 8
+"""Keys that an error names; of more it says how many."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +73,10 @@ def run(table: Table, folder: Path, seeds: Sequence[int], common: Sequence[str])
     """Compute every row that has no result in `folder` yet. `common`: overrides of all rows, as the place of the data.
 
     Stops at the first experiment that fails; what is finished is kept, and the next call goes on from there. Raises
-    `UserError` if the results that are there are of other settings: their rows could not be compared.
+    `UserError` if the photos are not there, if an experiment fails, or if the results that are there are of other
+    settings: their rows could not be compared.
     """
+    check_place(common)
     check_settings(table, folder, common)
     for seed in seeds:
         for row in table.rows:
@@ -81,8 +89,18 @@ def run(table: Table, folder: Path, seeds: Sequence[int], common: Sequence[str])
             overrides = [part for setting in settings for part in ("-S", f"++{setting}")]
             command = ["dvc", "exp", "run", "evaluate", *overrides]
             say(" ".join(command))
-            subprocess.run(command, check=True)
+            done = subprocess.run(command, check=False)
+            if done.returncode:
+                what = f"row {row.name!r}, seed {seed}: dvc exp run ended with {done.returncode}"
+                raise UserError(folder, what, "mend what it says above, then run this again: it goes on from here")
             shutil.copyfile(SOURCES, target)
+
+
+def check_place(common: Sequence[str]) -> None:
+    """Raise `UserError` if the photos are not where `common`, or else params.yaml, says."""
+    place = Path(str(settings_of(common, keep_place=True)[PLACE]))
+    if not place.is_dir():
+        raise UserError(place, "no such folder", f"give the photos' own: -S {PLACE}=/absolute/path")
 
 
 def check_settings(table: Table, folder: Path, common: Sequence[str]) -> None:
@@ -90,30 +108,63 @@ def check_settings(table: Table, folder: Path, common: Sequence[str]) -> None:
     file = folder / "settings.json"
     # Where the data lies is the reader's own matter.
     settings = [re.sub(rf"^{PLACE}=.*/", f"{PLACE}=/absolute/path/of/", setting) for setting in common]
-    now = {"table": table.name, "settings": settings, "fingerprint": fingerprint(table, common)}
+    same = settings_of(common)
+    for override in table.rows[0].overrides:
+        same = _without(same, override.split("=")[0])
+    same[AUTO] = "bf16-mixed" if fast_bf16() else "32-true"
     if not file.exists():
-        write_text(file, json.dumps(now, indent=1) + "\n")
-    elif (before := json.loads(file.read_text(encoding="utf-8")))["fingerprint"] != now["fingerprint"]:
-        raise UserError(
-            folder,
-            f"holds rows of other settings (then: {' '.join(before['settings']) or 'no -S'})",
-            "go on with the params.yaml and -S of then, or give these results a name of their own: --name",
-        )
+        write_text(file, json.dumps({"table": table.name, "settings": settings, "common": same}, indent=1) + "\n")
+        return
+    before = json.loads(file.read_text(encoding="utf-8"))
+    found = differences(before, same)
+    if found:
+        what = f"holds rows of other settings: {found}"
+        raise UserError(folder, what, "compute these under a name of their own: --name NEW")
 
 
-def fingerprint(table: Table, common: Sequence[str]) -> str:
-    """Of everything in params.yaml that is the same in all rows, wherever the data lies."""
+def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """The keys that differ, with both values; empty if none does. `before`: what settings.json holds."""
+    then = before.get("common")
+    if then is None:
+        kept = before["measured"]
+        return f"those of {kept['date']} (commit {kept['commit']}), which it does not list"
+    keys = [key for key in sorted(then | now) if then.get(key) != now.get(key)]
+    values = [f"{key} (then {_shown(then, key)}, now {_shown(now, key)})" for key in keys[:SHOWN]]
+    return ", ".join([*values, *([f"and {len(keys) - SHOWN} more"] if len(keys) > SHOWN else [])])
+
+
+def _shown(settings: dict[str, Any], key: str) -> str:
+    return json.dumps(settings[key]) if key in settings else "not written"
+
+
+def settings_of(common: Sequence[str], keep_place: bool = False) -> dict[str, Any]:
+    """Everything that params.yaml writes and `common` changes, by dotted key, without what changes no score.
+
+    Nor is the seed in it, which each row sets; nor the place of the data, unless `keep_place`.
+    """
     yaml = YAML(typ="safe")
-    tree = yaml.load(PARAMS)
-    rows = [override.split("=")[0] for override in table.rows[0].overrides]
-    changes = {key: yaml.load(value) for key, value in (each.split("=", 1) for each in common)}
-    for key, value in (changes | dict.fromkeys((*rows, "seed", PLACE))).items():
-        *way, last = key.split(".")
-        section: Any = tree
-        for part in way:
-            section = section.setdefault(part, {})
-        section[last] = value
-    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
+    tree = flat({name: value for name, value in yaml.load(PARAMS).items() if name not in UNSCORED})
+    for key, value in (each.split("=", 1) for each in common):
+        tree = _without(tree, key) | flat({key: yaml.load(value)})
+    dropped = ("seed",) if keep_place else ("seed", PLACE)
+    return {key: value for key, value in tree.items() if key not in dropped}
+
+
+def _without(settings: dict[str, Any], key: str) -> dict[str, Any]:
+    """All but what setting `key` replaces: its own value, the values below it, and one that it is below."""
+    return {
+        name: value
+        for name, value in settings.items()
+        if not (f"{name}.".startswith(f"{key}.") or f"{key}.".startswith(f"{name}."))
+    }
+
+
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values by dotted key; an empty section is none."""
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found
 
 
 def result_file(folder: Path, row: Row, seed: int) -> Path:

@@ -23,6 +23,7 @@ from wsss.cli import main as wsss
 from wsss.data.images import load_mask
 from wsss.data.index import read_index
 from wsss.data.size import ReadSizes, fit_label
+from wsss.numeric.device import fast_bf16
 from wsss.stores.labels import PredictionStore
 
 REPO = Path(__file__).parent.parent
@@ -120,6 +121,7 @@ def test_photos_that_are_shrunk_are_masked_and_scored_at_their_own_size(
     cards = {name: torch.load(folder / f"artifacts/{name}.pt") for name in ("backbone", "oste", "distilled", "student")}
     assert {name: card["sizes"] for name, card in cards.items()} == dict.fromkeys(cards, sizes.plain())
     assert [name for name, card in cards.items() if card["view"]] == ["student"]
+    assert {card["precision"] for card in cards.values()} == {"bf16-mixed" if fast_bf16() else "32-true"}
     val = index.split("val")
     store = PredictionStore(folder / "artifacts/predictions")
     assert {store.label(record.id).shape for record in val} == {record.size for record in val}

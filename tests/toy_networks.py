@@ -22,12 +22,14 @@ def write_student(
     stride: int = 16,
     tag_threshold: float | None = None,
     head: str = "aspp",
+    precision: str | None = None,
 ) -> Path:
-    """A student that finds every class somewhere, unless a `tag_threshold` rules it out."""
+    """A student that finds every class somewhere, unless a `tag_threshold` rules it out; `precision`: of its card."""
     torch.manual_seed(seed)
     settings = BackboneSettings(name=backbone, output_stride=stride, weights="random")
     shape = {"head": "linear"} if head == "linear" else {"channels": 32, "dropout": 0.1}
-    card = NetworkCard("student", settings, {**shape, "tag_threshold": tag_threshold}, CLASSES, "random")
+    built = {**shape, "tag_threshold": tag_threshold}
+    card = NetworkCard("student", settings, built, CLASSES, "random", precision=precision)
     network = build_student(card, load_weights=False)
     nn.init.normal_((network.local if head == "linear" else network.head).weight, std=1.0)
     save_network(path, network, card)

@@ -3,7 +3,9 @@
 import copy
 import importlib
 import json
+import shlex
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,10 @@ from ruamel.yaml import YAML
 
 from experiments import pages, zoo
 from experiments.__main__ import TABLES
-from experiments.table import Column, Row, Table, markdown, result_file, run
+from experiments.__main__ import main as experiments_main
+from experiments.table import RESULTS, Column, Row, Table, check_settings, markdown, result_file, run
+from manual.blocks import commands
+from manual.blocks import pages as all_pages
 from wsss.core.errors import UserError
 from wsss.core.params import Settings
 from wsss.distill.settings import DistillSettings
@@ -76,20 +81,24 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     monkeypatch.chdir(tmp_path)
     shutil.copyfile(RECIPE, "params.yaml")
     Path("reports").mkdir()
+    Path("photos").mkdir()
     asked: list[list[str]] = []
 
-    def dvc(command: list[str], check: bool) -> None:
-        assert check
+    def dvc(command: list[str], check: bool) -> subprocess.CompletedProcess[bytes]:
+        assert not check
         asked.append(command)
+        if "++pretrain.optim.lr=-1" in command:
+            return subprocess.CompletedProcess(command, 255)
         score = f"oste,val,{0.5 + len(asked) / 100},{0.25}"
         Path("reports/sources.csv").write_text(f"source,split,miou,miou_labelled\noste,train,1,1\n{score}\n")
+        return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr("experiments.table.subprocess.run", dvc)
     return asked
 
 
 def test_rows_are_computed_once_and_seeds_averaged(ran: list[list[str]], tmp_path: Path) -> None:
-    common = ("dataset.root=/some/where/photos", "cams.scales=[1.0]")
+    common = (f"dataset.root={tmp_path}/photos", "cams.scales=[1.0]")
     run(TOY, tmp_path / "toy", (0,), common)
     run(TOY, tmp_path / "toy", (0, 1), common)
     given = ("seed=1", *common, "train.enhance.alpha=0.5")
@@ -107,17 +116,76 @@ def test_rows_are_computed_once_and_seeds_averaged(ran: list[list[str]], tmp_pat
 
 def test_rows_of_other_settings_are_not_mixed(ran: list[list[str]], tmp_path: Path) -> None:
     folder = tmp_path / "toy"
-    run(TOY, folder, (0,), ("dataset.root=/some/where/photos", "cams.scales=[1.0]"))
-    # What rows, seeds and the place of the data leave in params.yaml makes no difference.
-    text = Path("params.yaml").read_text().replace("alpha: 0.5", "alpha: 0.7").replace("seed: 0", "seed: 3")
-    Path("params.yaml").write_text(text.replace("root: data/msrc_v2", "root: /else/photos"))
-    with pytest.raises(UserError, match=r"other settings .then: dataset.root=.absolute.path.of.photos"):
-        run(TOY, folder, (1,), ("cams.scales=[2.0]",))
-    changed = RECIPE.read_text().replace("stride: 6", "stride: 5")
-    Path("params.yaml").write_text(changed)
-    with pytest.raises(UserError, match="a name of their own: --name"):
-        run(TOY, folder, (1,), ("cams.scales=[1.0]",))
+    run(TOY, folder, (0,), (f"dataset.root={tmp_path}/photos", "cams.scales=[1.0]", "correct.gmm.crf=off"))
+    # What rows, seeds and the place of the data leave in params.yaml makes no difference, nor does the gallery.
+    text = RECIPE.read_text().replace("alpha: 0.5}   #", "alpha: 0.7}   #").replace("seed: 0", "seed: 3")
+    text = text.replace("root: data/msrc_v2", f"root: {tmp_path}").replace("images: 60", "images: 6")
+    Path("params.yaml").write_text(text.replace("gmm: {crf: {bilateral_xy: 160, bilateral_rgb: 5}}", "gmm: {crf: off}"))
+    run(TOY, folder, (1,), ("cams.scales=[1.0]",))
+    assert len(ran) == 4
+    Path("params.yaml").write_text(Path("params.yaml").read_text().replace("energy: {stride: 6}", "energy: {}"))
+    with pytest.raises(UserError) as raised:
+        run(TOY, folder, (2,), ("cams.scales=[2.0]", "compute.threads=1"))
+    assert str(raised.value) == (
+        f"error: {folder}: holds rows of other settings: cams.scales (then [1.0], now [2.0]), "
+        "compute.threads (then 2, now 1), train.energy.stride (then 6, now not written)\n"
+        "fix: compute these under a name of their own: --name NEW"
+    )
+    assert len(ran) == 4
+
+
+def test_rows_of_another_arithmetic_are_not_mixed(
+    ran: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for fast in (True, False):
+        monkeypatch.setattr("experiments.table.fast_bf16", lambda fast=fast: fast)
+        if fast:
+            run(TOY, tmp_path / "toy", (0,), (f"dataset.root={tmp_path}",))
+    with pytest.raises(UserError, match=r'precision auto \(then "bf16-mixed", now "32-true"\)'):
+        run(TOY, tmp_path / "toy", (1,), (f"dataset.root={tmp_path}",))
     assert len(ran) == 2
+
+
+def test_a_wrong_place_and_a_run_that_fails_are_said_in_two_lines(ran: list[list[str]], tmp_path: Path) -> None:
+    missing = CliRunner().invoke(experiments_main, ["alpha", "-S", "dataset.root=/no/where"])
+    assert missing.exit_code == 2
+    assert missing.stderr == (
+        "error: /no/where: no such folder\nfix: give the photos' own: -S dataset.root=/absolute/path\n"
+    )
+    assert not Path(RESULTS, "alpha").exists()
+    with pytest.raises(UserError, match=r"row 'low', seed 0: dvc exp run ended with 255"):
+        run(TOY, tmp_path / "toy", (0,), (f"dataset.root={tmp_path}", "pretrain.optim.lr=-1"))
+    assert len(ran) == 1
+
+
+PAGES = [page for page in all_pages(RECIPE.parents[1]) if "python -m experiments " in page.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_printed_command_gets_past_the_check_of_settings(
+    page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With the recipe of today, beside the results that are kept; no row is computed."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copyfile(RECIPE, "params.yaml")
+    kept = RECIPE.parents[1] / RESULTS
+    for file in kept.rglob("settings.json"):
+        target = RESULTS / file.relative_to(kept)
+        target.parent.mkdir(parents=True)
+        shutil.copyfile(file, target)
+    checked = []
+
+    def check(table: Table, folder: Path, seeds: tuple[int, ...], common: tuple[str, ...]) -> None:
+        check_settings(table, folder, common)
+        checked.append(folder)
+
+    monkeypatch.setattr("experiments.__main__.run", check)
+    for line in commands(page.name, page.read_text(encoding="utf-8")):
+        words = shlex.split(line.command, comments=True) if line.command.startswith("python -m experiments ") else []
+        if words[3:4] and words[3] in TABLES:
+            result = CliRunner().invoke(experiments_main, words[3:])
+            assert result.exit_code == 0, f"{line.command}: {result.output}"
+    assert checked or page.name not in ("README.md", "results.md", "experiments.md")
 
 
 def test_the_pages_show_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,9 +197,8 @@ def test_the_pages_show_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         assert pages.filled(text) == text
     shown = [found["name"] for text in texts.values() for found in pages.BLOCK.finditer(text)]
     # Each once; the zoo and the lab have places of their own.
-    assert sorted(shown) == sorted(
-        {folder.name for folder in pages.RESULTS.iterdir()} - {zoo.RESULTS.name, pages.lab.RESULTS.name}
-    )
+    kept = {folder.name for folder in pages.RESULTS.iterdir() if not folder.name.endswith("_again")}
+    assert sorted(shown) == sorted(kept - {zoo.RESULTS.name, pages.lab.RESULTS.name})
     zoos = [found["recipe"] for text in texts.values() for found in pages.ZOO.finditer(text)]
     assert sorted(zoos) == sorted(folder.name for folder in zoo.RESULTS.iterdir())
 
@@ -155,7 +222,7 @@ def test_the_command_of_a_table_names_its_seeds(tmp_path: Path) -> None:
     for seed, shown in ((0, ""), (2, " --seed 0 --seed 2"), (10, " --seed 0 --seed 2 --seed 10")):
         result_file(tmp_path, TOY.rows[0], seed).touch()
         assert pages.command(TOY, tmp_path, ["a=[1]"]) == (
-            f"python -m experiments alpha --name {tmp_path.name} -S 'a=[1]'{shown}"
+            f"python -m experiments alpha --name {tmp_path.name}_again -S 'a=[1]'{shown}"
         )
 
 

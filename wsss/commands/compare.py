@@ -34,12 +34,13 @@ def main(
     experiments. So `wsss compare HEAD` shows what has changed since the last commit. Photos without masks are ordered
     by how much of them differs. Writes a page of pictures into -o.
     """
+    from wsss.commands.sections import default_values
     from wsss.report.compare import compare
     from wsss.report.compare_page import write_page
     from wsss.report.compare_text import as_text, as_values
     from wsss.report.sides import open_sides
 
     with open_sides(a, b) as (first, second):
-        found = compare(first, second, source, split, data)
+        found = compare(first, second, source, split, data, default_values())
         page = write_page(found, images, out)
     return json_text(as_values(found, images, page)) if as_json else as_text(found, images, page)

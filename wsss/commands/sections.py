@@ -71,6 +71,12 @@ def all_keys() -> list[Key]:
     return list(_keys(Sections, "", None))
 
 
+def default_values() -> dict[str, Any]:
+    """By dotted key, the default as YAML reads it, of every key that has one."""
+    yaml = YAML(typ="safe")
+    return {key.name: yaml.load(key.default) for key in all_keys() if key.default != REQUIRED}
+
+
 def readers(dvc_yaml: Path) -> dict[str, list[str]]:
     """The stages that read each section, as dvc.yaml declares it; none where there is no such file."""
     if not dvc_yaml.is_file():
@@ -144,4 +150,6 @@ def _kind(field: FieldInfo) -> str:
         kinds = [as_yaml(name) for part in parts if get_origin(part) is Literal for name in get_args(part)]
         others = [part for part in parts if get_origin(part) is not Literal]
         return " or ".join([*kinds, *(simple[getattr(part, "__origin__", part)] for part in others)])
-    return "one of " + ", ".join(as_yaml(value) for value in get_args(annotation))
+    if set(parts) == {int, float}:
+        return simple[float]
+    return "one of " + ", ".join(as_yaml(value) for value in parts)

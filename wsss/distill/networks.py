@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +27,8 @@ def student_card(index: Index, settings: DistillSettings, upper_bound: bool) -> 
     weights = weights_source(settings.backbone) + ("; UPPER BOUND: trained on masks" if upper_bound else "")
     backbone = settings.backbone
     shape, architecture = student_shape(settings), architecture_of(backbone)
-    return NetworkCard(STUDENT, backbone, shape, index.classes, weights, index.sizes, architecture=architecture)
+    card = NetworkCard(STUDENT, backbone, shape, index.classes, weights, index.sizes, architecture=architecture)
+    return replace(card, precision=settings.optim.precision)
 
 
 def student_shape(settings: DistillSettings) -> dict[str, Any]:

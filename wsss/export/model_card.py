@@ -123,6 +123,8 @@ def _training(subject: Subject, known: Provenance) -> Iterator[str]:
     backbone = subject.card.backbone
     yield f"- network: {subject.card.kind} on {backbone.name}, {subject.parameters / 1e6:.1f} million parameters"
     yield f"- the backbone began with: {_plain(subject.card.weights)}"
+    if subject.card.precision is not None:
+        yield f"- precision of the training: {subject.card.precision}"
     if not known.settings:
         yield f"- recipe: unknown ({_plain(known.gap)})"
         return

@@ -155,6 +155,7 @@ def _card(network: BaseStudent | Oste, card: NetworkCard, model: Path) -> dict[s
         "weights": card.weights,
         "sizes": card.sizes and card.sizes.plain(),
         "view": card.view and dict(card.view),
+        "precision": card.precision,
         "source_sha256": network_sha256(model),
     }
 

@@ -41,7 +41,7 @@ class NetworkCard:
 
     `sizes`: of the photos that it was trained on, None if unknown. `view`: how it was evaluated, plain values of
     `scales`, `flip` and `crf`, which stage `evaluate` adds to the student; None before. `architecture`: of an `hf:`
-    backbone, what builds it without its files.
+    backbone, what builds it without its files. `precision`: of its training, None in files that do not say it.
     """
 
     kind: str
@@ -52,6 +52,7 @@ class NetworkCard:
     sizes: ReadSizes | None = None
     view: Mapping[str, Any] | None = None
     architecture: Architecture | None = None
+    precision: str | None = None
 
     def plain(self) -> dict[str, Any]:
         """As plain values, for files."""
@@ -64,7 +65,9 @@ class NetworkCard:
             "sizes": self.sizes and self.sizes.plain(),
             "view": self.view and dict(self.view),
         }
-        return found if self.architecture is None else found | {"architecture": dict(self.architecture)}
+        if self.architecture is not None:
+            found["architecture"] = dict(self.architecture)
+        return found if self.precision is None else found | {"precision": self.precision}
 
 
 def _backbone(card: NetworkCard, load_weights: bool) -> Backbone:
@@ -177,6 +180,7 @@ def network_of(
         sizes,
         content["view"],
         content.get("architecture"),
+        content.get("precision"),
     )
     network = build(card, False)
     try:

@@ -19,6 +19,7 @@ from wsss.data.size import fit_label
 from wsss.evaluation.confusion import Confusion
 from wsss.evaluation.counting import predicted_sources
 from wsss.report.changes import changed
+from wsss.report.differing import differing_settings
 from wsss.report.ranking import class_ious, mean_iou
 from wsss.report.sides import Side
 from wsss.stores.labels import LabelStore
@@ -112,12 +113,18 @@ class Comparison:
 
 
 def compare(
-    a: Side, b: Side, source: str | None = None, split: str | None = None, data: Path | None = None
+    a: Side,
+    b: Side,
+    source: str | None = None,
+    split: str | None = None,
+    data: Path | None = None,
+    defaults: Mapping[str, Any] | None = None,
 ) -> Comparison:
     """Compare the label maps that `source` names, or the final predictions, of the photos that are in both runs.
 
     `split`: one of theirs; by default those that both have predicted. `data`: where the photos lie, if not where the
-    settings say. Raises `UserError` for other classes, no photo in common, or an unknown source.
+    settings say. `defaults`: as for `differing_settings`. Raises `UserError` for other classes, no photo in common, or
+    an unknown source.
     """
     _same_classes(a, b)
     maps = tuple(_maps(side, source) for side in (a, b))
@@ -147,20 +154,9 @@ def compare(
         tuple(photos),
         tuple(sorted(rows, key=lambda row: (row.delta is None, -(row.delta or 0)))),
         tuple(_scores(a, b)),
-        tuple(differing_settings(a.settings, b.settings)),
+        tuple(differing_settings(a.settings, b.settings, defaults or {})),
         masked,
     )
-
-
-def differing_settings(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Dotted keys whose values differ, with both values as text; a dash where one has none."""
-    flat = [_flat(settings) for settings in (a, b)]
-    keys = sorted(flat[0].keys() | flat[1].keys())
-    return [
-        (key, *(str(values.get(key, "–")) for values in flat))  # type: ignore[misc]
-        for key in keys
-        if key not in flat[0] or key not in flat[1] or flat[0][key] != flat[1][key]
-    ]
 
 
 def sources(side: Side) -> dict[str, tuple[LabelStore, str]]:
@@ -226,13 +222,4 @@ def _scores(a: Side, b: Side) -> list[Score]:
         (first, photos_a), (second, photos_b) = (side.scores.get(key, (None, None)) for side in (a, b))
         source, split = key
         found.append(Score(source, first, second, split, (photos_a, photos_b)))
-    return found
-
-
-def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(values, dict):
-        return {prefix: values}
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
     return found

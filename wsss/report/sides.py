@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -13,10 +14,14 @@ from typing import Any
 from wsss.core.errors import IntegrityError, UserError, did_you_mean
 from wsss.core.locked_files import cached_copies, read_lock, read_settings
 from wsss.data.index import Index, read_index
+from wsss.models.checkpoint import FORMAT, VERSION, read_checkpoint
 from wsss.stores.labels import PredictionStore, PseudoStore
 
 LOCK, SCORES = "dvc.lock", "reports/sources.csv"
 DATASET, PSEUDO, PREDICTIONS = "artifacts/dataset", "artifacts/pseudo", "artifacts/predictions"
+NETWORKS = {"pretrain": "artifacts/backbone.pt", "train": "artifacts/oste.pt", "distill": "artifacts/student.pt"}
+"""By section, the file that says in which precision its network was trained."""
+CAMS = "artifacts/cams/index.json"
 SCORE_COLUMNS = ("source", "split", "images", "miou")
 
 
@@ -24,8 +29,8 @@ SCORE_COLUMNS = ("source", "split", "images", "miou")
 class Side:
     """A finished run: what it is called, its photos, label maps and scores.
 
-    `settings`: by section, those it ran with; `root`: where they say the photos lie; `scores`: mIoU in [0, 1] or None,
-    and the number of photos, by source and split.
+    `settings`: by section, those it ran with, `precision` as its processor made it of `auto`; `root`: where they say
+    the photos lie; `scores`: mIoU in [0, 1] or None, and the number of photos, by source and split.
     """
 
     name: str
@@ -64,9 +69,25 @@ def read_side(name: str, folder: Path, base: Path) -> Side:
     stores = PseudoStore(folder / PSEUDO), PredictionStore(folder / PREDICTIONS)
     for store in stores:
         store.expect_classes(index.classes)
-    settings = run_settings(folder)
+    settings = with_precision(run_settings(folder), folder)
     root = settings.get("dataset", {}).get("root")
     return Side(name, index, *stores, read_scores(folder / SCORES), settings, None if root is None else base / root)
+
+
+def with_precision(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """`settings` with the precision that the networks and CAMs in `folder` were made in, where they say it."""
+    found = dict(settings)
+    for section, name in NETWORKS.items():
+        if (folder / name).is_file():
+            used = read_checkpoint(folder / name, FORMAT, VERSION).get("precision")
+            if used is not None:
+                part = dict(found.get(section) or {})
+                found[section] = part | {"optim": {**(part.get("optim") or {}), "precision": used}}
+    if (folder / CAMS).is_file():
+        used = json.loads((folder / CAMS).read_text(encoding="utf-8")).get("precision")
+        if used is not None:
+            found["cams"] = {**(found.get("cams") or {}), "precision": used}
+    return found
 
 
 def link_revision(name: str, folder: Path) -> Path:
@@ -131,11 +152,24 @@ def _link(name: str, folder: Path, cache: Path) -> None:
         copies = cached_copies(outputs[folder / wanted], cache)
         if copies is None or not all(copy.is_file() for copy in copies.values()):
             what = f"{wanted} of this revision is not in DVC's cache ({cache})"
-            fix = f"fetch it: dvc pull; or make it again: {_again(name)}; its scores alone: dvc metrics diff"
+            fix = (
+                f"its scores against yours, as after a fresh make repro: dvc metrics diff {name}; to compare later "
+                f"runs with yours, commit that first; or make {name} again: {_again(name)}; or fetch it, if there is a "
+                "DVC remote: dvc pull"
+            )
             raise UserError(name, what, fix)
-        for path, copy in copies.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.symlink_to(copy)
+        _link_copies(copies)
+    # These only say a precision: where the cache lacks them, the settings do.
+    for path in map(Path, (*NETWORKS.values(), CAMS)):
+        output = next((outputs[folder / each] for each in (path, path.parent) if folder / each in outputs), None)
+        copies = {} if output is None else cached_copies(output, cache) or {}
+        _link_copies({name: copy for name, copy in copies.items() if name == folder / path and copy.is_file()})
+
+
+def _link_copies(copies: Mapping[Path, Path]) -> None:
+    for path, copy in copies.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(copy)
 
 
 def _again(name: str) -> str:

@@ -214,6 +214,7 @@ def _network(content: dict[str, Any]) -> dict[str, Any]:
         "backbone": dict(content["backbone"]),
         "settings": content["settings"],
         "weights": content["weights"],
+        "precision of the training": content.get("precision", "unknown"),
         "sizes of photos": content["sizes"],
         "evaluated with": content["view"],
         "tensors": len(state),

@@ -196,7 +196,7 @@ def train(
     settings = settings.model_copy(update={"augment": crops})
     _check(settings)
     shape = shape_of(settings, branch=True)
-    card = replace(before, kind=OSTE, settings=shape, sizes=index.sizes)
+    card = replace(before, kind=OSTE, settings=shape, sizes=index.sizes, precision=optim.precision)
     network = build_oste(card, load_weights=False)
     network.load_state_dict(trained.state_dict(), strict=False)
     network.to(device()).train()

@@ -103,6 +103,7 @@ def pretrain(
         weights_source(settings.backbone),
         index.sizes,
         architecture=architecture_of(settings.backbone),
+        precision=optim.precision if settings.tune else "32-true",  # a probe is solved in 32 bit
     )
     network = build_classifier(card, load_weights=True).to(device())
     epochs = optim.epochs if settings.tune else 0

@@ -156,6 +156,13 @@ def test_a_picture_has_the_photo_where_it_is_found(tmp_path: Path) -> None:
     assert inspect(store, "a", "--data", run / "data")[0] == 2
 
 
+def test_the_precision_of_a_training_is_told(tmp_path: Path) -> None:
+    write_student(tmp_path / "n.pt", precision="bf16-mixed")
+    assert json.loads(inspect(tmp_path / "n.pt", "--json")[1])["precision of the training"] == "bf16-mixed"
+    write_student(tmp_path / "n.pt")  # as an older version wrote it
+    assert json.loads(inspect(tmp_path / "n.pt", "--json")[1])["precision of the training"] == "unknown"
+
+
 def test_networks(tmp_path: Path) -> None:
     for write, kind in ((write_student, "student"), (write_oste, "oste")):
         found = json.loads(inspect(write(tmp_path / "n.pt"), "--json")[1])

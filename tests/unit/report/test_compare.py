@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.toy_networks import write_student
 from tests.toy_runs import CLASSES, SCORES, SHAPE, Toy, columns, write_run
 from wsss.commands import compare as command
+from wsss.commands.sections import default_values
 from wsss.core.errors import IntegrityError, UserError
-from wsss.report.compare import Comparison, compare, differing_settings, sources
+from wsss.report.compare import Comparison, compare, sources
+from wsss.report.differing import differing_settings
 from wsss.report.sides import open_sides, read_scores
 
 TRUTH = columns(0, 1)
@@ -133,13 +136,37 @@ def test_source_and_split(runs: tuple[str, str]) -> None:
 def test_settings_that_differ() -> None:
     a = {"seed": 0, "correct": {"fixed": {"alpha": 0.5}, "list": [1, 2]}, "old": {"x": 1}}
     b = {"seed": 0, "correct": {"fixed": {"alpha": 0.7}, "list": [1, 3]}, "new": None}
-    assert differing_settings(a, b) == [
+    assert differing_settings(a, b, {}) == [
         ("correct.fixed.alpha", "0.5", "0.7"),
         ("correct.list", "[1, 2]", "[1, 3]"),
         ("new", "–", "None"),
         ("old.x", "1", "–"),
     ]
-    assert differing_settings(a, a) == []
+    assert differing_settings(a, a, {}) == []
+
+
+def test_the_precision_that_was_used_is_compared(runs: tuple[str, str], tmp_path: Path) -> None:
+    for name, precision in zip(runs, ("bf16-mixed", "32-true"), strict=True):
+        write_student(tmp_path / name / "artifacts/student.pt", precision=precision)
+        (tmp_path / name / "artifacts/cams").mkdir()
+        (tmp_path / name / "artifacts/cams/index.json").write_text('{"precision": "32-true"}')
+    write_student(tmp_path / "a/artifacts/oste.pt", precision="bf16-mixed")
+    write_student(tmp_path / "b/artifacts/oste.pt")  # a file of an older version, which does not say it
+    assert [row for row in found(runs).settings if "precision" in row[0]] == [
+        ("distill.optim.precision", "bf16-mixed", "32-true"),
+        ("train.optim.precision", "bf16-mixed", "–"),
+    ]
+
+
+def test_a_setting_that_is_not_written_has_its_default() -> None:
+    defaults = {"x.crf": "off", "x.crf.iterations": 10, "x.crf.weight": 3, "x.flip": True}
+    a = {"x": {"crf": {"iterations": 5, "weight": 3}, "flip": True}}
+    b: dict[str, object] = {"x": {"crf": {"weight": 3}}}
+    assert differing_settings(a, b, defaults) == [("x.crf.iterations", "5", "10 (default)")]
+    # What is switched off has no iterations.
+    off = {"x": {"crf": "off"}}
+    assert differing_settings(a, off, defaults)[:2] == [("x.crf", "–", "off"), ("x.crf.iterations", "5", "–")]
+    assert default_values()["evaluate.crf.iterations"] == 10
 
 
 def test_terminal(runs: tuple[str, str]) -> None:
