@@ -25,6 +25,7 @@ from wsss.predict.view import TILE, checked_scales
 
 if TYPE_CHECKING:
     from wsss.predict.how import How
+    from wsss.predict.known_tags import KnownTags
     from wsss.predict.segmenter import Segmenter
 
 
@@ -44,6 +45,9 @@ class Outcome:
 @click.option("--scales", help="test-time scales that are averaged, e.g. 0.75,1,1.25")
 @click.option("--flip/--no-flip", default=None, help="average the photo and its horizontal flip")
 @click.option("--crf/--no-crf", default=None, help="refine by a dense CRF, with the model's settings, or recipe msrc's")
+@click.option(
+    "--tags", type=click.Path(path_type=Path), help="table of tags: masks show no class that it denies a photo"
+)
 @click.option("--as-is", is_flag=True, help="photos at their own size, scale 1, no flip, no CRF unless asked for")
 @click.option("--overlays", is_flag=True, help="also write the masks laid over the photos")
 @click.option("--overlay-width", type=click.IntRange(min=16), default=1024, help="columns of an overlay, at most")
@@ -65,6 +69,7 @@ def main(
     scales: str | None,
     flip: bool | None,
     crf: bool | None,
+    tags: Path | None,
     as_is: bool,
     overlays: bool,
     overlay_width: int,
@@ -90,12 +95,17 @@ def main(
     found = find_photos(photos)
     from wsss.predict.how import explained, resolve  # loads torch: wrong arguments are told without waiting for it
     from wsss.predict.hub import local_path
+    from wsss.predict.known_tags import fingerprint, read_known_tags
     from wsss.predict.segmenter import Segmenter
 
     segmenter = Segmenter.load(model, tile)
     how = resolve(segmenter.network, wanted, flip, crf, as_is)
     say(f"predict: {explained(segmenter.network, how)}")
     named = {"model": segmenter.fingerprint, "classes": list(segmenter.classes)}
+    known = {} if tags is None else read_known_tags(tags, found, segmenter.classes)
+    if tags is not None:
+        named["tags"] = fingerprint(known)
+        say(f"predict: tags are known of {len(known)} of {len(found)} photos")
     folder = Folder(out, {**named, **how.plain(), "tile": tile})
     with explained_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -103,9 +113,9 @@ def main(
             folder.open(force)
             width = overlay_width if overlays else None
             if elsewhere():
-                outcome = run_elsewhere(local_path(model), tile, folder, found, how, width, max_megapixels)
+                outcome = run_elsewhere(local_path(model), tile, folder, found, how, width, max_megapixels, known)
             else:
-                outcome = run(segmenter, folder, found, how, width, max_megapixels)
+                outcome = run(segmenter, folder, found, how, width, max_megapixels, known)
     show(report_json(out, folder, outcome) if as_json else report_text(out, outcome))
     raise_all(outcome.failed)
     return ""
@@ -118,6 +128,7 @@ def run(
     how: How,
     overlay_width: int | None,
     max_megapixels: float,
+    known: KnownTags,
 ) -> Outcome:
     """Predict what `folder` does not hold yet. The table is written also when a signal stops the work."""
     from wsss.predict.segmenter import decode_photo
@@ -138,7 +149,7 @@ def run(
                     progress.advance()
                     continue
                 if opened is not None:
-                    segmented = segmenter.segment(opened, how, str(photo.path))
+                    segmented = segmenter.segment(opened, how, str(photo.path), known.get(photo.id))
                     folder.put(photo.id, photo.name, make(segmented, digest, overlay_width))
                 (outcome.done if opened is not None else outcome.kept).append(photo.id)
                 progress.advance()
@@ -155,13 +166,14 @@ def run_elsewhere(
     how: How,
     overlay_width: int | None,
     max_megapixels: float,
+    known: KnownTags,
 ) -> Outcome:
     """`run` on the workers of a cluster. They send what they have made, and this process alone writes it."""
     import torch
 
     from wsss.predict.chunks import CHUNK, Work, segment_chunk
 
-    work = Work(model, tile, how, overlay_width, max_megapixels, torch.get_num_threads())
+    work = Work(model, tile, how, overlay_width, max_megapixels, torch.get_num_threads(), known)
     chunks = [photos[start : start + CHUNK] for start in range(0, len(photos), CHUNK)]
     tasks = ((work, chunk, [folder.known(each.id, overlay_width is not None) for each in chunk]) for chunk in chunks)
     results: dict[int, list[Made | UserError | None]] = {}

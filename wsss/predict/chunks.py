@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from wsss.data.codec import read_file
 from wsss.predict.collect import FoundPhoto
 from wsss.predict.folder import Made, make
 from wsss.predict.how import How
+from wsss.predict.known_tags import KnownTags
 from wsss.predict.segmenter import Segmenter, decode_photo
 
 CHUNK = 8
@@ -33,6 +34,7 @@ class Work:
     overlay_width: int | None
     max_megapixels: float
     threads: int
+    tags: KnownTags = field(default_factory=dict)
 
 
 def segment_chunk(work: Work, photos: Sequence[FoundPhoto], known: Sequence[str]) -> list[Made | UserError | None]:
@@ -56,7 +58,9 @@ def _segment(segmenter: Segmenter, work: Work, photo: FoundPhoto, before: str) -
         opened = decode_photo(data, photo.path, work.how, work.max_megapixels)
     except UserError as error:
         return error
-    return make(segmenter.segment(opened, work.how, str(photo.path)), digest, work.overlay_width)
+    return make(
+        segmenter.segment(opened, work.how, str(photo.path), work.tags.get(photo.id)), digest, work.overlay_width
+    )
 
 
 def _load(model: Path, tile: int) -> tuple[Segmenter, None]:

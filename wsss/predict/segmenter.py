@@ -31,6 +31,7 @@ from wsss.numeric.device import device, enough_memory
 from wsss.predict.enlarge import label_at
 from wsss.predict.how import How, explained, resolve
 from wsss.predict.hub import local_path
+from wsss.predict.known_tags import limited
 from wsss.predict.networks import Segmenting, open_network
 from wsss.predict.segmenting import network_sha256
 from wsss.predict.view import TILE, View
@@ -129,16 +130,19 @@ class Segmenter:
             self._said = how
         return self.segment(open_photo(photo, how), how, describe(photo))
 
-    def segment(self, opened: OpenedPhoto, how: How, name: str) -> Segmentation:
-        """Segment a photo that was opened for the same `how`; `name` is for messages."""
+    def segment(self, opened: OpenedPhoto, how: How, name: str, tags: Sequence[int] | None = None) -> Segmentation:
+        """Segment a photo that was opened for the same `how`; `name` is for messages. `tags`: the numbers of all
+        classes that it shows, where that is known.
+        """
         image, network = opened.image, self.network
+        run, parts = network.run, network.parts
+        if tags is not None:
+            run, parts = limited(parts or run, tags), None  # what is known needs no guess
         view = View(how.scales, how.flip, self.tile)
         fix = "give smaller tiles: Segmenter.load(…, tile=512), --tile 512"
         doing = f"on {image.shape[1]}×{image.shape[0]} pixels in tiles of {self.tile}"
         with enough_memory(name, doing, fix):
-            label, confidence = label_at(
-                network.run, network.kind, image, opened.own_size, view, how.crf, self.where, network.parts
-            )
+            label, confidence = label_at(run, network.kind, image, opened.own_size, view, how.crf, self.where, parts)
         return Segmentation(opened.whole, label, confidence, self.classes)
 
 

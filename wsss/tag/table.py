@@ -1,7 +1,7 @@
 """The table of tags that `wsss tag` writes and `wsss init` reads: `filename,tags`, one row a photo.
 
 A photo without a row is not tagged yet; one with an empty cell shows no class. Tables of others are continued if they
-have this form: columns, rows and cells that are not ours stay as they are.
+have one column of tags, under any heading that `wsss init` knows: what is not ours stays as it is.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from wsss.core.atomic import write_bytes
 from wsss.core.errors import UserError
 from wsss.data.codec import read_file
 from wsss.formats.cells import separate
+from wsss.formats.columns import find_columns
 from wsss.formats.names import Names
 from wsss.formats.raw import MAX_TEXT, Listing
 
@@ -30,6 +31,7 @@ _FIX = "move the table away, or write another one with --tags NAME.csv"
 class TagTable:
     """A table at `path`. `rows`: all cells, by number of row; `places`: the row of each photo that has one, by its id.
 
+    `columns`: the numbers of those of the photos' names and of the tags.
     `written`: the bytes that are on the disk; None if there is no file.
     """
 
@@ -38,14 +40,15 @@ class TagTable:
     rows: dict[int, list[str]] = field(default_factory=dict)
     places: dict[str, int] = field(default_factory=dict)
     written: bytes | None = None
+    columns: tuple[int, int] = (0, 1)
 
     @property
     def _name(self) -> int:
-        return self.header.index(HEADER[0])
+        return self.columns[0]
 
     @property
     def _tags(self) -> int:
-        return self.header.index(HEADER[1])
+        return self.columns[1]
 
     def tags(self) -> dict[str, tuple[str, ...]]:
         """Tags of the photos that have a row, by id."""
@@ -104,10 +107,7 @@ def read_table(path: Path, photos: Listing) -> TagTable:
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(path, f"cannot be continued: not a CSV in UTF-8 ({error})", _FIX) from error
     header = tuple(lines[0]) if lines else HEADER
-    if sorted(set(header) & {*HEADER}) != sorted(HEADER) or any(header.count(title) > 1 for title in HEADER):
-        found = ",".join(header)[:60]
-        raise UserError(f"{path}:1", f"cannot be continued (found {found!r}, expected filename,tags)", _FIX)
-    table = TagTable(path, header, written=data)
+    table = TagTable(path, header, written=data, columns=_columns(header, lines[1:], path))
     names = Names(photos)
     for number, cells in enumerate(lines[1:]):
         where = f"{path}: row {number + 2}"
@@ -125,6 +125,20 @@ def read_table(path: Path, photos: Listing) -> TagTable:
             raise UserError(where, what, f"join the two rows, or {_FIX}")
         table.places[name] = number
     return table
+
+
+def _columns(header: tuple[str, ...], rows: list[list[str]], path: Path) -> tuple[int, int]:
+    """The columns of names and of tags: the table's own headings, else those that `wsss init` takes for them."""
+    if all(header.count(title) == 1 for title in HEADER):
+        return header.index(HEADER[0]), header.index(HEADER[1])
+    try:
+        found = find_columns(header, rows, path)
+    except UserError as error:
+        raise UserError(f"{path}:1", f"cannot be continued: {error.what}", f"{error.fix}; or {_FIX}") from error
+    if len(found.tags) != 1:
+        what = "cannot be continued: it has no column of tags, or several"
+        raise UserError(f"{path}:1", what, f"put all tags into one column named tags; or {_FIX}")
+    return found.name, found.tags[0]
 
 
 def joined(tags: Iterable[str]) -> str:

@@ -13,13 +13,15 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
+from torch import nn
 
 from tests.helpers import CLASSES, running, wait_until
 from tests.toy_networks import photo, write_student
 from wsss import cli
 from wsss.core.errors import ErrorList
 from wsss.core.lock import locked
-from wsss.data.images import load_mask
+from wsss.data.ids import file_name
+from wsss.data.images import load_image, load_mask
 from wsss.predict.collect import find_photos
 from wsss.predict.segmenter import Segmenter
 
@@ -106,6 +108,55 @@ def test_other_model_or_settings_are_refused_unless_forced(model: Path, photos: 
     assert [row["id"] for row in table(out)] == ["Kuh 1", "sub/ä"]
     assert not (out / "masks" / "%3Dsum.png").exists()
     assert (out / "mine.txt").exists()
+
+
+def test_known_tags_leave_out_other_classes(model: Path, photos: Path, tmp_path: Path) -> None:
+    """Where the network is asked for two classes and the background, the more probable of these wins each pixel."""
+    segmenter = Segmenter.load(model)
+    name = segmenter.classes[2]
+    (tags := tmp_path / "tags.csv").write_text(f"photo,tags\nKuh 1.png,{name}\n=sum.png,\ngone.png,{name}\n")
+    out = tmp_path / "out"
+    code, _, said = predict(model, photos, "-o", out, "--as-is", "--tags", tags)
+    assert code == 0
+    assert "predict: tags are known of 2 of 3 photos" in said
+    plain = tmp_path / "plain"
+    assert predict(model, photos, "-o", plain, "--as-is")[0] == 0
+    files = {each.id: (file_name(each.id, ".png"), load_image(each.path)) for each in find_photos([photos])}
+    read = {
+        key: [load_mask(folder / "masks" / file, (40, 56), len(CLASSES)) for folder in (out, plain)]
+        for key, (file, _) in files.items()
+    }
+    assert not read["=sum"][0].any()
+    np.testing.assert_array_equal(*read["sub/ä"])
+    views = torch.from_numpy(files["Kuh 1"][1]).permute(2, 0, 1)[None].float()
+    with torch.inference_mode():
+        logits = segmenter.network.run(views)[:, [0, 2]]
+        grid = nn.functional.interpolate(logits, (10, 14), mode="bilinear").softmax(1)
+        expected = 2 * nn.functional.interpolate(grid, (40, 56), mode="bilinear").argmax(1)[0].numpy()
+    np.testing.assert_array_equal(read["Kuh 1"][0], expected)
+    assert 0 < (expected == 2).mean() < 1
+    assert set(np.unique(read["Kuh 1"][1])) - {0, 2}
+    tags.write_text(f"photo,tags\nKuh 1.png,{segmenter.classes[1]}\n")
+    assert (
+        "holds predictions of another model or other settings (tags:"
+        in (predict(model, photos, "-o", out, "--as-is", "--tags", tags)[2])
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("photo,tags\nKuh 1.png,Kuhh\n", "unknown class 'Kuhh' (did you mean 'Kuh'?)"),
+        ("photo,tags\nother.png,Kuh\n", "names none of these photos"),
+        ("a,b\nKuh 1.png,Kuh\n", "no column of file names"),
+    ],
+)
+def test_wrong_tables_of_tags(model: Path, photos: Path, tmp_path: Path, text: str, what: str) -> None:
+    (tags := tmp_path / "tags.csv").write_text(text)
+    code, _, said = predict(model, photos, "-o", tmp_path / "out", "--tags", tags)
+    assert code == 2
+    assert what in said
+    assert not (tmp_path / "out").exists()
 
 
 def test_unreadable_photos_are_listed_and_the_others_done(model: Path, photos: Path, tmp_path: Path) -> None:

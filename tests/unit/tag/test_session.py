@@ -98,10 +98,23 @@ def test_columns_rows_and_cells_of_others_stay(folder: Path) -> None:
     assert table(folder) == text.replace("b/c.png,val,cow,", "b/c.png,val,,") + "d.jpg,,dog,\n"
 
 
+@pytest.mark.parametrize("header", ["photo,tags", "Image Name,labels", "bild,schlagworte"])
+def test_headings_are_those_that_init_reads(folder: Path, header: str) -> None:
+    (folder / "tags.csv").write_text(f"{header}\na.jpg,cow\n", encoding="utf-8")
+    session = begun(folder, "dog")
+    assert session.tags() == [("cow",), None, None]
+    set_(session, "dog", 2)
+    assert table(folder) == f"{header}\na.jpg,cow\nd.jpg,dog\n"
+    set_(session, None, 1)
+    assert read_by_init(folder) == {"a": ("cow",), "b/c": (), "d": ("dog",)}
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("id,cow,sheep\na,1,0\n", "cannot be continued"),
+        ("id,cow,sheep\na,1,0\n", "no column of tags, or several"),
+        ("photo,tag1,tag2\na,cow,\n", "no column of tags, or several"),
+        ("photo,label,tags\na,cow,cow\n", "2 columns may hold the tags"),
         ("filename;tags\na.jpg;cow\n", "cannot be continued"),
         ("filename,tags\na.jpg,cow,sheep\n", "3 cells"),
         ("filename,tags\na.jpg,cow\na,sheep\n", "two rows"),
