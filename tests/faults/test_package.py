@@ -43,7 +43,7 @@ def run(*arguments: object) -> tuple[int, str, str]:
 
 def evaluated_student(path: Path) -> Path:
     """A student that says at what size its photos were read, and how it was evaluated."""
-    network, card = load_segmenting(write_student(path, tag_threshold=0.5))
+    network, card = load_segmenting(write_student(path, tag_threshold=0.5, precision="bf16-mixed"))
     save_network(path, network, dataclasses.replace(card, sizes=ReadSizes(80, 60, 70, 80), view=VIEW))
     return path
 
@@ -81,7 +81,8 @@ def test_package_holds_all_that_a_person_needs(package: Path, student: Path) -> 
     assert sorted(path.name for path in package.iterdir()) == FILES
     config = json.loads((package / "config.json").read_text(encoding="utf-8"))
     assert config["classes"] == list(CLASSES)
-    assert (config["sizes"]["long_side"], config["view"]) == (80, VIEW)
+    assert (config["sizes"]["long_side"], config["view"], config["precision"]) == (80, VIEW, "bf16-mixed")
+    assert "- precision of the training: bf16-mixed\n" in (package / "README.md").read_text(encoding="utf-8")
     assert config["palette"][:2] == [[0, 0, 0], [128, 0, 0]]
     assert len(config["palette"]) == len(CLASSES)
     assert (config["mean"], config["std"]) == ([127.5] * 3, [63.75] * 3)

@@ -15,11 +15,10 @@ HEAT_ALPHA = (0.45, 0.9)
 
 COLOUR_ALPHA = 0.62
 
-CHANGE_COLOURS = ((0, 0, 0), (86, 180, 233), (213, 94, 0), (190, 190, 200))
-"""Colours of `SAME` (not drawn), `BETTER`, `WORSE`, `OTHER`: blue and orange, which all eyes tell apart."""
-CHANGE_ALPHA = 0.8
-UNCHANGED_LIGHT = 0.52
-"""Fraction of the photo's grey where nothing changed."""
+CHANGE_LIGHT, CHANGE_DARK, CHANGE_SQUARE = (250, 250, 252), (16, 16, 20), 4
+"""`BETTER` is light, `WORSE` dark, `OTHER` chequered in both, squares of so many pixels. No class has such a colour."""
+UNCHANGED, UNCHANGED_LIGHT = 66, 0.42
+"""Where nothing changed the photo's grey is pale: the value of its black, and the fraction of its contrast."""
 
 HATCH_PERIOD, HATCH_LINE = 8, 2
 HATCH_LIGHT, HATCH_DARK, HATCH_ALPHA = (250, 250, 252), (24, 24, 28), 0.75
@@ -78,13 +77,16 @@ def label_overlay(photo: np.ndarray, label: np.ndarray, palette: np.ndarray) -> 
 
 
 def change_overlay(photo: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Lay a map of changes over a photo, which is dark where nothing changed.
+    """Lay a map of changes over a photo, which is pale grey where nothing changed.
 
     `photo`: (H, W, 3) uint8; `found`: (H, W) uint8 as `changes` makes it → (H, W, 3) uint8.
     """
-    dark = np.rint(_grey(photo) * UNCHANGED_LIGHT)
-    alpha = np.where(found == 0, 0.0, CHANGE_ALPHA)[..., None]
-    return _blend(dark, np.asarray(CHANGE_COLOURS)[found], alpha)
+    rows, columns = np.ogrid[: found.shape[0], : found.shape[1]]
+    light = (rows // CHANGE_SQUARE + columns // CHANGE_SQUARE) % 2 == 0
+    picture = np.rint(UNCHANGED + _grey(photo) * UNCHANGED_LIGHT).astype(np.uint8)
+    picture[(found == 1) | ((found == 3) & light)] = CHANGE_LIGHT
+    picture[(found == 2) | ((found == 3) & ~light)] = CHANGE_DARK
+    return picture
 
 
 def hatching(shape: tuple[int, ...], moved: int = 0) -> np.ndarray:

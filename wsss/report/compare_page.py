@@ -12,7 +12,7 @@ from wsss.core.interrupt import check_stop
 from wsss.core.log import Progress
 from wsss.data.index import IGNORE
 from wsss.data.palette import display_palette
-from wsss.data.render import CHANGE_COLOURS, change_overlay, css_colour, fit, label_overlay
+from wsss.data.render import CHANGE_DARK, CHANGE_LIGHT, change_overlay, css_colour, fit, label_overlay
 from wsss.data.size import fit_label
 from wsss.report.cards import PICTURES, SHARPNESS, save_picture
 from wsss.report.changes import changes
@@ -27,7 +27,10 @@ MEANING = {
     True: ("B is right, A was wrong", "A was right, B is wrong", "both are wrong, in other ways"),
     False: (None, None, "A and B differ"),
 }
-"""What the colours of changed pixels say, with masks and without."""
+"""What the marks of changed pixels say, with masks and without."""
+_LIGHT, _DARK = css_colour(CHANGE_LIGHT), css_colour(CHANGE_DARK)
+MARKS = (_LIGHT, _DARK, f"repeating-conic-gradient({_LIGHT} 0 25%, {_DARK} 0 50%) 0 0 / 6px 6px")
+"""Backgrounds in CSS, in the order of `MEANING`."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,7 @@ def write_page(found: Comparison, count: int, out: Path) -> Path:
             groups=groups,
             width=WIDTH,
             signed=signed,
-            meanings=[
-                (css_colour(colour), text)
-                for colour, text in zip(CHANGE_COLOURS[1:], MEANING[bool(found.judged)], strict=True)
-                if text
-            ],
+            meanings=[(mark, text) for mark, text in zip(MARKS, MEANING[bool(found.judged)], strict=True) if text],
         )
         (folder / "index.html").write_bytes(html.encode("utf-8"))
     return out / "index.html"

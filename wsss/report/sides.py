@@ -153,9 +153,8 @@ def _link(name: str, folder: Path, cache: Path) -> None:
         if copies is None or not all(copy.is_file() for copy in copies.values()):
             what = f"{wanted} of this revision is not in DVC's cache ({cache})"
             fix = (
-                f"its scores against yours, as after a fresh make repro: dvc metrics diff {name}; to compare later "
-                f"runs with yours, commit that first; or make {name} again: {_again(name)}; or fetch it, if there is a "
-                "DVC remote: dvc pull"
+                f"after a fresh make repro commit your own run first; against the scores of {name}: dvc metrics diff "
+                f"{name}; or make its files again: {_again(name)}; or, with a DVC remote: dvc pull"
             )
             raise UserError(name, what, fix)
         _link_copies(copies)

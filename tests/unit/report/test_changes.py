@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wsss.data.render import CHANGE_COLOURS, change_overlay
+from wsss.data.palette import display_palette
+from wsss.data.render import change_overlay
 from wsss.report.changes import BETTER, OTHER, SAME, WORSE, changed, changes
 
 VALUES = np.array([0, 1, 2, 255], np.uint8)
@@ -43,11 +44,15 @@ def test_changed_counts_no_label_as_a_label() -> None:
     assert changed(np.array([[0, 255, 1, 255]], np.uint8), np.array([[0, 1, 255, 255]], np.uint8)) == 0.5
 
 
-def test_change_overlay_colours() -> None:
-    photo = np.full((2, 4, 3), 100, np.uint8)
-    found = np.array([[SAME, BETTER, WORSE, OTHER]] * 2, np.uint8)
+def test_change_overlay_marks() -> None:
+    photo = np.full((8, 32, 3), 100, np.uint8)
+    found = np.repeat(np.array([[SAME, BETTER, WORSE, OTHER]], np.uint8), 8, axis=1).repeat(8, axis=0)
     picture = change_overlay(photo, found)
-    assert picture[0, 0].tolist() == [52, 52, 52]
-    for place in (1, 2, 3):
-        assert picture[0, place].tolist() == [round(0.2 * 52 + 0.8 * value) for value in CHANGE_COLOURS[place]]
+    assert (picture[:, :8] == 108).all()  # 66 + 0.42 · 100
+    assert (picture[:, 8:16] > 240).all()
+    assert (picture[:, 16:24] < 30).all()
+    assert (picture[:4, 24:28] > 240).all()
+    assert (picture[4:, 24:28] < 30).all()
+    # Classes have a hue, marks have none.
+    assert np.ptp(picture.astype(int), axis=-1).max() < 5 < np.ptp(display_palette()[1:255].astype(int), axis=-1).min()
     assert (photo == 100).all()
