@@ -46,7 +46,7 @@ from wsss.stores.snapshots import snapshot_file
 
 SHAPE = (24, 32)
 VERDICT_TABLES = {
-    "train_tags.csv": "class,photos,kept,verdict\n<b>cow</b>,5,0.9,learnt\n",
+    "train_tags.csv": "class,photos,tagged,kept,verdict\n<b>cow</b>,5,2,0.9,learnt\n",
     "agreement.csv": "class,photos,agreement,verdict,student\nbackground,5,0.8,agreed,fine\n",
 }
 STAGE_INPUTS = ("dataset", "cams", "pseudo", "relabelled", "predictions", "epochs")
