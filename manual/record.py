@@ -34,7 +34,7 @@ PART = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 MARK = "=====record====="
-PROGRESS = re.compile(r"^\w+: \d+/\d+ [^\n]*\n", re.MULTILINE)
+PROGRESS = re.compile(r"^\w+: (?:[\w ]+: )?\d+/\d+ [^\n]*\n", re.MULTILINE)
 EXPECTED = (0, 2)
 
 
