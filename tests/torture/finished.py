@@ -79,8 +79,10 @@ def wrong_at_the_end(run: Run, work: Path, stage: str, **environment: str) -> li
     problems = []
     if process.returncode:
         problems.append(f"{stage} does not end: {errors[-300:]}")
-    elif digests(work, stage) != digests(run.folder, stage):
-        problems.append(f"{stage} ends with other bytes")
+    else:
+        found, wanted = digests(work, stage), digests(run.folder, stage)
+        if other := sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name)):
+            problems.append(f"{stage} ends with other bytes: {', '.join(other)}")
     if left := left_over(work, stage):
         problems.append(f"{stage} leaves {', '.join(left)}")
     return problems
