@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from wsss.core.atomic import write_text
 from wsss.core.environment import leads
 from wsss.core.errors import IntegrityError, UserError
@@ -120,6 +122,8 @@ def train_round(
         what = "found frozen, but OSTE predicts nothing: it was not trained (train.enabled: false)"
         raise UserError("distill.stage2.kl.teacher", what, "set distill.stage2.kl.enabled: false")
     channels = oste.channels if oste is not None and "features" in needs else None
+    # Projections begin at random, and a rerun finds the first round finished: it has drawn other numbers up to here.
+    torch.manual_seed(data.seed)
     students = [ProjectedStudent(student, channels)]
     if settings.mutual:
         students.append(ProjectedStudent(make_student(card, data.oste, data.seed + 1, settings), channels))

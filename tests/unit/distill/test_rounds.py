@@ -86,6 +86,24 @@ def test_so_it_does_without_a_restart(
     assert finish(tmp_path, GOES_ON) == without_restart
 
 
+def test_projections_of_the_second_round_do_not_depend_on_what_ran_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A student of other channels than OSTE's has projections that begin at random."""
+    other = altered(GOES_ON, backbone__name="efficientnet_lite0", stage1__epochs=2)
+    whole = finish(tmp_path / "whole", other)
+    with monkeypatch.context() as patched, pytest.raises(InterruptedStage, match="SIGTERM"):
+        patched.setattr(distilling, "relabel_photos", stops)
+        train_student(tmp_path / "stopped", other)
+    assert (tmp_path / "stopped" / "scratch" / "first.json").exists()
+    torch.manual_seed(99)
+    assert finish(tmp_path / "stopped", other) == whole
+
+
+def stops(*_: Any) -> None:
+    raise InterruptedStage("SIGTERM", "the checkpoint is kept", "the same command goes on from there")
+
+
 def test_finished_first_round_and_its_labels_are_not_made_again(tmp_path: Path) -> None:
     with pytest.raises(InterruptedStage, match="SIGTERM"):
         train_student(tmp_path, TWO_ROUNDS, stop_after=5)
