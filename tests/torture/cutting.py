@@ -1,7 +1,8 @@
 """`python -m tests.torture.cutting CALL HOW STAGE`: a stage ends, or finds no room, at one call of the file system.
 
 Python tells of each such call before it is made (PEP 578). Calls on files outside the working directory are not
-counted, nor those that only read. HOW is `count` (all calls are made, and their number is printed), `kill` or `full`.
+counted, nor those that only read. CALL is a number, or a part of the path of the first file to be renamed. HOW is
+`count` (all calls are made, and their number is printed), `kill` or `full`.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ HERE = str(Path.cwd())
 
 
 class Counter:
-    """An audit hook that counts, and at call number `last` does what it is told."""
+    """An audit hook that counts, and at the `call` of this number, or this path, and later ones does what it is told."""
 
-    def __init__(self, last: int, how: str) -> None:
-        self.last, self.how, self.calls = last, how, 0
+    def __init__(self, call: str, how: str) -> None:
+        self.call, self.how, self.calls = call, how, 0
+        self.last = int(call) if call.isdecimal() else sys.maxsize
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Count one event if it changes a file of the working directory."""
@@ -32,6 +34,8 @@ class Counter:
         if not os.path.abspath(os.fsdecode(arguments[0])).startswith(HERE):  # noqa: PTH100 -- Path would open files
             return
         self.calls += 1
+        if not self.call.isdecimal() and event == "os.rename" and self.call in os.fsdecode(arguments[0]):
+            self.last = min(self.last, self.calls)
         if self.calls < self.last or self.how == "count":
             return
         if self.how == "kill":
@@ -41,7 +45,7 @@ class Counter:
 
 
 if __name__ == "__main__":
-    counter = Counter(int(sys.argv[1]), sys.argv[2])
+    counter = Counter(sys.argv[1], sys.argv[2])
     stage = f"pipeline.{sys.argv[3]}"
     sys.argv = [stage]
     sys.addaudithook(counter)

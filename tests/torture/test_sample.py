@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from click.testing import CliRunner
 
 from tests.torture.__main__ import main, torment
 from tests.torture.cuts import cut_once
-from tests.torture.finished import Run, finish
+from tests.torture.finished import Run, before, finish, start, wrong_at_the_end
 from tests.torture.flips import flip_once
 from tests.torture.fuzz import fuzz_once
 from tests.torture.kills import kill_once
@@ -33,6 +34,15 @@ def test_killed_stages_end_with_the_same_bytes(run: Run, tmp_path: Path) -> None
 def test_stages_cut_at_a_call_of_the_file_system_end_with_the_same_bytes(run: Run, tmp_path: Path) -> None:
     for number in range(3):
         assert cut_once(run, tmp_path / "cut", random.Random(f"cut {number}")) == []
+
+
+def test_half_made_file_in_a_folder_of_scratch_is_not_published_with_it(run: Run, tmp_path: Path) -> None:
+    work = before(run, tmp_path / "cut", "distill")
+    with start(work, "distill", "tests.torture.cutting epochs/0002 kill distill") as process:
+        process.communicate(timeout=600)
+    assert process.returncode == -signal.SIGKILL
+    assert len(list(work.glob(".scratch/distill/*/epochs/0002/.*.tmp"))) == 1
+    assert wrong_at_the_end(run, work, "distill") == []
 
 
 def test_runs_at_once_end_with_the_same_bytes_or_are_refused(run: Run, tmp_path: Path) -> None:

@@ -143,6 +143,13 @@ def sweep(path: Path) -> None:
             item.unlink(missing_ok=True)
 
 
+def sweep_inside(folder: Path) -> None:
+    """Remove files of `core.atomic.atomic_file` that were never finished. Nobody else may be writing in `folder`."""
+    for item in list(folder.rglob(".*.tmp")):
+        if item.name.split(".")[-2].isdecimal():
+            item.unlink(missing_ok=True)
+
+
 def _replace(source: Path, path: Path) -> None:
     """Rename directory `source` to `path` beside it, in the place of a directory that is there."""
     old = _beside(path, "old")

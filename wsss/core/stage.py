@@ -24,7 +24,7 @@ from wsss.core.atomic import explained_os_errors, sha256_file
 from wsss.core.command import CONTEXT, debug_option, guarded
 from wsss.core.environment import leads, scratch_root
 from wsss.core.errors import UserError
-from wsss.core.folders import STORE_INDEX, refuse_foreign, remove_dir, sweep
+from wsss.core.folders import STORE_INDEX, refuse_foreign, remove_dir, sweep, sweep_inside
 from wsss.core.interrupt import catch_signals, check_stop
 from wsss.core.lock import locked
 from wsss.core.log import say
@@ -71,6 +71,8 @@ def open_stage(
             locks.enter_context(locked(scratch.with_suffix(".lock"), what, wait=True))
         with explained_os_errors(scratch):
             scratch.mkdir(exist_ok=True)
+            if leads():
+                sweep_inside(scratch)  # or it would be published with the folder that it lies in
         with timed(name, fingerprint):
             yield Stage(name, fingerprint, scratch)
             check_stop()  # before what is finished can no longer be taken up

@@ -17,7 +17,7 @@ import pytest
 from tests.helpers import names
 from wsss.core.atomic import write_bytes
 from wsss.core.errors import EnvError, IntegrityError, UserError
-from wsss.core.folders import MARK, atomic_dir, marked, publish, refuse_foreign, remove_dir, sweep
+from wsss.core.folders import MARK, atomic_dir, marked, publish, refuse_foreign, remove_dir, sweep, sweep_inside
 
 
 def earlier(path: Path) -> None:
@@ -282,3 +282,19 @@ def test_folder_that_is_half_removed_has_another_name(
         remove_dir(source)
     assert not source.exists()
     assert [name.startswith(".scratch.") for name in names(folder)] == [True]
+
+
+def test_files_that_were_never_finished_are_swept_from_all_of_a_folder(source: Path) -> None:
+    before = tree(source)
+    for name in (".a.1.tmp", "sub/.b.png.99999999.tmp", f"sub/.c.{os.getpid()}.tmp"):
+        (source / name).write_bytes(b"half")
+    sweep_inside(source)
+    assert tree(source) == before
+
+
+def test_names_that_only_look_like_them_stay(source: Path) -> None:
+    for name in (".hidden.tmp", "a.1.tmp", ".a.1", "sub/.b.1x.tmp"):
+        (source / name).write_bytes(b"mine")
+    before = tree(source)
+    sweep_inside(source)
+    assert tree(source) == before
