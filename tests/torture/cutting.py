@@ -21,7 +21,7 @@ HERE = str(Path.cwd())
 
 
 class Counter:
-    """An audit hook that counts, and at the `call` of this number, or this path, and later ones does what it is told."""
+    """An audit hook that counts, and from the `call` of this number or path on does what it is told."""
 
     def __init__(self, call: str, how: str) -> None:
         self.call, self.how, self.calls = call, how, 0
