@@ -63,8 +63,12 @@ def lab_block() -> str:
 
 def zoo_block(recipe: str) -> str:
     """The command of the zoo by one recipe, and its table."""
-    command = f"python -m experiments zoo /absolute/path/of/zoo --recipe {recipe}"
-    return f"\n```console\n$ {command}\n```\n\n{zoo.markdown(zoo.RESULTS / recipe)}\n"
+    folder = zoo.RESULTS / recipe
+    ran = [json.loads(path.read_text(encoding="utf-8"))["stages"] for path in folder.glob("*.json")]
+    whole = all(zoo.BOUND in stages for stages in ran)
+    until = "" if whole else f" --until {[stage for stage in zoo.STAGES if any(stage in each for each in ran)][-1]}"
+    command = f"python -m experiments zoo /absolute/path/of/zoo --recipe {recipe}{until}"
+    return f"\n```console\n$ {command}\n```\n\n{zoo.markdown(folder)}\n"
 
 
 def block(folder: Path) -> str:
@@ -74,7 +78,8 @@ def block(folder: Path) -> str:
     kept = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     table = importlib.import_module(f"experiments.{kept['table']}").TABLE
     assert isinstance(table, Table)
-    shown = f"\n```console\n$ {command(table, folder, kept['settings'])}\n```\n\n"
+    base = f"$ cp recipes/{kept['recipe']}.yaml params.yaml\n" if kept.get("recipe") else ""
+    shown = f"\n```console\n{base}$ {command(table, folder, kept['settings'])}\n```\n\n"
     return f"{shown}{measured(kept)}{markdown(table, folder)}\n"
 
 

@@ -113,13 +113,20 @@ def check_settings(table: Table, folder: Path, common: Sequence[str]) -> None:
         same = _without(same, override.split("=")[0])
     same[AUTO] = "bf16-mixed" if fast_bf16() else "32-true"
     if not file.exists():
-        write_text(file, json.dumps({"table": table.name, "settings": settings, "common": same}, indent=1) + "\n")
+        kept = {"table": table.name, "recipe": recipe_of(), "settings": settings, "common": same}
+        write_text(file, json.dumps(kept, indent=1) + "\n")
         return
     before = json.loads(file.read_text(encoding="utf-8"))
     found = differences(before, same)
     if found:
         what = f"holds rows of other settings: {found}"
         raise UserError(folder, what, "compute these under a name of their own: --name NEW")
+
+
+def recipe_of() -> str:
+    """The recipe that params.yaml says it began with."""
+    found = YAML(typ="safe").load(PARAMS).get("gallery") or {}
+    return str(found.get("recipe", ""))
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ruamel.yaml import YAML
 from wsss.core.atomic import write_text
 from wsss.core.errors import UserError
 from wsss.core.log import say
+from wsss.numeric.device import fast_bf16
 
 RESULTS = Path("experiments/results/zoo")
 """A folder for each recipe."""
@@ -43,7 +45,11 @@ COLUMNS = {
     "agreement": "agreement",
     "minutes": "CPU minutes",
     "verdict": "verdict",
+    "measured": "measured",
 }
+
+WORDS = ("verdict", "measured")
+"""Columns that have no mean. The latter: date, commit and precision of the trainings."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -138,7 +144,14 @@ def collect(work: Path) -> dict[str, Any]:
         "agreement": mean(agreed, "agreement"),
         "minutes": sum(seconds.get(stage, 0) for stage in STAGES) / 60,
         "verdict": words[-1].removeprefix("verdict: ") if words else "",
+        "measured": f"{date.today()}, {commit()}, {'bf16-mixed' if fast_bf16() else '32-true'}",
     }
+
+
+def commit() -> str:
+    """The code that runs here, in short."""
+    asked = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def rows(path: Path) -> list[Mapping[str, str]]:
@@ -177,7 +190,7 @@ def markdown(folder: Path, columns: Sequence[str] = tuple(COLUMNS)) -> str:
     lines += [[name, *(cell(key, found.get(key)) for key in shown)] for name, found in results.items()]
     if len(results) > 1:
         means = {}
-        for key in (key for key in shown if key != "verdict"):
+        for key in (key for key in shown if key not in WORDS):
             values = [found[key] for found in results.values() if found.get(key) is not None]
             means[key] = sum(values) / len(values) if len(values) == len(results) else None
         lines.append(["mean", *(cell(key, means.get(key)) for key in shown)])

@@ -34,7 +34,7 @@ CROP = 0.6
 
 
 class StageOne(Settings):
-    """Stage 1 of DKD-GC: OSTE teaches its features. Each field of a loss is a loss."""
+    """Stage 1, our design after DKD-GC: OSTE teaches its features. Each field of a loss is a loss."""
 
     enabled: bool = Field(default=True, description="use the losses of stage 1")
     epochs: int = Field(
@@ -49,7 +49,7 @@ class StageOne(Settings):
 
 
 class StageTwo(Settings):
-    """Stage 2 of DKD-GC: a teacher teaches its predictions. Each field of a loss is a loss."""
+    """Stage 2, our design after DKD-GC: a teacher teaches its predictions. Each field of a loss is a loss."""
 
     enabled: bool = Field(default=True, description="use the losses of stage 2")
     kl: KlLoss = KlLoss()
