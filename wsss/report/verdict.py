@@ -25,6 +25,8 @@ NAMED = 8
 """Classes that a sentence names; the rest are counted."""
 BAD, MODEST = 0.2, 0.4
 """mIoU on masks, where there are some, below which a student is not usable, or in part at most. Chosen by hand."""
+FEW = 30
+"""Held-out photos below which a score may be chance: a class has a handful of them at most."""
 BETTER = 0.01
 """mIoU by which OSTE's branch has to be better than the student to be named instead."""
 
@@ -43,7 +45,8 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     reasons = []
     if told:
         mean = _mean(told.values())
-        reasons.append(f"The classifier tells the tags of {photos} photos it has not seen: mean AP {mean}.")
+        few = " These are few photos, and a class may come or go by chance." if int(photos) < FEW else ""
+        reasons.append(f"The classifier tells the tags of {photos} photos it has not seen: mean AP {mean}.{few}")
     else:
         reasons.append("No held-out photo has a tag that others lack: nothing says whether the tags were learnt.")
     shared = [float(row["agreement"]) for row in agreed if row["agreement"]]
@@ -78,7 +81,9 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     known = 1.0 if best is None or best.miou is None else best.miou
     hopeless = overall in ("collapsed", "poor") or (bool(tags) and len(unlearnt) == len(tags)) or known < BAD
     doubtful = bool(unlearnt or disputed or unjudged or poor) or overall != "fine" or not told or known < MODEST
-    return Verdict("not usable" if hopeless else "usable in part" if doubtful else "usable", tuple(reasons))
+    # Agreement with labels is no accuracy: only masks can tell more than that it is worth looking at.
+    fine = "usable" if best is not None and best.miou is not None else "usable as a first draft"
+    return Verdict("not usable" if hopeless else "usable in part" if doubtful else fine, tuple(reasons))
 
 
 def _poor(path: Path, source: str) -> list[str]:

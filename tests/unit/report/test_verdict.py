@@ -45,11 +45,17 @@ def verdict(
 
 def test_usable_without_masks_says_what_it_rests_on(tmp_path: Path) -> None:
     assert verdict(tmp_path).splitlines() == [
-        "verdict: usable",
+        "verdict: usable as a first draft",
         "  The classifier tells the tags of 40 photos it has not seen: mean AP 0.80.",
         "  Student and labels agree on 40 photos it has not seen: mean IoU 0.60.",
         "  It rests on tags and on agreement. No mask was read; a dozen masks would tell the accuracy.",
     ]
+
+
+def test_few_photos_are_said_to_be_few(tmp_path: Path) -> None:
+    few = "These are few photos, and a class may come or go by chance."
+    assert few in verdict(tmp_path, FINE[0].replace(",40,", ",29,"))
+    assert few not in verdict(tmp_path, FINE[0].replace(",40,", ",30,"))
 
 
 def test_classes_that_failed_make_it_usable_in_part(tmp_path: Path) -> None:
