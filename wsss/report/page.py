@@ -137,7 +137,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`headline`: usable, usable as a first draft, usable in part, or not usable; `reasons`: sentences that say why, and what to do."""
+    """`headline`: usable, usable as a first draft, usable in part, or not usable; `reasons`: why, and what to do."""
 
     headline: str
     reasons: tuple[str, ...]
