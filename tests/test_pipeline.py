@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib
 import inspect
 import json
@@ -262,3 +263,21 @@ def test_stage_functions_document_themselves() -> None:
         module = importlib.import_module(f"pipeline.{stage}")
         assert inspect.getdoc(module)
         assert module.main.help
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_committed_lock_is_of_this_code(stage: str) -> None:
+    """What a fresh clone computes is what dvc.lock names; else run `make repro` and commit dvc.lock with the scores."""
+    lock = YAML(typ="safe").load((REPO / "dvc.lock").read_text(encoding="utf-8"))["stages"][stage]
+    code = {item["path"]: item["md5"] for item in lock["deps"] if item["path"].split("/")[0] in ("wsss", "pipeline")}
+    assert code
+    assert [path for path, found in code.items() if dvc_md5(REPO / path) != found] == []
+
+
+def dvc_md5(path: Path) -> str:
+    """As DVC computes it; of a folder, that of the list of its files."""
+    if path.is_file():
+        return hashlib.md5(path.read_bytes()).hexdigest()
+    names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*.*") if "__pycache__" not in file.parts)
+    listed = [{"md5": dvc_md5(path / name), "relpath": name} for name in names]
+    return f"{hashlib.md5(json.dumps(listed).encode()).hexdigest()}.dir"
