@@ -215,6 +215,35 @@ def test_a_column_that_is_no_class_is_told_once(raw_data: RawData) -> None:
     assert "b" in raw.explained
 
 
+def test_words_in_the_only_other_column_are_the_tags(raw_data: RawData) -> None:
+    raw = read(raw_data, "photo;animal;width;split\na;Bengal;640;train\nb;Bengal|Siamese;480;val\nc;;640;train\n")
+    assert raw.problems == ()
+    assert tags_of(raw) == {"a": "Bengal", "b": "Bengal|Siamese", "c": ""}
+    assert raw.reading[1] == "tags.csv: photo = photo; tags = animal; split = split; not read: width"
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "photo,animal\na,present\nb,\nc,present\n",  # may be a yes
+        "photo,cow\na,1\nb,0\nc,perhaps\n",
+        "photo,cow,note\na,1,far\nb,0,near\nc,1,\n",
+        "photo,kind\na,3\nb,4\nc,5\n",
+    ],
+)
+def test_words_beside_yes_and_no_one_word_and_numbers_are_no_column_of_tags(raw_data: RawData, table: str) -> None:
+    (problem,) = read(raw_data, table, classes="c.txt").problems[:1]
+    assert "expected 1 or 0" in problem.what
+    assert "name the column of tags 'tags'" in problem.fix
+
+
+def test_two_columns_of_words_are_named(raw_data: RawData) -> None:
+    with pytest.raises(UserError) as caught:
+        read(raw_data, "photo,animal,place\na,Bengal,home\nb,Siamese,park\n")
+    assert caught.value.what == "2 columns of words may hold the tags: 'animal' and 'place'"
+    assert caught.value.fix == "give the one that does the heading 'tags': the others are then not read"
+
+
 @pytest.mark.parametrize(
     "table",
     [
