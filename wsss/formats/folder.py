@@ -35,7 +35,9 @@ def scan(settings: DatasetSettings) -> RawDataset:
             problems.append(twins_problem(table, twins))
         others = {tag for each in twins.values() for tag in each[1:]}
         names = sorted({*table.columns, *table.tags()} - others)
-        if not names and table.broken:
+        if not names and not table.broken:
+            problems.append(UserError(table.path, "no row has a tag", "write the names of classes into its cells"))
+        if not names:
             raise_all(problems)
         classes = with_background(names, table.path)
     rows, explained = match_rows(table, photos, problems)
@@ -78,7 +80,8 @@ def scan(settings: DatasetSettings) -> RawDataset:
         splits_line(origins, settings.val_fraction),
         masks_line(settings.masks, masks, len(items)),
     )
-    return RawDataset(classes, tuple(items), tuple(problems), tuple(findings), reading, frozenset(explained))
+    rowless = frozenset(name for name in photos.paths if name not in rows and name not in explained)
+    return RawDataset(classes, tuple(items), tuple(problems), tuple(findings), reading, frozenset(explained), rowless)
 
 
 def match_rows(table: TagTable, photos: Listing, problems: list[UserError]) -> tuple[dict[str, list[TagRow]], set[str]]:

@@ -33,7 +33,7 @@ class RawDataset:
     """Class names with the background first, photos, and everything in the lists that does not fit.
 
     `reading`: how each column, list and folder was read, a line each. `explained`: ids of photos whose lack of tags
-    follows from one of the `problems`.
+    follows from one of the `problems`; `rowless`: ids of the others that no row of the table of tags names.
     """
 
     classes: tuple[str, ...]
@@ -42,6 +42,7 @@ class RawDataset:
     findings: tuple[Finding, ...] = ()
     reading: tuple[str, ...] = ()
     explained: frozenset[str] = frozenset()
+    rowless: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
