@@ -92,7 +92,7 @@ def examine(settings: DatasetSettings, seed: int, names: int = MOST_SHOWN) -> tu
         problems.append(untagged_problem(settings, untagged, names))
     if raw.items and not problems and not any(item.tags for item in raw.items):
         fix = "tag them: wsss tag, or a table with a line a photo"
-        problems.append(UserError(settings.tags_path, f"none of {len(raw.items)} photos has a tag", fix))
+        problems.append(UserError(settings.tags_path, "no photo has a tag", fix))
     rowless = tuple(item.image for item in raw.items if item.id in raw.rowless)
     forgotten = rowless if settings.allow_untagged and len(rowless) < FORGOTTEN * len(raw.items) else ()
     inspected = inspect_all(Path(settings.root), raw.items, len(raw.classes), settings.max_megapixels)
