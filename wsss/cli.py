@@ -19,7 +19,7 @@ COMMANDS = {
     "tag": ("wsss.commands.tag", "Tag the photos of a folder in the browser."),
     "init": ("wsss.commands.init", "Write a params.yaml for your own photos."),
     "plan": ("wsss.commands.plan", "Show what settings mean for their photos: steps, crops, minutes, memory."),
-    "recipe": ("wsss.commands.recipe", "List the recipes, or put one in place as params.yaml."),
+    "recipe": ("wsss.commands.recipe", "List the recipes, print one, or put it in place as params.yaml."),
     "explain": ("wsss.commands.explain", "Explain a setting: value, default, unit, and which stages read it."),
     "check": ("wsss.commands.check", "Check a data set and list every problem."),
     "doctor": ("wsss.commands.doctor", "Check this machine: packages, device, disk, weights."),

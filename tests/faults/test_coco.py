@@ -63,7 +63,8 @@ def test_fault_25_missing_photo(coco: RawData) -> None:
 
 
 def test_fault_25_photo_without_annotations(coco: RawData) -> None:
-    write(coco, annotations=[])
+    coco.photo("train2014/b.jpg", size=(6, 8))
+    write(coco, images=[image(), image(id=12, file_name="b.jpg")], annotations=[cow(image_id=12)])
     fix = (
         "tag them; or move what is no photo to train on, such as masks, out of the folder; or set "
         "dataset.allow_untagged: true to train on them as photos of no class"
@@ -71,7 +72,12 @@ def test_fault_25_photo_without_annotations(coco: RawData) -> None:
     coco.fails("annotations: 1 photo has no tag (train2014/a.jpg)", fix=fix, settings=SETTINGS)
     index = coco.index({**SETTINGS, "allow_untagged": True})
     assert index is not None
-    assert index.records[0].tags == ()
+    assert [record.tags for record in index.records] == [(), (1,)]
+
+
+def test_fault_25_no_photo_has_annotations(coco: RawData) -> None:
+    write(coco, annotations=[])
+    coco.fails("annotations: no photo has a tag", fix="tag them", settings={**SETTINGS, "allow_untagged": True})
 
 
 def test_fault_25_crowd_is_a_tag(coco: RawData) -> None:

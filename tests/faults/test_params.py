@@ -282,12 +282,28 @@ def test_bytes_that_are_no_text_are_refused(file: Path, data: bytes) -> None:
     assert refusal(file, data).startswith("error: params.yaml")
 
 
-def test_folder_in_place_of_the_file(tmp_path: Path) -> None:
-    with pytest.raises(UserError) as caught:
-        load(tmp_path, Params)
-    assert str(caught.value) == (
-        f"error: {tmp_path}: a folder, expected a file of settings\n"
-        f"fix: for the photos in it, write one first: wsss init {tmp_path}"
+def test_folder_in_place_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    photos = Path("photos")
+    photos.mkdir()
+
+    def fix() -> str:
+        with pytest.raises(UserError) as caught:
+            load(photos, Params)
+        assert (caught.value.where, caught.value.what) == ("photos", "a folder, expected a file of settings")
+        return caught.value.fix
+
+    write_one = "for the photos in it, write one first: wsss init photos"
+    assert fix() == write_one
+    Path("params.yaml").write_text("")
+    assert fix() == f"leave it out to read params.yaml; {write_one}"
+    (photos / "params.yaml").write_text("")
+    assert fix() == "give the file: photos/params.yaml"
+
+
+def test_a_photo_in_place_of_the_file_is_not_offered_to_be_replaced(file: Path) -> None:
+    assert refusal(file, b"\xff\xd8\xff\xe0 JFIF").endswith(
+        "no text, expected a file of settings\nfix: give one such as params.yaml"
     )
 
 

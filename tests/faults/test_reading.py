@@ -200,6 +200,38 @@ def test_zeros_that_a_spreadsheet_dropped_are_told_once(raw_data: RawData) -> No
     assert raw.explained == {"001", "002"}
 
 
+@pytest.mark.parametrize(
+    ("written", "photo"),
+    [("IMG2.jpg", "IMG_2"), ("old/img-2", "IMG_2"), ("IMG_02x.jpg", ""), ("IMG_44.jpg", ""), ("Kuhe.jpg", "Kühe")],
+)
+def test_a_row_without_a_photo_may_mean_one_without_a_row(raw_data: RawData, written: str, photo: str) -> None:
+    raw = read(raw_data, f"filename,tags\nIMG_1,cow\n{written},cow\n", "IMG_1.jpg IMG_2.jpg IMG_22.jpg Kühe.jpg")
+    hint = f" (did you mean '{photo}.jpg', which has no row?)" if photo else ""
+    (problem,) = raw.problems
+    assert problem.what == f"no photo {written!r} below {raw_data.root}{hint}"
+    assert (
+        problem.fix
+        == f"{'edit line 3, or ' if photo else ''}add the photo{' that it names' if photo else ', or delete line 3'}"
+    )
+    assert raw.explained - {""} == ({photo} if photo else set())
+    assert raw.rowless == {"IMG_2", "IMG_22", "Kühe"} - {photo}
+
+
+def test_a_second_row_of_a_photo_is_asked_about_where_hardly_any_has_one(raw_data: RawData) -> None:
+    photos = " ".join(f"p{number}" for number in range(20))
+    rows = [f"p{number},cow\n" for number in range(20)]
+    same = read(raw_data, "filename,tags\n" + "".join([*rows, rows[3]]), photos)
+    assert same.findings == ()
+    raw = read(raw_data, "filename,tags\n" + "".join([*rows, "p3,sheep\n", "p4.jpg,\n"]), photos)
+    assert [finding.what for finding in raw.findings] == [
+        "photos with several rows in tags.csv that say different tags: p3 (line 5: cow, line 22: sheep), "
+        "p4 (line 6: cow, line 23: no tag); all tags count"
+    ]
+    assert tags_of(raw)["p3"] == "cow|sheep"
+    many = "".join(f"p{number},sheep\n" for number in range(3))  # of twenty: a row for each tag
+    assert read(raw_data, "filename,tags\n" + "".join(rows) + many, photos).findings == ()
+
+
 def test_a_table_for_other_photos_is_told_once(raw_data: RawData) -> None:
     raw = read(raw_data, "filename,tags\nx,cow\ny,cow\n")
     (problem,) = raw.problems
@@ -213,6 +245,35 @@ def test_a_column_that_is_no_class_is_told_once(raw_data: RawData) -> None:
     assert problem.what == "column 'width': found '640', expected 1 or 0 (and something else in 2 more rows)"
     assert tags_of(raw) == {"a": "cow", "b": "", "c": "cow"}
     assert "b" in raw.explained
+
+
+def test_words_in_the_only_other_column_are_the_tags(raw_data: RawData) -> None:
+    raw = read(raw_data, "photo;animal;width;split\na;Bengal;640;train\nb;Bengal|Siamese;480;val\nc;;640;train\n")
+    assert raw.problems == ()
+    assert tags_of(raw) == {"a": "Bengal", "b": "Bengal|Siamese", "c": ""}
+    assert raw.reading[1] == "tags.csv: photo = photo; tags = animal; split = split; not read: width"
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "photo,animal\na,present\nb,\nc,present\n",  # may be a yes
+        "photo,cow\na,1\nb,0\nc,perhaps\n",
+        "photo,cow,note\na,1,far\nb,0,near\nc,1,\n",
+        "photo,kind\na,3\nb,4\nc,5\n",
+    ],
+)
+def test_words_beside_yes_and_no_one_word_and_numbers_are_no_column_of_tags(raw_data: RawData, table: str) -> None:
+    (problem,) = read(raw_data, table, classes="c.txt").problems[:1]
+    assert "expected 1 or 0" in problem.what
+    assert "name the column of tags 'tags'" in problem.fix
+
+
+def test_two_columns_of_words_are_named(raw_data: RawData) -> None:
+    with pytest.raises(UserError) as caught:
+        read(raw_data, "photo,animal,place\na,Bengal,home\nb,Siamese,park\n")
+    assert caught.value.what == "2 columns of words may hold the tags: 'animal' and 'place'"
+    assert caught.value.fix == "give the one that does the heading 'tags': the others are then not read"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,16 +10,15 @@ import click
 
 from wsss.commands.check import Params, look, report_parts, warnings_of
 from wsss.commands.project_folder import could_be_project, is_here, wants_project
+from wsss.commands.untagged import allowing, need_tags, settle
 from wsss.core.atomic import write_text
 from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import UserError
-from wsss.core.log import say
 from wsss.core.minutes import note_estimate
 from wsss.core.params import load
 from wsss.core.project import make_project
 from wsss.core.recipes import SCHEMA, put_in_place, read_recipe, recipe_path, same_as_recipe, with_dataset
 from wsss.formats.guess import dataset_yaml, guess_dataset, refuse_data
-from wsss.formats.problems import some
 from wsss.formats.settings import DatasetSettings
 
 if TYPE_CHECKING:
@@ -74,24 +72,18 @@ def main(
     chosen, recipe = recipe, recipe or FULL
     text, given = read_recipe(recipe), load(recipe_path(recipe), Params)
     refuse_data(params)
-    guessed = guess_dataset(folder, tags)
+    guessed = guess_dataset(folder, tags, _options(chosen, params, force))
     dataset = with_choices(guessed, given.dataset)
     if params.exists() and not force:
         raise _in_the_way(params)
     # Negatives are welcome, so that the first look treats them as such; then one is asked.
     survey, problems = look(given.model_copy(update={"dataset": allowing(dataset, True)}))
-    found = () if survey is None else survey.untagged
-    kept = keeps(found, untagged, dataset.allow_untagged)
-    dataset = allowing(dataset, kept)
-    if found and not kept:
-        from wsss.formats.build import untagged_problem
-
-        problems.append(untagged_problem(dataset, found))
+    dataset, survey = settle(dataset, need_tags(survey, problems), problems, untagged)
     made = make_project(Path()) if makes else []
     backup = put_in_place(params, _settings_text(text, recipe, dataset, params))
     findings = warnings_of(survey)
     plan = None
-    if survey is not None and survey.index.records:
+    if survey.index.records:
         from wsss.commands.plan import plan_of
 
         plan = plan_of(params, survey.index)
@@ -99,7 +91,7 @@ def main(
             note_estimate({each.stage: (each.low, each.high) for each in plan.stages})
     offer = None
     if plan is not None and chosen is None and is_small(plan):
-        offer = quick_plan(guessed, kept, given.seed)
+        offer = quick_plan(guessed, dataset.allow_untagged, given.seed)
     if as_json:
         return json_text(
             {
@@ -108,8 +100,8 @@ def main(
                 "backup": None if backup is None else str(backup),
                 "recipe": recipe,
                 "dataset": dataset.model_dump(),
-                "reading": [] if survey is None else list(survey.reading),
-                "untagged": list(found),
+                "reading": list(survey.reading),
+                "untagged": list(survey.untagged),
                 "errors": [{"where": each.where, "what": each.what, "fix": each.fix} for each in problems],
                 "warnings": [{"what": each.what, "fix": each.fix} for each in findings],
                 "plan": None if plan is None else plan.as_json(),
@@ -155,11 +147,17 @@ def quick_plan(guessed: DatasetSettings, untagged: bool, seed: int) -> Plan | No
 def proposal(quick: Plan, full: Plan, folder: Path, tags: Path | None, params: Path) -> str:
     """Both recipes in one line, with their time, and how to take the quick one."""
     options = "" if tags is None else f" --tags {tags}"
-    options += "" if params == Path("params.yaml") else f" --params {params}"
     return (
-        f"recipes: {QUICK} ({quick.time}; nothing but linear layers is trained) or {FULL} ({full.time}; "
-        f"better masks). This is {FULL}; for the other: wsss init {folder}{options} --recipe {QUICK} --force"
+        f"recipes: {QUICK} ({quick.time}; the network stays as it came, only its last layers learn) or {FULL} "
+        f"({full.time}; better masks). This is {FULL}; for the other: wsss init {folder}{options}"
+        f"{_options(QUICK, params, True)}"
     )
+
+
+def _options(recipe: str | None, params: Path, force: bool) -> str:
+    """Options of a command that repeats this one, as they follow the folder and the table."""
+    written = "" if params == Path("params.yaml") else f" --params {params}"
+    return written + (f" --recipe {recipe}" if recipe else "") + (" --force" if force else "")
 
 
 def with_choices(guessed: DatasetSettings, recipe: DatasetSettings) -> DatasetSettings:
@@ -172,27 +170,6 @@ def with_choices(guessed: DatasetSettings, recipe: DatasetSettings) -> DatasetSe
         )
     places = {"root": guessed.root, "masks": guessed.masks}
     return recipe.model_copy(update=places)
-
-
-def allowing(dataset: DatasetSettings, untagged: bool) -> DatasetSettings:
-    """`dataset` with or without photos that have no tag."""
-    return dataset.model_copy(update={"allow_untagged": untagged})
-
-
-def keeps(paths: tuple[str, ...], answer: Literal["keep", "error"] | None, chosen: bool) -> bool:
-    """Whether photos without a tag are to be kept: as `answer` says, as was `chosen` already, or as a person says.
-
-    `paths`: those there are. Without a terminal they are kept, and standard error says so.
-    """
-    if answer is not None:
-        return answer == "keep"
-    if chosen or not paths:
-        return chosen
-    what = f"{len(paths)} photo{'' if len(paths) == 1 else 's'} without a tag ({some(paths)})"
-    if sys.stdin.isatty() and sys.stderr.isatty():
-        return click.confirm(f"{what}: keep as negatives, photos of no class?", default=True, err=True)
-    say(f"{what}: untagged photos are kept as negatives: allow_untagged: true (else: --untagged error)")
-    return True
 
 
 def _settings_text(text: str, recipe: str, dataset: DatasetSettings, params: Path) -> str:

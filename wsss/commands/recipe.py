@@ -13,24 +13,32 @@ from wsss.core.recipes import dataset_section, put_in_place, read_recipe, recipe
 
 @click.group("recipe", context_settings=dict(CONTEXT))
 def main() -> None:
-    """List the recipes, or put one in place as params.yaml."""
+    """List the recipes, print one, or put it in place as params.yaml."""
 
 
 @people_command
 @json_option
 def list_recipes(as_json: bool) -> str:
     """Every recipe with what it is, what it costs and what came out."""
-    headers = {name: recipe_header(read_recipe(name)) for name in recipe_names()}
+    names = recipe_names()
+    headers = {name: recipe_header(read_recipe(name)) for name in [*(n for n in OWN if n in names), *names]}
     if as_json:
         return json_text([{"name": name, "about": " ".join(header)} for name, header in headers.items()])
     width = max(map(len, headers), default=0)
     lines = []
-    for name, header in headers.items():
-        first, *rest = header or ["(no description)"]
+    for number, (name, header) in enumerate(headers.items()):
+        if OWN[0] in headers and number in (0, len(OWN)):
+            lines += [""] * (number > 0) + ["known data sets, and the demo:" if number else "your own photos:"]
+        first, *rest = [line for line in header if line != DEFAULTS] or ["(no description)"]
         lines += [f"{name:<{width}}  {first}", *(f"{'':<{width}}  {line}" for line in rest)]
-    return "\n".join([*lines, "", "next: wsss recipe use NAME"])
+    return "\n".join([*lines, "", NEXT])
 
 
+OWN = ("quick", "photos")
+"""The recipes for photos of one's own come first: they are what a newcomer needs."""
+DEFAULTS = "Keys that are not written here have the defaults of docs/settings.md (`wsss explain KEY`)."
+"""A line at the top of every recipe, which says nothing of one."""
+NEXT = "next: wsss init FOLDER --recipe NAME for your own photos; else wsss recipe use NAME, or wsss recipe show NAME"
 WITH_DATASET = " with your data set and nothing else of the old one"
 
 
@@ -56,5 +64,13 @@ def use(name: str, params: Path, keep_dataset: bool) -> str:
     return f"recipe: {params} is recipes/{name}.yaml{WITH_DATASET if keep_dataset else ''}{kept}"
 
 
+@people_command
+@click.argument("name")
+def show(name: str) -> str:
+    """Print recipes/NAME.yaml."""
+    return read_recipe(name).rstrip("\n")
+
+
 main.add_command(list_recipes, "list")
+main.add_command(show, "show")
 main.add_command(use, "use")

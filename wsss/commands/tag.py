@@ -16,6 +16,8 @@ import click
 
 from wsss.core.command import people_command, show
 from wsss.core.errors import EnvError, UserError
+from wsss.core.log import warn
+from wsss.formats.problems import some
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 """Nobody but this machine can connect."""
+ENDINGS = (".csv", ".tsv", ".txt")
+"""Of tables that can be written."""
 
 
 @people_command
@@ -44,12 +48,16 @@ def main(folder: Path, tags: Path | None, classes: Path | None, port: int, no_br
         raise UserError(classes, "no such file", "give a file with one class a line, or leave --classes out")
     _need_packages()
     from wsss.core.lock import locked
+    from wsss.formats.guess import other_tables
     from wsss.tag.pictures import Pictures
     from wsss.tag.server import tag_server
     from wsss.tag.session import Session
     from wsss.tag.suggest import Suggestions
 
     session = Session(folder, None if tags is None else _inside(tags, folder), classes)
+    if tags is None and not session.path.exists() and (others := other_tables(folder)):
+        fix = f"to go on with it: wsss tag {shlex.quote(str(folder))} --tags {shlex.quote(others[0])}"
+        warn(folder, f"{some(others)} {'is' if len(others) == 1 else 'are'} not read; a new table is begun", fix)
     token = secrets.token_urlsafe(24)
     with (
         locked(session.path.with_name(f".{session.path.name}.lock"), "the table is being tagged by another wsss tag"),
@@ -88,8 +96,8 @@ def _inside(tags: Path, folder: Path) -> Path:
     found = next((path for path in places if path.parent.resolve().is_relative_to(root)), None)
     if found is None:
         raise UserError(tags, f"lies outside {folder}, or in no folder", f"give a file in {folder}")
-    if found.suffix.lower() != ".csv" or found.name.startswith("."):
-        raise UserError(tags, "is no name of a table", "give a name that ends in .csv")
+    if found.suffix.lower() not in ENDINGS or found.name.startswith("."):
+        raise UserError(tags, "is no name of a table", f"give a name that ends in {' or '.join(ENDINGS)}")
     return found
 
 

@@ -46,9 +46,10 @@ def read_settings(path: Path) -> CommentedMap:
     except FileNotFoundError as error:
         raise UserError(path, "no such file", how_to_write(path)) from error
     except IsADirectoryError as error:
-        what = "a folder, expected a file of settings"
-        raise UserError(path, what, f"for the photos in it, write one first: wsss init {path}") from error
-    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(path, "a folder, expected a file of settings", _instead_of(path)) from error
+    except UnicodeDecodeError as error:
+        raise UserError(path, "no text, expected a file of settings", "give one such as params.yaml") from error
+    except OSError as error:
         raise UserError(path, f"cannot be read ({error})", how_to_write(path)) from error
     except DuplicateKeyError as error:
         line = error.problem_mark.line + 1
@@ -74,6 +75,15 @@ def read_settings(path: Path) -> CommentedMap:
         what = f"no settings (found {found}, expected sections {', '.join(SECTIONS)})"
         raise UserError(path, what, how_to_write(path))
     return document
+
+
+def _instead_of(folder: Path) -> str:
+    """The fix where a folder was given for a file of settings."""
+    inside, here = folder / "params.yaml", Path("params.yaml")
+    if inside.is_file():
+        return f"give the file: {inside}"
+    read = f"leave it out to read {here}; " if here.is_file() else ""
+    return f"{read}for the photos in it, write one first: wsss init {folder}"
 
 
 def plain_values(path: Path, document: CommentedMap) -> Any:

@@ -27,6 +27,8 @@ from wsss.formats.registry import scan
 from wsss.formats.settings import DatasetSettings
 
 CHUNK = 32
+FORGOTTEN = 0.1
+"""Fraction of the photos below which those without a row look forgotten: who means photos of no class has more."""
 POOL_FROM = 2000
 """Photos from which a pool of processes saves more time than it takes to start."""
 
@@ -37,7 +39,9 @@ class Survey:
 
     `untagged`: paths of the photos without a tag, whether they are allowed or not; `ignored`: ids of the photos whose
     masks hold 255; `dark`: of photos that are nearly black, by id, their brightest value. `reading`, `findings`: how
-    the data set's columns, lists and folders were read, a line each, and what is doubtful in that.
+    the data set's columns, lists and folders were read, a line each, and what is doubtful in that. `forgotten`: paths
+    of photos that no row of the table names and that are trained on all the same, where these are so few that their
+    rows may have been forgotten.
     """
 
     index: Index
@@ -48,6 +52,7 @@ class Survey:
     findings: tuple[Finding, ...] = ()
     ignored: frozenset[str] = frozenset()
     dark: Mapping[str, int] = field(default_factory=dict)
+    forgotten: tuple[str, ...] = ()
 
     def mask_values(self) -> dict[str, tuple[int, ...]]:
         """`mask_classes` with 255 where a mask holds it."""
@@ -85,6 +90,11 @@ def examine(settings: DatasetSettings, seed: int, names: int = MOST_SHOWN) -> tu
     problems = [*raw.problems]
     if untagged and not settings.allow_untagged:
         problems.append(untagged_problem(settings, untagged, names))
+    if raw.items and not problems and not any(item.tags for item in raw.items):
+        fix = "tag them: wsss tag, or a table with a line a photo"
+        problems.append(UserError(settings.tags_path, "no photo has a tag", fix))
+    rowless = tuple(item.image for item in raw.items if item.id in raw.rowless)
+    forgotten = rowless if settings.allow_untagged and len(rowless) < FORGOTTEN * len(raw.items) else ()
     inspected = inspect_all(Path(settings.root), raw.items, len(raw.classes), settings.max_megapixels)
     ids = {name: number for number, name in enumerate(raw.classes)}
     sizes = [(each.height, each.width) for each in inspected if isinstance(each, Inspected)]
@@ -111,7 +121,8 @@ def examine(settings: DatasetSettings, seed: int, names: int = MOST_SHOWN) -> tu
     index = Index(raw.classes, tuple(sorted(records, key=lambda record: record.id)), long_side)
     mask_classes = {name: tuple(value for value in found if value != IGNORE) for name, found in seen.items()}
     ignored = frozenset(name for name, found in seen.items() if IGNORE in found)
-    return Survey(index, mask_classes, checksums, untagged, raw.reading, raw.findings, ignored, dark), problems
+    told = raw.reading, raw.findings
+    return Survey(index, mask_classes, checksums, untagged, *told, ignored, dark, forgotten), problems
 
 
 def write_mask_checksums(path: Path, survey: Survey) -> None:

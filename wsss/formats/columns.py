@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from wsss.core.errors import UserError
 from wsss.data.ids import PHOTO_SUFFIXES
-from wsss.formats.cells import is_binary
+from wsss.formats.cells import NO, YES, is_binary
 from wsss.formats.problems import Finding, some
 from wsss.formats.raw import is_background
 from wsss.formats.splits import SPLITS
@@ -40,6 +40,7 @@ NUMBERED = re.compile(r"(tag|label|class|category)\d+")
 """Headings of several columns that each hold one tag."""
 UNREAD = frozenset(("", "source", "license", "url"))
 """Headings that never mean anything here, so that what stands below them is no second candidate."""
+_UNREAD = "the others are then not read"
 _HIDE = "delete the one that does not, or its heading: a column without one is not read"
 
 
@@ -97,6 +98,8 @@ def find_columns(header: Sequence[str], rows: Sequence[Sequence[str]], path: Pat
     if len(split) > 1:
         raise _two("say the split", header, split, where)
     rest = [i for i in open_ if i not in (*tags, *split)]
+    if not tags:
+        tags = _words(header, rest, rows, where)
     classes = {} if tags else {i: header[i] for i in rest if not is_background(header[i])}
     if not tags and not classes:
         raise UserError(where, "no column of tags", "add a column named tags")
@@ -140,6 +143,28 @@ def _name(header: Sequence[str], keys: Sequence[str], rows: Sequence[Sequence[st
     if len(named) > 1:
         raise _two("name the photos", header, sorted(named), where)
     return named[0]
+
+
+def _words(header: Sequence[str], rest: Sequence[int], rows: Sequence[Sequence[str]], where: str) -> list[int]:
+    """The column of tags where no heading says so: the one whose cells are words, beside no column of yes and no.
+
+    Numbers are no words: they may be anything. Nor is one word for all photos, which may be a yes in another spelling.
+    """
+    cells = {i: [cell for cell in column(rows, i) if cell] for i in rest}
+    answers = [i for i in rest if any(cell.casefold() in YES | NO for cell in cells[i])]
+    words = [i for i in rest if i not in answers and _are_words(cells[i])]
+    if answers or not words:
+        return []
+    if len(words) > 1:
+        titles = " and ".join(repr(header[i]) for i in words)
+        what = f"{len(words)} columns of words may hold the tags: {titles}"
+        raise UserError(where, what, f"give the one that does the heading 'tags': {_UNREAD}")
+    return words
+
+
+def _are_words(cells: Sequence[str]) -> bool:
+    found = [cell for cell in cells if any(map(str.isalpha, cell))]
+    return 2 * len(found) > len(cells) and len({*found}) > 1
 
 
 def _is_file(cell: str) -> bool:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from wsss.core.errors import UserError, raise_all
 from wsss.core.log import warn
 from wsss.formats.class_folders import FOLDERS, folder_tags
 from wsss.formats.names import Names, NoPhoto
-from wsss.formats.problems import Finding, some
+from wsss.formats.problems import HINTS, Finding, some
 from wsss.formats.raw import Listing, RawDataset, RawItem, list_pictures, read_classes, with_background
 from wsss.formats.reading import DRAWN, classes_line, masks_line, name_findings, photos_line, splits_line
 from wsss.formats.settings import DatasetSettings
 from wsss.formats.splits import folder_splits
 from wsss.formats.tagfile import TagRow, TagTable, case_twins, read_tag_file, twins_problem, unknown_tags, wrong_tags
+
+MOST_DOUBLE = 0.1
+"""Fraction of the photos up to which a second row of a photo looks like a slip."""
 
 
 def scan(settings: DatasetSettings) -> RawDataset:
@@ -35,10 +39,12 @@ def scan(settings: DatasetSettings) -> RawDataset:
             problems.append(twins_problem(table, twins))
         others = {tag for each in twins.values() for tag in each[1:]}
         names = sorted({*table.columns, *table.tags()} - others)
-        if not names and table.broken:
+        if not names and not table.broken:
+            problems.append(UserError(table.path, "no row has a tag", "write the names of classes into its cells"))
+        if not names:
             raise_all(problems)
         classes = with_background(names, table.path)
-    rows, explained = match_rows(table, photos, problems)
+    rows, explained = match_rows(table, photos, problems, slips=True)
     masks = match_masks(list_pictures(mask_folder, problems), photos, problems) if mask_folder else {}
     folders = folder_splits(path for paths in photos.paths.values() for path in paths)
     items, origins, disagreeing = [], [], []
@@ -59,7 +65,7 @@ def scan(settings: DatasetSettings) -> RawDataset:
         origins.append(table.path.name if split else "names of folders" if folder else DRAWN)
     known = (*classes, *(tag for each in twins.values() for tag in each))
     problems += unknown_tags(table, used, known, settings.classes or table.path.name)
-    findings = [*table.findings]
+    findings = [*table.findings, *double_rows(table, rows)]
     if not settings.classes:
         findings += name_findings(classes, table.wide)
     undecided = [item.id for item in items if not item.split and item.id in rows and item.id not in explained]
@@ -78,11 +84,17 @@ def scan(settings: DatasetSettings) -> RawDataset:
         splits_line(origins, settings.val_fraction),
         masks_line(settings.masks, masks, len(items)),
     )
-    return RawDataset(classes, tuple(items), tuple(problems), tuple(findings), reading, frozenset(explained))
+    rowless = frozenset(name for name in photos.paths if name not in rows and name not in explained)
+    return RawDataset(classes, tuple(items), tuple(problems), tuple(findings), reading, frozenset(explained), rowless)
 
 
-def match_rows(table: TagTable, photos: Listing, problems: list[UserError]) -> tuple[dict[str, list[TagRow]], set[str]]:
-    """Rows by the id of the photo they name; and photos that have no row because of what goes to `problems`."""
+def match_rows(
+    table: TagTable, photos: Listing, problems: list[UserError], slips: bool = False
+) -> tuple[dict[str, list[TagRow]], set[str]]:
+    """Rows by the id of the photo they name; and photos that have no row because of what goes to `problems`.
+
+    `slips`: ask of a row without a photo whether it means a photo without a row; not of a table for a larger set.
+    """
     names = Names(photos)
     matched: dict[str, list[TagRow]] = {}
     explained = {names.near(name) for name in table.broken}
@@ -105,8 +117,25 @@ def match_rows(table: TagTable, photos: Listing, problems: list[UserError]) -> t
     if len(missing) > 1 and not matched and all(isinstance(error, NoPhoto) for _, error in missing):
         problems.append(names.none_found([row.name for row, _ in missing], f"{table.path}:{missing[0][0].line}"))
     else:
-        problems += [error for _, error in missing]
+        problems += _asked(missing, names, matched, explained) if slips else [error for _, error in missing]
     return matched, explained if matched or not table.rows else {*photos.paths}
+
+
+def _asked(
+    missing: list[tuple[TagRow, UserError]], names: Names, matched: Collection[str], explained: set[str]
+) -> list[UserError]:
+    """The errors of the rows that are `missing` a photo, with the question whether they mean one without a row."""
+    free = [name for name in names.photos.paths if name not in matched and name not in explained]
+    texts = [row.name for row, error in missing if isinstance(error, NoPhoto)]
+    meant = names.slips(texts[:HINTS], free)
+    explained.update(meant.values())
+    errors = []
+    for row, error in missing:
+        if name := meant.get(row.name):
+            hint = f" (did you mean {names.photos.paths[name][0]!r}, which has no row?)"
+            error = UserError(error.where, error.what + hint, f"edit line {row.line}, or add the photo that it names")
+        errors.append(error)
+    return errors
 
 
 def merge_rows(table: TagTable, rows: list[TagRow]) -> tuple[str, tuple[str, ...]]:
@@ -120,6 +149,20 @@ def merge_rows(table: TagTable, rows: list[TagRow]) -> tuple[str, tuple[str, ...
         what = f"{rows[0].name!r} is listed twice (first in line {lines[0]})"
         raise UserError(f"{table.path}:{lines[1]}", what, f"delete line {lines[0]} or {lines[1]}")
     return next(iter(splits), ""), tuple(dict.fromkeys(tag for row in rows for tag in row.tags))
+
+
+def double_rows(table: TagTable, rows: Mapping[str, Sequence[TagRow]]) -> list[Finding]:
+    """What to ask of photos whose rows say different tags, where hardly any photo has a second row. Tables of a row for
+    each tag have many.
+    """
+    several = {name: found for name, found in rows.items() if len(found) > 1}
+    doubtful = [found for found in several.values() if len({frozenset(row.tags) for row in found}) > 1]
+    if table.wide or not doubtful or len(several) > MOST_DOUBLE * len(rows):
+        return []
+    lines = [[f"line {row.line}: {'|'.join(row.tags) or 'no tag'}" for row in found] for found in doubtful]
+    pairs = [f"{found[0].name} ({', '.join(each)})" for found, each in zip(doubtful, lines, strict=True)]
+    what = f"photos with several rows in {table.path.name} that say different tags: {some(pairs)}; all tags count"
+    return [Finding(what, "delete the rows that are wrong; else write all tags of a photo into one row, as cow|grass")]
 
 
 def match_masks(masks: Listing, photos: Listing, problems: list[UserError]) -> dict[str, str]:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
-from wsss.core.errors import UserError
+from wsss.core.errors import UserError, WsssError
 from wsss.formats.class_folders import FOLDERS, are_classes
+from wsss.formats.columns import names_photos
+from wsss.formats.lines import read_lines
+from wsss.formats.problems import some
 from wsss.formats.raw import list_pictures
 from wsss.formats.settings import DatasetSettings
 
@@ -16,6 +21,10 @@ TAG_FILES = ("tags.csv", "labels.csv", "annotations.csv", "tags.tsv")
 WORKBOOKS = ("tags.xlsx", "labels.xlsx", "annotations.xlsx")
 MASK_FOLDERS = ("masks", "mask", "SegmentationClass", "segmentation")
 CLASS_FILES = ("classes.txt", "labels.txt")
+TABLES = (".csv", ".tsv", ".xlsx", ".txt")
+"""Endings of files that may be a table of tags."""
+PREDICTIONS = "predictions.csv"
+"""What `wsss predict` writes beside its masks."""
 DATA_FILES = (".csv", ".tsv", ".txt", ".json", ".xml", ".npy", ".xlsx", ".ods")
 """Endings of files that hold data, and never settings."""
 _ONE_TABLE = "say which with --tags NAME"
@@ -23,8 +32,11 @@ _ONE_LIST = "rename the one that does not list the classes"
 _PLAIN = re.compile(r"[A-Za-z_/][\w./ -]*[\w/]")
 
 
-def guess_dataset(folder: Path, tags: Path | None) -> DatasetSettings:
-    """Settings for the data set in `folder`; `tags` as the user gave it. Raises `UserError` if it cannot be guessed."""
+def guess_dataset(folder: Path, tags: Path | None, options: str = "") -> DatasetSettings:
+    """Settings for the data set in `folder`; `tags` as the user gave it. Raises `UserError` if it cannot be guessed.
+
+    `options`: of the command line, as a fix that repeats it has to write them after the folder.
+    """
     if not folder.is_dir():
         raise UserError(folder, "no such folder", "give the folder of the photos")
     # Links stay as they are written, except where a `..` behind one would mean another folder.
@@ -35,7 +47,7 @@ def guess_dataset(folder: Path, tags: Path | None) -> DatasetSettings:
     if voc is not None:
         given = given or only(voc, ("tags.csv", "cls_labels.npy"), _ONE_TABLE)
         if not given and not (voc / "Annotations").is_dir():
-            raise _no_tags(voc)
+            raise _no_tags(voc, folder, options)
         masks = "SegmentationClass" if (voc / "SegmentationClass").is_dir() else ""
         return DatasetSettings(
             root=str(voc), format="voc", tags=given or "xml", masks=masks, classes=only(voc, CLASS_FILES, _ONE_LIST)
@@ -51,7 +63,7 @@ def guess_dataset(folder: Path, tags: Path | None) -> DatasetSettings:
     if not found and are_classes(_photos(root, masks)):
         found = FOLDERS
     if not found:
-        raise _no_tags(root)
+        raise _no_tags(root, folder, options)
     return DatasetSettings(
         root=str(root),
         format="folder",
@@ -114,7 +126,7 @@ def only(root: Path, names: Iterable[str], fix: str) -> str:
 def mask_folder(root: Path) -> str:
     """The folder of masks below `root`; nothing if none is there. `UserError` if several are."""
     # Where `wsss predict` has written, masks are a network's and no ground truth.
-    names = [name for name in MASK_FOLDERS if name != "masks" or not (root / "predictions.csv").exists()]
+    names = [name for name in MASK_FOLDERS if name != "masks" or not (root / PREDICTIONS).exists()]
     found = [name for name in names if next((root / name).rglob("*.png"), None)]
     if len(found) > 1:
         fix = "rename those that do not, to a name that begins with a dot, or move them out of the folder"
@@ -122,7 +134,26 @@ def mask_folder(root: Path) -> str:
     return found[0] if found else ""
 
 
-def _no_tags(root: Path) -> UserError:
+def other_tables(root: Path) -> list[str]:
+    """Tables in `root` itself that may have the tags under another name: those with a column of photos, if there are
+    any; else all that have several columns, prose aside.
+    """
+    names = {*TAG_FILES, *WORKBOOKS, *CLASS_FILES, PREDICTIONS}
+    paths = (path for path in sorted(root.iterdir()) if path.suffix.lower() in TABLES and path.is_file())
+    headers: dict[str, list[str]] = {}
+    for path in paths:
+        if path.name not in names and not path.name.startswith("."):
+            with suppress(WsssError, OSError):  # what cannot be read is no candidate
+                headers[path.name] = read_lines(path)[0]
+    return [name for name, header in headers.items() if names_photos(header)] or [
+        name for name, header in headers.items() if len(header) > 1 and not name.lower().endswith(".txt")
+    ]
+
+
+def _no_tags(root: Path, folder: Path, options: str) -> UserError:
     what = "no table of tags (looked for tags.csv, annotations of VOC, lists of COCO), and no folder for each class"
+    if found := other_tables(root):
+        command = f"wsss init {folder} --tags {shlex.quote(found[0]) if len(found) == 1 else 'NAME'}{options}"
+        return UserError(root, what, f"found {some(found)}: {command}")
     fix = "write tags.csv: filename,tags in the first line, then a line a photo, or use wsss tag; or give --tags"
     return UserError(root, what, fix)

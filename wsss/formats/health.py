@@ -47,7 +47,8 @@ def health_table(survey: Survey) -> str:
 
 def health_findings(survey: Survey) -> list[Finding]:
     """All warnings: what is doubtful in how the set was read, splits, classes, sizes, copies, masks."""
-    return [*survey.findings, *_splits(survey), *_classes(survey), *_sizes(survey), *_copies(survey), *_masks(survey)]
+    found = [*survey.findings, *_forgotten(survey), *_splits(survey), *_classes(survey)]
+    return [*found, *_sizes(survey), *_copies(survey), *_masks(survey)]
 
 
 def empty_splits(survey: Survey, wanted: Mapping[str, str]) -> list[Finding]:
@@ -82,6 +83,13 @@ def size_statement(survey: Survey) -> str | None:
         f"photos are read at a longer side of {read} pixels instead of {own} (medians; dataset.long_side is "
         f"{index.long_side}); masks are scored and predicted at the photos' own size"
     )
+
+
+def _forgotten(survey: Survey) -> Iterator[Finding]:
+    if paths := survey.forgotten:
+        have = f"{len(paths)} photo{' has' if len(paths) == 1 else 's have'}"
+        what = f"{have} no row in the table of tags: {some(paths)}; trained on as photos of no class"
+        yield Finding(what, "add the rows, if they were forgotten; one with an empty cell says that no class is there")
 
 
 def _splits(survey: Survey) -> Iterator[Finding]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from wsss.core.errors import UserError
 from wsss.core.packages import HEIC_FIX
 from wsss.data.ids import HEIC_SUFFIXES, clean_id
+from wsss.formats.cells import is_slip
 from wsss.formats.problems import some
 from wsss.formats.raw import Listing
 
@@ -71,6 +73,21 @@ class Names:
                 return found
         return ""
 
+    def slips(self, texts: Iterable[str], free: Iterable[str]) -> dict[str, str]:
+        """By text, the photo that it may mean: the one of `free` with the same letters and digits (``IMG2122`` for
+        ``IMG_2122``), else the one that a slip of the fingers leads to. Texts that fit none, or several, are left out.
+        """
+        names: dict[str, list[str]] = {}
+        for name in free:
+            names.setdefault(_letters(name), []).append(name)
+        found = {}
+        for text in texts:
+            key = _letters(stem(spellings(text)[-1]))
+            near = names.get(key) or [name for other, each in names.items() if is_slip(key, other) for name in each]
+            if len(near) == 1:
+                found[text] = near[0]
+        return found
+
     def lost_zeros(self, text: str) -> bool:
         """True if the photo that `text` nearly names has zeros that `text` lacks: ``1`` for ``001``."""
         keys = {stem(written).casefold() for written in spellings(text)}
@@ -101,6 +118,11 @@ def stem(text: str) -> str:
         return clean_id(text, "")
     except UserError:
         return text
+
+
+def _letters(name: str) -> str:
+    """Letters and digits of the file's name."""
+    return "".join(filter(str.isalnum, PurePosixPath(name).name.casefold()))
 
 
 def _unpadded(name: str) -> str:

@@ -33,7 +33,7 @@ class RawDataset:
     """Class names with the background first, photos, and everything in the lists that does not fit.
 
     `reading`: how each column, list and folder was read, a line each. `explained`: ids of photos whose lack of tags
-    follows from one of the `problems`.
+    follows from one of the `problems`; `rowless`: ids of the others that no row of the table of tags names.
     """
 
     classes: tuple[str, ...]
@@ -42,6 +42,7 @@ class RawDataset:
     findings: tuple[Finding, ...] = ()
     reading: tuple[str, ...] = ()
     explained: frozenset[str] = frozenset()
+    rowless: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def _walk(folder: Path, skip: Path | None) -> Iterator[str]:
 
 
 def read_text(path: Path) -> str:
-    """Text of a file a person wrote: UTF-8, UTF-16 with a BOM, or Latin-1. `UserError` if it is no text."""
+    """Text of a file a person wrote, as `decoded` has it, composed (NFC). `UserError` if it is no text."""
     try:
         check_file(path, MAX_TEXT)
         data = path.read_bytes()
@@ -110,15 +111,23 @@ def read_text(path: Path) -> str:
         raise UserError(
             path, f"cannot be read ({error.strerror})", "correct the path in params.yaml, section dataset"
         ) from error
+    return unicodedata.normalize("NFC", decoded(data, path)[0])
+
+
+def decoded(data: bytes, path: Path) -> tuple[str, str]:
+    """The text of `data`, the bytes of the file at `path`, and its encoding: UTF-8, with or without a BOM, UTF-16 with
+    one, or Latin-1. Raises `UserError` if it is no text.
+    """
     wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-    for encoding in ("utf-16",) if wide else ("utf-8-sig", "latin-1"):
+    marked = data.startswith(b"\xef\xbb\xbf")
+    for encoding in ("utf-16",) if wide else ("utf-8-sig" if marked else "utf-8", "latin-1"):
         try:
             text = data.decode(encoding)
         except UnicodeDecodeError:
             continue
         if "\0" in text:
             break
-        return unicodedata.normalize("NFC", text)
+        return text, encoding
     raise UserError(path, "not a text file", "save it as CSV or plain text in UTF-8")
 
 

@@ -6,9 +6,6 @@ Wide: ``filename,cow,grass,…[,split]`` with 1/0, true/false, yes/no or an empt
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,10 +14,9 @@ from pathlib import Path
 from wsss.core.errors import UserError, did_you_mean
 from wsss.core.log import warn
 from wsss.formats.cells import NO, YES, separate, wrong_names
-from wsss.formats.columns import Columns, find_columns, names_photos, unread_classes
+from wsss.formats.columns import Columns, find_columns, unread_classes
+from wsss.formats.lines import read_lines
 from wsss.formats.problems import HINTS, Finding, shortened_name, some
-from wsss.formats.raw import read_text
-from wsss.formats.sheets import read_sheet
 from wsss.formats.splits import EXPECTED, SPLITS
 
 
@@ -64,7 +60,7 @@ class TagTable:
 
 def read_tag_file(path: Path, problems: list[UserError]) -> TagTable:
     """Read a tag file. Raises `UserError` if it is no table; cells that cannot be read go to `problems`."""
-    header, lines, sheet = _cells(path)
+    header, lines, sheet = read_lines(path)
     cells = [row for _, row in lines]
     columns = find_columns(header, cells, path)
     _hint(columns, path)
@@ -171,36 +167,6 @@ def _odd_rows(width: int, lines: Iterable[tuple[int, Sequence[str]]], path: Path
     return [UserError(f"{path}:{line}", what, f'{fix}: put several tags in one cell as "cow|grass"')]
 
 
-def _cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]], str]:
-    """The header, by line the rows that are not empty, and the name of the sheet, if there are any; without the empty
-    cells that spreadsheets put at the ends of rows.
-
-    Excel's own first line, ``sep=;``, is no header.
-    """
-    if path.suffix.lower() == ".xlsx":
-        sheet, found = read_sheet(path, names_photos)
-        header = [cell.strip() for cell in found[0][1]] if found else []
-        return header, found[1:], sheet
-    text = read_text(path)
-    said = re.match(r"\s*\"?sep=(.)\"?[ \t]*\r?\n", text, re.IGNORECASE)
-    body = text[said.end() :] if said else text
-    reader = csv.reader(io.StringIO(body, newline=""), delimiter=said[1] if said else _delimiter(text), strict=True)
-    before = text.count("\n", 0, said.end()) if said else 0
-    rows: list[tuple[int, list[str]]] = []
-    try:
-        header = [cell.strip() for cell in next(filter(None, reader), [])]
-        for row in reader:
-            if any(cell.strip() for cell in row):
-                while len(row) > len(header) and not row[-1].strip():
-                    row.pop()
-                rows.append((reader.line_num + before, row))
-    except csv.Error as error:
-        # `strict` makes an unclosed quote an error; otherwise it would swallow the rest of the file.
-        where = f"{path}:{reader.line_num + before}"
-        raise UserError(where, f"not valid CSV ({error})", "close the quotes") from error
-    return header, rows, ""
-
-
 def _tags(columns: Columns, row: Sequence[str]) -> tuple[str, ...]:
     if columns.tags:
         return tuple(dict.fromkeys(tag for i in columns.tags for tag in separate(row[i])))
@@ -240,9 +206,3 @@ def _hint(columns: Columns, path: Path) -> None:
     for title in (columns.header[i] for i in columns.unread if columns.split is None):
         if hint := did_you_mean(title.casefold(), ("split", "subset")):
             warn(f"{path}:1", f"the column {title!r} is ignored{hint}", "rename or delete it")
-
-
-def _delimiter(text: str) -> str:
-    """The most frequent of ``, ; tab`` in the first line, quoted cells aside."""
-    first = re.sub('"[^"]*"', "", text.strip().splitlines()[0]) if text.strip() else ""
-    return max(",;\t", key=first.count)

@@ -56,7 +56,8 @@ def scan(settings: DatasetSettings) -> RawDataset:
         classes_line(classes, settings.classes or "VOC"),
         masks_line(settings.masks, found, len(items)),
     )
-    return RawDataset(classes, tuple(items), tuple(problems), tuple(tags.findings), reading, frozenset(tags.explained))
+    sets = frozenset(tags.explained), frozenset(tags.rowless)
+    return RawDataset(classes, tuple(items), tuple(problems), tuple(tags.findings), reading, *sets)
 
 
 def find_lists(root: Path) -> dict[str, Path]:

@@ -30,6 +30,7 @@ class VocTags:
     problems: list[UserError] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     explained: set[str] = field(default_factory=set)
+    rowless: set[str] = field(default_factory=set)
 
 
 def read_tags(
@@ -134,6 +135,7 @@ def _table(path: Path, entries: Mapping[str, tuple[str, str]], photos: Listing) 
     if beyond:
         what = f"{path.name}: rows that name no photo of {photos.folder}: {some(_line(error) for error in beyond)}"
         found.findings.append(Finding(what, "correct the names, unless the table is that of a larger set"))
+    found.rowless = {name for name in entries if name not in rows and name not in explained}
     for name, entry in entries.items():
         try:
             found.tags[name] = _row_tags(path, rows.get(name, []), entry)

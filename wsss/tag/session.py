@@ -10,13 +10,14 @@ from pathlib import Path
 
 from wsss.core.errors import UserError, did_you_mean
 from wsss.core.log import warn
-from wsss.formats.guess import CLASS_FILES, TAG_FILES, mask_folder, only
+from wsss.formats.guess import CLASS_FILES, TAG_FILES, WORKBOOKS, mask_folder, only
 from wsss.formats.raw import list_pictures
 from wsss.tag.classes import ClassList
 from wsss.tag.table import read_table
 
 STEPS = 1000
 """Steps that can be undone."""
+_WHICH = "say which with --tags NAME"
 Tags = tuple[str, ...] | None
 """Of a photo: None, not tagged yet; empty, it shows no class."""
 
@@ -47,7 +48,10 @@ class Session:
 
     def __init__(self, folder: Path, tags: Path | None = None, classes: Path | None = None) -> None:
         self.folder = folder
-        table = tags or folder / (only(folder, TAG_FILES, "say which with --tags NAME") or TAG_FILES[0])
+        table = tags or folder / (only(folder, TAG_FILES, _WHICH) or TAG_FILES[0])
+        if tags is None and not table.exists() and (book := only(folder, WORKBOOKS, _WHICH)):
+            fix = f"save it as {TAG_FILES[0]}, and move the workbook away; or begin another table with --tags NAME.csv"
+            raise UserError(folder / book, "is a workbook, which cannot be continued", fix)
         problems: list[UserError] = []
         masks = mask_folder(folder)
         listing = list_pictures(folder, problems, skip=folder / masks if masks else None)

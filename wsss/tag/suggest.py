@@ -15,6 +15,7 @@ import numpy as np
 
 from wsss.core.errors import WsssError
 from wsss.core.system import cores
+from wsss.tag.doubt import held_out
 from wsss.tag.session import Session, Tags
 from wsss.tag.similar import like, walk
 
@@ -135,6 +136,7 @@ def hints_of(rows: dict[int, np.ndarray], tags: Sequence[Tags], names: Sequence[
     numbers = list(rows)
     logits = np.stack([rows[number] for number in numbers]) @ probe.weight.T + probe.bias
     probabilities = 1 / (1 + np.exp(-np.clip(logits, -50, 50)))
+    unseen = dict(zip(known, held_out(features, present), strict=True))
     # A class that all or none of these photos have was not learnt: its frequency is nothing to suggest.
     learnt = present.any(0) & ~present.all(0)
     likely: dict[int, list[tuple[str, float]]] = {}
@@ -149,7 +151,8 @@ def hints_of(rows: dict[int, np.ndarray], tags: Sequence[Tags], names: Sequence[
             if unsure > UNSURE:
                 doubt[number] = unsure
         else:
-            wrong = float((np.abs(row - np.array([name in own for name in names])) * learnt).max())
+            gap = np.abs(unseen[number] - np.array([name in own for name in names]))
+            wrong = float(np.nan_to_num(gap).max())
             if wrong > LIKELY:
                 doubt[number] = wrong
     doubtful = sorted(doubt, key=lambda number: (-doubt[number], number))

@@ -1,7 +1,8 @@
 """The table of tags that `wsss tag` writes and `wsss init` reads: `filename,tags`, one row a photo.
 
 A photo without a row is not tagged yet; one with an empty cell shows no class. Tables of others are continued if they
-have one column of tags, under any heading that `wsss init` knows: what is not ours stays as it is.
+have one column of tags, as `wsss init` finds it, and one row a photo: what is not ours stays as it is, delimiter, line
+ends, Excel's first line and encoding as well.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from wsss.core.errors import UserError
 from wsss.data.codec import read_file
 from wsss.formats.cells import separate
 from wsss.formats.columns import find_columns
+from wsss.formats.lines import Dialect, dialect_of
 from wsss.formats.names import Names
-from wsss.formats.raw import MAX_TEXT, Listing
+from wsss.formats.raw import MAX_TEXT, Listing, decoded
 
 HEADER = ("filename", "tags")
 FORMULA = ("=", "+", "-", "@")
-_BOM = b"\xef\xbb\xbf"
 _FIX = "move the table away, or write another one with --tags NAME.csv"
 
 
@@ -33,6 +34,7 @@ class TagTable:
 
     `columns`: the numbers of those of the photos' names and of the tags.
     `written`: the bytes that are on the disk; None if there is no file.
+    `dialect`, `encoding`: how they are written.
     """
 
     path: Path
@@ -41,6 +43,8 @@ class TagTable:
     places: dict[str, int] = field(default_factory=dict)
     written: bytes | None = None
     columns: tuple[int, int] = (0, 1)
+    dialect: Dialect = field(default_factory=Dialect)
+    encoding: str = "utf-8"
 
     @property
     def _name(self) -> int:
@@ -86,11 +90,16 @@ class TagTable:
             what = "was changed by another program since it was read: this step is not saved"
             raise UserError(self.path, what, "end wsss tag and start it again: it goes on from the file")
         buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
+        buffer.write(self.dialect.before)
+        writer = csv.writer(buffer, delimiter=self.dialect.delimiter, lineterminator=self.dialect.newline)
         writer.writerow(self.header)
         writer.writerows(self.rows.values())
-        bom = _BOM if self.written is not None and self.written.startswith(_BOM) else b""
-        data = bom + buffer.getvalue().encode("utf-8")
+        try:
+            data = buffer.getvalue().encode(self.encoding)
+        except UnicodeEncodeError as error:
+            found = error.object[error.start : error.end]
+            what = f"is in {error.encoding}, which has no {found!r}: this step is not saved"
+            raise UserError(self.path, what, "save the table in UTF-8, and start wsss tag again") from error
         write_bytes(self.path, data)
         self.written = data
 
@@ -101,18 +110,23 @@ def read_table(path: Path, photos: Listing) -> TagTable:
         raise UserError(path, "is a link, which writing would replace", "give the file it leads to with --tags")
     data = _bytes(path)
     if data is None:
-        return TagTable(path)
+        return TagTable(path, dialect=Dialect("\t" if path.suffix.lower() == ".tsv" else ","))
+    text, encoding = decoded(data, path)
+    dialect = dialect_of(text)
+    body = io.StringIO(text[len(dialect.before) :], newline="")
     try:
-        lines = [*csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(path, f"cannot be continued: not a CSV in UTF-8 ({error})", _FIX) from error
-    header = tuple(lines[0]) if lines else HEADER
-    table = TagTable(path, header, written=data, columns=_columns(header, lines[1:], path))
+        reader = csv.reader(body, delimiter=dialect.delimiter, strict=True)
+        lines = [(reader.line_num + dialect.before.count("\n"), cells) for cells in reader if any(cells)]
+    except csv.Error as error:
+        raise UserError(path, f"cannot be continued: not a CSV ({error})", _FIX) from error
+    header = tuple(lines.pop(0)[1]) if lines else HEADER
+    columns = _columns(tuple(cell.strip() for cell in header), [cells for _, cells in lines], path)
+    table = TagTable(path, header, written=data, columns=columns, dialect=dialect, encoding=encoding)
     names = Names(photos)
-    for number, cells in enumerate(lines[1:]):
-        where = f"{path}: row {number + 2}"
-        if not any(cells):
-            continue
+    for number, (line, cells) in enumerate(lines):
+        where = f"{path}:{line}"
+        while len(cells) > len(header) and not cells[-1].strip():
+            cells.pop()
         if len(cells) != len(header):
             raise UserError(where, f"found {len(cells)} cells, expected {len(header)}", "correct the row")
         table.rows[number] = list(cells)

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from ruamel.yaml import YAML
 
 from tests.conftest import RawData
+from tests.toy_tag import toy_look, two_kinds
 from wsss.commands.check import main, place
 
 
@@ -74,6 +75,31 @@ def test_every_error_is_told_at_once_in_the_order_of_files_and_lines(herd: RawDa
     ]
     assert result.stdout.count("\nfix: ") == 5
     assert result.stdout.endswith(f"check: 22 sound photos in {root}; 5 errors, 0 warnings\n")
+
+
+def test_tags_that_a_classifier_contradicts_are_named_on_request(
+    raw_data: RawData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wsss.tag.suggest.backbone_look", toy_look)
+    two_kinds(raw_data, 40)
+    raw_data.write("classes.txt", "cow\nsheep\n")
+    slips = {"c004": "sheep", "s009": "cow"}
+    honest = {f"{'cs'[number % 2]}{number:03}": ("cow", "sheep")[number % 2] for number in range(40)}
+    for tags, named in ((honest, []), (honest | slips, ["c004 (sheep 0.", "s009 (cow 0."])):
+        raw_data.write("tags.csv", "\n".join(["filename,tags", *map(",".join, tags.items())]))
+        result = check(raw_data, "--tags-too")
+        assert result.exit_code == 0
+        told = [line for line in result.stdout.splitlines() if "tags that a classifier contradicts" in line]
+        assert len(told) == bool(named)
+        assert all(each in told[0] for each in named)
+        assert told == [] or told[0].count("(") == 2
+        assert ("check: the classifier contradicts no tag\n" in result.stderr) is not bool(named)
+        assert "contradicts" not in check(raw_data).output
+
+
+def test_few_photos_are_not_asked_about_their_tags(herd: RawData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsss.tag.suggest.backbone_look", toy_look)
+    assert "was not asked: there are 24 photos, expected 30" in check(herd, "--tags-too").stdout
 
 
 def test_copies_and_rare_classes_are_warnings(herd: RawData) -> None:

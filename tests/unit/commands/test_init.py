@@ -312,11 +312,11 @@ NAMES = "8 photos without a tag (q0.jpg, q1.jpg, q2.jpg, q3.jpg, q4.jpg and 3 mo
 
 def test_untagged_photos_are_negatives_where_nobody_can_be_asked(negatives: RawData) -> None:
     result = init("raw")
-    assert f"{NAMES}: untagged photos are kept as negatives: allow_untagged: true (else: --untagged error)\n" in (
-        result.stderr
-    )
+    warning = f"warning: {negatives.root}: {NAMES}: kept as photos of no class (allow_untagged: true), as nobody could"
+    assert warning in result.stdout
+    assert "fix: tag those that were forgotten; --untagged keep or error answers in advance\n" in result.stdout
     assert section()["allow_untagged"] is True
-    assert "init: nothing to correct" in result.stdout
+    assert "init: nothing to correct, 3 warnings" in result.stdout
     assert "photos   14 (" in result.stdout
     assert "), 8 without a tag\n" in result.stdout
 
@@ -326,14 +326,15 @@ def test_on_a_terminal_one_is_asked(
     negatives: RawData, monkeypatch: pytest.MonkeyPatch, answer: str, kept: bool
 ) -> None:
     asked = []
-    monkeypatch.setattr("wsss.commands.init.sys", Terminal)
+    monkeypatch.setattr("wsss.commands.untagged.sys", Terminal)
     monkeypatch.setattr(
-        "wsss.commands.init.click.confirm",
+        "wsss.commands.untagged.click.confirm",
         lambda text, default, err: (asked.append(text), default if answer == "" else answer == "y")[1],
     )
     result = init("raw")
     assert asked == [f"{NAMES}: keep as negatives, photos of no class?"]
     assert section()["allow_untagged"] is kept
+    assert "nobody could be asked" not in result.stdout
     assert ("init: 1 problem to correct" in result.stdout) is not kept
 
 
@@ -437,5 +438,59 @@ def test_a_table_without_a_single_tag_is_told_at_once(raw_data: RawData) -> None
     raw_data.photo("a.jpg")
     raw_data.write("tags.csv", "filename,tags\na.jpg,\n")
     result = init("raw")
-    assert result.exit_code == 0
-    assert "tags.csv: found 0 classes, expected 1 to 254" in result.stdout
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.endswith("tags.csv: no row has a tag\nfix: write the names of classes into its cells\n")
+    assert not PARAMS.exists()
+
+
+@pytest.mark.parametrize(
+    ("table", "what"),
+    [
+        ("filename,animal\np0,Cat\np1,Cat\n", "tags.csv:2: column 'animal': found 'Cat', expected 1 or 0"),
+        ("filename,cow\np0,0\np1,0\n", "tags.csv: no photo has a tag\n"),
+        ("filename,tags\nx0,cow\nx1,cow\n", "tags.csv:2: none of 2 names is that of a photo"),
+    ],
+    ids=["column taken for a class", "no everywhere", "other photos"],
+)
+def test_where_no_tag_can_be_read_no_settings_are_written(photos: RawData, table: str, what: str) -> None:
+    photos.write("tags.csv", table)
+    result = init("raw", "--untagged", "keep")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert what in result.stderr
+    assert result.stderr.count("error: ") == 1
+    assert "tags.csv: photo = filename; " in result.stderr
+    assert not PARAMS.exists()
+
+
+def test_a_table_of_another_name_is_named_with_the_command(photos: RawData) -> None:
+    (photos.root / "tags.csv").rename(photos.root / "my animals.csv")
+    for name, text in (("notes.csv", "a,b\n1,2\n"), ("README.txt", "photo, tags, and more\n"), ("list.csv", "a\n")):
+        photos.write(name, text)
+    result = init("raw", "--recipe", "quick", "--force")
+    command = "wsss init raw --tags 'my animals.csv' --recipe quick --force"
+    assert "raw: no table of tags (looked for tags.csv" in result.stderr
+    assert result.stderr.endswith(
+        "fix: found README.txt, my animals.csv: wsss init raw --tags NAME --recipe quick --force\n"
+    )
+    (photos.root / "README.txt").unlink()
+    result = init("raw", "--recipe", "quick", "--force")
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (2, f"fix: found my animals.csv: {command}")
+    (photos.root / "my animals.csv").unlink()
+    assert init("raw").stderr.endswith("fix: found notes.csv: wsss init raw --tags notes.csv\n")
+
+
+def test_a_few_photos_without_a_row_may_have_been_forgotten(raw_data: RawData) -> None:
+    names = [raw_data.photo(f"p{number:02}.jpg").name for number in range(24)]
+    rows = [f"{name},{'cow' if number % 2 else 'sheep'}" for number, name in enumerate(names)]
+    rows[23] = "p23.jpg,"  # one that was meant
+    raw_data.write("tags.csv", "\n".join(["filename,tags", *rows[2:]]))
+    what = "2 photos have no row in the table of tags: p00.jpg, p01.jpg; trained on as photos of no class"
+    assert what in init("raw", "--untagged", "keep").stdout
+    checked = CliRunner().invoke(check, [])
+    assert checked.exit_code == 0
+    assert f"warning: {raw_data.root}: {what}\nfix: add the rows" in checked.stdout
+    error = init("raw", "--untagged", "error", "--force").stdout
+    assert what not in error
+    assert "3 photos have no tag (p00.jpg, p01.jpg, p23.jpg)" in error
+    raw_data.write("tags.csv", "\n".join(["filename,tags", *rows[3:]]))  # more than one in ten: as it was meant
+    assert "no row in the table" not in init("raw", "--untagged", "keep", "--force").stdout

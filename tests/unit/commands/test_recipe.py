@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from ruamel.yaml import YAML
 
 from tests.helpers import REPO
-from wsss.commands.recipe import main
+from wsss.commands.recipe import NEXT, main
 from wsss.core import recipes
 from wsss.core.errors import UserError
 from wsss.core.recipes import SCHEMA, dataset_section, read_recipe, recipe_names, recipes_folder, with_dataset
@@ -35,12 +35,29 @@ def test_list_names_each_recipe_with_its_header() -> None:
         assert schema == SCHEMA
         first = first.removeprefix("# ")
         assert any(line.split()[0] == path.stem and line.endswith(first) for line in result.stdout.splitlines() if line)
-    assert result.stdout.endswith("\nnext: wsss recipe use NAME\n")
+    assert result.stdout.endswith(f"\n{NEXT}\n")
+
+
+def test_those_for_photos_of_one_s_own_come_first_with_their_minutes() -> None:
+    own, others, _ = recipe("list").stdout.split("\n\n")
+    heading, quick, time, photos, longer = own.splitlines()
+    assert heading == "your own photos:"
+    assert quick.startswith("quick ")
+    assert photos.startswith("photos ")
+    assert all("60 photos: " in line and " minutes " in line for line in (time, longer))
+    names = [line.split()[0] for line in others.splitlines()[1:] if line[0] != " "]
+    assert names == sorted({*recipe_names()} - {"quick", "photos"})
+    assert "Keys that are not written here" not in own
+
+
+@pytest.mark.parametrize("name", ["quick", "msrc"])
+def test_show_prints_the_file(name: str) -> None:
+    assert recipe("show", name).stdout == (REPO / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def test_list_as_json() -> None:
     found = json.loads(recipe("list", "--json").stdout)
-    assert [each["name"] for each in found] == sorted(path.stem for path in (REPO / "recipes").glob("*.yaml"))
+    assert sorted(each["name"] for each in found) == recipe_names()
     for each in found:
         text = (REPO / "recipes" / f"{each['name']}.yaml").read_text(encoding="utf-8")
         assert text.startswith(f"{SCHEMA}\n# {each['about'].split()[0]}")

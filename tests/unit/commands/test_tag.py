@@ -101,6 +101,17 @@ def test_ctrl_c_ends_it_with_the_next_command(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir() if path.suffix != ".jpg") == ["classes.txt", "tags.csv"]
 
 
+def test_a_table_of_another_name_is_named(folder: Path) -> None:
+    (folder / "animals.csv").write_text("photo;animal\nc000;cow\ns001;sheep\n", encoding="utf-8")
+    for options, said in ((), True), (("--tags", "animals.csv"), False):
+        with running(folder, *options) as (process, address):
+            done = json.load(urllib.request.urlopen(f"{address}news", timeout=20))["done"]
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=20)
+        assert (done == 0, "animals.csv is not read; a new table is begun" in err) == (said, said)
+        assert (f"wsss tag {folder} --tags animals.csv" in err) is said
+
+
 def test_only_this_machine_can_connect(folder: Path) -> None:
     with running(folder) as (_, address):
         port = int(address.split(":")[2].split("/")[0])
@@ -158,6 +169,7 @@ def test_two_at_once_on_one_table_are_refused(folder: Path) -> None:
     [
         (["--tags", "../elsewhere.csv"], "lies outside"),
         (["--tags", "c000.jpg"], "is no name of a table"),
+        (["--tags", "table.xlsx"], "give a name that ends in .csv or .tsv or .txt"),
         (["--classes", "nowhere.txt"], "no such file"),
     ],
 )

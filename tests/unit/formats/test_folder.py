@@ -63,7 +63,7 @@ def test_masks_match_by_path_then_by_its_end(raw_data: RawData) -> None:
         raw_data.write(name, b"x")
     for name in ("images/x/a.png", "b.png", "c.png", "unused.png"):
         raw_data.write(f"gt/{name}", b"x")
-    with pytest.raises(UserError, match="found 0 classes"):
+    with pytest.raises(UserError, match="no row has a tag"):
         scan(settings(raw_data, masks="gt"))
     raw_data.write("tags.csv", "filename,tags\nc,cow\n")
     masks = {item.id: item.mask for item in scan(settings(raw_data, masks="gt")).items}

@@ -109,17 +109,62 @@ def test_headings_are_those_that_init_reads(folder: Path, header: str) -> None:
     assert read_by_init(folder) == {"a": ("cow",), "b/c": (), "d": ("dog",)}
 
 
+DIALECTS = {
+    "semicolon": b"\xef\xbb\xbfphoto;animal\r\na.jpg;cow, sheep\r\nb/c.png;K\xc3\xbche\r\n",
+    "excel": b'sep=;\r\nfilename;note;tags\r\na.jpg;1,5;cow|sheep\r\nb/c.png;"2;5";K\xc3\xbche\r\n',
+    "tab": "\nFile Name \t tags\na\tcow|sheep\nb/c\tKühe\n".encode(),
+    "latin-1": "filename,tags,\na.jpg,cow|sheep,\nb/c.png,Kühe,,\n".encode("latin-1"),
+    "utf-16": "filename;tags\r\na.jpg;cow|sheep\r\nb/c.png;Kühe\r\n".encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_table_is_continued_as_it_is_written(folder: Path, name: str) -> None:
+    data = DIALECTS[name]
+    (folder / "tags.csv").write_bytes(data)
+    before = read_by_init(folder)
+    session = begun(folder, "dog")
+    assert session.tags() == [("cow", "sheep"), ("Kühe",), None]
+    set_(session, "dog", 2)
+    text, new = (each.decode("utf-16" if name == "utf-16" else "latin-1") for each in (data, table_bytes(folder)))
+    added = {"excel": "d.jpg;;dog\r\n", "tab": "d.jpg\tdog\n", "latin-1": "d.jpg,dog,\n"}
+    assert new == text.lstrip("\n").replace(",,\n", ",\n") + added.get(name, "d.jpg;dog\r\n")
+    assert read_by_init(folder) == before | {"d": ("dog",)}
+    set_(session, "dog", 2, on=False)
+    assert Session(folder).tags() == [("cow", "sheep"), ("Kühe",), None]
+
+
+def table_bytes(folder: Path) -> bytes:
+    return (folder / "tags.csv").read_bytes()
+
+
+def test_a_class_that_the_table_s_encoding_lacks_is_no_step(folder: Path) -> None:
+    data = "filename,tags\na.jpg,Kühe\n".encode("latin-1")
+    (folder / "tags.csv").write_bytes(data)
+    session = begun(folder, "犬")
+    with pytest.raises(UserError, match="is in latin-1, which has no '犬'"):
+        set_(session, "犬", 1)
+    assert table_bytes(folder) == data
+    assert session.tags() == [("Kühe",), None, None]
+
+
+def test_a_workbook_is_not_left_aside_in_silence(folder: Path) -> None:
+    (folder / "tags.xlsx").write_bytes(b"")
+    with pytest.raises(UserError, match=r"tags\.xlsx: is a workbook, which cannot be continued"):
+        Session(folder)
+    assert Session(folder, folder / "mine.csv").path.name == "mine.csv"
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
         ("id,cow,sheep\na,1,0\n", "no column of tags, or several"),
         ("photo,tag1,tag2\na,cow,\n", "no column of tags, or several"),
         ("photo,label,tags\na,cow,cow\n", "2 columns may hold the tags"),
-        ("filename;tags\na.jpg;cow\n", "cannot be continued"),
         ("filename,tags\na.jpg,cow,sheep\n", "3 cells"),
         ("filename,tags\na.jpg,cow\na,sheep\n", "two rows"),
         ('filename,tags\na.jpg,"cow\n', "not a CSV"),
-        ("filename,tags\na.jpg,Kühe\n".encode("latin-1"), "not a CSV in UTF-8"),
+        (b"filename,tags\0", "not a text file"),
         ("filename,tags\na.jpg,Cow\nd.jpg,cow\n", "same name"),
     ],
 )
