@@ -40,6 +40,7 @@ class Params(Settings):
 @click.option("--reports", type=click.Path(path_type=Path), default="reports")
 @click.option("--out", type=click.Path(path_type=Path), default="reports/gallery")
 @click.option("--overlays", type=click.Path(path_type=Path), default="reports/overlays")
+@click.option("--photos", type=click.Path(path_type=Path), default="reports/photos.csv")
 def main(
     params: Path,
     dataset: Path,
@@ -50,13 +51,15 @@ def main(
     reports: Path,
     out: Path,
     overlays: Path,
+    photos: Path,
     **label_stores: Path,
 ) -> str:
     """Lay photos, CAMs, pseudo-labels, predictions and masks side by side on one page, worst first."""
     settings = load(params, Params)
     tables = [reports / name for name in ("sources.csv", *TABLES, *verdict.TABLES)]
     inputs = [dataset, masks, cams, *label_stores.values(), predictions, epochs, *tables]
-    with open_stage("gallery", settings.model_dump(exclude={"dataset"}), inputs, folders=[out, overlays]):
+    identity = settings.model_dump(exclude={"dataset"})
+    with open_stage("gallery", identity, inputs, files=[photos], folders=[out, overlays]):
         index = read_index(dataset)
         masked = MaskedImages(settings.dataset.photos(index.records), len(index.classes), read_mask_checksums(masks))
         labels = open_label_stores(label_stores)
@@ -65,7 +68,7 @@ def main(
             store.expect_classes(index.classes)
         sources = read_sources(reports / "sources.csv")
         words = verdict.final_verdict(reports, sources, index, settings.gallery.split)
-        first, *_ = build_gallery(results, sources, settings.gallery, out, reports, epochs, words)
+        first, *_ = build_gallery(results, sources, settings.gallery, out, reports, epochs, words, photos)
         draw_overlays(results, settings.gallery.split, overlays)
     of = f" of a {first.judged}" if first.measure == "IoU" else ""
     judged = f", median {first.measure}{of} {percent(first.median)}" if first.median is not None else ""

@@ -17,10 +17,10 @@ from wsss.data.palette import display_palette
 from wsss.data.render import css_colour, fit, heat_overlay, label_overlay
 from wsss.data.size import fit_label
 from wsss.report.page import Card, Panel, Swatch, View
-from wsss.report.ranking import class_ious, coverage, disagreement, mean_iou, values_of
+from wsss.report.ranking import class_ious, coverage, disagreement, mean_iou, specks, values_of
 from wsss.report.templates import percent
 from wsss.stores.cams import CamStore
-from wsss.stores.labels import LabelStore, PredictionStore, PseudoStore, learned
+from wsss.stores.labels import LabelStore, PredictionStore, PseudoStore, RelabelledStore, learned
 
 PICTURES = "images"
 """Folder of the picture files, beside the page."""
@@ -57,7 +57,7 @@ class Results:
 
     @property
     def pseudo(self) -> PseudoStore:
-        """The labels that the student learned from."""
+        """The labels of all photos; the student began to learn from those of the training photos."""
         return learned(self.labels)
 
     def label(self, store: LabelStore, record: Record) -> np.ndarray | None:
@@ -77,26 +77,29 @@ class Results:
             )
         return label
 
-    def score(self, store: LabelStore, record: Record) -> float | None:
-        """Mean IoU in [0, 1] of the photo's label in `store`; None without a label, or without a mask."""
-        label = self.label(store, record) if record.mask is not None else None
-        mask = None if label is None else self.masked.mask(record)
+    def ious(self, label: np.ndarray | None, mask: np.ndarray | None) -> np.ndarray | None:
+        """(K+1,) IoU of each class of a photo's label, see `class_ious`; None without a label, or without a mask."""
         if label is None or mask is None:
             return None
-        return mean_iou(class_ious(fit_label(label, mask.shape), mask, len(self.index.classes)))
+        return class_ious(fit_label(label, mask.shape), mask, len(self.index.classes))
 
-    def disagreement(self, record: Record) -> float | None:
-        """Share in [0, 1] of pixels in which the student and the pseudo-label differ: it needs no mask.
+    def disagreement(self, record: Record, prediction: np.ndarray | None, pseudo: np.ndarray | None) -> float | None:
+        """Share in [0, 1] of labelled pixels in which two labels of a photo differ: it needs no mask.
 
-        Unlabelled pixels are left out; without a pseudo-label, OSTE's branch is compared; None without either.
+        They are its prediction and its pseudo-label, or OSTE's branch without the latter. Without a prediction, they
+        are its pseudo-label and what the first round's student made of that. None where there are no two.
         """
-        student = self.label(self.predictions, record)
-        if student is None:
-            return None
-        other = self.label(self.pseudo, record)
-        if other is None and OSTE in self.predictions.versions(record.id):
-            other = self.predictions.label(record.id, OSTE)
-        return None if other is None else disagreement(student, other)
+        first, second = prediction, pseudo
+        if prediction is None:
+            first, second = pseudo, self.relabelled(record)
+        elif pseudo is None and OSTE in self.predictions.versions(record.id):
+            second = self.predictions.label(record.id, OSTE)
+        return None if first is None or second is None else disagreement(first, second)
+
+    def relabelled(self, record: Record) -> np.ndarray | None:
+        """(H, W) uint8 label that the first round's student made of the pseudo-label; None if there is none."""
+        store = next((store for store in self.labels if isinstance(store, RelabelledStore)), None)
+        return None if store is None else self.label(store, record)
 
     def has(self, record: Record) -> bool:
         """True if any store holds the photo."""
@@ -121,10 +124,15 @@ class Painter:
         photo = fit(results.masked.photos.image(record), self.width)
         mask = results.masked.mask(record)
         pseudo, prediction = (results.label(store, record) for store in (results.pseudo, results.predictions))
-        ious = self._ious(prediction if judge is results.predictions else pseudo, mask)
-        covered, disputed = None if pseudo is None else coverage(pseudo), results.disagreement(record)
+        judged = prediction if judge is results.predictions else pseudo
+        ious = results.ious(judged, mask)
+        covered = None if pseudo is None else coverage(pseudo)
+        disputed = results.disagreement(record, prediction, pseudo)
         labelled = [] if covered is None else [f"{percent(covered, 0)} labelled"]
         differs = [] if disputed is None else [f"differs {percent(disputed, 0)}"]
+        relabelled = results.relabelled(record)
+        if relabelled is not None:
+            labelled.append(f"{percent(coverage(relabelled), 0)} after relabelling")
         panels = (
             self._panel(number, "Photo", photo, [("Photo", photo)]),
             self._panel(number, "CAM", photo, self._heat(photo, record)),
@@ -135,6 +143,7 @@ class Painter:
                 self._pseudo_labels(photo, record, pseudo),
                 *self._iou(pseudo, mask),
                 *labelled,
+                *(differs if prediction is None else []),
             ),
             self._panel(
                 number,
@@ -142,10 +151,11 @@ class Painter:
                 photo,
                 self._versions(photo, record, results.predictions, prediction, "student", OSTE, OSTE.upper()),
                 *self._iou(prediction, mask),
-                *differs,
+                *([] if prediction is None else differs),
             ),
             self._panel(number, "Ground truth", photo, self._overlays(photo, {"Ground truth": mask})),
         )
+        small = {} if judged is None else specks(judged, mask, record.tags)
         seen = set(record.tags).union(*(values_of(label) for label in (pseudo, prediction, mask) if label is not None))
         return Card(
             number,
@@ -157,19 +167,23 @@ class Painter:
             tuple(results.index.classes[tag] for tag in record.tags),
             panels,
             tuple(
-                self.swatch(value, None if ious is None else float(ious[value])) for value in sorted(seen - {IGNORE})
+                self.swatch(value, None if ious is None else float(ious[value]), small.get(value, 0))
+                for value in sorted(seen - {IGNORE})
             ),
             ignored=IGNORE in seen,
         )
 
-    def swatch(self, number: int, iou: float | None = None) -> Swatch:
-        """Class `number` for a legend; an IoU of NaN means that the class was neither there nor found."""
+    def swatch(self, number: int, iou: float | None = None, speck: int = 0) -> Swatch:
+        """Class `number` for a legend; an IoU of NaN means that the class was neither there nor found. `speck`: its
+        pixels in a photo, if they are one of `specks`.
+        """
         known = None if iou is None or np.isnan(iou) else iou
         return Swatch(
             number,
             self.results.index.classes[number],
             css_colour(self.palette[number]) if number else "transparent",
             known,
+            speck,
         )
 
     def _heat(self, photo: np.ndarray, record: Record) -> list[tuple[str, np.ndarray]]:
@@ -229,11 +243,6 @@ class Painter:
         rows, columns = photo.shape[:2]
         return Panel(title, " · ".join(notes), views, columns, rows)
 
-    def _ious(self, label: np.ndarray | None, mask: np.ndarray | None) -> np.ndarray | None:
-        if label is None or mask is None:
-            return None
-        return class_ious(fit_label(label, mask.shape), mask, len(self.results.index.classes))
-
     def _iou(self, label: np.ndarray | None, mask: np.ndarray | None) -> list[str]:
-        ious = self._ious(label, mask)
+        ious = self.results.ious(label, mask)
         return [] if ious is None else [f"IoU {percent(mean_iou(ious))}"]

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import TypeVar
 
 from pydantic import Field
 
+from wsss.core.atomic import write_text
 from wsss.core.folders import atomic_dir
-from wsss.core.interrupt import check_stop
-from wsss.core.log import Progress
 from wsss.core.params import Settings, unit
 from wsss.data.index import Index, Record, Split
 from wsss.data.render import HEAT_STOPS, css_colour
 from wsss.report.cards import Painter, Results
 from wsss.report.page import Card, Section, Verdict, page_html
+from wsss.report.photos import Ranking, each, photos_csv, rank_photos
 from wsss.report.plots import draw_plots
 from wsss.report.ranking import evenly, histogram, worst_and_spread
 from wsss.report.scores import Source, best_row
 from wsss.report.strips import draw_strips
 
-T = TypeVar("T")
-R = TypeVar("R")
 NAMED = 5
 """Classes that the first lines name; the rest are counted."""
 
@@ -56,23 +53,25 @@ def build_gallery(
     tables: Path | None = None,
     epochs: Path | None = None,
     verdict: Verdict | None = None,
+    photos: Path | None = None,
 ) -> tuple[Section, ...]:
     """Write the folder `out`, `index.html` and its pictures, whole or not at all; return what the page shows.
 
     `tables` is the folder of the CSV files that are drawn as plots, `epochs` that of the student's masks after each
-    epoch, `verdict` the last words; without them there are none. Splits after the first one appear if any store holds a
-    photo of theirs. Same inputs, same bytes.
+    epoch, `verdict` the last words; without them there are none. `photos` is the table of all photos, shown or not, if
+    one is wanted. Splits after the first one appear if any store holds a photo of theirs. Same inputs, same bytes.
     """
     index = results.index
     index.split(settings.split)  # its error names the splits there are
     names = sorted(index.splits(), key=lambda name: name != settings.split)
+    rankings = [rank_photos(results, name) for name in names]
     sections: list[Section] = []
     with atomic_dir(out) as folder:
         painter = Painter(results, folder, settings.width)
-        for name in names:
+        for ranking in rankings:
             drawn = sum(len(section.cards) for section in sections)
-            section = make_section(painter, name, settings.images, drawn)
-            if section.cards or name == settings.split:
+            section = make_section(painter, ranking, settings.images, drawn)
+            if section.cards or ranking.split == settings.split:
                 sections.append(section)
         legend = [painter.swatch(number) for number in range(len(index.classes))]
         rows = sorted(sources, key=lambda row: row.split != settings.split)
@@ -82,6 +81,8 @@ def build_gallery(
         heat = [css_colour(stop) for stop in HEAT_STOPS]
         html = page_html(sections, legend, rows, plots, strips, heat, settings.width, *top, verdict)
         (folder / "index.html").write_bytes(html.encode("utf-8"))
+    if photos is not None:
+        write_text(photos, photos_csv(index, rankings))
     return tuple(sections)
 
 
@@ -94,60 +95,30 @@ def about(index: Index, recipe: str) -> str:
     return f"Photos: {photos}. Classes: {', '.join(names[:NAMED])}{more}.{settings}"
 
 
-def make_section(painter: Painter, split: str, images: int, drawn: int) -> Section:
-    """Score all photos of a split, choose at most `images`, draw those. `drawn` cards stand before them.
-
-    A split is ranked by its predictions, or by its pseudo-labels where it has no predictions at all; without a mask,
-    by how much its predictions and its pseudo-labels disagree.
-    """
-    results = painter.results
-    records = results.index.split(split)
-    stores = (results.predictions, results.pseudo)
-    judge = next((store for store in stores if any(record.id in store for record in records)), None)
-
-    def score(record: Record) -> float | None:
-        return None if judge is None else results.score(judge, record)
+def make_section(painter: Painter, ranking: Ranking, images: int, drawn: int) -> Section:
+    """Choose at most `images` photos of a split and draw them. `drawn` cards stand before them."""
+    results, ranked = painter.results, ranking.ranked
+    judge = {"prediction": results.predictions, "pseudo-label": results.pseudo}.get(ranking.judged)
 
     def draw(shown: tuple[int, Record, int | None]) -> Card:
         number, record, rank = shown
         return painter.card(number, record, rank, judge)
 
-    scored = list(zip(_each(f"gallery: score {split}", records, score), records, strict=True))
-    measure, sign = "IoU", 1
-    if all(found is None for found, _ in scored):
-        disputed = _each(f"gallery: compare {split}", records, results.disagreement)
-        scored = list(zip(disputed, records, strict=True))
-        measure, sign = "disagreement" if any(found is not None for found in disputed) else "", -1
-    ranked = sorted(
-        ((found, record.id, record) for found, record in scored if found is not None),
-        key=lambda entry: (sign * entry[0], entry[1]),
-    )
-    unranked = [record for found, record in scored if found is None and results.has(record)]
+    unranked = [record for record in ranking.unranked if results.has(record)]
     ranks = worst_and_spread(len(ranked), images)
     places = evenly(len(unranked), images - len(ranks))
-    chosen = [(ranked[rank][2], rank + 1) for rank in ranks] + [(unranked[place], None) for place in places]
+    chosen = [(ranked[rank][1], rank + 1) for rank in ranks] + [(unranked[place], None) for place in places]
     numbered = [(number, record, rank) for number, (record, rank) in enumerate(chosen, start=drawn + 1)]
-    cards = _each(f"gallery: draw {split}", numbered, draw)
-    scores = [found for found, *_ in ranked]
+    cards = each(f"gallery: draw {ranking.split}", numbered, draw)
+    scores = [found for found, _ in ranked]
     return Section(
-        split,
-        measure,
-        "" if judge is None else "prediction" if judge is results.predictions else "pseudo-label",
-        len(records),
+        ranking.split,
+        ranking.measure,
+        ranking.judged,
+        len(ranking.measured),
         len(ranked),
         len(ranks),
         median(scores) if scores else None,
         tuple(histogram(scores)),
         tuple(cards),
     )
-
-
-def _each(label: str, things: Sequence[T], work: Callable[[T], R]) -> list[R]:
-    """`work(thing)` for all, with a progress bar, ending early if a signal asks for it."""
-    done = []
-    with Progress(label, len(things), "photos") as progress:
-        for thing in things:
-            check_stop()
-            done.append(work(thing))
-            progress.advance()
-    return done

@@ -19,16 +19,26 @@ ORDERS = (
 )
 """Orders a reader may choose: the field of a card, the script's name for the order, and ours."""
 BY_NAME = ("name 1", "name")
+ENDS = {
+    "IoU": ("worst", "best"),
+    "disagreement": ("most disputed", "least disputed"),
+    "coverage": ("least labelled", "most labelled"),
+}
+"""What the first and the last photo of a measure are."""
 
 
 @dataclass(frozen=True)
 class Swatch:
-    """A class in a legend: id, name, colour in CSS (the background is transparent), its IoU in one photo if known."""
+    """A class in a legend: id, name, colour in CSS (the background is transparent), its IoU in one photo if known.
+
+    `speck`: its pixels in the photo, if they are too few to mean anything and nobody expects it there; else 0.
+    """
 
     number: int
     name: str
     colour: str
     iou: float | None = None
+    speck: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,7 @@ class Strip:
 class Section:
     """One split: of `photos`, `ranked` have a `measure`, in `bins` by tenths, with this `median`.
 
-    `measure`: ``IoU`` of what `judged` names; or, where no photo has one, ``disagreement``; or nothing.
+    `measure`: ``IoU`` of what `judged` names; or, where no photo has one, ``disagreement`` or ``coverage``; or nothing.
     """
 
     split: str
@@ -108,7 +118,7 @@ class Section:
     @property
     def ends(self) -> tuple[str, str]:
         """What the first and the last rank are."""
-        return ("worst", "best") if self.measure == "IoU" else ("most disputed", "least disputed")
+        return ENDS.get(self.measure, ("", ""))
 
     def describe(self) -> str:
         """What the section shows, and by which rule it was chosen and ordered."""
@@ -121,8 +131,12 @@ class Section:
             return f"{text} sorted by name and not ranked."
         if self.measure == "IoU":
             text += f" Ranked by the IoU of their {self.judged}, worst first; median {percent(self.median)}."
+        elif self.measure == "coverage":
+            what = "the share of pixels that have a pseudo-label"
+            text += f" ranked by coverage ({what}), least first; median {percent(self.median)}."
         else:
-            what = "the share of labelled pixels in which prediction and pseudo-label differ"
+            two = "prediction and pseudo-label" if self.judged == "prediction" else "pseudo-label and relabelled label"
+            what = f"the share of labelled pixels in which {two} differ"
             text += f" ranked by disagreement ({what}), most first; median {percent(self.median)}."
         if self.shown_ranked < self.ranked:
             worst = (self.shown_ranked + 1) // 2
@@ -191,4 +205,4 @@ def orders(sections: Sequence[Section]) -> list[tuple[str, str]]:
     cards = [card for section in sections for card in section.cards]
     known = {name for name, *_ in ORDERS if any(getattr(card, name) is not None for card in cards)}
     found = [(key, label) for name, key, label in ORDERS if name in known]
-    return [*found, BY_NAME] if known & {"score", "disagreement"} else [BY_NAME, *found]
+    return [*found, BY_NAME]

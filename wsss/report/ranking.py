@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from wsss.data.index import IGNORE
 
 BINS = 10
+TRACE = 0.001
+"""Fraction of a photo below which a class is a speck: too little to say that it is there."""
 
 
 def values_of(label: np.ndarray) -> list[int]:
@@ -39,6 +41,19 @@ def mean_iou(ious: np.ndarray) -> float | None:
 def coverage(label: np.ndarray) -> float:
     """Share of pixels that have a label, in [0, 1]."""
     return float((label != IGNORE).mean())
+
+
+def specks(label: np.ndarray, mask: np.ndarray | None, tags: Iterable[int]) -> dict[int, int]:
+    """Pixels of each class of a (H, W) uint8 label that covers less than `TRACE` of it, and that nobody expects: it is
+    in neither the mask, if there is one, nor the tags.
+    """
+    known = {0, IGNORE, *tags, *([] if mask is None else values_of(mask))}
+    counts = np.bincount(label.ravel(), minlength=256)
+    return {
+        value: int(counts[value])
+        for value in values_of(label)
+        if value not in known and counts[value] < TRACE * label.size
+    }
 
 
 def disagreement(first: np.ndarray, second: np.ndarray) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import json
 import re
@@ -27,6 +28,7 @@ from wsss.data.images import save_mask_png
 from wsss.data.index import Index, Record, write_index
 from wsss.data.masks import MaskedImages
 from wsss.data.photos import Photos
+from wsss.report import ranking
 from wsss.report.cards import Results
 from wsss.report.gallery import GallerySettings, about, build_gallery
 from wsss.report.page import Verdict
@@ -409,6 +411,98 @@ def test_without_masks_ranked_by_disagreement(tmp_path: Path) -> None:
     assert page.all("option")[0]["value"] == "disagreement -1"
 
 
+def test_training_photos_are_ranked_by_what_relabelling_overruled(tmp_path: Path) -> None:
+    made = Run(tmp_path)
+    made.add("v", mask=half(1, 0), prediction=half(1, 0), pseudo=half(1, 255))
+    made.add("a-same", "train", pseudo=half(1, 0), relabelled=half(1, 0))
+    made.add("b-half", "train", pseudo=half(1, 0), relabelled=half(1, 1))
+    made.add("c-filled", "train", pseudo=half(1, 255), relabelled=half(1, 0))
+    _, train = build_gallery(made.write(), (), SETTINGS, tmp_path / "out")
+    found = [(card.id, card.rank, card.disagreement) for card in train.cards]
+    assert found == [("b-half", 1, 0.5), ("a-same", 2, 0.0), ("c-filled", 3, 0.0)]
+    assert train.measure == "disagreement"
+    assert "in which pseudo-label and relabelled label differ), most first" in train.describe()
+    half_filled, filled = train.cards[0].panels[2].note, train.cards[2].panels[2].note
+    assert half_filled == "100\u00a0% labelled · 100\u00a0% after relabelling · differs 50\u00a0%"
+    assert filled.startswith("50\u00a0% labelled · 100\u00a0% after relabelling")
+
+
+def test_without_a_label_that_was_overruled_the_least_labelled_come_first(tmp_path: Path) -> None:
+    made = Run(tmp_path)
+    made.add("v", mask=half(1, 0), prediction=half(1, 0))
+    made.add("a-whole", "train", pseudo=half(1, 0))
+    made.add("b-quarter", "train", pseudo=half(1, 255, 8), relabelled=half(1, 0, 8))
+    made.add("c-half", "train", pseudo=half(1, 255))
+    _, train = build_gallery(made.write(), (), SETTINGS, tmp_path / "out")
+    assert [(card.id, card.rank) for card in train.cards] == [("b-quarter", 1), ("c-half", 2), ("a-whole", 3)]
+    assert (train.measure, train.median, train.ends[0]) == ("coverage", 0.5, "least labelled")
+    page = parse(tmp_path / "out")
+    assert "ranked by coverage (the share of pixels that have a pseudo-label), least first" in page.text
+    assert re.search(r"labelled\s+25.0", page.text)
+
+
+def test_a_speck_that_nobody_expects_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking, "TRACE", 0.005)  # 3 of the 768 pixels are less
+    made, truth, speck, more = Run(tmp_path), half(1, 0), half(1, 0), half(1, 0)
+    speck[0, :3] = more[0, :4] = 2
+    made.add("a-more", mask=truth, prediction=more)
+    made.add("b-speck", mask=truth, prediction=speck)
+    made.add("c-masked", mask=speck, prediction=speck)
+    made.add("d-tagged", mask=truth, prediction=speck, tags=(1, 2))
+    (val,) = build_gallery(made.write(), (), SETTINGS, tmp_path / "out", photos=tmp_path / "photos.csv")
+    found = {card.id: [swatch.speck for swatch in card.swatches] for card in val.cards}
+    assert found == {"a-more": [0, 0, 0], "b-speck": [0, 0, 3], "c-masked": [0, 0, 0], "d-tagged": [0, 0, 0]}
+    assert parse(tmp_path / "out").text.count("a speck, 3 pixels") == 1
+    assert {row["id"]: row["specks"] for row in photo_rows(tmp_path) if row["specks"]} == {"b-speck": CLASSES[2]}
+
+
+def photo_rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "photos.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_table_has_every_photo_the_worst_of_the_first_split_on_top(run: Run, tmp_path: Path) -> None:
+    run.add("=formula", "train", tags=(1, 2), pseudo=half(1, 255, 8))
+    settings = GallerySettings(images=2, width=64, split="val")
+    sections = build_gallery(run.write(), SOURCES, settings, tmp_path / "out", photos=tmp_path / "photos.csv")
+    rows = photo_rows(tmp_path)
+    val = [f"b-bad {IMG}", "a-middle", "c-good", "y-unknown", "z-unknown"]
+    assert [row["id"] for row in rows] == [*val, "t-train", "'=formula"]
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "", "", "1", ""]
+    for section in sections:
+        ranks = {card.id: str(card.rank or "") for card in section.cards}
+        assert ranks.items() <= {row["id"].removeprefix("'"): row["rank"] for row in rows}.items()
+    bad, middle, good, other = rows[0], rows[1], rows[2], rows[3]
+    assert (bad["iou"], bad["disagreement"], bad["coverage"]) == ("0.3333", "0.5000", "1.0000")
+    assert (bad["judged"], bad["confidence"], bad["missing"]) == ("prediction", "1.0000", SCRIPT)
+    assert (bad["largest"], bad["largest_fraction"]) == ("background", "0.5000")
+    assert (middle["tags"], middle["missing"]) == ("|".join(CLASSES[1:]), CLASSES[2])
+    assert (middle["largest"], middle["largest_fraction"]) == (SCRIPT, "0.6250")
+    assert (good["coverage"], good["missing"]) == ("0.5000", "")
+    assert [other[name] for name in ("iou", "coverage", "judged", "confidence", "largest")] == [
+        "",
+        "1.0000",
+        "",
+        "",
+        "",
+    ]
+    formula = rows[-1]
+    assert (formula["split"], formula["judged"], formula["confidence"]) == ("train", "pseudo-label", "1.0000")
+    assert (formula["coverage"], formula["largest_fraction"], formula["missing"]) == ("0.2500", "0.2500", CLASSES[2])
+
+
+def test_confidence_is_that_of_labelled_pixels(tmp_path: Path) -> None:
+    made = Run(tmp_path)
+    made.add("a", cam=False)
+    sure = np.where(half(1, 255) == 255, 0.0, 0.6)
+    made.pseudo["a"] = lambda file: put_labels(file, "a", half(1, 255), sure)
+    made.add("b-nothing labelled", pseudo=half(255, 255))
+    build_gallery(made.write(), (), SETTINGS, tmp_path / "out", photos=tmp_path / "photos.csv")
+    nothing, a = photo_rows(tmp_path)
+    assert (a["confidence"], a["coverage"]) == ("0.6000", "0.5000")
+    assert [nothing[name] for name in ("coverage", "judged", "confidence", "missing")] == ["0.0000", "", "", SCRIPT]
+
+
 def test_tools_know_what_there_is(run: Run, tmp_path: Path) -> None:
     build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out")
     page = parse(tmp_path / "out")
@@ -509,12 +603,15 @@ def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         (tmp_path / name).write_text(text)
     (tmp_path / "epochs").mkdir()
     paths = ["--masks=masks.csv", *(f"--{name}={name}" for name in STAGE_INPUTS)]
-    result = CliRunner().invoke(main, [*paths, "--reports=.", "--out=reports/gallery", "--overlays=reports/overlays"])
+    result = CliRunner().invoke(
+        main, [*paths, "--reports=.", "--out=reports/gallery", "--overlays=reports/overlays", "--photos=photos.csv"]
+    )
     assert result.exit_code == 0, result.output
     assert "gallery: 2 of 5 val photos, median IoU of a prediction 77.5" in result.output
     assert "student" in parse(tmp_path / "reports/gallery").text
     assert "Verdict: usable" in parse(tmp_path / "reports/gallery").text
     assert result.output.rstrip().splitlines()[-4] == "verdict: usable"
+    assert [row["rank"] for row in photo_rows(tmp_path)] == ["1", "2", "3", "", "", "1"]
     assert len(list((tmp_path / "reports/overlays").glob("*.jpg"))) == 5
 
 

@@ -12,6 +12,7 @@ from wsss.report.ranking import (
     evenly,
     histogram,
     mean_iou,
+    specks,
     values_of,
     worst_and_spread,
 )
@@ -54,6 +55,15 @@ def test_disagreement_matches_brute_force(seed: int) -> None:
 
 def test_disagreement_without_a_pixel_that_both_label() -> None:
     assert disagreement(np.array([[0, 255]], np.uint8), np.array([[255, 1]], np.uint8)) is None
+
+
+def test_specks_are_small_and_in_neither_mask_nor_tags() -> None:
+    label = np.zeros((60, 50), np.uint8)
+    for value, pixels in {1: 2, 2: 3, 3: 2, 4: 2, 255: 1}.items():
+        label[value % 60, :pixels] = value
+    mask = np.where(label == 3, 3, 0).astype(np.uint8)
+    assert specks(label, mask, (4,)) == {1: 2}
+    assert specks(label, None, ()) == {1: 2, 3: 2, 4: 2}
 
 
 def test_mean_iou_perfect() -> None:
