@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -21,6 +22,8 @@ from wsss.stores.cams import CamStore
 
 FOUND = 0.5
 """Fraction of a class's photos with a label of it, below which the class is named."""
+NAMED = 5
+"""Photos that a line names; the rest are counted."""
 CUT_ANYWAY = "none needed: the fixed thresholds cut it"
 
 
@@ -52,7 +55,7 @@ def main(params: Path, dataset: Path, cams: Path, out: Path, mixtures: Path, his
     if made.no_signal:
         warn(
             cams,
-            f"{len(made.no_signal)} photos have a tag without CAM signal, e.g. {', '.join(made.no_signal[:5])}",
+            f"{len(made.no_signal)} photos have a tag without CAM signal, e.g. {', '.join(made.no_signal[:NAMED])}",
             "see reports/train_tags.csv: a class that is told well has wrong tags here; another one is not learnt",
         )
     rare = [
@@ -69,17 +72,23 @@ def main(params: Path, dataset: Path, cams: Path, out: Path, mixtures: Path, his
             fix = "see reports/train_tags.csv for the classes that the classifier has not learnt"
         else:
             fix = settings.correct.made().advice
-        what = f"{share:.0%} of the photos got no foreground label, e.g. {', '.join(made.empty[:5])}"
+        what = f"{share:.0%} of the photos got no foreground label, e.g. {', '.join(made.empty[:NAMED])}"
         warn(out, what, fix)
     for reason, ids in made.guards.items():
         if reason == "no_signal":
             continue  # no threshold cuts these, and they are reported above
-        what = f"{len(ids)} photos have a map that no mixture cuts ({reason}), e.g. {', '.join(ids[:5])}"
+        what = f"{len(ids)} photos have a map that no mixture cuts ({reason}), e.g. {', '.join(ids[:NAMED])}"
         warn(mixtures, what, "make them again: dvc repro -f -s cams" if reason in LOST else CUT_ANYWAY)
     return (
         f"correct: {len(index.records)} photos, {made.coverage:.1%} of pixels labelled, "
-        f"{len(made.empty)} without foreground, {len(made.no_signal)} without signal → {out}"
+        f"{len(made.empty)} without foreground{some_of(made.empty)}, {len(made.no_signal)} without signal → {out}"
     )
+
+
+def some_of(ids: Sequence[str]) -> str:
+    """`` (images/7, images/9 and 3 more)``: the first photos of a list; nothing of an empty one."""
+    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+    return f" ({', '.join(ids[:NAMED])}{more})" if ids else ""
 
 
 if __name__ == "__main__":

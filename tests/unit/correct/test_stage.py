@@ -215,6 +215,7 @@ def test_stage_writes_its_tables_and_counts_guards(project: Project, monkeypatch
     assert "1 photos have a tag without CAM signal, e.g. photo 4" in text
     assert "no_signal" not in text  # what has no signal is not cut by the thresholds either
     assert "correct: 7 photos" in text
+    assert "1 without foreground (photo 4), 1 without signal" in text
     mixtures = rows_of(project.folder / "m.csv")
     assert [(row["id"], row["class"]) for row in mixtures] == [
         (name, CLASSES[tag]) for name, tags in TAGS.items() for tag in tags
@@ -238,6 +239,13 @@ def test_stage_writes_its_tables_and_counts_guards(project: Project, monkeypatch
         for column, source in (("below", "background_below"), ("above", "class_above")):
             expected = np.average([float(row[source]) for row in of_class], weights=weights)
             assert [float(row[column]) for row in rows] == pytest.approx([expected] * len(rows), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("count", "found"), [(0, ""), (1, " (p0)"), (5, " (p0, p1, p2, p3, p4)"), (7, " (p0, p1, p2, p3, p4 and 2 more)")]
+)
+def test_up_to_five_photos_are_named(count: int, found: str) -> None:
+    assert stage_script.some_of([f"p{number}" for number in range(count)]) == found
 
 
 def test_fixed_thresholds_leave_the_tables_empty(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
