@@ -40,6 +40,12 @@ FOLDERS = ("package", "voc", *WITH_PHOTOS)
     type=click.Path(path_type=Path),
     help="a folder: of a network, compare on its photos, too; for labelstudio and fiftyone, the labels' photos",
 )
+@click.option(
+    "--only",
+    type=click.Path(path_type=Path),
+    help="labels: only of the photos that a file names, an id or a file name a line, or a CSV with a column id, as "
+    "reports/photos.csv",
+)
 @click.option("--dataset", type=click.Path(path_type=Path), help="index folder: names and sizes of the photos")
 @click.option("--polygons", is_flag=True, help="COCO: polygons instead of run lengths")
 @click.option(
@@ -65,6 +71,7 @@ def main(
     kind: str | None,
     torchscript: bool,
     photos: Path | None,
+    only: Path | None,
     dataset: Path | None,
     polygons: bool,
     simplify: float,
@@ -89,6 +96,12 @@ def main(
         raise UserError("--simplify", "is of polygons", "add --to labelstudio, or --to coco --polygons")
     if min_area and chosen in NETWORKS:
         raise UserError("--min-area", "is of labels", "leave it away")
+    if photos is not None and photos.is_file():
+        raise UserError(
+            "--photos", f"{photos} is a file, expected a folder", "for labels of the photos it names: --only"
+        )
+    if only is not None and chosen in NETWORKS:
+        raise UserError("--only", "is of labels", "leave it away")
     if chosen not in FOLDERS:
         from wsss.export.own import refuse_foreign_file
 
@@ -97,7 +110,7 @@ def main(
         if chosen in NETWORKS:
             return _network(source, out, chosen, photos, dataset, licence, as_json)
         write = _writer(chosen, photos, polygons, simplify)
-        return _labels(source, out, write, chosen, dataset, min_area, as_json)
+        return _labels(source, out, write, chosen, dataset, only, min_area, as_json)
 
 
 def _chosen(source: Path, kind: str | None, torchscript: bool) -> str:
@@ -174,11 +187,13 @@ def _labels(
     write: Callable[..., dict[str, int]],
     kind: str,
     dataset: Path | None,
+    only: Path | None,
     min_area: int,
     as_json: bool,
 ) -> str:
     from wsss.export.crumbs import WithoutCrumbs
     from wsss.export.labels import Labels
+    from wsss.export.only import Only, named_photos
     from wsss.export.predicted import Predicted
     from wsss.predict.folder import SETTINGS
     from wsss.stores.labels import LabelStore
@@ -197,7 +212,12 @@ def _labels(
         found = dataset or (beside if (beside / "index.csv").is_file() else None)
         photos = {record.id: record for record in read_index(found).records} if found else {}
         store = opened
-    part = _part(source.name, store.ids, photos)
+    if only is None:
+        part = _part(source.name, store.ids, photos)
+    else:
+        named = named_photos(only, store, photos)
+        part = f"{len(named)} of {len(store.ids)} photos of {source.name}: those of {only}"
+        store = Only(store, named)
     counts = write(WithoutCrumbs(store, photos, min_area) if min_area else store, photos, out)
     if as_json:
         return json_text({"out": str(out), "format": kind, "classes": list(store.classes), **counts})

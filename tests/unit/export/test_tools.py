@@ -17,7 +17,9 @@ from tests.helpers import CLASSES, IDS, toy_label, write_toy_store
 from wsss import cli
 from wsss.core.stage import Stage
 from wsss.data.index import IGNORE, Index, Record, write_index
+from wsss.data.tables import csv_text
 from wsss.export.label_studio import labeling_config
+from wsss.export.only import read_names
 from wsss.formats.coco_masks import polygon_mask
 
 SIZE = (16, 36)
@@ -76,6 +78,79 @@ def test_label_studio_draws_the_labels(store: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(label, foreground(name))
         regions += len(prediction["result"])
     assert text == f"export: {len(IDS)} photos, {regions} regions as labelstudio → {out}\n"
+
+
+@pytest.mark.parametrize("by", ["ids", "files", "table"])
+def test_only_the_photos_that_a_file_names(store: Path, tmp_path: Path, by: str) -> None:
+    chosen = [IDS[13], IDS[2]]
+    lists = {
+        "ids": "\n".join([*chosen, "", chosen[0]]),
+        "files": "\r\n".join(FILES[name] for name in chosen),
+        "table": csv_text(("rank", "id"), enumerate(chosen)),
+    }
+    names, out = tmp_path / "first.csv", tmp_path / "labels"
+    names.write_text(lists[by], encoding="utf-8")
+    code, text, errors = run("--to", "voc", store, out, "--only", names)
+    assert (code, errors) == (0, "")
+    assert text == f"export: 2 photos as voc → {out}\n2 of {len(IDS)} photos of pseudo: those of {names}\n"
+    masks = {path.relative_to(out / "SegmentationClass").as_posix() for path in out.rglob("*.png")}
+    assert masks == {f"{name}.png" for name in chosen}
+    for name in chosen:
+        with Image.open(out / "SegmentationClass" / f"{name}.png") as mask:
+            np.testing.assert_array_equal(np.asarray(mask), at_files_size(name))
+
+
+def test_a_cell_with_an_apostrophe_is_the_id_that_it_was_made_of(tmp_path: Path) -> None:
+    (tmp_path / "photos.csv").write_text(csv_text(("id", "split"), [("=a", "val"), ("b,c", "val")]))
+    assert read_names(tmp_path / "photos.csv") == ["=a", "b,c"]
+
+
+def test_unknown_photos_are_named_with_what_was_meant(store: Path, tmp_path: Path) -> None:
+    names = tmp_path / "first.txt"
+    names.write_text(f"{IDS[0]}\nset/ä 11%\n" + "".join(f"#{number}\n" for number in range(7)), encoding="utf-8")
+    code, _, errors = run("--to", "voc", store, tmp_path / "out", "--only", names)
+    assert code == 2
+    first = f"error: {names}: 8 of 9 photos are not in {store}: 'set/ä 11%' (did you mean 'set/ä 1%'?), '#0', "
+    assert errors.startswith(first)
+    assert "'#3' and 3 more" in errors
+    assert not (tmp_path / "out").exists()
+
+
+def test_photos_of_another_split_are_told_from_slips(store: Path, tmp_path: Path) -> None:
+    records = [Record(name, "train", FILES[name], None, (), 8, 12, "", *SIZE) for name in IDS]
+    records.append(Record("set/ä 10%", "val", "x.jpg", None, (), 8, 12, ""))
+    write_index(tmp_path / "dataset", Index(CLASSES, tuple(records), 12))
+    names = tmp_path / "first.txt"
+    names.write_text("set/ä 10%\n", encoding="utf-8")
+    _, _, errors = run("--to", "voc", store, tmp_path / "out", "--only", names)
+    assert f"1 of 1 photos are not in {store}: 'set/ä 10%' (of split val)\n" in errors
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [(None, "no such file"), (b"\n\n", "names no photo"), (b"id\n", "names no photo"), (b"\xff", "UTF-8")],
+)
+def test_a_list_that_is_none(store: Path, tmp_path: Path, content: bytes | None, found: str) -> None:
+    names = tmp_path / "first.txt"
+    if content is not None:
+        names.write_bytes(content)
+    code, _, errors = run("--to", "voc", store, tmp_path / "out", "--only", names)
+    assert code == 2
+    assert f"error: {names}: " in errors
+    assert found in errors
+    assert "reports/photos.csv" in errors
+
+
+def test_a_list_of_photos_is_no_folder_of_photos(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "first.txt").write_text(IDS[0], encoding="utf-8")
+    code, _, errors = run("--to", "voc", store, tmp_path / "out", "--photos", tmp_path / "first.txt")
+    assert (code, errors.splitlines()[1]) == (2, "fix: for labels of the photos it names: --only")
+
+
+def test_a_network_is_of_no_photos(tmp_path: Path) -> None:
+    (tmp_path / "student.pt").write_bytes(b"")
+    code, _, errors = run("--to", "onnx", tmp_path / "student.pt", tmp_path / "out.onnx", "--only", "x")
+    assert (code, errors.splitlines()[0]) == (2, "error: --only: is of labels")
 
 
 def test_labeling_interface_names_what_the_tasks_do() -> None:
