@@ -14,6 +14,8 @@ from wsss.core.locked_files import damages, read_lock
 
 LOCK = "dvc.lock"
 CACHE = Path(".dvc/cache/files/md5")
+ARTIFACTS = "artifacts"
+UNSEEN = "not looked at: whether settings, code or data have changed since (dvc status tells)"
 
 
 @people_command
@@ -24,7 +26,8 @@ def main(folder: Path, as_json: bool) -> str:
     of a package: FOLDER is one that wsss export has made.
 
     Finds files that were edited in place, also where DVC says "up to date", cut shards and flipped bits.
-    Exit code 4 if there is any. An output that is not there at all is none of these: dvc repro makes it.
+    Exit code 4 if there is any. An output that is not there at all is none of these: dvc repro makes it. Whether
+    settings, code or data have changed since is told by dvc status.
     """
     from wsss.predict.package import is_package
     from wsss.stores.verify import verify_folder
@@ -38,15 +41,17 @@ def main(folder: Path, as_json: bool) -> str:
     cache = cache_folder(folder)
     for output in outputs:
         errors += damages(output, cache)
-    own, found = verify_folder(folder / "artifacts")
+    own, found = verify_folder(folder / ARTIFACTS)
     if not outputs and not own:
         raise UserError(folder, "nothing to verify: no dvc.lock and no artifacts", "run dvc repro, or give its folder")
     named = {error.where for error in errors}
     errors += [error for error in found if error.where not in named]  # one file, one message
     absent = [str(output.path) for output in outputs if not output.path.exists()]
-    locked = bool(outputs)
-    counts = {"lock": locked, "outputs": len(outputs), "absent": absent, "own_checksums": own}
-    return _result(report_text(len(outputs), absent, own, errors), counts, errors, as_json)
+    made = bool(own) or any(
+        output.path.is_relative_to(folder / ARTIFACTS) and output.path.exists() for output in outputs
+    )
+    counts = {"lock": bool(outputs), "outputs": len(outputs), "absent": absent, "own_checksums": own, "made": made}
+    return _result(report_text(len(outputs), absent, own, errors, made), counts, errors, as_json)
 
 
 def _package(folder: Path, as_json: bool) -> str:
@@ -71,8 +76,12 @@ def _verdict(errors: Sequence[IntegrityError]) -> str:
     return "everything agrees" if not errors else f"{len(errors)} error{'' if len(errors) == 1 else 's'}"
 
 
-def report_text(outputs: int, absent: Sequence[str], own: int, errors: Sequence[IntegrityError]) -> str:
-    """The errors, and one line that counts what was read."""
+def report_text(
+    outputs: int, absent: Sequence[str], own: int, errors: Sequence[IntegrityError], made: bool = True
+) -> str:
+    """The errors, a line that counts what was read, and one that says what was not. `made`: any artifact is there."""
+    if not (made or errors):
+        return f"verify: no stage has made an artifact here yet, so nothing of {LOCK} was compared; next: dvc repro"
     lines = [str(error) for error in errors]
     if absent:
         some = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
@@ -80,7 +89,7 @@ def report_text(outputs: int, absent: Sequence[str], own: int, errors: Sequence[
     if not outputs:
         lines.append(f"no {LOCK}: only the artifacts' own checksums were checked")
     read = f"{outputs - len(absent)} outputs of {LOCK} and {own} stores and networks read"
-    return "\n".join([*lines, f"verify: {read}; {_verdict(errors)}"])
+    return "\n".join([*lines, f"verify: {read}; {_verdict(errors)}", *([UNSEEN] if outputs else [])])
 
 
 def cache_folder(folder: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -62,8 +63,24 @@ def test_everything_agrees(checkout: Path) -> None:
         assert result.stdout == (
             f"not here, so not checked: {checkout}/artifacts/oste.pt\n"
             "verify: 2 outputs of dvc.lock and 1 stores and networks read; everything agrees\n"
+            "not looked at: whether settings, code or data have changed since (dvc status tells)\n"
         )
         cached(checkout, "artifacts/pseudo")
+
+
+def test_before_any_stage_has_run_nothing_agrees(checkout: Path) -> None:
+    """As in a fresh clone: git has dvc.lock and a table of scores."""
+    shutil.rmtree(checkout / "artifacts")
+    result = run(checkout)
+    assert (result.exit_code, result.stdout) == (
+        0,
+        "verify: no stage has made an artifact here yet, so nothing of dvc.lock was compared; next: dvc repro\n",
+    )
+    assert json.loads(run(checkout, "--json").stdout)["made"] is False
+    (checkout / "reports/table.csv").write_text("edited")
+    assert (
+        run(checkout).stdout.splitlines()[0].endswith("table.csv: differs from dvc.lock (edited in place, or damaged)")
+    )
 
 
 def test_edited_file(checkout: Path) -> None:
@@ -120,7 +137,7 @@ def test_json_and_one_message_a_file(checkout: Path) -> None:
     assert result.exit_code == 4
     report = json.loads(result.stdout)
     assert [error["file"] for error in report["errors"]] == [str(shard)]
-    assert (report["lock"], report["outputs"], report["own_checksums"]) == (True, 3, 1)
+    assert (report["lock"], report["outputs"], report["own_checksums"], report["made"]) == (True, 3, 1, True)
     assert report["absent"] == [str(checkout / "artifacts/oste.pt")]
 
 
