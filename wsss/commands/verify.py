@@ -26,8 +26,8 @@ def main(folder: Path, as_json: bool) -> str:
     of a package: FOLDER is one that wsss export has made.
 
     Finds files that were edited in place, also where DVC says "up to date", cut shards and flipped bits.
-    Exit code 4 if there is any. An output that is not there at all is none of these: dvc repro makes it. Whether
-    settings, code or data have changed since is told by dvc status.
+    Exit code 4 if there is any. An output that is not there at all is none of these: dvc repro makes it. dvc
+    status tells whether settings, code or data have changed since.
     """
     from wsss.predict.package import is_package
     from wsss.stores.verify import verify_folder
