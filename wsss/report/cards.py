@@ -60,6 +60,11 @@ class Results:
         """The labels of all photos; the student began to learn from those of the training photos."""
         return learned(self.labels)
 
+    @property
+    def judges(self) -> dict[str, LabelStore]:
+        """What a split may be judged by, the best first, with its name."""
+        return {"prediction": self.predictions, "pseudo-label": self.pseudo}
+
     def label(self, store: LabelStore, record: Record) -> np.ndarray | None:
         """(H, W) uint8 label in `store`, of the size the photo is read at, None if it has none; `IntegrityError` if it
         does not fit.

@@ -98,7 +98,7 @@ def about(index: Index, recipe: str) -> str:
 def make_section(painter: Painter, ranking: Ranking, images: int, drawn: int) -> Section:
     """Choose at most `images` photos of a split and draw them. `drawn` cards stand before them."""
     results, ranked = painter.results, ranking.ranked
-    judge = {"prediction": results.predictions, "pseudo-label": results.pseudo}.get(ranking.judged)
+    judge = results.judges.get(ranking.judged)
 
     def draw(shown: tuple[int, Record, int | None]) -> Card:
         number, record, rank = shown

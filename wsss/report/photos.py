@@ -69,9 +69,9 @@ def rank_photos(results: Results, split: str) -> Ranking:
     A split is judged by its predictions, or by its pseudo-labels where it has no predictions at all.
     """
     records = results.index.split(split)
-    stores = {"prediction": results.predictions, "pseudo-label": results.pseudo}
-    judged = next((name for name, store in stores.items() if any(record.id in store for record in records)), "")
-    judge = stores.get(judged)
+    judges = results.judges.items()
+    judged = next((name for name, store in judges if any(record.id in store for record in records)), "")
+    judge = results.judges.get(judged)
     found = each(f"gallery: score {split}", records, lambda record: measure(results, judge, record))
     measured = {record.id: one for record, one in zip(records, found, strict=True)}
     for name, field, sign in MEASURES:
