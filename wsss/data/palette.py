@@ -8,10 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 FIRST = (
-    *((86, 180, 233), (213, 94, 0), (0, 114, 178), (230, 159, 0)),
-    *((204, 121, 167), (240, 228, 66), (0, 158, 115)),
+    *((0, 114, 178), (240, 228, 66), (0, 158, 115), (213, 94, 0)),
+    *((86, 180, 233), (230, 159, 0), (204, 121, 167)),
 )
-"""Okabe and Ito's colours but black, in an order in which neighbours differ most."""
+"""Okabe and Ito's colours but black: each is the one farthest from all before it, laid over mid grey as over photos, in
+CIELAB, for the eye that tells it least apart (as in `display_palette`). Yellow and blue begin it: from blue and orange,
+which are as far apart, sky blue would be the fourth, and over a photo it is a blue."""
 BACKGROUND, IGNORED = (232, 232, 236), (150, 150, 158)
 """Shown only where there is no photo to see."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wsss.data.palette import FIRST, display_palette, lab
+from wsss.data.palette import DEUTERANOPIA, FIRST, PROTANOPIA, USUAL, display_palette, lab
+from wsss.data.render import COLOUR_ALPHA
 
 # Viénot, Brettel and Mollon (1999), on linear RGB: another model of these eyes than the one that chose the colours.
 EYES = {
@@ -23,6 +24,16 @@ def test_the_first_twelve_classes_are_told_apart(eye: str, least: float, neighbo
     distances = np.linalg.norm(seen[:, None] - seen[None], axis=-1)
     assert distances[np.triu_indices(12, 1)].min() > least
     assert np.diagonal(distances, 1).min() > neighbours
+
+
+def test_the_first_classes_are_told_apart_over_a_photo_and_the_two_blues_are_not_neighbours() -> None:
+    tinted = np.rint((1 - COLOUR_ALPHA) * 128 + COLOUR_ALPHA * np.asarray(FIRST))
+    views = [lab(tinted, eye) for eye in (USUAL, PROTANOPIA, DEUTERANOPIA)]
+    apart = np.min([np.linalg.norm(view[:, None] - view[None], axis=-1) for view in views], axis=0)
+    for number in range(2, len(FIRST)):
+        assert apart[number:, :number].min(1).argmax() == 0  # the next one is the farthest of all that are left
+    least = [apart[:count, :count][np.triu_indices(count, 1)].min() for count in range(2, len(FIRST) + 1)]
+    assert np.round(least, 1).tolist() == [83.3, 34.7, 21.8, 16.2, 12.6, 10.0]
 
 
 def test_all_colours_differ_and_neighbours_do_for_all_eyes() -> None:
