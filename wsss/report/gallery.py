@@ -21,7 +21,7 @@ from wsss.report.ranking import evenly, histogram, worst_and_spread
 from wsss.report.scores import Source, best_row
 from wsss.report.strips import draw_strips
 
-NAMED = 5
+NAMED = 25
 """Classes that the first lines name; the rest are counted."""
 
 
