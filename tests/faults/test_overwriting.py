@@ -113,7 +113,8 @@ def test_file_that_is_there_is_not_replaced(store: Path, tmp_path: Path, kind: s
     tags = tmp_path / "tags.csv"
     tags.write_text("filename,tags\n")
     code, text = run("export", "--to", kind, store, tags)
-    assert (code, text) == (2, f"error: {tags}: is there already\nfix: choose another name, or delete it\n")
+    fix = "choose another name, or --force: it replaces what wsss export has written and nobody has changed"
+    assert (code, text) == (2, f"error: {tags}: is there already\nfix: {fix}\n")
     assert tags.read_text() == "filename,tags\n"
 
 

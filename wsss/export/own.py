@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wsss.core.atomic import refuse_existing
 from wsss.core.errors import UserError
 
 EXTRA_FILE = "wsss.json"
@@ -18,9 +17,12 @@ EXTRA_FILE = "wsss.json"
 
 def refuse_foreign_file(path: Path, kind: str, force: bool) -> None:
     """Raise `UserError` if the output file `path` of this `kind` is there; with `force`, if it is somebody's own."""
-    if not (force and path.exists()):
-        refuse_existing(path)
-    elif path.is_symlink() or not path.is_file() or not _own(path, kind):
+    if not path.exists():
+        return
+    if not force:
+        fix = "choose another name, or --force: it replaces what wsss export has written and nobody has changed"
+        raise UserError(path, "is there already", fix)
+    if path.is_symlink() or not path.is_file() or not _own(path, kind):
         what = f"is no file that wsss export --to {kind} has written, or it was changed since: --force leaves it"
         raise UserError(path, what, "choose another name, or delete it")
 
