@@ -17,7 +17,7 @@ from wsss.data.palette import display_palette
 from wsss.data.render import css_colour, fit, heat_overlay, label_overlay
 from wsss.data.size import fit_label
 from wsss.report.page import Card, Panel, Swatch, View
-from wsss.report.ranking import class_ious, coverage, disagreement, mean_iou, specks, values_of
+from wsss.report.ranking import class_ious, classes_in, coverage, disagreement, exchanged, mean_iou, specks, values_of
 from wsss.report.templates import percent
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import LabelStore, PredictionStore, PseudoStore, RelabelledStore, learned
@@ -33,6 +33,10 @@ SHARPNESS = 2
 
 QUALITY, EFFORT = 82, 2
 """WebP quality and effort (0..6): one step more saves 2 % of the bytes and doubles the time."""
+
+
+Picture = tuple[str, np.ndarray, tuple[int, ...]]
+"""Name, (H, W, 3) uint8 and the classes of one view of a panel."""
 
 
 def save_picture(folder: Path, name: str, picture: np.ndarray) -> str:
@@ -88,8 +92,10 @@ class Results:
             return None
         return class_ious(fit_label(label, mask.shape), mask, len(self.index.classes))
 
-    def disagreement(self, record: Record, prediction: np.ndarray | None, pseudo: np.ndarray | None) -> float | None:
-        """Share in [0, 1] of labelled pixels in which two labels of a photo differ: it needs no mask.
+    def compared(
+        self, record: Record, prediction: np.ndarray | None, pseudo: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Two (H, W) uint8 labels of a photo that `disagreement` compares.
 
         They are its prediction and its pseudo-label, or OSTE's branch without the latter. Without a prediction, they
         are its pseudo-label and what the first round's student made of that. None where there are no two.
@@ -99,7 +105,12 @@ class Results:
             first, second = pseudo, self.relabelled(record)
         elif pseudo is None and OSTE in self.predictions.versions(record.id):
             second = self.predictions.label(record.id, OSTE)
-        return None if first is None or second is None else disagreement(first, second)
+        return None if first is None or second is None else (first, second)
+
+    def disagreement(self, record: Record, prediction: np.ndarray | None, pseudo: np.ndarray | None) -> float | None:
+        """Share in [0, 1] of labelled pixels in which the two labels of `compared` differ: it needs no mask."""
+        both = self.compared(record, prediction, pseudo)
+        return None if both is None else disagreement(*both)
 
     def relabelled(self, record: Record) -> np.ndarray | None:
         """(H, W) uint8 label that the first round's student made of the pseudo-label; None if there is none."""
@@ -134,12 +145,13 @@ class Painter:
         covered = None if pseudo is None else coverage(pseudo)
         disputed = results.disagreement(record, prediction, pseudo)
         labelled = [] if covered is None else [f"{percent(covered, 0)} labelled"]
-        differs = [] if disputed is None else [f"differs {percent(disputed, 0)}"]
+        instead = self._instead(results.compared(record, prediction, pseudo))
+        differs = [] if disputed is None else [f"differs {percent(disputed, 0)}{instead}"]
         relabelled = results.relabelled(record)
         if relabelled is not None:
             labelled.append(f"{percent(coverage(relabelled), 0)} after relabelling")
         panels = (
-            self._panel(number, "Photo", photo, [("Photo", photo)]),
+            self._panel(number, "Photo", photo, [("Photo", photo, ())]),
             self._panel(number, "CAM", photo, self._heat(photo, record)),
             self._panel(
                 number,
@@ -191,20 +203,27 @@ class Painter:
             speck,
         )
 
-    def _heat(self, photo: np.ndarray, record: Record) -> list[tuple[str, np.ndarray]]:
+    def _instead(self, both: tuple[np.ndarray, np.ndarray] | None) -> str:
+        """``, most: cow instead of sheep``; empty where nothing differs."""
+        pair = None if both is None else exchanged(*both)
+        names = self.results.index.classes
+        return "" if pair is None else f", most: {names[pair[0]]} instead of {names[pair[1]]}"
+
+    def _heat(self, photo: np.ndarray, record: Record) -> list[Picture]:
         """The strongest class at each place, each class alone where there are several, and the raw CAM."""
         if record.id not in self.results.cams:
             return []
         cams = self.results.cams.read(record.id)
         names = [self.results.index.classes[number] for number in cams.classes]
-        alone = [(name, heat_overlay(photo, scores)) for name, scores in zip(names, cams.scores, strict=True)]
-        views = alone if len(alone) < 2 else [("all", heat_overlay(photo, cams.scores.max(axis=0))), *alone]
-        before = [] if cams.raw is None or not len(cams.raw) else [("raw", heat_overlay(photo, cams.raw.max(axis=0)))]
-        return views + before
+        alone: list[Picture] = [
+            (name, heat_overlay(photo, scores), ()) for name, scores in zip(names, cams.scores, strict=True)
+        ]
+        views = alone if len(alone) < 2 else [("all", heat_overlay(photo, cams.scores.max(axis=0)), ()), *alone]
+        if cams.raw is None or not len(cams.raw):
+            return views
+        return [*views, ("raw", heat_overlay(photo, cams.raw.max(axis=0)), ())]
 
-    def _pseudo_labels(
-        self, photo: np.ndarray, record: Record, label: np.ndarray | None
-    ) -> list[tuple[str, np.ndarray]]:
+    def _pseudo_labels(self, photo: np.ndarray, record: Record, label: np.ndarray | None) -> list[Picture]:
         """The label of `correct`, what it was before a correction, and what other stages made of it."""
         results = self.results
         views = self._versions(photo, record, results.pseudo, label, "corrected", FBE, FBE.upper())
@@ -220,14 +239,14 @@ class Painter:
         name: str,
         earlier: str,
         its_name: str,
-    ) -> list[tuple[str, np.ndarray]]:
+    ) -> list[Picture]:
         """The label of `store` and, where it was kept, its `earlier` version: what it was made from."""
         kept = label is not None and earlier in store.versions(record.id)
         return self._overlays(photo, {name: label, its_name: store.label(record.id, earlier) if kept else None})
 
-    def _overlays(self, photo: np.ndarray, labels: Mapping[str, np.ndarray | None]) -> list[tuple[str, np.ndarray]]:
+    def _overlays(self, photo: np.ndarray, labels: Mapping[str, np.ndarray | None]) -> list[Picture]:
         return [
-            (name, label_overlay(photo, fit_label(label, photo.shape), self.palette))
+            (name, label_overlay(photo, fit_label(label, photo.shape), self.palette), classes_in(label))
             for name, label in labels.items()
             if label is not None
         ]
@@ -237,13 +256,13 @@ class Painter:
         number: int,
         title: str,
         photo: np.ndarray,
-        pictures: Sequence[tuple[str, np.ndarray]],
+        pictures: Sequence[Picture],
         *notes: str,
     ) -> Panel:
         kind = title.lower().replace(" ", "-")
         views = tuple(
-            View(name, save_picture(self.folder, f"{number:04}-{kind}{f'-{place}' if place else ''}", picture))
-            for place, (name, picture) in enumerate(pictures)
+            View(name, save_picture(self.folder, f"{number:04}-{kind}{f'-{place}' if place else ''}", picture), classes)
+            for place, (name, picture, classes) in enumerate(pictures)
         )
         rows, columns = photo.shape[:2]
         return Panel(title, " · ".join(notes), views, columns, rows)

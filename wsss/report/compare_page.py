@@ -19,7 +19,7 @@ from wsss.report.changes import changes
 from wsss.report.compare import Comparison, Photo
 from wsss.report.compare_text import heading, own_photos, signed
 from wsss.report.page import Panel, Swatch, View
-from wsss.report.ranking import values_of
+from wsss.report.ranking import classes_in, values_of
 from wsss.report.templates import percent, render
 
 WIDTH = 320
@@ -79,9 +79,9 @@ def _pair(found: Comparison, photo: Photo, folder: Path, number: int) -> Pair:
     first, second = (maps.label(record) for maps in found.maps)
     mask = found.masked.mask(record)
 
-    def panel(title: str, note: str, drawn: np.ndarray | None) -> Panel:
+    def panel(title: str, note: str, drawn: np.ndarray | None, classes: tuple[int, ...] = ()) -> Panel:
         name = f"{number:04}-{title.lower().replace(' ', '-')}"
-        views = () if drawn is None else (View(title, save_picture(folder, name, drawn)),)
+        views = () if drawn is None else (View(title, save_picture(folder, name, drawn), classes),)
         return Panel(title, note, views, picture.shape[1], picture.shape[0])
 
     def overlay(label: np.ndarray) -> np.ndarray:
@@ -93,12 +93,12 @@ def _pair(found: Comparison, photo: Photo, folder: Path, number: int) -> Pair:
     moved = change_overlay(picture, fit_label(changes(first, second, mask), picture.shape))
     panels = [
         panel("Photo", "", picture),
-        panel("A", iou(photo.a), overlay(first)),
-        panel("B", iou(photo.b), overlay(second)),
+        panel("A", iou(photo.a), overlay(first), classes_in(first)),
+        panel("B", iou(photo.b), overlay(second), classes_in(second)),
         panel("Changed", percent(photo.changed), moved),
     ]
     if mask is not None:
-        panels.append(panel("Ground truth", "", overlay(mask)))
+        panels.append(panel("Ground truth", "", overlay(mask), classes_in(mask)))
     seen = {value for label in (first, second, mask) if label is not None for value in values_of(label)}
     swatches = (
         Swatch(value, found.class_names[value], css_colour(palette[value]) if value else "transparent")

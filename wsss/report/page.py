@@ -43,10 +43,13 @@ class Swatch:
 
 @dataclass(frozen=True)
 class View:
-    """One picture file of a panel, with the name under which the panel offers it."""
+    """One picture file of a panel, with the name under which the panel offers it, and the `classes` that are in colour,
+    the largest first.
+    """
 
     name: str
     file: str
+    classes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,22 @@ def mean_iou(ious: np.ndarray) -> float | None:
     return float(present.mean()) if len(present) else None
 
 
+def classes_in(label: np.ndarray) -> tuple[int, ...]:
+    """Classes of a (H, W) uint8 label, the largest first; the background only where there is no other."""
+    counts = np.bincount(label.ravel(), minlength=256)[:IGNORE]
+    found = sorted((int(value) for value in np.flatnonzero(counts) if value), key=lambda value: (-counts[value], value))
+    return tuple(found) or ((0,) if counts[0] else ())
+
+
+def exchanged(first: np.ndarray, second: np.ndarray) -> tuple[int, int] | None:
+    """The class in `first` and the other one in `second` of most pixels in which these (H, W) uint8 labels differ;
+    None where they do not, pixels of 255 left out.
+    """
+    differ = (first != second) & (first != IGNORE) & (second != IGNORE)
+    pairs = np.bincount(first[differ].astype(np.int64) * 256 + second[differ], minlength=1)
+    return divmod(int(pairs.argmax()), 256) if differ.any() else None
+
+
 def coverage(label: np.ndarray) -> float:
     """Share of pixels that have a label, in [0, 1]."""
     return float((label != IGNORE).mean())

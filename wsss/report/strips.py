@@ -14,7 +14,7 @@ from wsss.data.render import fit, label_overlay
 from wsss.data.size import fit_label
 from wsss.report.cards import Painter, save_picture
 from wsss.report.page import Strip, View
-from wsss.report.ranking import values_of
+from wsss.report.ranking import classes_in, values_of
 from wsss.stores.snapshots import epochs_of, shown, snapshot_file
 
 EPOCHS = 10
@@ -44,11 +44,12 @@ def _strip(painter: Painter, row: int, record: Record, epochs: Path, chosen: lis
     labels = {store.source.capitalize(): results.label(store, record) for store in results.labels}
     labels |= {f"Epoch {epoch}": _read(epochs, epoch, record, len(names)) for epoch in chosen}
     there = {name: label for name, label in labels.items() if label is not None}
+    classes = {name: classes_in(label) for name, label in there.items()}
     pictures = {"Photo": photo}
     for name, label in there.items():
         pictures[name] = label_overlay(photo, fit_label(label, photo.shape), painter.palette)
     tiles = [
-        View(name, save_picture(painter.folder, f"strip{row}-{number}", picture))
+        View(name, save_picture(painter.folder, f"strip{row}-{number}", picture), classes.get(name, ()))
         for number, (name, picture) in enumerate(pictures.items())
     ]
     seen = set(record.tags).union(*map(values_of, there.values())) - {IGNORE}

@@ -3,7 +3,7 @@
   "use strict";
   const box = document.querySelector("dialog");
   const find = (selector) => box.querySelector(selector);
-  const stage = find(".stage"), handle = find(".handle"), heading = find("h2"), keys = find(".keys");
+  const stage = find(".stage"), handle = find(".handle"), heading = find("h2"), keys = find(".keys"), legend = find("ul");
   const under = find(".under"), over = find(".over"), left = find(".left"), right = find(".right");
   const MOST = 16;
   let cards = [], place = 0, views = [], shown = [0, 0], split = false, at = 50;
@@ -11,27 +11,40 @@
 
   // A picture's name is its panel's title and, where the panel has several, its own.
   const viewsOf = (card) => [...card.querySelectorAll("figure a")].flatMap((link) => {
-    const title = link.dataset.title;
+    const { title, note, classes } = link.dataset;
     const buttons = [...link.parentElement.querySelectorAll("button[data-file]")];
     return buttons.length
-      ? buttons.map((each) => ({ title, name: `${title}: ${each.textContent}`, file: each.dataset.file }))
-      : [{ title, name: title, file: link.getAttribute("href") }];
+      ? buttons.map((each, number) => ({
+        title, name: `${title}: ${each.textContent}`, file: each.dataset.file, classes: each.dataset.classes, note: number ? "" : note,
+      }))
+      : [{ title, name: title, file: link.getAttribute("href"), classes, note }];
   });
   const same = (wanted) => {
     const found = views.findIndex((view) => view.name === wanted.name);
     return found >= 0 ? found : Math.max(0, views.findIndex((view) => view.title === wanted.title));
   };
+  // The names and colours of these classes, as the card has them; numbers beside them are of the card.
+  const named = (card, classes) => classes.flatMap((number) => {
+    const found = card.querySelector(`:scope > .swatches [data-number="${number}"]`);
+    if (!found) return [];
+    const copy = found.cloneNode(true);
+    for (const each of copy.querySelectorAll("b, span")) each.remove();
+    return [copy];
+  });
+  const numbers = (text) => text ? text.split(" ") : [];
   const turn = (value, count) => (value + count) % count;
 
   const fill = (layer, view) => {
     const picture = layer.querySelector("img");
     picture.src = view.file;
     picture.alt = `${view.name} of ${cards[place].querySelector("h3").textContent}`;
-    layer.querySelector("span").textContent = view.name;
+    layer.querySelector("span").textContent = view.note && !split ? `${view.name} · ${view.note}` : view.name;
   };
   const draw = () => {
     fill(split ? over : under, views[shown[0]]);
     if (split) fill(under, views[shown[1]]);
+    const classes = (split ? shown : [shown[0]]).flatMap((number) => numbers(views[number].classes));
+    legend.replaceChildren(...named(cards[place], [...new Set(classes)]));
     over.hidden = handle.hidden = right.hidden = !split;
     stage.classList.toggle("split", split);
     find("[data-do=slider]").setAttribute("aria-pressed", split);
@@ -124,6 +137,7 @@
     else if (button.dataset.file) {
       const figure = button.closest("figure");
       figure.querySelector("a").href = figure.querySelector("img").src = button.dataset.file;
+      figure.querySelector(".swatches")?.replaceChildren(...named(figure.closest("article"), numbers(button.dataset.classes)));
       for (const each of figure.querySelectorAll("button")) each.setAttribute("aria-pressed", each === button);
     }
   });

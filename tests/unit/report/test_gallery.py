@@ -296,6 +296,19 @@ def test_legend_of_a_photo_has_its_classes_only(run: Run, tmp_path: Path) -> Non
     assert good.swatches[1].colour == "#0072b2"
 
 
+def test_pictures_name_their_classes_and_what_stands_for_what(run: Run, tmp_path: Path) -> None:
+    val, _ = build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out")
+    bad, good = val.cards[0], val.cards[2]
+    assert [panel.views[0].classes for panel in bad.panels] == [(), (), (1,), (2,), (1,)]
+    assert bad.panels[3].note == f"IoU 33.3\u00a0% · differs 50\u00a0%, most: {CLASSES[2]} instead of {CLASSES[1]}"
+    assert good.panels[3].note.endswith("differs 0\u00a0%")
+    page = parse(tmp_path / "out")
+    listed = {str(found["aria-label"]) for found in page.all("ul") if "aria-label" in found}
+    assert {f"Classes of {name}" for name in ("Pseudo-label", "Prediction", "Ground truth")} <= listed
+    links = [found for found in page.all("a") if found.get("data-title") == "Prediction"]
+    assert (links[0]["data-classes"], links[0]["data-note"]) == ("2", bad.panels[3].note)
+
+
 def test_several_tags_give_a_cam_each(run: Run, tmp_path: Path) -> None:
     val, _ = build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out")
     cams = {card.id: [view.name for view in card.panels[1].views] for card in val.cards}

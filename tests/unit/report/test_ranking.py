@@ -7,9 +7,11 @@ import pytest
 
 from wsss.report.ranking import (
     class_ious,
+    classes_in,
     coverage,
     disagreement,
     evenly,
+    exchanged,
     histogram,
     mean_iou,
     specks,
@@ -111,3 +113,26 @@ def test_evenly() -> None:
 def test_histogram_counts_every_score_once() -> None:
     assert histogram([0.0, 0.05, 0.1, 0.999, 1.0]) == [2, 1, 0, 0, 0, 0, 0, 0, 0, 2]
     assert histogram([]) == [0] * 10
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ([[0, 2, 1, 1]], (1, 2)),
+        ([[0, 0, 255]], (0,)),
+        ([[255]], ()),
+        ([[3, 3, 255, 0, 0, 0]], (3,)),
+        ([[2, 1]], (1, 2)),
+    ],
+)
+def test_classes_in_colour(label: list[int], expected: tuple[int, ...]) -> None:
+    assert classes_in(np.array([label], np.uint8)) == expected
+
+
+def test_the_classes_that_are_exchanged_most() -> None:
+    first = np.array([[1, 1, 1, 2, 2, 0, 255, 3]], np.uint8)
+    second = np.array([[2, 2, 1, 1, 2, 255, 1, 0]], np.uint8)
+    assert exchanged(first, second) == (1, 2)
+    assert exchanged(second, first) == (2, 1)
+    assert exchanged(first, first) is None
+    assert exchanged(first, np.full_like(first, 255)) is None
