@@ -434,14 +434,36 @@ def test_crumbs_are_left_out_at_the_size_of_the_photos_files(store: Path, tmp_pa
     own = {"own_height": 16, "own_width": 24}  # a pixel of the labels is four of the file
     records = tuple(Record(name, "val", f"{name}.jpg", None, (), 8, 12, "0" * 64, **own) for name in sorted(IDS))
     write_index(tmp_path / "dataset", Index(("background", *CLASSES[1:]), records))
-    for least in (4, 5):
+    for least in (4, 5, "1.05%", "1.03%"):  # of 384 pixels
         assert run("--to", "voc", store, tmp_path / "voc", "--min-area", least)[0] == 0
         mask = load_mask(tmp_path / "voc" / "SegmentationClass" / f"{IDS[0]}.png", (16, 24), len(CLASSES))
         same = np.array_equal(mask, toy_label(IDS[0]).repeat(2, 0).repeat(2, 1))
-        assert same == (least == 4)
+        assert same == (least in (4, "1.03%"))
     assert run("--to", "onnx", store / "x.pt", tmp_path / "o", "--min-area", 3)[2] == (
         "error: --min-area: is of labels\nfix: leave it away\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("area", "what"),
+    [
+        ("2.5", "found '2.5', expected pixels, or per cent of a photo's pixels"),
+        ("-1", "found '-1', expected pixels"),
+        ("x%", "found 'x%', expected a number of 0 to 100, in per cent of the photo's pixels"),
+        ("101%", "found '101%', expected a number of 0 to 100"),
+        ("nan%", "found 'nan%', expected a number of 0 to 100"),
+    ],
+)
+def test_wrong_areas(store: Path, tmp_path: Path, area: str, what: str) -> None:
+    code, _, text = run("--to", "voc", store, tmp_path / "voc", "--min-area", area)
+    assert code == 2
+    assert f"error: --min-area: {what}" in text
+
+
+def test_masks_of_a_folder_of_predictions_alone_are_refused(predicted: Path, tmp_path: Path) -> None:
+    code, _, text = run("--to", "voc", predicted / "masks", tmp_path / "voc")
+    assert code == 2
+    assert text.endswith(f"fix: give the folder of wsss predict: {predicted}\n")
 
 
 @pytest.fixture

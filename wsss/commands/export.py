@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -13,6 +14,9 @@ from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import UserError
 from wsss.core.interrupt import catch_signals
 from wsss.data.index import Record, read_index
+
+if TYPE_CHECKING:
+    from wsss.export.crumbs import Area
 
 PHOTOS = 20
 """At most so many photos are compared; a network needs seconds for each."""
@@ -56,9 +60,9 @@ FOLDERS = ("package", "voc", *WITH_PHOTOS)
 )
 @click.option(
     "--min-area",
-    type=click.IntRange(min=0),
-    default=0,
-    help="labels: pieces of a class of fewer pixels become what surrounds them",
+    metavar="PIXELS|PERCENT%",
+    default="0",
+    help="labels: pieces of a class of fewer pixels, or of less of the photo, become what surrounds them",
 )
 @click.option(
     "--license", "licence", help="of a package's weights, for its model card: an id of the hub, e.g. cc-by-4.0"
@@ -75,7 +79,7 @@ def main(
     dataset: Path | None,
     polygons: bool,
     simplify: float,
-    min_area: int,
+    min_area: str,
     licence: str | None,
     force: bool,
     as_json: bool,
@@ -94,7 +98,10 @@ def main(
         raise UserError("--polygons", "is of --to coco (labelstudio has them anyway)", "leave it away")
     if simplify and not (polygons or chosen == "labelstudio"):
         raise UserError("--simplify", "is of polygons", "add --to labelstudio, or --to coco --polygons")
-    if min_area and chosen in NETWORKS:
+    from wsss.export.crumbs import Area, parse_area
+
+    area = parse_area(min_area)
+    if area != Area() and chosen in NETWORKS:
         raise UserError("--min-area", "is of labels", "leave it away")
     if photos is not None and photos.is_file():
         raise UserError(
@@ -110,7 +117,7 @@ def main(
         if chosen in NETWORKS:
             return _network(source, out, chosen, photos, dataset, licence, as_json)
         write = _writer(chosen, photos, polygons, simplify)
-        return _labels(source, out, write, chosen, dataset, only, min_area, as_json)
+        return _labels(source, out, write, chosen, dataset, only, area, as_json)
 
 
 def _chosen(source: Path, kind: str | None, torchscript: bool) -> str:
@@ -188,10 +195,10 @@ def _labels(
     kind: str,
     dataset: Path | None,
     only: Path | None,
-    min_area: int,
+    least: Area,
     as_json: bool,
 ) -> str:
-    from wsss.export.crumbs import WithoutCrumbs
+    from wsss.export.crumbs import Area, WithoutCrumbs
     from wsss.export.labels import Labels
     from wsss.export.only import Only, named_photos
     from wsss.export.predicted import Predicted
@@ -204,6 +211,9 @@ def _labels(
         store = Predicted(source)
         photos = store.records
     else:
+        if source.name == "masks" and (source.parent / SETTINGS).is_file():
+            what = "the masks alone, without the names and sizes of their photos"
+            raise UserError(source, what, f"give the folder of wsss predict: {source.parent}")
         opened = open_store(source)
         if not isinstance(opened, LabelStore):
             what = f"a store of {opened.format}, expected labels (pseudo-labels or predictions)"
@@ -218,7 +228,7 @@ def _labels(
         named = named_photos(only, store, photos)
         part = f"{len(named)} of {len(store.ids)} photos of {source.name}: those of {only}"
         store = Only(store, named)
-    counts = write(WithoutCrumbs(store, photos, min_area) if min_area else store, photos, out)
+    counts = write(store if least == Area() else WithoutCrumbs(store, photos, least), photos, out)
     if as_json:
         return json_text({"out": str(out), "format": kind, "classes": list(store.classes), **counts})
     made = ", ".join(f"{count} {what}" for what, count in counts.items())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage.measure import label as pieces_of
 
-from wsss.export.crumbs import without_crumbs
+from wsss.data.crumbs import without_crumbs
 
 
 def drawn(rows: str) -> np.ndarray:
