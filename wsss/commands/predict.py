@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,29 +11,23 @@ import click
 from wsss.core.atomic import explained_os_errors
 from wsss.core.command import json_option, json_text, people_command, show
 from wsss.core.errors import UserError, raise_all
-from wsss.core.executor import elsewhere, run_counted, workers_for
-from wsss.core.interrupt import catch_signals, check_stop
+from wsss.core.executor import elsewhere
+from wsss.core.interrupt import catch_signals
 from wsss.core.lock import locked
-from wsss.core.log import Progress, say
-from wsss.data.codec import read_file
+from wsss.core.log import say
 from wsss.data.images import MAX_MEGAPIXELS
 from wsss.predict.collect import FoundPhoto, find_photos
-from wsss.predict.folder import TABLE, Folder, Made, make
+from wsss.predict.folder import TABLE, Folder, Row
 from wsss.predict.view import TILE, checked_scales
 
 if TYPE_CHECKING:
-    from wsss.predict.how import How
-    from wsss.predict.known_tags import KnownTags
-    from wsss.predict.segmenter import Segmenter
+    from wsss.predict.known_tags import TagSource
+    from wsss.predict.run import Outcome
 
-
-@dataclass
-class Outcome:
-    """Ids that were predicted, ids that were there already, and what was wrong with the others."""
-
-    done: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
-    failed: list[UserError] = field(default_factory=list)
+NO_TAGS = "none"
+UNKNOWN = "no tags of these photos are known, so masks may show any class; if you have a table of them: --tags FILE"
+NAMED = 5
+"""Photos to look at that are named at the end; the table and the page have all."""
 
 
 @people_command
@@ -46,7 +38,16 @@ class Outcome:
 @click.option("--flip/--no-flip", default=None, help="average the photo and its horizontal flip")
 @click.option("--crf/--no-crf", default=None, help="refine by a dense CRF, with the model's settings, or recipe msrc's")
 @click.option(
-    "--tags", type=click.Path(path_type=Path), help="table of tags: masks show no class that it denies a photo"
+    "--tags",
+    metavar="FILE|none",
+    help="table of tags: masks show no class that it denies a photo; default: the tags of the data set in artifacts, "
+    "for photos of its own; none: without tags",
+)
+@click.option(
+    "--min-area",
+    metavar="PERCENT",
+    default="0",
+    help="pieces of a class of less of the photo become what surrounds them; default: masks as they were evaluated",
 )
 @click.option("--as-is", is_flag=True, help="photos at their own size, scale 1, no flip, no CRF unless asked for")
 @click.option("--overlays", is_flag=True, help="also write the masks laid over the photos")
@@ -69,7 +70,8 @@ def main(
     scales: str | None,
     flip: bool | None,
     crf: bool | None,
-    tags: Path | None,
+    tags: str | None,
+    min_area: str,
     as_is: bool,
     overlays: bool,
     overlay_width: int,
@@ -81,9 +83,9 @@ def main(
     """Segment PHOTOS (files, or folders with all below them) with MODEL: a student's or an OSTE's .pt, an .onnx, a
     package (wsss export --to package), or one of the hub (hf://OWNER/NAME).
 
-    Writes masks/ID.png (indexed, VOC palette), predictions.csv (area of each class, mean confidence) and, with
-    --overlays, overlays/ID.jpg. Run again, it does what is missing. Photos that cannot be read are listed at the end;
-    the exit code is 2 then.
+    Writes masks/ID.png (indexed, VOC palette), predictions.csv (area of each class, mean confidence, why to look at
+    the mask) and, with --overlays, overlays/ID.jpg and index.html, a page of them, those to look at first. Run again,
+    it does what is missing. Photos that cannot be read are listed at the end; the exit code is 2 then.
 
     By default it does what the model was evaluated with: photos are brought to the size of those it was trained on,
     with its test-time scales, flip and CRF. Masks have the photos' own sizes. Options override single parts.
@@ -93,107 +95,65 @@ def main(
         # A rerun would take the masks for photos.
         raise UserError(out, "is a folder of photos", f"choose another -o, e.g. {same[0] / 'predicted'}")
     found = find_photos(photos)
-    from wsss.predict.how import explained, resolve  # loads torch: wrong arguments are told without waiting for it
+    from wsss.data.crumbs import parse_percent
+
+    percent = parse_percent(min_area)
+    from torch import get_num_threads  # slow to load: wrong arguments are told before
+
+    from wsss.predict.chunks import Work
+    from wsss.predict.how import explained, resolve
     from wsss.predict.hub import local_path
-    from wsss.predict.known_tags import fingerprint, read_known_tags
+    from wsss.predict.run import run, run_elsewhere
     from wsss.predict.segmenter import Segmenter
+    from wsss.report.found_page import write_page
 
     segmenter = Segmenter.load(model, tile)
     how = resolve(segmenter.network, wanted, flip, crf, as_is)
     say(f"predict: {explained(segmenter.network, how)}")
+    source = choose_tags(tags, found, segmenter.classes)
+    limit = source is not None and tags != NO_TAGS
     named = {"model": segmenter.fingerprint, "classes": list(segmenter.classes)}
-    known = {} if tags is None else read_known_tags(tags, found, segmenter.classes)
-    if tags is not None:
-        named["tags"] = fingerprint(known)
-        say(f"predict: tags are known of {len(known)} of {len(found)} photos")
-    folder = Folder(out, {**named, **how.plain(), "tile": tile})
+    if source is not None and limit:
+        named["tags"] = source.fingerprint
+    folder = Folder(out, {**named, **how.plain(), "tile": tile, "min_area": percent})
+    width = overlay_width if overlays else None
+    known = {} if source is None else source.tags
+    threads = get_num_threads()
+    work = Work(local_path(model), tile, how, width, max_megapixels, threads, known, limit, percent)
     with explained_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         with locked(out / ".lock", "another wsss predict is writing here"), catch_signals():
-            folder.open(force)
-            width = overlay_width if overlays else None
-            if elsewhere():
-                outcome = run_elsewhere(local_path(model), tile, folder, found, how, width, max_megapixels, known)
-            else:
-                outcome = run(segmenter, folder, found, how, width, max_megapixels, known)
-    show(report_json(out, folder, outcome) if as_json else report_text(out, outcome))
-    raise_all(outcome.failed)
+            folder.open(force, page=overlays)
+            outcome = run_elsewhere(folder, found, work) if elsewhere() else run(segmenter, folder, found, work)
+            page = write_page(folder) if overlays else None
+    show(report_json(out, folder, outcome) if as_json else report_text(out, folder, outcome, page))
+    raise_all(list(outcome.failed.values()))
     return ""
 
 
-def run(
-    segmenter: Segmenter,
-    folder: Folder,
-    photos: Sequence[FoundPhoto],
-    how: How,
-    overlay_width: int | None,
-    max_megapixels: float,
-    known: KnownTags,
-) -> Outcome:
-    """Predict what `folder` does not hold yet. The table is written also when a signal stops the work."""
-    from wsss.predict.segmenter import decode_photo
+def choose_tags(option: str | None, photos: Sequence[FoundPhoto], classes: Sequence[str]) -> TagSource | None:
+    """Tags that are known of `photos`, and one line that says what becomes of them.
 
-    outcome = Outcome()
-    try:
-        with Progress("predict", len(photos), "photos") as progress:
-            for photo in photos:
-                check_stop()
-                progress.advance(0, photo.id)
-                try:
-                    data = read_file(photo.path)
-                    digest = hashlib.sha256(data).hexdigest()
-                    kept = folder.has(photo.id, digest, overlay_width is not None)
-                    opened = None if kept else decode_photo(data, photo.path, how, max_megapixels)
-                except UserError as error:
-                    outcome.failed.append(error)
-                    progress.advance()
-                    continue
-                if opened is not None:
-                    segmented = segmenter.segment(opened, how, str(photo.path), known.get(photo.id))
-                    folder.put(photo.id, photo.name, make(segmented, digest, overlay_width))
-                (outcome.done if opened is not None else outcome.kept).append(photo.id)
-                progress.advance()
-    finally:
-        folder.write_table()
-    return outcome
+    From the table that `option` names, or else of the data set that the project in the present folder has indexed.
+    These are given also if `option` is `NO_TAGS`: what to look at may depend on them.
+    """
+    from wsss.predict.known_tags import read_indexed_tags, read_known_tags
 
-
-def run_elsewhere(
-    model: Path,
-    tile: int,
-    folder: Folder,
-    photos: Sequence[FoundPhoto],
-    how: How,
-    overlay_width: int | None,
-    max_megapixels: float,
-    known: KnownTags,
-) -> Outcome:
-    """`run` on the workers of a cluster. They send what they have made, and this process alone writes it."""
-    import torch
-
-    from wsss.predict.chunks import CHUNK, Work, segment_chunk
-
-    work = Work(model, tile, how, overlay_width, max_megapixels, torch.get_num_threads(), known)
-    chunks = [photos[start : start + CHUNK] for start in range(0, len(photos), CHUNK)]
-    tasks = ((work, chunk, [folder.known(each.id, overlay_width is not None) for each in chunk]) for chunk in chunks)
-    results: dict[int, list[Made | UserError | None]] = {}
-    try:
-        with workers_for() as workers, Progress("predict", len(photos), "photos") as progress:
-            for number, found in run_counted(workers, segment_chunk, tasks, list(map(len, chunks)), progress):
-                results[number] = found
-                for photo, made in zip(chunks[number], found, strict=True):
-                    if isinstance(made, Made):
-                        folder.put(photo.id, photo.name, made)
-    finally:
-        folder.write_table()
-    outcome = Outcome()
-    for number, found in sorted(results.items()):
-        for photo, made in zip(chunks[number], found, strict=True):
-            if isinstance(made, UserError):
-                outcome.failed.append(made)
-            else:
-                (outcome.kept if made is None else outcome.done).append(photo.id)
-    return outcome
+    if option not in (None, NO_TAGS):
+        source = read_known_tags(Path(option), photos, classes)
+        say(f"predict: tags of {len(source.tags)} of {len(photos)} photos are known ({source.path})")
+        return source
+    indexed = read_indexed_tags(photos, classes)
+    if indexed is None:
+        if option is None:
+            say(f"predict: {UNKNOWN}")
+        return None
+    known = f"tags of {len(indexed.tags)} of {len(photos)} photos are known ({indexed.path})"
+    if option is None:
+        say(f"predict: {known}; --tags {NO_TAGS} to leave them out")
+    else:
+        say(f"predict: masks may show any class, though {known}")
+    return indexed
 
 
 def parse_scales(text: str) -> tuple[float, ...]:
@@ -204,21 +164,35 @@ def parse_scales(text: str) -> tuple[float, ...]:
         raise UserError("--scales", f"found {text!r}, expected numbers", "give e.g. --scales 0.75,1,1.25") from error
 
 
-def report_text(out: Path, outcome: Outcome) -> str:
-    """One line that counts."""
+def report_text(out: Path, folder: Folder, outcome: Outcome, page: Path | None) -> str:
+    """One line that counts, and the photos to look at first."""
     kept = f", {len(outcome.kept)} were there" if outcome.kept else ""
     failed = f", {len(outcome.failed)} cannot be read" if outcome.failed else ""
-    return f"predict: {len(outcome.done)} photos{kept}{failed} → {out / TABLE}"
+    files = f"{out / TABLE}{f', {page}' if page else ''}"
+    rows, photos = look_at(folder, outcome), len(outcome.done) + len(outcome.kept)
+    lines = [f"predict: {len(outcome.done)} photos{kept}{failed} → {files}"]
+    if rows:
+        lines.append(f"look at these first ({len(rows)} of {photos} photos, column look of the table):")
+        lines += [f"  {row.id}: {'; '.join(row.look)}" for row in rows[:NAMED]]
+    return "\n".join(lines)
+
+
+def look_at(folder: Folder, outcome: Outcome) -> list[Row]:
+    """The photos of this run that have a reason to be looked at, worst first."""
+    here = {*outcome.done, *outcome.kept}
+    return [row for row in folder.worst_first() if row.look and row.id in here]
 
 
 def report_json(out: Path, folder: Folder, outcome: Outcome) -> str:
     """The same for programs."""
+    failed = outcome.failed.values()
     return json_text(
         {
             "out": str(out),
             "fingerprint": folder.fingerprint,
             "done": outcome.done,
             "kept": outcome.kept,
-            "failed": [{"photo": error.where, "what": error.what, "fix": error.fix} for error in outcome.failed],
+            "failed": [{"photo": error.where, "what": error.what, "fix": error.fix} for error in failed],
+            "look": {row.id: row.look for row in look_at(folder, outcome)},
         }
     )

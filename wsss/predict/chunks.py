@@ -1,4 +1,4 @@
-"""Photos that a worker of a cluster segments for `wsss predict`: it sends back what is to be written."""
+"""Photos that `wsss predict` segments, here or as a worker of a cluster, which sends back what is to be written."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ CHUNK = 8
 
 @dataclass(frozen=True)
 class Work:
-    """What all photos of a run share. `threads`: those of the process that writes; they change the order of sums."""
+    """What all photos of a run share. `threads`: those of the process that writes; they change the order of sums.
+    `limit`: whether masks show no class that `tags` deny. `min_area`: of a piece of a class, in per cent of the photo.
+    """
 
     model: Path
     tile: int
@@ -35,21 +37,24 @@ class Work:
     max_megapixels: float
     threads: int
     tags: KnownTags = field(default_factory=dict)
+    limit: bool = True
+    min_area: float = 0.0
 
 
 def segment_chunk(work: Work, photos: Sequence[FoundPhoto], known: Sequence[str]) -> list[Made | UserError | None]:
-    """The results of `photos`; the error of one that cannot be read; None if its checksum is the `known` one."""
+    """`segment_photo` of all `photos`, by a worker."""
     torch.set_num_threads(work.threads)
     segmenter = kept(_load, work.model, work.tile)
     found: list[Made | UserError | None] = []
     for photo, before in zip(photos, known, strict=True):
         check_stop()
-        found.append(_segment(segmenter, work, photo, before))
+        found.append(segment_photo(segmenter, work, photo, before))
         unit_done()
     return found
 
 
-def _segment(segmenter: Segmenter, work: Work, photo: FoundPhoto, before: str) -> Made | UserError | None:
+def segment_photo(segmenter: Segmenter, work: Work, photo: FoundPhoto, before: str) -> Made | UserError | None:
+    """What `photo` gives; the error if it cannot be read; None if its checksum is the one `before`."""
     try:
         data = read_file(photo.path)
         digest = hashlib.sha256(data).hexdigest()
@@ -58,9 +63,11 @@ def _segment(segmenter: Segmenter, work: Work, photo: FoundPhoto, before: str) -
         opened = decode_photo(data, photo.path, work.how, work.max_megapixels)
     except UserError as error:
         return error
-    return make(
-        segmenter.segment(opened, work.how, str(photo.path), work.tags.get(photo.id)), digest, work.overlay_width
-    )
+    tags = work.tags.get(photo.id)
+    found = segmenter.segment(opened, work.how, str(photo.path), tags if work.limit else None)
+    if work.min_area:
+        found = found.without_crumbs(work.min_area)
+    return make(found, digest, work.overlay_width, tags)
 
 
 def _load(model: Path, tile: int) -> tuple[Segmenter, None]:

@@ -19,15 +19,19 @@ from wsss.core.errors import IntegrityError, UserError
 from wsss.data.ids import file_name
 from wsss.data.images import voc_palette
 from wsss.data.tables import csv_text, plain_rows
+from wsss.predict.look import SEPARATOR, reasons, weight
 
 if TYPE_CHECKING:
     from wsss.predict.segmenter import Segmentation
 
-FORMAT, VERSION = "wsss.predict", 2
-SETTINGS, TABLE = "settings.json", "predictions.csv"
-COLUMNS = ("id", "photo", "sha256", "height", "width", "confidence")
+FORMAT, VERSION = "wsss.predict", 3
+SETTINGS, TABLE, PAGE = "settings.json", "predictions.csv", "index.html"
+COLUMNS = ("id", "photo", "sha256", "height", "width", "confidence", "look")
 """Columns before one for the area of each class, as a share of the photo's pixels. `photo`: the file's name, below the
-folder that was given."""
+folder that was given; `look`: see `predict.look`."""
+
+PAGE_MARK = '<meta name="generator" content="wsss predict">'
+"""In the page that `report.found_page` writes; an index.html without it is somebody's own."""
 
 WRITE_SECONDS = 10.0
 """The table is written whole at most so often; a killed run repeats the photos since then."""
@@ -44,15 +48,28 @@ class Made:
     values: tuple[str, ...]
 
 
-def make(found: Segmentation, sha256: str, overlay_width: int | None) -> Made:
-    """The files and values of the photo that has this checksum."""
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: mean `confidence` in [0, 1]; `look`: why this mask should be looked at; `areas`: fractions
+    of the photo by class, background first.
+    """
+
+    id: str
+    confidence: float
+    look: tuple[str, ...]
+    areas: tuple[float, ...]
+
+
+def make(found: Segmentation, sha256: str, overlay_width: int | None, tags: Sequence[int] | None) -> Made:
+    """The files and values of the photo that has this checksum; `tags`: see `look.reasons`."""
     mask = Image.fromarray(found.label)
     mask.putpalette(voc_palette().tobytes())
     overlay = None if overlay_width is None else _file(found.overlay(overlay_width), format="JPEG", quality=90)
     areas = [f"{found.area(known):.6g}" for known in found.names]
-    confidence = f"{float(found.confidence.mean(dtype='float64')):.4f}"
+    confidence = float(found.confidence.mean(dtype="float64"))
+    look = SEPARATOR.join(reasons(found.label, confidence, found.names, tags))
     sides = (str(side) for side in found.label.shape)
-    return Made(_file(mask, format="PNG"), overlay, (sha256, *sides, confidence, *areas))
+    return Made(_file(mask, format="PNG"), overlay, (sha256, *sides, f"{confidence:.4f}", look, *areas))
 
 
 def _file(image: Image.Image, **options: Any) -> bytes:
@@ -78,12 +95,16 @@ class Folder:
         """16 hex digits over model and settings."""
         return hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16]
 
-    def open(self, force: bool) -> None:
-        """Take over the rows of an earlier run. Raises `UserError` if it had another model or other settings.
+    def open(self, force: bool, page: bool = False) -> None:
+        """Take over the rows of an earlier run. Raises `UserError` if it had another model or other settings, or if a
+        `page` is to be written where somebody's own is.
 
         With `force` these predictions are deleted instead: the files that its table names, and nothing else.
         """
         found = self._earlier_settings(force)
+        if page and (self.path / PAGE).exists() and not self._own_page():
+            what = "is there already, and wsss predict has not written it"
+            raise UserError(self.path / PAGE, what, "choose another -o, or move it away")
         foreign = [name for name in (TABLE, "masks", "overlays") if (self.path / name).exists()]
         if foreign and not (self.path / SETTINGS).exists():
             what = f"holds files that wsss predict has not written ({', '.join(foreign)})"
@@ -138,6 +159,22 @@ class Folder:
         if time.monotonic() - self._written >= WRITE_SECONDS:
             self.write_table()
 
+    def worst_first(self) -> list[Row]:
+        """All rows: by the `weight` of the reasons to look at them, then the least confident first.
+
+        Raises `IntegrityError`.
+        """
+        places = [COLUMNS.index(name) for name in ("confidence", "look")]
+        try:
+            found = [
+                Row(name, float(row[places[0]]), _reasons(row[places[1]]), tuple(map(float, row[len(COLUMNS) :])))
+                for name, row in self.rows.items()
+            ]
+        except ValueError as error:
+            what = f"a row cannot be read ({error})"
+            raise IntegrityError(self.path / TABLE, what, "make it again: wsss predict … --force") from error
+        return sorted(found, key=lambda row: (-weight(row.look), row.confidence, row.id))
+
     def write_table(self) -> None:
         """Write all rows, sorted by id."""
         header = (*COLUMNS, *(f"area {name}" for name in self.settings["classes"]))
@@ -150,6 +187,9 @@ class Folder:
             return None
         try:
             found = dict(json.loads(path.read_text(encoding="utf-8")))
+            if found["format"] == FORMAT and found["version"] in range(1, VERSION) and not force:
+                what = "made by an earlier wsss: its table does not say what to look at"
+                raise IntegrityError(path, what, "choose another -o, or replace it with --force")
             if (found.pop("format"), found.pop("version")) != (FORMAT, VERSION):
                 raise ValueError("format")
             found.pop("fingerprint")
@@ -179,12 +219,22 @@ class Folder:
             raise IntegrityError(path, what, "delete it, or replace all predictions with --force") from error
         return {row[0]: row for row in rows if row[0]}
 
+    def _own_page(self) -> bool:
+        page = self.path / PAGE
+        return page.is_file() and PAGE_MARK in page.read_text(encoding="utf-8", errors="replace")
+
     def _delete(self) -> None:
         (self.path / TABLE).unlink(missing_ok=True)
+        if self._own_page():
+            (self.path / PAGE).unlink()
         for name in self.rows:
             self.mask(name).unlink(missing_ok=True)
             self.overlay(name).unlink(missing_ok=True)
         self.rows = {}
+
+
+def _reasons(text: str) -> tuple[str, ...]:
+    return tuple(text.split(SEPARATOR)) if text else ()
 
 
 def _changes(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

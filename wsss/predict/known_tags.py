@@ -1,15 +1,19 @@
-"""Tags that are known of photos: the classes that their masks may show."""
+"""Tags that are known of photos, from a table or from the index of a data set: the classes that masks may show."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
 
-from wsss.core.errors import UserError, raise_all
+from wsss.core.errors import UserError, WsssError, raise_all
+from wsss.core.settings_file import plain_values, read_settings
+from wsss.data.index import read_index
 from wsss.formats.folder import match_rows, merge_rows
 from wsss.formats.problems import ALL, MOST_SHOWN, shortened
 from wsss.formats.raw import Listing
@@ -20,9 +24,21 @@ from wsss.predict.segment import Network
 
 KnownTags = Mapping[str, tuple[int, ...]]
 """Class numbers by photo id; a photo that is not there may show anything."""
+PARAMS, INDEX = Path("params.yaml"), Path("artifacts/dataset")
 
 
-def read_known_tags(path: Path, photos: Sequence[FoundPhoto], classes: Sequence[str]) -> KnownTags:
+@dataclass(frozen=True)
+class TagSource:
+    """`tags` of those photos that `path`, a table or an index, knows; `fingerprint`: 16 hex digits over all tags there,
+    those of other photos among them, so that some photos may be predicted first and others later.
+    """
+
+    path: Path
+    tags: KnownTags
+    fingerprint: str
+
+
+def read_known_tags(path: Path, photos: Sequence[FoundPhoto], classes: Sequence[str]) -> TagSource:
     """The tags of those `photos` that the table `path` names; `classes`: the network's names, background first.
 
     Raises `UserError`, several at once, for a table with mistakes, and for a tag that is no class. Rows of other photos
@@ -37,12 +53,40 @@ def read_known_tags(path: Path, photos: Sequence[FoundPhoto], classes: Sequence[
     tags = {name: merge_rows(table, found)[1] for name, found in sorted(rows.items())}
     if not tags:
         raise UserError(path, "names none of these photos", "give the table of their tags, or leave --tags out")
-    return {name: tuple(sorted(classes.index(tag) for tag in found)) for name, found in tags.items()}
+    known = {name: tuple(sorted(classes.index(tag) for tag in found)) for name, found in tags.items()}
+    return TagSource(path, known, _fingerprint(sorted((row.name, row.tags) for row in table.rows)))
 
 
-def fingerprint(tags: KnownTags) -> str:
-    """16 hex digits: masks that were made with other tags are others."""
-    return hashlib.sha256(json.dumps(tags, sort_keys=True).encode()).hexdigest()[:16]
+def read_indexed_tags(photos: Sequence[FoundPhoto], classes: Sequence[str], folder: Path = Path()) -> TagSource | None:
+    """The tags of those `photos` that are photos of the data set that the project in `folder` has indexed: the same
+    files. None if there are none, if there is no such index, or if its classes are not those of the network.
+
+    A photo without tags may show anything: the index does not tell one that shows no class from one that nobody tagged.
+    """
+    try:
+        root = Path(plain_values(folder / PARAMS, read_settings(folder / PARAMS))["dataset"]["root"])
+        index = read_index(folder / INDEX)
+    except (WsssError, KeyError, TypeError):
+        return None  # what is wrong there is no matter of these photos
+    if index.classes != tuple(classes):
+        return None
+    resolved = cache(Path.resolve)
+    tagged = [record for record in index.records if record.tags]
+    places = {_place(folder / root / record.image, resolved): record.tags for record in tagged}
+    here = {photo.id: _place(photo.path, resolved) for photo in photos}
+    known = {name: places[place] for name, place in here.items() if place in places}
+    if not known:
+        return None
+    return TagSource(INDEX, known, _fingerprint([(record.image, record.tags) for record in tagged]))
+
+
+def _place(path: Path, resolved: Callable[[Path], Path]) -> Path:
+    """Where a file lies, whatever links lead to its folder."""
+    return resolved(path.parent) / path.name
+
+
+def _fingerprint(tags: object) -> str:
+    return hashlib.sha256(json.dumps(tags).encode()).hexdigest()[:16]
 
 
 def limited(network: Network, tags: Sequence[int]) -> Network:

@@ -9,7 +9,7 @@ found.overlay().save("overlay.png")
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from wsss.core.log import say
 from wsss.crf.settings import CrfSettings
 from wsss.data.captions import legend
 from wsss.data.codec import read_file
+from wsss.data.crumbs import least_pixels, without_crumbs
 from wsss.data.images import MAX_MEGAPIXELS, decode_image, read_photo, rgb_array, save_mask_png
 from wsss.data.palette import display_palette
 from wsss.data.render import fit, label_overlay
@@ -69,6 +70,15 @@ class Segmentation:
             what = f"unknown class{did_you_mean(name, self.names)}"
             raise UserError(name, what, f"choose among {', '.join(self.names)}")
         return float((self.label == self.names.index(name)).mean())
+
+    def without_crumbs(self, percent: float) -> Segmentation:
+        """The same without pieces of a class of less than `percent` of the photo: they become what surrounds them.
+
+        Their confidence becomes 1 - what it was: the probability of the new label is at most that.
+        """
+        label = without_crumbs(self.label, least_pixels(percent, self.label))
+        confidence = np.where(label == self.label, self.confidence, 1 - self.confidence)
+        return replace(self, label=label, confidence=confidence)
 
     def save(self, path: str | Path) -> None:
         """Write the label as an indexed PNG in the VOC palette, atomically."""

@@ -20,10 +20,12 @@ from tests.toy_networks import photo, write_student
 from wsss import cli
 from wsss.core.errors import ErrorList
 from wsss.core.lock import locked
+from wsss.data.crumbs import without_crumbs
 from wsss.data.ids import file_name
 from wsss.data.images import load_image, load_mask
+from wsss.data.index import Index, Record, write_index
 from wsss.predict.collect import find_photos
-from wsss.predict.segmenter import Segmenter
+from wsss.predict.segmenter import Segmentation, Segmenter
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +58,13 @@ def table(out: Path) -> list[dict[str, str]]:
 def test_masks_overlays_and_table(model: Path, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code, text, _ = predict(model, photos, "-o", out, "--overlays", "--flip", "--scales", "0.5,1")
-    assert (code, text) == (0, f"predict: 3 photos → {out}/predictions.csv\n")
+    assert code == 0
+    assert text.splitlines()[0] == f"predict: 3 photos → {out}/predictions.csv, {out}/index.html"
     assert sorted(path.name for path in (out / "masks").iterdir()) == ["%3Dsum.png", "Kuh%201.png", "sub%2F%C3%A4.png"]
     assert sorted(path.name for path in (out / "overlays").iterdir())[1] == "Kuh%201.jpg"
-    assert sorted(path.name for path in out.iterdir()) == ["masks", "overlays", "predictions.csv", "settings.json"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        *("index.html", "masks", "overlays", "predictions.csv", "settings.json")
+    ]
     rows = table(out)
     assert [row["id"] for row in rows] == ["'=sum", "Kuh 1", "sub/ä"]
     found = Segmenter.load(model)(photos / "Kuh 1.png", scales=(0.5, 1.0), flip=True)
@@ -95,6 +100,8 @@ def test_other_model_or_settings_are_refused_unless_forced(model: Path, photos: 
     assert text == (
         "predict: photos at their own size, test-time scales 1, 2, no flip, no CRF; the model's file does not say how "
         "it was evaluated\n"
+        "predict: no tags of these photos are known, so masks may show any class; if you have a table of them: "
+        "--tags FILE\n"
         f"error: {out}: holds predictions of another model or other settings (scales: found [1.0], now [1.0, 2.0])\n"
         "fix: choose another -o, or replace them with --force\n"
     )
@@ -118,7 +125,7 @@ def test_known_tags_leave_out_other_classes(model: Path, photos: Path, tmp_path:
     out = tmp_path / "out"
     code, _, said = predict(model, photos, "-o", out, "--as-is", "--tags", tags)
     assert code == 0
-    assert "predict: tags are known of 2 of 3 photos" in said
+    assert f"predict: tags of 2 of 3 photos are known ({tags})\n" in said
     plain = tmp_path / "plain"
     assert predict(model, photos, "-o", plain, "--as-is")[0] == 0
     files = {each.id: (file_name(each.id, ".png"), load_image(each.path)) for each in find_photos([photos])}
@@ -143,6 +150,104 @@ def test_known_tags_leave_out_other_classes(model: Path, photos: Path, tmp_path:
     )
 
 
+def test_tags_of_the_data_set_in_the_present_folder_are_the_default(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = CLASSES[2]
+    Path("params.yaml").write_text(json.dumps({"dataset": {"root": str(photos)}}))
+    records = tuple(
+        Record(each, "train", image, None, tags, 40, 56, "0" * 64)
+        for each, image, tags in (("Kuh 1", "Kuh 1.png", (2,)), ("=sum", "=sum.png", ()))
+    )
+    write_index(Path("artifacts/dataset"), Index(CLASSES, records))
+    Path("tags.csv").write_text(f"photo,tags\nKuh 1.png,{name}\n")
+    said = {}
+    for out, option in {"index": (), "table": ("--tags", "tags.csv"), "none": ("--tags", "none")}.items():
+        code, _, said[out] = predict(model, photos, "-o", out, "--as-is", *option)
+        assert code == 0
+    assert (
+        "predict: tags of 1 of 3 photos are known (artifacts/dataset); --tags none to leave them out\n" in said["index"]
+    )
+    assert "predict: masks may show any class, though tags of 1 of 3 photos are known" in said["none"]
+    masks = {out: [path.read_bytes() for path in sorted(Path(out, "masks").iterdir())] for out in said}
+    assert masks["index"] == masks["table"]
+    assert [a == b for a, b in zip(masks["index"], masks["none"], strict=True)] == [True, False, True]
+    assert "is no tag and covers" in {row["id"]: row["look"] for row in table(Path("none"))}["Kuh 1"]
+    assert "is no tag" not in "".join(row["look"] for row in table(Path("index")))
+    assert predict(model, photos / "=sum.png", photos / "Kuh 1.png", "-o", "index", "--as-is")[0] == 0
+    code, _, text = predict(model, photos, "-o", "index", "--as-is", "--tags", "none")
+    assert (code, "(tags: found " in text) == (2, True)
+
+
+def test_photos_to_look_at_are_named_at_the_end(model: Path, photos: Path, tmp_path: Path) -> None:
+    (tags := tmp_path / "tags.csv").write_text("photo,tags\nKuh 1.png,\nsub/ä.jpg,\n")
+    out = tmp_path / "out"
+    _, text, _ = predict(model, photos, "-o", out, "--tags", tags, "--no-crf")
+    looks = {row["id"].removeprefix("'"): row["look"] for row in table(out) if row["look"]}
+    first, *lines = text.splitlines()[1:]
+    assert first == f"look at these first ({len(looks)} of 3 photos, column look of the table):"
+    assert {line.strip().split(": ", 1)[0]: line.split(": ", 1)[1] for line in lines} == looks
+    for name in range(8):
+        Image.fromarray(photo(8, 8, 0)).save(photos / f"{name}.png")
+    one_class = ("--as-is", "--min-area", "100")
+    everything = tmp_path / "everything"
+    assert len(predict(model, photos, "-o", everything, *one_class)[1].splitlines()) <= 2 + 5
+    look = json.loads(predict(model, photos, "-o", everything, *one_class, "--json")[1])["look"]
+    assert look == {row["id"].removeprefix("'"): row["look"].split("; ") for row in table(everything) if row["look"]}
+    assert len(look) > 5
+
+
+def test_small_pieces_become_what_surrounds_them(model: Path, photos: Path, tmp_path: Path) -> None:
+    plain, clean = tmp_path / "plain", tmp_path / "clean"
+    predict(model, photos, "-o", plain, "--as-is")
+    assert predict(model, photos, "-o", clean, "--as-is", "--min-area", "5%")[0] == 0
+    changed = 0
+    for name in ("%3Dsum.png", "Kuh%201.png", "sub%2F%C3%A4.png"):
+        before, after = (load_mask(out / "masks" / name, (40, 56), len(CLASSES)) for out in (plain, clean))
+        np.testing.assert_array_equal(after, without_crumbs(before, 112))
+        changed += int((before != after).sum())
+    assert changed
+    code, _, text = predict(model, photos, "-o", plain, "--as-is", "--min-area", "5")
+    assert (code, "(min_area: found 0.0, now 5.0)" in text) == (2, True)
+
+
+def test_confidence_of_filled_pixels_is_an_upper_limit() -> None:
+    label = np.zeros((4, 5), np.uint8)
+    label[1, 1] = 1
+    sure = np.full((4, 5), 0.875, np.float16)
+    found = Segmentation(np.zeros((4, 5, 3), np.uint8), label, sure, CLASSES).without_crumbs(10)
+    assert not found.label.any()
+    expected = sure.copy()
+    expected[1, 1] = 0.125
+    np.testing.assert_array_equal(found.confidence, expected)
+    assert found.confidence.dtype == np.float16
+
+
+def test_folder_of_an_earlier_version_is_told(model: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    predict(model, photos, "-o", out)
+    settings = json.loads((out / "settings.json").read_text())
+    (out / "settings.json").write_text(json.dumps({**settings, "version": 2}))
+    code, _, text = predict(model, photos, "-o", out)
+    assert (code, "made by an earlier wsss" in text) == (4, True)
+    assert predict(model, photos, "-o", out, "--force")[0] == 0
+
+
+def test_page_of_somebody_stays(model: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert predict(model, photos, "-o", out, "--overlays")[0] == 0
+    assert predict(model, photos, "-o", out, "--overlays", "--flip", "--force")[0] == 0
+    (out / "index.html").write_text("mine")
+    code, _, text = predict(model, photos, "-o", out, "--overlays", "--force")
+    assert (code, f"error: {out}/index.html: is there already, and wsss predict has not written it\n" in text) == (
+        2,
+        True,
+    )
+    assert predict(model, photos, "-o", out, "--no-flip", "--force")[0] == 0
+    assert (out / "index.html").read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
@@ -164,8 +269,9 @@ def test_unreadable_photos_are_listed_and_the_others_done(model: Path, photos: P
     (photos / "b.png").write_bytes((photos / "Kuh 1.png").read_bytes()[:-40])
     out = tmp_path / "out"
     code, text, errors = predict(model, photos, "-o", out)
-    assert (code, text) == (2, f"predict: 3 photos, 2 cannot be read → {out}/predictions.csv\n")
-    assert errors.splitlines()[1].startswith(
+    assert code == 2
+    assert text.splitlines()[0] == f"predict: 3 photos, 2 cannot be read → {out}/predictions.csv"
+    assert errors.splitlines()[2].startswith(
         f"error: {photos}/a.jpg: not an image (found an HTML page, expected JPEG, PNG"
     )
     assert f"error: {photos}/b.png: damaged or truncated PNG" in errors
@@ -233,6 +339,11 @@ def test_damaged_folder(model: Path, photos: Path, tmp_path: Path, file: str, co
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
+        (
+            ["--min-area", "x"],
+            "error: --min-area: found 'x', expected a number of 0 to 100, in per cent of the photo's pixels\n"
+            "fix: give e.g. --min-area 0.1\n",
+        ),
         (["--scales", "a"], "error: --scales: found 'a', expected numbers\nfix: give e.g. --scales 0.75,1,1.25\n"),
         (
             ["--scales", "0"],

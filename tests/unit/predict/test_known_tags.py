@@ -1,0 +1,84 @@
+"""Tags of a data set that the present project has indexed: of the same files, for a network of the same classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wsss.data.index import Index, Record, write_index
+from wsss.predict.collect import find_photos
+from wsss.predict.known_tags import read_indexed_tags, read_known_tags
+
+CLASSES = ("background", "cow", "cat")
+
+
+def record(name: str, image: str, *tags: int) -> Record:
+    return Record(name, "train", image, None, tags, 8, 12, "0" * 64)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with settings and an index of three photos in ``../album``, of which one has no tag."""
+    for name in ("a.jpg", "sub/b.JPG", "c.jpg", "new.jpg"):
+        (tmp_path / "album" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "album" / name).write_bytes(b"")
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "params.yaml").write_text("dataset:\n  root: ../album\n  tags: tags.csv\n")
+    records = (record("a", "a.jpg", 1), record("c", "c.jpg"), record("sub/b", "sub/b.JPG", 1, 2))
+    write_index(folder / "artifacts/dataset", Index(CLASSES, records))
+    return folder
+
+
+def test_photos_of_the_data_set_have_its_tags(project: Path) -> None:
+    source = read_indexed_tags(find_photos([project.parent / "album"]), CLASSES, project)
+    assert source is not None
+    assert source.tags == {"a": (1,), "sub/b": (1, 2)}  # c may show no class, or nobody has tagged it
+    assert source.path == Path("artifacts/dataset")
+
+
+def test_ids_are_those_of_the_command_line_and_links_are_followed(project: Path) -> None:
+    (project.parent / "link").symlink_to(project.parent / "album" / "sub")
+    source = read_indexed_tags(find_photos([project.parent / "link"]), CLASSES, project)
+    assert source is not None
+    assert source.tags == {"b": (1, 2)}
+
+
+def test_files_of_the_same_name_elsewhere_are_other_photos(project: Path) -> None:
+    (project.parent / "other").mkdir()
+    (project.parent / "other" / "a.jpg").write_bytes(b"")
+    assert read_indexed_tags(find_photos([project.parent / "other"]), CLASSES, project) is None
+
+
+def test_nothing_is_known_without_settings_index_or_the_same_classes(project: Path) -> None:
+    photos = find_photos([project.parent / "album"])
+    assert read_indexed_tags(photos, (*CLASSES[:2], "dog"), project) is None
+    assert read_indexed_tags(photos, (CLASSES[0], *CLASSES[:0:-1]), project) is None
+    (project / "artifacts/dataset/index.csv").write_text("damaged")
+    assert read_indexed_tags(photos, CLASSES, project) is None
+    for text in ("dataset: 3\n", "seed: 0\n", "dataset: {root: 3}\n", "["):
+        (project / "params.yaml").write_text(text)
+        assert read_indexed_tags(photos, CLASSES, project) is None
+    assert read_indexed_tags(photos, CLASSES, project.parent) is None
+
+
+def test_the_fingerprint_is_of_all_tags_and_not_of_the_photos_asked_for(project: Path) -> None:
+    album = project.parent / "album"
+    (table := project / "tags.csv").write_text("photo,tags\na.jpg,cow\nsub/b.JPG,cow|cat\n")
+    for read in (
+        lambda photos: read_indexed_tags(photos, CLASSES, project),
+        lambda photos: read_known_tags(table, photos, CLASSES),
+    ):
+        one, all_of_them = read(find_photos([album / "a.jpg"])), read(find_photos([album]))
+        assert one is not None
+        assert all_of_them is not None
+        assert len(one.tags) == 1
+        assert one.fingerprint == all_of_them.fingerprint
+    before = read_indexed_tags(find_photos([album]), CLASSES, project)
+    records = (record("a", "a.jpg", 2), record("c", "c.jpg"), record("sub/b", "sub/b.JPG", 1, 2))
+    write_index(project / "artifacts/dataset", Index(CLASSES, records))
+    after = read_indexed_tags(find_photos([album]), CLASSES, project)
+    assert before is not None
+    assert after is not None
+    assert before.fingerprint != after.fingerprint

@@ -1,0 +1,72 @@
+"""Which masks to look at first: each rule at its border, and the order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wsss.predict.look import PIECES, RULES, UNSURE, reasons, weight
+
+NAMES = ("background", "cow", "cat")
+SURE = 0.99
+
+
+def rows(*counts: int) -> np.ndarray:
+    """(100, 10) uint8: so many rows of class 0, 1, 2."""
+    return np.repeat(np.arange(len(counts), dtype=np.uint8), counts)[:, None].repeat(10, axis=1)
+
+
+def dots(count: int, class_number: int = 1) -> np.ndarray:
+    """(100, 100) uint8: so many single pixels that do not touch, but at corners."""
+    label = np.zeros((100, 100), np.uint8)
+    places = np.arange(count)
+    label[places % 50 * 2 + places // 50 % 2, places // 50] = class_number
+    return label
+
+
+@pytest.mark.parametrize(
+    ("label", "tags", "expected"),
+    [
+        (rows(5, 95), None, ("cow covers 95 %",)),
+        (rows(6, 94), None, ()),
+        (rows(95, 5), None, ("background covers 95 %",)),
+        (rows(95, 5), (1,), ()),  # a small thing in its surroundings is nothing odd
+        (rows(100), (), ()),
+        (rows(99, 1), (1,), ("cow is tagged and covers 1 %",)),
+        (rows(98, 2), (1,), ()),
+        (rows(50, 50), (1, 2), ("cat is tagged and covers 0 %",)),
+        (rows(49, 49, 2), (1,), ("cat is no tag and covers 2 %",)),
+        (rows(49, 50, 1), (1,), ()),
+        (rows(0, 0, 100), (1,), ("cat covers 100 %", "cow is tagged and covers 0 %", "cat is no tag and covers 100 %")),
+        (rows(50, 50), None, ()),
+    ],
+)
+def test_classes(label: np.ndarray, tags: tuple[int, ...] | None, expected: tuple[str, ...]) -> None:
+    assert reasons(label, SURE, NAMES, tags) == expected
+
+
+def test_many_small_pieces() -> None:
+    for count, expected in ((PIECES - 1, ()), (PIECES, (f"pieces: cow {PIECES}",))):
+        label = dots(count)
+        label[:, 60:] = 2
+        assert reasons(label, SURE, NAMES) == expected
+    both = np.maximum(dots(20), dots(20, 2)[:, ::-1])
+    both[:, 40:60] = 2  # a large piece, and 20 more: 0.1 % of the photo on average would be few
+    assert reasons(both, SURE, NAMES) == ("pieces: cow 20",)
+
+
+def test_low_confidence() -> None:
+    assert reasons(rows(50, 50), UNSURE - 0.01, NAMES) == ("confidence 0.69",)
+    assert reasons(rows(50, 50), UNSURE, NAMES) == ()
+
+
+def test_a_wrong_class_weighs_more_than_outlines() -> None:
+    of_class, of_outline = reasons(rows(0, 100), SURE, NAMES), reasons(dots(20), 0.1, NAMES, (1,))[1:]
+    assert of_outline == ("pieces: cow 20", "confidence 0.10")
+    assert (weight(of_class), weight(of_outline), weight(of_outline[:1]), weight(())) == (2, 2, 1, 0)
+
+
+def test_rules_are_told_with_their_numbers() -> None:
+    text = " ".join(RULES)
+    for number in ("95 %", "2 %", "10 pieces", "0.5 %", "0.7"):
+        assert number in text

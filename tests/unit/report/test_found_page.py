@@ -1,0 +1,82 @@
+"""The page of `wsss predict`: every overlay once, those to look at first, and what is given is only text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.unit.report.test_gallery import IMG, SCRIPT, parse
+from wsss.core.errors import IntegrityError
+from wsss.data.palette import display_palette
+from wsss.data.render import css_colour
+from wsss.predict.folder import Folder, make
+from wsss.predict.segmenter import Segmentation
+from wsss.report.found_page import write_page
+
+CLASSES = ("background", SCRIPT, "cow")
+
+
+def segmented(*rows: int) -> Segmentation:
+    """Of 10 rows so many of class 0, 1, 2."""
+    label = np.repeat(np.arange(len(rows), dtype=np.uint8), rows)[:, None].repeat(20, axis=1)
+    return Segmentation(np.zeros((10, 20, 3), np.uint8), label, np.ones((10, 20), np.float16), CLASSES)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    made = Folder(tmp_path / "out", {"classes": list(CLASSES)})
+    made.open(force=False)
+    for name, rows in {"good": (6, 4), f"bad {IMG}": (0, 10), "worse": (0, 0, 10)}.items():
+        made.put(name, f"{name}.jpg", make(segmented(*rows), "0" * 64, 64, (1,)))
+    made.put("plain", "plain.jpg", make(segmented(10), "0" * 64, None, None))
+    made.write_table()
+    return made
+
+
+def test_worst_first_with_reasons_and_shares(folder: Folder) -> None:
+    page = parse(write_page(folder).parent)
+    order = ["Look at these first", "worse", f"bad {IMG}", "The others", "good"]
+    text = page.text[page.text.rindex("Skip to") :]
+    places = [text.index(name, text.index("Look at these first 2") if name != order[0] else 0) for name in order]
+    assert places == sorted(places)
+    assert "plain" not in [found["title"] for found in page.all("h3")]  # it has no overlay
+    for reason in ("cow is no tag and covers 100 %", f"{SCRIPT} covers 100 %", "60.0\u00a0%", "40.0\u00a0%"):
+        assert reason in page.text
+
+
+def test_pictures_are_the_overlays_in_the_folder(folder: Folder) -> None:
+    page = parse(write_page(folder).parent)
+    images = [found for found in page.all("img") if "src" in found]
+    assert len(images) == 3
+    for found in images:
+        with Image.open(folder.path / unquote(str(found["src"]))) as image:
+            assert (str(image.width), str(image.height)) == (found["width"], found["height"])
+        assert str(found["alt"]).startswith("Overlay of ")
+
+
+def test_legend_has_the_colours_of_the_overlays(folder: Folder) -> None:
+    styles = [str(found["style"]) for found in parse(write_page(folder).parent).all("i") if "style" in found]
+    colours = [f"--colour:{css_colour(colour)}" for colour in display_palette()[1:3]]
+    assert styles[:3] == ["--colour:transparent", *colours]
+
+
+def test_names_are_text_and_the_page_is_its_own(folder: Folder) -> None:
+    page = parse(write_page(folder).parent)
+    assert len(page.all("script")) == 1
+    assert not [name for _, found in page.elements for name in found if name.startswith("on")]
+    folder.open(force=False, page=True)  # it may be replaced
+    places = {found["id"] for _, found in page.elements if "id" in found}
+    assert {str(found["href"])[1:] for found in page.all("a") if str(found["href"]).startswith("#")} <= places
+
+
+def test_damaged_files_are_told(folder: Folder) -> None:
+    folder.overlay("good").write_bytes(b"no")
+    with pytest.raises(IntegrityError, match="not an overlay"):
+        write_page(folder)
+    folder.rows["good"][5] = "high"
+    with pytest.raises(IntegrityError, match="a row cannot be read"):
+        write_page(folder)

@@ -1,0 +1,75 @@
+"""Fills the folder of `wsss predict`: photos are segmented here, or on the workers of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from wsss.core.errors import UserError
+from wsss.core.executor import run_counted, workers_for
+from wsss.core.interrupt import check_stop
+from wsss.core.log import Progress
+from wsss.predict.chunks import CHUNK, Work, segment_chunk, segment_photo
+from wsss.predict.collect import FoundPhoto
+from wsss.predict.folder import Folder, Made
+from wsss.predict.segmenter import Segmenter
+
+
+@dataclass
+class Outcome:
+    """Ids that were predicted, ids that were there already, and by id what was wrong with the others."""
+
+    done: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    failed: dict[str, UserError] = field(default_factory=dict)
+
+    def add(self, photo: FoundPhoto, made: Made | UserError | None, folder: Folder) -> None:
+        """Write what `photo` gave into `folder`; None: it was there."""
+        if isinstance(made, UserError):
+            self.failed[photo.id] = made
+            return
+        if made is not None:
+            folder.put(photo.id, photo.name, made)
+        (self.kept if made is None else self.done).append(photo.id)
+
+    def ordered(self, photos: Sequence[FoundPhoto]) -> Outcome:
+        """The same in the order of `photos`, whoever came first."""
+        names = [photo.id for photo in photos]
+        done, kept = set(self.done), set(self.kept)
+        return Outcome(
+            [name for name in names if name in done],
+            [name for name in names if name in kept],
+            {name: self.failed[name] for name in names if name in self.failed},
+        )
+
+
+def run(segmenter: Segmenter, folder: Folder, photos: Sequence[FoundPhoto], work: Work) -> Outcome:
+    """Predict what `folder` does not hold yet. The table is written also when a signal stops the work."""
+    outcome = Outcome()
+    try:
+        with Progress("predict", len(photos), "photos") as progress:
+            for photo in photos:
+                check_stop()
+                progress.advance(0, photo.id)
+                before = folder.known(photo.id, work.overlay_width is not None)
+                outcome.add(photo, segment_photo(segmenter, work, photo, before), folder)
+                progress.advance()
+    finally:
+        folder.write_table()
+    return outcome
+
+
+def run_elsewhere(folder: Folder, photos: Sequence[FoundPhoto], work: Work) -> Outcome:
+    """`run` on the workers of a cluster. They send what they have made, and this process alone writes it."""
+    overlays = work.overlay_width is not None
+    chunks = [photos[start : start + CHUNK] for start in range(0, len(photos), CHUNK)]
+    tasks = ((work, chunk, [folder.known(each.id, overlays) for each in chunk]) for chunk in chunks)
+    outcome = Outcome()
+    try:
+        with workers_for() as workers, Progress("predict", len(photos), "photos") as progress:
+            for number, found in run_counted(workers, segment_chunk, tasks, list(map(len, chunks)), progress):
+                for photo, made in zip(chunks[number], found, strict=True):
+                    outcome.add(photo, made, folder)
+    finally:
+        folder.write_table()
+    return outcome.ordered(photos)
