@@ -25,7 +25,8 @@ MOST_COLUMNS = 100
 @json_option
 def main(path: Path, name: str | None, out: Path | None, data: Path | None, as_json: bool) -> str:
     """Say what is in PATH: CAMs, pseudo-labels, predictions (the folder or one shard), a checkpoint, an exported
-    network, the folder of the index; or, for a folder of these such as artifacts, what each of them is.
+    network, the folder of the index, a folder of wsss predict; or, for a folder of these such as artifacts, what each
+    of them is.
 
     With ID, say it of that photo and show it in the terminal, where that has colours. The picture of -o has the photo
     beside it where that is found, and the names of the classes.

@@ -15,7 +15,8 @@ FIX = "make it again: wsss predict … --force"
 
 
 class Predicted:
-    """Masks of photos by id; read access like that of a store. `records` says what the photos' files are called.
+    """Masks of photos by id; read access like that of a store. `records` says what the photos' files are called,
+    `rows` what the table says of them, `settings` what the masks were made with.
 
     Raises `UserError` if `path` is no folder of predictions, `IntegrityError` if it is damaged.
     """
@@ -25,6 +26,8 @@ class Predicted:
         self._folder = Folder(path, {})
         self._folder.read()
         self.classes: tuple[str, ...] = tuple(self._folder.settings["classes"])
+        self.settings = {name: value for name, value in self._folder.settings.items() if name != "classes"}
+        self.rows = self._folder.worst_first()
         try:
             self.records = {name: self._record(row) for name, row in self._folder.rows.items()}
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""What is in a store, a shard, a checkpoint, an index or an exported network: values, text, and a photo's picture."""
+"""What is in a file or a folder that wsss has written: values, text, and a photo's picture."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from wsss.models.checkpoint import FORMAT, VERSION, read_checkpoint
 from wsss.predict.networks import onnx_card, onnx_session
 from wsss.predict.package import is_package, read_package
 from wsss.report.drawing import Drawing
+from wsss.report.predicted import is_predicted, predicted_photo, predicted_summary
 from wsss.report.summary import (
     REMEDY,
     SHARES,
@@ -37,6 +38,8 @@ def look(path: Path, name: str | None) -> tuple[dict[str, Any], Drawing | None]:
         if name is None:
             return store_summary(source), None
         return _photo(source, known_id(path, source.ids, name))
+    if is_predicted(path):
+        return (predicted_summary(path), None) if name is None else predicted_photo(path, name)
     if (path / "index.csv").is_file():
         index = read_index(path)
         if name is None:
@@ -48,8 +51,10 @@ def look(path: Path, name: str | None) -> tuple[dict[str, Any], Drawing | None]:
     if name is None and path.is_dir() and not is_package(path) and (found_there := _contents(path)):
         return {"what": "folder", "contents": found_there}, None
     if path.suffix not in (".pt", ".onnx") and not is_package(path):
-        what = "neither a store, a shard (.h5), a checkpoint (.pt), an exported network (.onnx), a package nor an index"
-        raise UserError(path, what, "give one of these, e.g. artifacts/pseudo")
+        kinds = "a store, a shard (.h5), a checkpoint (.pt), an exported network (.onnx), a package, an index"
+        raise UserError(
+            path, f"neither {kinds} nor a folder of wsss predict", "give one of these, e.g. artifacts/pseudo"
+        )
     if name is not None:
         raise UserError(path, "a network holds no photos", "leave the ID away")
     return _network(path), None
@@ -63,6 +68,8 @@ def _contents(folder: Path) -> dict[str, str]:
             if (path / STORE_INDEX).is_file():
                 store = open_store(path)
                 found[path.name] = f"{store.format}, {len(store.ids)} photos"
+            elif is_predicted(path):
+                found[path.name] = f"predictions of wsss predict, {predicted_summary(path)['photos']} photos"
             elif (path / "index.csv").is_file():
                 found[path.name] = f"index of a data set, {len(read_index(path).records)} photos"
             elif path.is_file() and path.suffix in (".pt", ".onnx"):

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from tests.helpers import CLASSES, IDS, toy_label, write_toy_store
-from tests.toy_networks import write_oste, write_student
+from tests.toy_networks import photo, write_oste, write_student
 from tests.toy_runs import Toy, columns, write_run
 from wsss import cli
 from wsss.core.stage import Stage
@@ -207,7 +207,8 @@ def test_extent_of_several_arrays_is_that_of_all_their_finite_numbers() -> None:
         (
             "a.txt",
             2,
-            "neither a store, a shard (.h5), a checkpoint (.pt), an exported network (.onnx), a package nor an index",
+            "neither a store, a shard (.h5), a checkpoint (.pt), an exported network (.onnx), a package, an index "
+            "nor a folder of wsss predict",
         ),
         ("a.h5", 4, "not an HDF5 file, or damaged"),
         ("a.pt", 4, "not a checkpoint, or truncated"),
@@ -259,3 +260,25 @@ def test_a_folder_of_stores_and_networks_is_listed(cams: Path, tmp_path: Path) -
     assert "  broken.pt: cannot be read: " in text
     assert "notes" not in text
     assert inspect(folder / "cams" / "nothing")[0] == 2
+
+
+def test_a_folder_of_predictions(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number, (height, width) in enumerate(((40, 56), (80, 56))):
+        Image.fromarray(photo(height, width, number)).save(photos / f"{number}.png")
+    model, out = write_student(tmp_path / "student.pt"), tmp_path / "found"
+    assert CliRunner().invoke(cli.main, ["predict", str(model), str(photos), "-o", str(out)]).exit_code == 0
+    pixels = np.concatenate([np.asarray(Image.open(path)).ravel() for path in sorted((out / "masks").iterdir())])
+    found = json.loads(inspect(out, "--json")[1])
+    assert (found["what"], found["photos"], found["settings"]["min_area"]) == ("predictions of wsss predict", 2, 0.0)
+    for number, name in enumerate(CLASSES):
+        assert found["share of pixels"][name] == pytest.approx((pixels == number).mean(), abs=1e-5)
+    one = json.loads(inspect(out, "1", "--json", "-o", tmp_path / "1.png")[1])
+    assert (one["photo"], one["height"], one["width"]) == ("1.png", 80, 56)
+    with Image.open(tmp_path / "1.png") as image:
+        assert image.height > 80
+    code, _, text = inspect(out / "masks")
+    assert (code, text.endswith(f"fix: give the folder of wsss predict: {out}\n")) == (2, True)
+    assert "no photo '2' in it" in inspect(out, "2")[2]
+    assert json.loads(inspect(tmp_path, "--json")[1])["contents"]["found"] == "predictions of wsss predict, 2 photos"

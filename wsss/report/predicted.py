@@ -1,0 +1,63 @@
+"""What is in a folder that `wsss predict` has filled, as plain values, and the mask of a photo there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wsss.core.errors import UserError
+from wsss.export.predicted import Predicted
+from wsss.predict.folder import FORMAT, SETTINGS, Row
+from wsss.report.drawing import Drawing
+from wsss.report.summary import SHARES, Sizes
+from wsss.stores.opened import known_id
+
+
+def is_predicted(path: Path) -> bool:
+    """True of such a folder. Raises `UserError` for its masks alone."""
+    if path.name == "masks" and (path.parent / SETTINGS).is_file():
+        what = "the masks alone, without the names and sizes of their photos"
+        raise UserError(path, what, f"give the folder of wsss predict: {path.parent}")
+    return (path / SETTINGS).is_file()
+
+
+def predicted_summary(path: Path) -> dict[str, Any]:
+    """All of the folder `path`. Raises `UserError` if it is none, `IntegrityError` if it is damaged."""
+    found = Predicted(path)
+    rows = found.rows
+    sizes = [found.records[row.id].own_size for row in rows]
+    pixels = [height * width for height, width in sizes]
+    areas = np.average([row.areas for row in rows], axis=0, weights=pixels) if rows else np.zeros(len(found.classes))
+    return {
+        "what": "predictions of wsss predict",
+        "format": FORMAT,
+        "classes": list(found.classes),
+        "settings": found.settings,
+        "photos": len(rows),
+        "photos to look at": sum(bool(row.look) for row in rows),
+        "look at first": {row.id: "; ".join(row.look) for row in rows[:5] if row.look},
+        "sizes": Sizes.of(sizes),
+        "ids": list(found.ids[:5]),
+        SHARES: dict(zip(found.classes, map(float, areas), strict=True)),
+    }
+
+
+def predicted_photo(path: Path, name: str) -> tuple[dict[str, Any], Drawing]:
+    """Photo `name` of the folder `path`, and its mask. Raises as `predicted_summary`."""
+    found = Predicted(path)
+    name = known_id(path, found.ids, name)
+    row: Row = next(row for row in found.rows if row.id == name)
+    record = found.records[name]
+    shares = {known: area for known, area in zip(found.classes, row.areas, strict=True) if area}
+    summary = {
+        "id": name,
+        "photo": record.image,
+        "height": record.height,
+        "width": record.width,
+        "confidence": row.confidence,
+        "look": list(row.look),
+        SHARES: shares,
+    }
+    return summary, Drawing(path.resolve(), name, found.classes, record.own_size, found.label(name), {})
