@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import ndimage
 
 from wsss.core.errors import UserError
 from wsss.data.index import IGNORE
@@ -35,6 +34,8 @@ def without_crumbs(label: np.ndarray, least: int) -> np.ndarray:
     `least` pixels take the value that most pixels along them have; small ones that touch are taken together. The
     ignored pixels are no class: they stay. So does a photo of which everything is small.
     """
+    from scipy import ndimage  # a light installation has none, and predicts without this
+
     small = np.zeros(label.shape, bool)
     for value in np.unique(label[label != IGNORE]):
         pieces, _ = ndimage.label(label == value)

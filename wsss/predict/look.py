@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage
+
+from wsss.data.pieces import count_pieces
 
 FILLS = 0.95
 """A class covers at least this fraction of the photo. The background only where no tag says that something is there."""
@@ -46,7 +47,7 @@ def reasons(
         found += [f"{names[n]} is tagged and covers {_percent(areas[n])}" for n in tags if areas[n] < LEAST]
         denied = [n for n in range(1, len(names)) if n not in tags and areas[n] >= LEAST]
         found += [f"{names[n]} is no tag and covers {_percent(areas[n])}" for n in denied]
-    pieces = {n: ndimage.label(label == n)[1] for n in range(1, len(names)) if areas[n]}  # connected by sides of pixels
+    pieces = {n: count_pieces(label == n) for n in range(1, len(names)) if areas[n]}
     crumbled = [n for n, count in pieces.items() if count >= PIECES and areas[n] < SMALL * count]
     if crumbled:
         found.append(f"{CRUMBS} {', '.join(f'{names[n]} {pieces[n]}' for n in crumbled)}")

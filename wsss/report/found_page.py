@@ -15,7 +15,6 @@ from wsss.data.palette import display_palette
 from wsss.data.render import css_colour
 from wsss.predict.folder import PAGE, PAGE_MARK, TABLE, Folder, Row
 from wsss.predict.look import RULES
-from wsss.report.page import Panel, Swatch, View
 from wsss.report.templates import render
 
 WIDTH = 380
@@ -23,12 +22,25 @@ WIDTH = 380
 
 
 @dataclass(frozen=True)
+class Named:
+    """A class in a legend; `colour`: in CSS."""
+
+    number: int
+    name: str
+    colour: str
+
+
+@dataclass(frozen=True)
 class Entry:
-    """A photo of the page: its overlay, and its classes with their fractions of the photo, the largest first."""
+    """A photo of the page: the address of its overlay, its size in pixels, and its classes with their fractions of the
+    photo, the largest first.
+    """
 
     row: Row
-    panel: Panel
-    shares: tuple[tuple[Swatch, float], ...]
+    file: str
+    width: int
+    height: int
+    shares: tuple[tuple[Named, float], ...]
 
 
 def write_page(folder: Folder) -> Path:
@@ -67,11 +79,9 @@ def _entry(folder: Folder, row: Row, classes: list[str]) -> Entry:
     except OSError as error:
         raise IntegrityError(path, f"not an overlay ({error})", "delete it, and run wsss predict again") from error
     palette = display_palette()
-    areas = [number for number, area in enumerate(row.areas) if area]
     shares = tuple(
-        (Swatch(n, classes[n], css_colour(palette[n]) if n else "transparent"), row.areas[n])
-        for n in sorted(areas, key=lambda n: -row.areas[n])
+        (Named(number, classes[number], css_colour(palette[number]) if number else "transparent"), area)
+        for number, area in sorted(enumerate(row.areas), key=lambda each: -each[1])
+        if area
     )
-    file = f"{path.parent.name}/{quote(path.name)}"
-    view = View("Overlay", file, tuple(swatch.number for swatch, _ in shares if swatch.number))
-    return Entry(row, Panel("Overlay", "", (view,), width, height), shares)
+    return Entry(row, f"{path.parent.name}/{quote(path.name)}", width, height, shares)
