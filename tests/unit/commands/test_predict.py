@@ -6,7 +6,9 @@ import csv
 import json
 import os
 import signal
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,15 +17,19 @@ from click.testing import CliRunner
 from PIL import Image
 from torch import nn
 
-from tests.helpers import CLASSES, running, wait_until
+from tests.helpers import CLASSES, running, tree, wait_until
 from tests.toy_networks import photo, write_student
 from wsss import cli
+from wsss.commands import predict as command
 from wsss.core.errors import ErrorList
 from wsss.core.lock import locked
+from wsss.core.log import Progress
 from wsss.data.crumbs import without_crumbs
 from wsss.data.ids import file_name
 from wsss.data.images import load_image, load_mask
 from wsss.data.index import Index, Record, write_index
+from wsss.predict import chunks
+from wsss.predict import run as running_photos
 from wsss.predict.collect import find_photos
 from wsss.predict.segmenter import Segmentation, Segmenter
 
@@ -232,6 +238,30 @@ def test_folder_of_an_earlier_version_is_told(model: Path, photos: Path, tmp_pat
     code, _, text = predict(model, photos, "-o", out)
     assert (code, "made by an earlier wsss" in text) == (4, True)
     assert predict(model, photos, "-o", out, "--force")[0] == 0
+
+
+def test_workers_elsewhere_fill_the_same_folder(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever is done first: tasks come back in another order."""
+    for number in range(2 * chunks.CHUNK):
+        Image.fromarray(photo(8, 8, number)).save(photos / f"{number}.png")
+    (photos / "bad.png").write_text("no")
+    (photos / "worse.png").write_text("no")
+    here, there = tmp_path / "here", tmp_path / "there"
+    assert predict(model, photos, "-o", here, "--overlays")[0] == 2
+
+    def run_backwards(workers: None, work: Any, tasks: Any, weights: list[int], progress: Progress) -> Any:
+        return [(number, work(*task)) for number, task in reversed(list(enumerate(tasks)))]
+
+    monkeypatch.setattr(command, "elsewhere", lambda: True)
+    monkeypatch.setattr(running_photos, "workers_for", nullcontext)
+    monkeypatch.setattr(running_photos, "run_counted", run_backwards)
+    report = json.loads(predict(model, photos, "-o", there, "--overlays", "--json")[1])
+    assert tree(here) == tree(there)
+    assert report["done"] == sorted(report["done"])
+    assert [Path(failed["photo"]).name for failed in report["failed"]] == ["bad.png", "worse.png"]
+    assert len(json.loads(predict(model, photos, "-o", there, "--overlays", "--json")[1])["kept"]) == 19
 
 
 def test_page_of_somebody_stays(model: Path, photos: Path, tmp_path: Path) -> None:
