@@ -47,8 +47,8 @@ def reasons(
         found += [f"{names[n]} is tagged and covers {_percent(areas[n])}" for n in tags if areas[n] < LEAST]
         denied = [n for n in range(1, len(names)) if n not in tags and areas[n] >= LEAST]
         found += [f"{names[n]} is no tag and covers {_percent(areas[n])}" for n in denied]
-    pieces = {n: count_pieces(label == n) for n in range(1, len(names)) if areas[n]}
-    crumbled = [n for n, count in pieces.items() if count >= PIECES and areas[n] < SMALL * count]
+    pieces = count_pieces(label)
+    crumbled = [n for n in range(1, len(names)) if pieces[n] >= PIECES and areas[n] < SMALL * pieces[n]]
     if crumbled:
         found.append(f"{CRUMBS} {', '.join(f'{names[n]} {pieces[n]}' for n in crumbled)}")
     return (*found, f"{CONFIDENCE} {confidence:.2f}") if confidence < UNSURE else tuple(found)
