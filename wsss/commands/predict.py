@@ -118,8 +118,8 @@ def main(
     folder = Folder(out, {**named, **how.plain(), "tile": tile, "min_area": percent})
     width = overlay_width if overlays else None
     known = {} if source is None else source.tags
-    threads = get_num_threads()
-    work = Work(local_path(model), tile, how, width, max_megapixels, threads, known, limit, percent)
+    where = local_path(model) if elsewhere() else Path(model)  # of the hub once: here it is open already
+    work = Work(where, tile, how, width, max_megapixels, get_num_threads(), known, limit, percent)
     with explained_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         with locked(out / ".lock", "another wsss predict is writing here"), catch_signals():
