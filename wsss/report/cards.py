@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from wsss.core.errors import IntegrityError
 from wsss.data.index import IGNORE, Index, Record
@@ -17,35 +15,14 @@ from wsss.data.palette import display_palette
 from wsss.data.render import css_colour, fit, heat_overlay, label_overlay
 from wsss.data.size import fit_label
 from wsss.report.page import Card, Panel, Swatch, View
+from wsss.report.pictures import PICTURES, SHARPNESS, Picture, save_picture
 from wsss.report.ranking import class_ious, classes_in, coverage, disagreement, exchanged, mean_iou, specks, values_of
 from wsss.report.templates import percent
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import LabelStore, PredictionStore, PseudoStore, RelabelledStore, learned
 
-PICTURES = "images"
-"""Folder of the picture files, beside the page."""
-
 FBE, OSTE = "fbe", "oste"
 """Versions beside a label: the one that Gaussian correction began with; that of OSTE's segmentation branch."""
-
-SHARPNESS = 2
-"""Files have this many times the width on the page: phones show that many pixels, a click enlarges."""
-
-QUALITY, EFFORT = 82, 2
-"""WebP quality and effort (0..6): one step more saves 2 % of the bytes and doubles the time."""
-
-
-Picture = tuple[str, np.ndarray, tuple[int, ...]]
-"""Name, (H, W, 3) uint8 and the classes of one view of a panel."""
-
-
-def save_picture(folder: Path, name: str, picture: np.ndarray) -> str:
-    """Write (H, W, 3) uint8 as a picture of the page in `folder`; the file's path as the page names it."""
-    file = f"{PICTURES}/{name}.webp"
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="WEBP", quality=QUALITY, method=EFFORT)
-    (folder / file).write_bytes(buffer.getvalue())
-    return file
 
 
 @dataclass(frozen=True)

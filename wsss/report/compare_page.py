@@ -14,11 +14,11 @@ from wsss.data.index import IGNORE
 from wsss.data.palette import display_palette
 from wsss.data.render import CHANGE_DARK, CHANGE_LIGHT, change_overlay, css_colour, fit, label_overlay
 from wsss.data.size import fit_label
-from wsss.report.cards import PICTURES, SHARPNESS, save_picture
 from wsss.report.changes import changes
 from wsss.report.compare import Comparison, Photo
 from wsss.report.compare_text import heading, own_photos, signed
 from wsss.report.page import Panel, Swatch, View
+from wsss.report.pictures import PICTURES, SHARPNESS, save_picture
 from wsss.report.ranking import classes_in, values_of
 from wsss.report.templates import percent, render
 
