@@ -438,7 +438,8 @@ def test_training_photos_are_ranked_by_what_relabelling_overruled(tmp_path: Path
     assert train.measure == "disagreement"
     assert "in which pseudo-label and relabelled label differ), most first" in train.describe()
     half_filled, filled = train.cards[0].panels[2].note, train.cards[2].panels[2].note
-    assert half_filled == "100\u00a0% labelled · 100\u00a0% after relabelling · differs 50\u00a0%"
+    differs = f"differs 50\u00a0%, most: background instead of {CLASSES[1]}"
+    assert half_filled == f"100\u00a0% labelled · 100\u00a0% after relabelling · {differs}"
     assert filled.startswith("50\u00a0% labelled · 100\u00a0% after relabelling")
 
 
