@@ -30,6 +30,9 @@ class Params(Settings):
     gallery: GallerySettings
 
 
+NEXT = "next: wsss predict artifacts/student.pt FOLDER_OF_PHOTOS -o ../found --overlays"
+
+
 @stage_command
 @click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
 @click.option("--masks", type=click.Path(path_type=Path), default="artifacts/masks.csv")
@@ -73,7 +76,7 @@ def main(
     of = f" of a {first.judged}" if first.measure == "IoU" else ""
     judged = f", median {first.measure}{of} {percent(first.median)}" if first.median is not None else ""
     made = f"gallery: {len(first.cards)} of {first.photos} {first.split} photos{judged} → {out}/index.html"
-    return f"{made}\n{words.text}"
+    return f"{made}\n{words.text}\n{NEXT}"
 
 
 if __name__ == "__main__":

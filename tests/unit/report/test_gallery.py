@@ -626,7 +626,7 @@ def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "gallery: 2 of 5 val photos, median IoU of a prediction 77.5" in result.output
     assert "student" in parse(tmp_path / "reports/gallery").text
     assert "Verdict: usable" in parse(tmp_path / "reports/gallery").text
-    assert result.output.rstrip().splitlines()[-4] == "verdict: usable"
+    assert result.output.rstrip().splitlines()[-5] == "verdict: usable"
     assert [row["rank"] for row in photo_rows(tmp_path)] == ["1", "2", "3", "", "", "1"]
     assert len(list((tmp_path / "reports/overlays").glob("*.jpg"))) == 5
 
