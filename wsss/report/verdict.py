@@ -46,13 +46,13 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     if told:
         mean = _mean(told.values())
         few = " These are few photos, and a class may come or go by chance." if int(photos) < FEW else ""
-        reasons.append(f"The classifier tells the tags of {photos} photos it has not seen: mean AP {mean}.{few}")
+        reasons.append(f"The classifier tells the tags of {photos} held-out photos: mean AP {mean}.{few}")
     else:
         reasons.append("No held-out photo has a tag that others lack: nothing says whether the tags were learnt.")
     shared = [float(row["agreement"]) for row in agreed if row["agreement"]]
     if shared:
         compared = agreed[0]["photos"]
-        reasons.append(f"Student and labels agree on {compared} photos it has not seen: mean IoU {_mean(shared)}.")
+        reasons.append(f"Student and labels agree on {compared} held-out photos: mean IoU {_mean(shared)}.")
     if overall in ("poor", "doubtful"):
         reasons.append("That is less than half: look at the labels in the gallery before you use any mask.")
     if unlearnt:

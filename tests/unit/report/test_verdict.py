@@ -46,8 +46,8 @@ def verdict(
 def test_usable_without_masks_says_what_it_rests_on(tmp_path: Path) -> None:
     assert verdict(tmp_path).splitlines() == [
         "verdict: usable as a first draft",
-        "  The classifier tells the tags of 40 photos it has not seen: mean AP 0.80.",
-        "  Student and labels agree on 40 photos it has not seen: mean IoU 0.60.",
+        "  The classifier tells the tags of 40 held-out photos: mean AP 0.80.",
+        "  Student and labels agree on 40 held-out photos: mean IoU 0.60.",
         "  It rests on tags and on agreement. No mask was read; a dozen masks would tell the accuracy.",
     ]
 
