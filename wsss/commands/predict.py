@@ -45,9 +45,10 @@ NAMED = 5
 )
 @click.option(
     "--min-area",
-    metavar="PERCENT",
+    metavar="PIXELS|PERCENT%",
     default="0",
-    help="pieces of a class of less of the photo become what surrounds them; default: masks as they were evaluated",
+    help="pieces of a class of fewer pixels (25), or of less of the photo (0.1%), become what surrounds them; default: "
+    "masks as they were evaluated",
 )
 @click.option("--as-is", is_flag=True, help="photos at their own size, scale 1, no flip, no CRF unless asked for")
 @click.option("--overlays", is_flag=True, help="also write the masks laid over the photos")
@@ -95,9 +96,9 @@ def main(
         # A rerun would take the masks for photos.
         raise UserError(out, "is a folder of photos", f"choose another -o, e.g. {same[0] / 'predicted'}")
     found = find_photos(photos)
-    from wsss.data.crumbs import parse_percent
+    from wsss.data.crumbs import parse_area
 
-    percent = parse_percent(min_area)
+    area = parse_area(min_area)
     from torch import get_num_threads  # slow to load: wrong arguments are told before
 
     from wsss.predict.chunks import Work
@@ -115,11 +116,11 @@ def main(
     named = {"model": segmenter.fingerprint, "classes": list(segmenter.classes)}
     if source is not None and limit:
         named["tags"] = source.fingerprint
-    folder = Folder(out, {**named, **how.plain(), "tile": tile, "min_area": percent})
+    folder = Folder(out, {**named, **how.plain(), "tile": tile, "min_area": str(area)})
     width = overlay_width if overlays else None
     known = {} if source is None else source.tags
     where = local_path(model) if elsewhere() else Path(model)  # of the hub once: here it is open already
-    work = Work(where, tile, how, width, max_megapixels, get_num_threads(), known, limit, percent)
+    work = Work(where, tile, how, width, max_megapixels, get_num_threads(), known, limit, area)
     with explained_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         with locked(out / ".lock", "another wsss predict is writing here"), catch_signals():

@@ -14,6 +14,7 @@ from wsss.core.interrupt import check_stop
 from wsss.core.kept import kept
 from wsss.core.units import unit_done
 from wsss.data.codec import read_file
+from wsss.data.crumbs import Area
 from wsss.predict.collect import FoundPhoto
 from wsss.predict.folder import Made, make
 from wsss.predict.how import How
@@ -27,7 +28,7 @@ CHUNK = 8
 @dataclass(frozen=True)
 class Work:
     """What all photos of a run share. `threads`: those of the process that writes; they change the order of sums.
-    `limit`: whether masks show no class that `tags` deny. `min_area`: of a piece of a class, in per cent of the photo.
+    `limit`: whether masks show no class that `tags` deny. `min_area`: of a piece of a class.
     """
 
     model: Path
@@ -38,7 +39,7 @@ class Work:
     threads: int
     tags: KnownTags = field(default_factory=dict)
     limit: bool = True
-    min_area: float = 0.0
+    min_area: Area = field(default_factory=Area)
 
 
 def segment_chunk(work: Work, photos: Sequence[FoundPhoto], known: Sequence[str]) -> list[Made | UserError | None]:
@@ -65,7 +66,7 @@ def segment_photo(segmenter: Segmenter, work: Work, photo: FoundPhoto, before: s
         return error
     tags = work.tags.get(photo.id)
     found = segmenter.segment(opened, work.how, str(photo.path), tags if work.limit else None)
-    if work.min_area:
+    if work.min_area != Area():
         found = found.without_crumbs(work.min_area)
     return make(found, digest, work.overlay_width, tags)
 

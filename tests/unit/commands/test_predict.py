@@ -196,7 +196,7 @@ def test_photos_to_look_at_are_named_at_the_end(model: Path, photos: Path, tmp_p
     assert {line.strip().split(": ", 1)[0]: line.split(": ", 1)[1] for line in lines} == looks
     for name in range(8):
         Image.fromarray(photo(8, 8, 0)).save(photos / f"{name}.png")
-    one_class = ("--as-is", "--min-area", "100")
+    one_class = ("--as-is", "--min-area", "2240")
     everything = tmp_path / "everything"
     assert len(predict(model, photos, "-o", everything, *one_class)[1].splitlines()) <= 2 + 5
     look = json.loads(predict(model, photos, "-o", everything, *one_class, "--json")[1])["look"]
@@ -214,15 +214,15 @@ def test_small_pieces_become_what_surrounds_them(model: Path, photos: Path, tmp_
         np.testing.assert_array_equal(after, without_crumbs(before, 112))
         changed += int((before != after).sum())
     assert changed
-    code, _, text = predict(model, photos, "-o", plain, "--as-is", "--min-area", "5")
-    assert (code, "(min_area: found 0.0, now 5.0)" in text) == (2, True)
+    code, _, text = predict(model, photos, "-o", plain, "--as-is", "--min-area", "5%")
+    assert (code, '(min_area: found "0", now "5%")' in text) == (2, True)
 
 
 def test_confidence_of_filled_pixels_is_an_upper_limit() -> None:
     label = np.zeros((4, 5), np.uint8)
     label[1, 1] = 1
     sure = np.full((4, 5), 0.875, np.float16)
-    found = Segmentation(np.zeros((4, 5, 3), np.uint8), label, sure, CLASSES).without_crumbs(10)
+    found = Segmentation(np.zeros((4, 5, 3), np.uint8), label, sure, CLASSES).without_crumbs(2)
     assert not found.label.any()
     expected = sure.copy()
     expected[1, 1] = 0.125
@@ -370,9 +370,14 @@ def test_damaged_folder(model: Path, photos: Path, tmp_path: Path, file: str, co
     ("arguments", "expected"),
     [
         (
-            ["--min-area", "x"],
-            "error: --min-area: found 'x', expected a number of 0 to 100, in per cent of the photo's pixels\n"
-            "fix: give e.g. --min-area 0.1\n",
+            ["--min-area", "0.1"],
+            "error: --min-area: found '0.1', expected whole pixels, or per cent of a photo's pixels\n"
+            "fix: per cent have a %: 0.1%\n",
+        ),
+        (
+            ["--min-area", "25%"],
+            "error: --min-area: found '25%', expected 0 to 5 per cent of a photo's pixels\n"
+            "fix: give e.g. 0.1%, or a number of pixels\n",
         ),
         (["--scales", "a"], "error: --scales: found 'a', expected numbers\nfix: give e.g. --scales 0.75,1,1.25\n"),
         (
