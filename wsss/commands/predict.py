@@ -51,7 +51,7 @@ NAMED = 5
     "masks as they were evaluated",
 )
 @click.option("--as-is", is_flag=True, help="photos at their own size, scale 1, no flip, no CRF unless asked for")
-@click.option("--overlays", is_flag=True, help="also write the masks laid over the photos")
+@click.option("--overlays", is_flag=True, help="also write the masks laid over the photos, and a page")
 @click.option("--overlay-width", type=click.IntRange(min=16), default=1024, help="columns of an overlay, at most")
 @click.option(
     "--tile", type=click.IntRange(min=128), default=TILE, help="side of the tiles that large photos are cut into"
@@ -85,8 +85,9 @@ def main(
     package (wsss export --to package), or one of the hub (hf://OWNER/NAME).
 
     Writes masks/ID.png (indexed, VOC palette), predictions.csv (area of each class, mean confidence, why to look at
-    the mask) and, with --overlays, overlays/ID.jpg and index.html, a page of them, those to look at first. Run again,
-    it does what is missing. Photos that cannot be read are listed at the end; the exit code is 2 then.
+    the mask) and, with --overlays, overlays/ID.jpg and index.html, a page of them beside the photos, those to look at
+    first: plain limits say which, and no mask of a person is read. Run again, it does what is missing. Photos that
+    cannot be read are listed at the end; the exit code is 2 then.
 
     By default it does what the model was evaluated with: photos are brought to the size of those it was trained on,
     with its test-time scales, flip and CRF. Masks have the photos' own sizes. Options override single parts.
@@ -104,6 +105,7 @@ def main(
     from wsss.predict.chunks import Work
     from wsss.predict.how import explained, resolve
     from wsss.predict.hub import local_path
+    from wsss.predict.own_labels import open_labels
     from wsss.predict.run import run, run_elsewhere
     from wsss.predict.segmenter import Segmenter
     from wsss.report.found_page import write_page
@@ -119,8 +121,9 @@ def main(
     folder = Folder(out, {**named, **how.plain(), "tile": tile, "min_area": str(area)})
     width = overlay_width if overlays else None
     known = {} if source is None else source.tags
+    labels = None if source is None else open_labels(source.records, segmenter.classes)
     where = local_path(model) if elsewhere() else Path(model)  # of the hub once: here it is open already
-    work = Work(where, tile, how, width, max_megapixels, get_num_threads(), known, limit, area)
+    work = Work(where, tile, how, width, max_megapixels, get_num_threads(), known, limit, area, labels)
     with explained_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         with locked(out / ".lock", "another wsss predict is writing here"), catch_signals():
