@@ -447,7 +447,11 @@ def test_crumbs_are_left_out_at_the_size_of_the_photos_files(store: Path, tmp_pa
 @pytest.mark.parametrize(
     ("area", "what"),
     [
-        ("0.1", "found '0.1', expected whole pixels, or per cent of a photo's pixels\nfix: per cent have a %: 0.1%\n"),
+        (
+            "0.1",
+            "found '0.1', expected whole pixels, or per cent of a photo's pixels\n"
+            "fix: for per cent of the photo give 0.1%\n",
+        ),
         ("-1", "found '-1', expected whole pixels, or per cent of a photo's pixels\nfix: give e.g. 25, or 0.1%\n"),
         (
             "25%",

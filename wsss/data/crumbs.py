@@ -44,7 +44,7 @@ def parse_area(text: str, where: str = "--min-area") -> Area:
     if whole.isascii() and whole.isdigit() and len(whole) < 19:
         return Area(pixels=int(whole))
     what = f"found {text!r}, expected whole pixels, or per cent of a photo's pixels"
-    meant = f"per cent have a %: {number}%" if 0 < _number(number) <= MOST else "give e.g. 25, or 0.1%"
+    meant = f"for per cent of the photo give {number}%" if 0 < _number(number) <= MOST else "give e.g. 25, or 0.1%"
     raise UserError(where, what, meant)
 
 

@@ -399,7 +399,7 @@ def test_damaged_folder(model: Path, photos: Path, tmp_path: Path, file: str, co
         (
             ["--min-area", "0.1"],
             "error: --min-area: found '0.1', expected whole pixels, or per cent of a photo's pixels\n"
-            "fix: per cent have a %: 0.1%\n",
+            "fix: for per cent of the photo give 0.1%\n",
         ),
         (
             ["--min-area", "25%"],

@@ -74,8 +74,8 @@ def test_areas_are_of_pixels_unless_they_have_a_percent_sign(text: str, least: i
 @pytest.mark.parametrize(
     ("text", "fix"),
     [
-        ("0.1", "per cent have a %: 0.1%"),
-        ("2.5", "per cent have a %: 2.5%"),
+        ("0.1", "for per cent of the photo give 0.1%"),
+        ("2.5", "for per cent of the photo give 2.5%"),
         ("25.0", "give e.g. 25, or 0.1%"),
         ("0.1px", "give e.g. 25, or 0.1%"),
         ("9" * 5000, "give e.g. 25, or 0.1%"),
