@@ -19,10 +19,10 @@ from wsss.predict.look import SEPARATOR, reasons
 if TYPE_CHECKING:
     from wsss.predict.segmenter import Segmentation
 
-OVERLAYS, PHOTOS, COLOURED = "overlays", "photos", "coloured"
+OVERLAYS, PHOTOS, COLOURED = "overlays", "page/photos", "page/overlays"
 PICTURES = (OVERLAYS, PHOTOS, COLOURED)
 """Folders of pictures: overlays with the names of their classes below; for the page, where they lie on each other, the
-photo alone and the overlay without these names."""
+photo alone and the overlay without these names. Not `photos`: somebody's own may lie in a folder of this name."""
 NO_TAG = "none"
 """In the table: it is known that the photo has no tag. An empty cell: nothing is known."""
 

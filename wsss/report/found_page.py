@@ -74,14 +74,15 @@ def write_page(folder: Folder) -> Path:
 
 
 def _entry(folder: Folder, row: Row, classes: list[str]) -> Entry:
-    paths = {"Photo": folder.picture(PHOTOS, row.id), "Overlay": folder.picture(COLOURED, row.id)}
+    photo = folder.picture(PHOTOS, row.id)
     try:
-        with Image.open(paths["Photo"], formats=("JPEG",)) as image:
+        with Image.open(photo, formats=("JPEG",)) as image:
             width, height = image.size
     except OSError as error:
-        what = f"not a photo ({error})"
-        raise IntegrityError(paths["Photo"], what, "delete it, and run wsss predict again") from error
-    pictures = tuple((title, f"{path.parent.name}/{quote(path.name)}") for title, path in paths.items())
+        raise IntegrityError(photo, f"not a photo ({error})", "delete it, and run wsss predict again") from error
+    pictures = tuple(
+        (title, f"{kind}/{quote(photo.name)}") for title, kind in (("Photo", PHOTOS), ("Overlay", COLOURED))
+    )
     palette = display_palette()
     shares = tuple(
         (Named(number, classes[number], css_colour(palette[number]) if number else "transparent"), area)

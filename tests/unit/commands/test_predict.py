@@ -71,9 +71,9 @@ def test_masks_overlays_and_table(model: Path, photos: Path, tmp_path: Path) -> 
     assert sorted(path.name for path in (out / "masks").iterdir()) == ["%3Dsum.png", "Kuh%201.png", "sub%2F%C3%A4.png"]
     assert sorted(path.name for path in (out / "overlays").iterdir())[1] == "Kuh%201.jpg"
     assert sorted(path.name for path in out.iterdir()) == [
-        *("coloured", "index.html", "masks", "overlays", "photos", "predictions.csv", "settings.json")
+        *("index.html", "masks", "overlays", "page", "predictions.csv", "settings.json")
     ]
-    shown = np.asarray(Image.open(out / "photos" / "Kuh%201.jpg"), np.float64)
+    shown = np.asarray(Image.open(out / "page/photos" / "Kuh%201.jpg"), np.float64)
     assert np.abs(shown - load_image(photos / "Kuh 1.png")).mean() < 20  # JPEG of noise
     rows = table(out)
     assert [row["id"] for row in rows] == ["'=sum", "Kuh 1", "sub/ä"]
@@ -100,7 +100,7 @@ def test_rerun_does_only_what_is_missing(model: Path, photos: Path, tmp_path: Pa
     Image.fromarray(photo(8, 8, 10)).save(photos / "=sum.png")  # another photo under an old name
     assert json.loads(predict(model, photos, "-o", out, "--json")[1])["done"] == ["=sum"]
     assert json.loads(predict(model, photos, "-o", out, "--json", "--overlays")[1])["kept"] == []
-    (out / "photos" / "sub%2F%C3%A4.jpg").unlink()
+    (out / "page/photos" / "sub%2F%C3%A4.jpg").unlink()
     assert json.loads(predict(model, photos, "-o", out, "--json", "--overlays")[1])["done"] == ["sub/ä"]
 
 
@@ -128,6 +128,16 @@ def test_other_model_or_settings_are_refused_unless_forced(model: Path, photos: 
     assert not (out / "masks" / "%3Dsum.png").exists()
     assert not [path for kind in PICTURES for path in (out / kind).iterdir()]
     assert (out / "mine.txt").exists()
+
+
+def test_photos_that_lie_in_the_folder_of_the_results_stay(model: Path, tmp_path: Path) -> None:
+    (own := tmp_path / "mine" / "photos").mkdir(parents=True)
+    Image.fromarray(photo(40, 56, 0)).save(own / "a.jpg")
+    before = (own / "a.jpg").read_bytes()
+    for options in ((), ("--force",), ("--force", "--flip")):
+        assert predict(model, own, "-o", own.parent, "--overlays", *options)[0] == 0
+    assert (own / "a.jpg").read_bytes() == before
+    assert (own.parent / "page/photos/a.jpg").is_file()
 
 
 def test_known_tags_leave_out_other_classes(model: Path, photos: Path, tmp_path: Path) -> None:
