@@ -447,11 +447,18 @@ def test_crumbs_are_left_out_at_the_size_of_the_photos_files(store: Path, tmp_pa
 @pytest.mark.parametrize(
     ("area", "what"),
     [
-        ("2.5", "found '2.5', expected pixels, or per cent of a photo's pixels"),
-        ("-1", "found '-1', expected pixels"),
-        ("x%", "found 'x%', expected a number of 0 to 100, in per cent of the photo's pixels"),
-        ("101%", "found '101%', expected a number of 0 to 100"),
-        ("nan%", "found 'nan%', expected a number of 0 to 100"),
+        (
+            "0.1",
+            "found '0.1', expected whole pixels, or per cent of a photo's pixels\n"
+            "fix: for per cent of the photo give 0.1%\n",
+        ),
+        ("-1", "found '-1', expected whole pixels, or per cent of a photo's pixels\nfix: give e.g. 25, or 0.1%\n"),
+        (
+            "25%",
+            "found '25%', expected 0 to 5 per cent of a photo's pixels\nfix: give e.g. 0.1%, or a number of pixels",
+        ),
+        ("x%", "found 'x%', expected 0 to 5 per cent"),
+        ("nan%", "found 'nan%', expected 0 to 5 per cent"),
     ],
 )
 def test_wrong_areas(store: Path, tmp_path: Path, area: str, what: str) -> None:

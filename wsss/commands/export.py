@@ -16,7 +16,7 @@ from wsss.core.interrupt import catch_signals
 from wsss.data.index import Record, read_index
 
 if TYPE_CHECKING:
-    from wsss.export.crumbs import Area
+    from wsss.data.crumbs import Area
 
 PHOTOS = 20
 """At most so many photos are compared; a network needs seconds for each."""
@@ -62,7 +62,7 @@ FOLDERS = ("package", "voc", *WITH_PHOTOS)
     "--min-area",
     metavar="PIXELS|PERCENT%",
     default="0",
-    help="labels: pieces of a class of fewer pixels, or of less of the photo, become what surrounds them",
+    help="labels: pieces of a class of fewer pixels (25), or of less of the photo (0.1%), become what surrounds them",
 )
 @click.option(
     "--license", "licence", help="of a package's weights, for its model card: an id of the hub, e.g. cc-by-4.0"
@@ -98,7 +98,7 @@ def main(
         raise UserError("--polygons", "is of --to coco (labelstudio has them anyway)", "leave it away")
     if simplify and not (polygons or chosen == "labelstudio"):
         raise UserError("--simplify", "is of polygons", "add --to labelstudio, or --to coco --polygons")
-    from wsss.export.crumbs import Area, parse_area
+    from wsss.data.crumbs import Area, parse_area
 
     area = parse_area(min_area)
     if area != Area() and chosen in NETWORKS:
@@ -198,7 +198,8 @@ def _labels(
     least: Area,
     as_json: bool,
 ) -> str:
-    from wsss.export.crumbs import Area, WithoutCrumbs
+    from wsss.data.crumbs import Area
+    from wsss.export.crumbs import WithoutCrumbs
     from wsss.export.labels import Labels
     from wsss.export.only import Only, named_photos
     from wsss.export.predicted import Predicted

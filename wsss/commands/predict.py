@@ -45,12 +45,13 @@ NAMED = 5
 )
 @click.option(
     "--min-area",
-    metavar="PERCENT",
+    metavar="PIXELS|PERCENT%",
     default="0",
-    help="pieces of a class of less of the photo become what surrounds them; default: masks as they were evaluated",
+    help="pieces of a class of fewer pixels (25), or of less of the photo (0.1%), become what surrounds them; default: "
+    "masks as they were evaluated",
 )
 @click.option("--as-is", is_flag=True, help="photos at their own size, scale 1, no flip, no CRF unless asked for")
-@click.option("--overlays", is_flag=True, help="also write the masks laid over the photos")
+@click.option("--overlays", is_flag=True, help="also write the masks laid over the photos, and a page")
 @click.option("--overlay-width", type=click.IntRange(min=16), default=1024, help="columns of an overlay, at most")
 @click.option(
     "--tile", type=click.IntRange(min=128), default=TILE, help="side of the tiles that large photos are cut into"
@@ -84,8 +85,9 @@ def main(
     package (wsss export --to package), or one of the hub (hf://OWNER/NAME).
 
     Writes masks/ID.png (indexed, VOC palette), predictions.csv (area of each class, mean confidence, why to look at
-    the mask) and, with --overlays, overlays/ID.jpg and index.html, a page of them, those to look at first. Run again,
-    it does what is missing. Photos that cannot be read are listed at the end; the exit code is 2 then.
+    the mask) and, with --overlays, overlays/ID.jpg and index.html, a page of them beside the photos, those to look at
+    first: plain limits say which, and no mask of a person is read. Run again, it does what is missing. Photos that
+    cannot be read are listed at the end; the exit code is 2 then.
 
     By default it does what the model was evaluated with: photos are brought to the size of those it was trained on,
     with its test-time scales, flip and CRF. Masks have the photos' own sizes. Options override single parts.
@@ -95,14 +97,15 @@ def main(
         # A rerun would take the masks for photos.
         raise UserError(out, "is a folder of photos", f"choose another -o, e.g. {same[0] / 'predicted'}")
     found = find_photos(photos)
-    from wsss.data.crumbs import parse_percent
+    from wsss.data.crumbs import parse_area
 
-    percent = parse_percent(min_area)
+    area = parse_area(min_area)
     from torch import get_num_threads  # slow to load: wrong arguments are told before
 
     from wsss.predict.chunks import Work
     from wsss.predict.how import explained, resolve
     from wsss.predict.hub import local_path
+    from wsss.predict.own_labels import open_labels
     from wsss.predict.run import run, run_elsewhere
     from wsss.predict.segmenter import Segmenter
     from wsss.report.found_page import write_page
@@ -115,11 +118,12 @@ def main(
     named = {"model": segmenter.fingerprint, "classes": list(segmenter.classes)}
     if source is not None and limit:
         named["tags"] = source.fingerprint
-    folder = Folder(out, {**named, **how.plain(), "tile": tile, "min_area": percent})
+    folder = Folder(out, {**named, **how.plain(), "tile": tile, "min_area": str(area)})
     width = overlay_width if overlays else None
     known = {} if source is None else source.tags
+    labels = None if source is None else open_labels(source.records, segmenter.classes)
     where = local_path(model) if elsewhere() else Path(model)  # of the hub once: here it is open already
-    work = Work(where, tile, how, width, max_megapixels, get_num_threads(), known, limit, percent)
+    work = Work(where, tile, how, width, max_megapixels, get_num_threads(), known, limit, area, labels)
     with explained_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         with locked(out / ".lock", "another wsss predict is writing here"), catch_signals():

@@ -3,28 +3,57 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from wsss.core.errors import UserError
 from wsss.data.index import IGNORE
 
+MOST = 5.0
+"""Per cent of a photo; a piece of more is no crumb, and whole masks would go with it."""
 
-def parse_percent(text: str) -> float:
-    """``0.1`` or ``0.1%`` of a photo's pixels → 0.1. Raises `UserError` for what is no number of 0 to 100."""
+
+@dataclass(frozen=True)
+class Area:
+    """So many `pixels`, or so many `percent` of a photo's pixels; one of the two is 0."""
+
+    pixels: int = 0
+    percent: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.percent:.12g}%" if self.percent else f"{self.pixels}px" if self.pixels else "0"
+
+    def least(self, label: np.ndarray) -> int:
+        """In pixels of `label`, (H, W)."""
+        return max(self.pixels, math.ceil(self.percent / 100 * label.size))
+
+
+def parse_area(text: str, where: str = "--min-area") -> Area:
+    """``25`` and ``25px`` are of pixels, ``0.1%`` is of a photo's pixels. Raises `UserError` for anything else; `where`
+    is for its message.
+    """
+    number = text.strip()
+    if number.endswith("%"):
+        percent = _number(number[:-1])
+        if not 0 <= percent <= MOST:
+            what = f"found {text!r}, expected 0 to {MOST:g} per cent of a photo's pixels"
+            raise UserError(where, what, "give e.g. 0.1%, or a number of pixels")
+        return Area(percent=percent)
+    whole = number.removesuffix("px").strip()
+    if whole.isascii() and whole.isdigit() and len(whole) < 19:
+        return Area(pixels=int(whole))
+    what = f"found {text!r}, expected whole pixels, or per cent of a photo's pixels"
+    meant = f"for per cent of the photo give {number}%" if 0 < _number(number) <= MOST else "give e.g. 25, or 0.1%"
+    raise UserError(where, what, meant)
+
+
+def _number(text: str) -> float:
+    """NaN if `text` is none."""
     try:
-        percent = float(text.removesuffix("%"))
+        return float(text)
     except ValueError:
-        percent = math.nan
-    if not 0 <= percent <= 100:
-        what = f"found {text!r}, expected a number of 0 to 100, in per cent of the photo's pixels"
-        raise UserError("--min-area", what, "give e.g. --min-area 0.1")
-    return percent
-
-
-def least_pixels(percent: float, label: np.ndarray) -> int:
-    """The fewest pixels that are `percent` of those of `label`, (H, W)."""
-    return math.ceil(percent / 100 * label.size)
+        return math.nan
 
 
 def without_crumbs(label: np.ndarray, least: int) -> np.ndarray:

@@ -14,10 +14,12 @@ from wsss.core.interrupt import check_stop
 from wsss.core.kept import kept
 from wsss.core.units import unit_done
 from wsss.data.codec import read_file
+from wsss.data.crumbs import Area
 from wsss.predict.collect import FoundPhoto
-from wsss.predict.folder import Made, make
 from wsss.predict.how import How
 from wsss.predict.known_tags import KnownTags
+from wsss.predict.made import Made, make
+from wsss.predict.own_labels import OwnLabels
 from wsss.predict.segmenter import Segmenter, decode_photo
 
 CHUNK = 8
@@ -27,7 +29,8 @@ CHUNK = 8
 @dataclass(frozen=True)
 class Work:
     """What all photos of a run share. `threads`: those of the process that writes; they change the order of sums.
-    `limit`: whether masks show no class that `tags` deny. `min_area`: of a piece of a class, in per cent of the photo.
+    `limit`: whether masks show no class that `tags` deny. `min_area`: of a piece of a class.
+    `labels`: pseudo-labels that masks are compared with.
     """
 
     model: Path
@@ -38,7 +41,8 @@ class Work:
     threads: int
     tags: KnownTags = field(default_factory=dict)
     limit: bool = True
-    min_area: float = 0.0
+    min_area: Area = field(default_factory=Area)
+    labels: OwnLabels | None = None
 
 
 def segment_chunk(work: Work, photos: Sequence[FoundPhoto], known: Sequence[str]) -> list[Made | UserError | None]:
@@ -65,9 +69,10 @@ def segment_photo(segmenter: Segmenter, work: Work, photo: FoundPhoto, before: s
         return error
     tags = work.tags.get(photo.id)
     found = segmenter.segment(opened, work.how, str(photo.path), tags if work.limit else None)
-    if work.min_area:
+    if work.min_area != Area():
         found = found.without_crumbs(work.min_area)
-    return make(found, digest, work.overlay_width, tags)
+    pseudo = None if work.labels is None else work.labels.label(photo.id)
+    return make(found, digest, work.overlay_width, tags, pseudo)
 
 
 def _load(model: Path, tile: int) -> tuple[Segmenter, None]:

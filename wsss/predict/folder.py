@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from PIL import Image
+from typing import Any
 
 from wsss.core.atomic import write_bytes, write_text
 from wsss.core.errors import IntegrityError, UserError
 from wsss.data.ids import file_name
-from wsss.data.images import voc_palette
+from wsss.data.index import TAG_SEPARATOR
 from wsss.data.tables import csv_text, plain_rows
-from wsss.predict.look import SEPARATOR, reasons, weight
+from wsss.predict.look import SEPARATOR, weight
+from wsss.predict.made import PICTURES, Made
 
-if TYPE_CHECKING:
-    from wsss.predict.segmenter import Segmentation
-
-FORMAT, VERSION = "wsss.predict", 3
+FORMAT, VERSION = "wsss.predict", 4
 SETTINGS, TABLE, PAGE = "settings.json", "predictions.csv", "index.html"
-COLUMNS = ("id", "photo", "sha256", "height", "width", "confidence", "look")
+COLUMNS = ("id", "photo", "sha256", "height", "width", "confidence", "look", "tags")
 """Columns before one for the area of each class, as a share of the photo's pixels. `photo`: the file's name, below the
-folder that was given; `look`: see `predict.look`."""
+folder that was given; `look`: see `predict.look`; `tags`: what is known of them, see `predict.made`."""
 
 PAGE_MARK = '<meta name="generator" content="wsss predict">'
 """In the page that `report.found_page` writes; an index.html without it is somebody's own."""
@@ -38,44 +33,16 @@ WRITE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Made:
-    """What one photo gives: the files `mask` (PNG) and, if asked for, `overlay` (JPEG); `values`: its row, from the
-    photo's checksum on.
-    """
-
-    mask: bytes
-    overlay: bytes | None
-    values: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Row:
-    """A line of the table: mean `confidence` in [0, 1]; `look`: why this mask should be looked at; `areas`: fractions
-    of the photo by class, background first.
+    """A line of the table: mean `confidence` in [0, 1]; `look`: why this mask should be looked at; `tags`: names, none
+    where they are not known; `areas`: fractions of the photo by class, background first.
     """
 
     id: str
     confidence: float
     look: tuple[str, ...]
+    tags: tuple[str, ...]
     areas: tuple[float, ...]
-
-
-def make(found: Segmentation, sha256: str, overlay_width: int | None, tags: Sequence[int] | None) -> Made:
-    """The files and values of the photo that has this checksum; `tags`: see `look.reasons`."""
-    mask = Image.fromarray(found.label)
-    mask.putpalette(voc_palette().tobytes())
-    overlay = None if overlay_width is None else _file(found.overlay(overlay_width), format="JPEG", quality=90)
-    areas = [f"{found.area(known):.6g}" for known in found.names]
-    confidence = float(found.confidence.mean(dtype="float64"))
-    look = SEPARATOR.join(reasons(found.label, confidence, found.names, tags))
-    sides = (str(side) for side in found.label.shape)
-    return Made(_file(mask, format="PNG"), overlay, (sha256, *sides, f"{confidence:.4f}", look, *areas))
-
-
-def _file(image: Image.Image, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, **options)
-    return buffer.getvalue()
 
 
 @dataclass
@@ -105,7 +72,7 @@ class Folder:
         if page and (self.path / PAGE).exists() and not self._own_page():
             what = "is there already, and wsss predict has not written it"
             raise UserError(self.path / PAGE, what, "choose another -o, or move it away")
-        foreign = [name for name in (TABLE, "masks", "overlays") if (self.path / name).exists()]
+        foreign = [name for name in (TABLE, "masks", *PICTURES) if (self.path / name).exists()]
         if foreign and not (self.path / SETTINGS).exists():
             what = f"holds files that wsss predict has not written ({', '.join(foreign)})"
             raise UserError(self.path, what, "choose another -o")
@@ -131,9 +98,13 @@ class Folder:
         """Where the mask of photo `name` lies."""
         return self.path / "masks" / file_name(name, ".png")
 
-    def overlay(self, name: str) -> Path:
-        """Where the overlay of photo `name` lies."""
-        return self.path / "overlays" / file_name(name, ".jpg")
+    def picture(self, kind: str, name: str) -> Path:
+        """Where the picture of photo `name` lies, of a kind of `PICTURES`."""
+        return self.path / kind / file_name(name, ".jpg")
+
+    def has_pictures(self, name: str) -> bool:
+        """True if all of them are there."""
+        return all(self.picture(kind, name).is_file() for kind in PICTURES)
 
     def has(self, name: str, sha256: str, overlays: bool) -> bool:
         """True if this photo, with these bytes, is done."""
@@ -142,7 +113,7 @@ class Folder:
             row is not None
             and row[COLUMNS.index("sha256")] == sha256
             and self.mask(name).is_file()
-            and (not overlays or self.overlay(name).is_file())
+            and (not overlays or self.has_pictures(name))
         )
 
     def known(self, name: str, overlays: bool) -> str:
@@ -151,10 +122,10 @@ class Folder:
         return digest if digest and self.has(name, digest, overlays) else ""
 
     def put(self, name: str, photo: str, made: Made) -> None:
-        """Write mask and overlay of the file `photo`, then the row."""
+        """Write mask and pictures of the file `photo`, then the row."""
         write_bytes(self.mask(name), made.mask)
-        if made.overlay is not None:
-            write_bytes(self.overlay(name), made.overlay)
+        for kind, picture in made.pictures.items():
+            write_bytes(self.picture(kind, name), picture)
         self.rows[name] = [name, photo, *made.values]
         if time.monotonic() - self._written >= WRITE_SECONDS:
             self.write_table()
@@ -164,10 +135,16 @@ class Folder:
 
         Raises `IntegrityError`.
         """
-        places = [COLUMNS.index(name) for name in ("confidence", "look")]
+        sure, look, tags = (COLUMNS.index(name) for name in ("confidence", "look", "tags"))
         try:
             found = [
-                Row(name, float(row[places[0]]), _reasons(row[places[1]]), tuple(map(float, row[len(COLUMNS) :])))
+                Row(
+                    name,
+                    float(row[sure]),
+                    _parts(row[look], SEPARATOR),
+                    _parts(row[tags], TAG_SEPARATOR),
+                    tuple(map(float, row[len(COLUMNS) :])),
+                )
                 for name, row in self.rows.items()
             ]
         except ValueError as error:
@@ -188,7 +165,7 @@ class Folder:
         try:
             found = dict(json.loads(path.read_text(encoding="utf-8")))
             if found["format"] == FORMAT and found["version"] in range(1, VERSION) and not force:
-                what = "made by an earlier wsss: its table does not say what to look at"
+                what = "made by an earlier wsss: its table has other columns"
                 raise IntegrityError(path, what, "choose another -o, or replace it with --force")
             if (found.pop("format"), found.pop("version")) != (FORMAT, VERSION):
                 raise ValueError("format")
@@ -229,12 +206,13 @@ class Folder:
             (self.path / PAGE).unlink()
         for name in self.rows:
             self.mask(name).unlink(missing_ok=True)
-            self.overlay(name).unlink(missing_ok=True)
+            for kind in PICTURES:
+                self.picture(kind, name).unlink(missing_ok=True)
         self.rows = {}
 
 
-def _reasons(text: str) -> tuple[str, ...]:
-    return tuple(text.split(SEPARATOR)) if text else ()
+def _parts(text: str, separator: str) -> tuple[str, ...]:
+    return tuple(text.split(separator)) if text else ()
 
 
 def _changes(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -30,12 +30,14 @@ PARAMS, INDEX = Path("params.yaml"), Path("artifacts/dataset")
 @dataclass(frozen=True)
 class TagSource:
     """`tags` of those photos that `path`, a table or an index, knows; `fingerprint`: 16 hex digits over all tags there,
-    those of other photos among them, so that some photos may be predicted first and others later.
+    those of other photos among them, so that some photos may be predicted first and others later; `records`: of an
+    index, the ids there by those of the photos.
     """
 
     path: Path
     tags: KnownTags
     fingerprint: str
+    records: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_known_tags(path: Path, photos: Sequence[FoundPhoto], classes: Sequence[str]) -> TagSource:
@@ -72,12 +74,14 @@ def read_indexed_tags(photos: Sequence[FoundPhoto], classes: Sequence[str], fold
         return None
     resolved = cache(Path.resolve)
     tagged = [record for record in index.records if record.tags]
-    places = {_place(folder / root / record.image, resolved): record.tags for record in tagged}
+    places = {_place(folder / root / record.image, resolved): record for record in tagged}
     here = {photo.id: _place(photo.path, resolved) for photo in photos}
-    known = {name: places[place] for name, place in here.items() if place in places}
-    if not known:
+    found = {name: places[place] for name, place in here.items() if place in places}
+    if not found:
         return None
-    return TagSource(INDEX, known, _fingerprint([(record.image, record.tags) for record in tagged]))
+    known = {name: record.tags for name, record in found.items()}
+    fingerprint = _fingerprint([(record.image, record.tags) for record in tagged])
+    return TagSource(INDEX, known, fingerprint, {name: record.id for name, record in found.items()})
 
 
 def _place(path: Path, resolved: Callable[[Path], Path]) -> Path:

@@ -1,5 +1,5 @@
-"""Which masks to look at first: plain rules on a mask and the tags of its photo. None was tuned, and none reads a mask
-that a person drew.
+"""Which masks to look at first: plain rules on a mask, the tags of its photo and its pseudo-label. None was tuned, and
+none reads a mask that a person drew.
 """
 
 from __future__ import annotations
@@ -8,12 +8,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from wsss.data.index import IGNORE
 from wsss.data.pieces import count_pieces
+from wsss.data.size import fit_label
 
 FILLS = 0.95
 """A class covers at least this fraction of the photo. The background only where no tag says that something is there."""
 LEAST = 0.02
 """A tagged class covers less of the photo; a class that is no tag covers at least as much."""
+UNLIKE = 0.4
+"""The mask differs at least so much from the pseudo-label, see `difference`."""
 PIECES, SMALL = 10, 0.005
 """A class has at least so many pieces, and these cover less than this fraction of the photo on average."""
 UNSURE = 0.7
@@ -21,32 +25,45 @@ UNSURE = 0.7
 
 RULES = (
     f"one class covers at least {100 * FILLS:g} % of the photo (the background only where no tags are known)",
-    f"a class of the photo's tags covers less than {100 * LEAST:g} %",
+    "a class of the photo's tags covers nothing",
     f"a class that is none of its tags covers at least {100 * LEAST:g} %",
+    f"the mask differs by {UNLIKE:g} or more from the pseudo-label that the run has of this photo",
+    f"a class of its tags covers something, but less than {100 * LEAST:g} %",
     f"a class has {PIECES} pieces or more, of less than {100 * SMALL:g} % on average",
     f"the mean confidence is below {UNSURE:g}",
 )
 """In words, in the order of the reasons."""
+TWICE = 4
+"""So many of them, the first, count twice: there a class is wrong. The others are of small things and outlines."""
 
 SEPARATOR = "; "
-CRUMBS, CONFIDENCE = "pieces:", "confidence"
+CRUMBS, CONFIDENCE, ONLY = "pieces:", "confidence", " is tagged and covers only "
 
 
 def reasons(
-    label: np.ndarray, confidence: float, names: Sequence[str], tags: Sequence[int] | None = None
+    label: np.ndarray,
+    confidence: float,
+    names: Sequence[str],
+    tags: Sequence[int] | None = None,
+    pseudo: np.ndarray | None = None,
 ) -> tuple[str, ...]:
     """Why a mask should be looked at, in words; empty where no rule applies.
 
     `label`: (H, W) uint8, 0 background, 1..K; `confidence`: its mean, in [0, 1]; `names`: K+1, background first;
-    `tags`: the numbers of all classes that the photo shows, None where that is not known.
+    `tags`: the numbers of all classes that the photo shows, None where that is not known; `pseudo`:
+    (h, w) uint8 of the same photo, 255 where ignored, None where there is none.
     """
     areas = np.bincount(label.ravel(), minlength=len(names)) / label.size
     first = 0 if tags is None else 1
     found = [f"{names[n]} covers {_percent(areas[n])}" for n in range(first, len(names)) if areas[n] >= FILLS]
     if tags is not None:
-        found += [f"{names[n]} is tagged and covers {_percent(areas[n])}" for n in tags if areas[n] < LEAST]
+        found += [f"{names[n]} is tagged and covers nothing" for n in tags if not areas[n]]
         denied = [n for n in range(1, len(names)) if n not in tags and areas[n] >= LEAST]
         found += [f"{names[n]} is no tag and covers {_percent(areas[n])}" for n in denied]
+    differs = None if pseudo is None else difference(label, pseudo)
+    if differs is not None and differs >= UNLIKE:
+        found.append(f"differs from its pseudo-label: {differs:.2f}")
+    found += [f"{names[n]}{ONLY}{_percent(areas[n])}" for n in tags or () if 0 < areas[n] < LEAST]
     pieces = count_pieces(label)
     crumbled = [n for n in range(1, len(names)) if pieces[n] >= PIECES and areas[n] < SMALL * pieces[n]]
     if crumbled:
@@ -54,11 +71,21 @@ def reasons(
     return (*found, f"{CONFIDENCE} {confidence:.2f}") if confidence < UNSURE else tuple(found)
 
 
-def weight(found: Sequence[str]) -> int:
-    """By which photos are ordered, the largest first: pieces and confidence are of outlines, the others of a class that
-    is wrong; they count twice.
+def difference(label: np.ndarray, pseudo: np.ndarray) -> float | None:
+    """1 - mean IoU in [0, 1] over the classes in either, background included, where `pseudo` is not 255; None where it
+    is nothing else. `label`: (H, W), `pseudo`: (h, w), both uint8.
     """
-    return sum(1 if reason.startswith((CRUMBS, CONFIDENCE)) else 2 for reason in found)
+    known = pseudo != IGNORE
+    first, second = fit_label(label, pseudo.shape)[known], pseudo[known]
+    of_first, of_second, of_both = (np.bincount(of, minlength=256) for of in (first, second, first[first == second]))
+    either = of_first + of_second - of_both
+    there = either > 0
+    return float(1 - (of_both[there] / either[there]).mean()) if there.any() else None
+
+
+def weight(found: Sequence[str]) -> int:
+    """By which photos are ordered, the largest first; see `TWICE`."""
+    return sum(1 if reason.startswith((CRUMBS, CONFIDENCE)) or ONLY in reason else 2 for reason in found)
 
 
 def _percent(fraction: float) -> str:

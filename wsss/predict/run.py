@@ -11,7 +11,8 @@ from wsss.core.interrupt import check_stop
 from wsss.core.log import Progress
 from wsss.predict.chunks import CHUNK, Work, segment_chunk, segment_photo
 from wsss.predict.collect import FoundPhoto
-from wsss.predict.folder import Folder, Made
+from wsss.predict.folder import Folder
+from wsss.predict.made import Made
 from wsss.predict.segmenter import Segmenter
 
 

@@ -23,7 +23,7 @@ from wsss.core.log import say
 from wsss.crf.settings import CrfSettings
 from wsss.data.captions import legend
 from wsss.data.codec import read_file
-from wsss.data.crumbs import least_pixels, without_crumbs
+from wsss.data.crumbs import Area, parse_area, without_crumbs
 from wsss.data.images import MAX_MEGAPIXELS, decode_image, read_photo, rgb_array, save_mask_png
 from wsss.data.palette import display_palette
 from wsss.data.render import fit, label_overlay
@@ -71,12 +71,14 @@ class Segmentation:
             raise UserError(name, what, f"choose among {', '.join(self.names)}")
         return float((self.label == self.names.index(name)).mean())
 
-    def without_crumbs(self, percent: float) -> Segmentation:
-        """The same without pieces of a class of less than `percent` of the photo: they become what surrounds them.
+    def without_crumbs(self, area: Area | int | str) -> Segmentation:
+        """The same without pieces of a class of less than `area`, in pixels or as ``"0.1%"`` of the photo: they become
+        what surrounds them.
 
         Their confidence becomes 1 - what it was: the probability of the new label is at most that.
         """
-        label = without_crumbs(self.label, least_pixels(percent, self.label))
+        least = area if isinstance(area, Area) else parse_area(str(area), "area")
+        label = without_crumbs(self.label, least.least(self.label))
         confidence = np.where(label == self.label, self.confidence, 1 - self.confidence)
         return replace(self, label=label, confidence=confidence)
 

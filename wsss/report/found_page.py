@@ -1,4 +1,4 @@
-"""What `wsss predict` has made of photos, as a page of their overlays: those to look at first."""
+"""What `wsss predict` has made of photos, as a page of photos and overlays: those to look at first."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from wsss.core.errors import IntegrityError
 from wsss.data.palette import display_palette
 from wsss.data.render import css_colour
 from wsss.predict.folder import PAGE, PAGE_MARK, TABLE, Folder, Row
-from wsss.predict.look import RULES
+from wsss.predict.look import RULES, TWICE
+from wsss.predict.made import COLOURED, PHOTOS
 from wsss.report.templates import render
 
-WIDTH = 380
-"""Narrowest that an overlay is beside another, in pixels."""
+WIDTH = 560
+"""Narrowest that a photo with its overlay is beside others, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -32,24 +33,24 @@ class Named:
 
 @dataclass(frozen=True)
 class Entry:
-    """A photo of the page: the address of its overlay, its size in pixels, and its classes with their fractions of the
-    photo, the largest first.
+    """A photo of the page: titles and addresses of its pictures, their size in pixels, and its classes with their
+    fractions of the photo, the largest first.
     """
 
     row: Row
-    file: str
+    pictures: tuple[tuple[str, str], ...]
     width: int
     height: int
     shares: tuple[tuple[Named, float], ...]
 
 
 def write_page(folder: Folder) -> Path:
-    """Write `index.html` into the folder of predictions, of all photos that have an overlay; return it.
+    """Write `index.html` into the folder of predictions, of all photos that have pictures; return it.
 
-    `Folder.open` has made sure that it replaces nobody's own page. Raises `IntegrityError` for an overlay that is no
+    `Folder.open` has made sure that it replaces nobody's own page. Raises `IntegrityError` for a photo that is no
     picture.
     """
-    rows = [row for row in folder.worst_first() if folder.overlay(row.id).is_file()]
+    rows = [row for row in folder.worst_first() if folder.has_pictures(row.id)]
     classes: list[str] = list(folder.settings["classes"])
     entries = [_entry(folder, row, classes) for row in rows]
     seen = {swatch.number: swatch for entry in entries for swatch, _ in entry.shares}
@@ -66,22 +67,26 @@ def write_page(folder: Folder) -> Path:
         swatches=[seen[number] for number in sorted(seen)],
         width=WIDTH,
         rules=RULES,
+        twice=TWICE,
     )
     write_text(folder.path / PAGE, html)
     return folder.path / PAGE
 
 
 def _entry(folder: Folder, row: Row, classes: list[str]) -> Entry:
-    path = folder.overlay(row.id)
+    photo = folder.picture(PHOTOS, row.id)
     try:
-        with Image.open(path, formats=("JPEG",)) as image:
+        with Image.open(photo, formats=("JPEG",)) as image:
             width, height = image.size
     except OSError as error:
-        raise IntegrityError(path, f"not an overlay ({error})", "delete it, and run wsss predict again") from error
+        raise IntegrityError(photo, f"not a photo ({error})", "delete it, and run wsss predict again") from error
+    pictures = tuple(
+        (title, f"{kind}/{quote(photo.name)}") for title, kind in (("Photo", PHOTOS), ("Overlay", COLOURED))
+    )
     palette = display_palette()
     shares = tuple(
         (Named(number, classes[number], css_colour(palette[number]) if number else "transparent"), area)
         for number, area in sorted(enumerate(row.areas), key=lambda each: -each[1])
         if area
     )
-    return Entry(row, f"{path.parent.name}/{quote(path.name)}", width, height, shares)
+    return Entry(row, pictures, width, height, shares)

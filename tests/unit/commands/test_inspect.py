@@ -271,7 +271,7 @@ def test_a_folder_of_predictions(tmp_path: Path) -> None:
     assert CliRunner().invoke(cli.main, ["predict", str(model), str(photos), "-o", str(out)]).exit_code == 0
     pixels = np.concatenate([np.asarray(Image.open(path)).ravel() for path in sorted((out / "masks").iterdir())])
     found = json.loads(inspect(out, "--json")[1])
-    assert (found["what"], found["photos"], found["settings"]["min_area"]) == ("predictions of wsss predict", 2, 0.0)
+    assert (found["what"], found["photos"], found["settings"]["min_area"]) == ("predictions of wsss predict", 2, "0")
     for number, name in enumerate(CLASSES):
         assert found["share of pixels"][name] == pytest.approx((pixels == number).mean(), abs=1e-5)
     one = json.loads(inspect(out, "1", "--json", "-o", tmp_path / "1.png")[1])

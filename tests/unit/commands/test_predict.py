@@ -19,6 +19,7 @@ from torch import nn
 
 from tests.helpers import CLASSES, running, tree, wait_until
 from tests.toy_networks import photo, write_student
+from tests.unit.predict.test_own_labels import write_labels
 from wsss import cli
 from wsss.commands import predict as command
 from wsss.core.errors import ErrorList
@@ -31,6 +32,7 @@ from wsss.data.index import Index, Record, write_index
 from wsss.predict import chunks
 from wsss.predict import run as running_photos
 from wsss.predict.collect import find_photos
+from wsss.predict.made import PICTURES
 from wsss.predict.segmenter import Segmentation, Segmenter
 
 
@@ -69,8 +71,10 @@ def test_masks_overlays_and_table(model: Path, photos: Path, tmp_path: Path) -> 
     assert sorted(path.name for path in (out / "masks").iterdir()) == ["%3Dsum.png", "Kuh%201.png", "sub%2F%C3%A4.png"]
     assert sorted(path.name for path in (out / "overlays").iterdir())[1] == "Kuh%201.jpg"
     assert sorted(path.name for path in out.iterdir()) == [
-        *("index.html", "masks", "overlays", "predictions.csv", "settings.json")
+        *("index.html", "masks", "overlays", "page", "predictions.csv", "settings.json")
     ]
+    shown = np.asarray(Image.open(out / "page/photos" / "Kuh%201.jpg"), np.float64)
+    assert np.abs(shown - load_image(photos / "Kuh 1.png")).mean() < 20  # JPEG of noise
     rows = table(out)
     assert [row["id"] for row in rows] == ["'=sum", "Kuh 1", "sub/ä"]
     found = Segmenter.load(model)(photos / "Kuh 1.png", scales=(0.5, 1.0), flip=True)
@@ -96,11 +100,13 @@ def test_rerun_does_only_what_is_missing(model: Path, photos: Path, tmp_path: Pa
     Image.fromarray(photo(8, 8, 10)).save(photos / "=sum.png")  # another photo under an old name
     assert json.loads(predict(model, photos, "-o", out, "--json")[1])["done"] == ["=sum"]
     assert json.loads(predict(model, photos, "-o", out, "--json", "--overlays")[1])["kept"] == []
+    (out / "page/photos" / "sub%2F%C3%A4.jpg").unlink()
+    assert json.loads(predict(model, photos, "-o", out, "--json", "--overlays")[1])["done"] == ["sub/ä"]
 
 
 def test_other_model_or_settings_are_refused_unless_forced(model: Path, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    predict(model, photos, "-o", out)
+    predict(model, photos, "-o", out, "--overlays")
     code, _, text = predict(model, photos, "-o", out, "--scales", "1,2")
     assert code == 2
     assert text == (
@@ -120,7 +126,18 @@ def test_other_model_or_settings_are_refused_unless_forced(model: Path, photos: 
     assert predict(other, photos, "-o", out, "--force")[0] == 0
     assert [row["id"] for row in table(out)] == ["Kuh 1", "sub/ä"]
     assert not (out / "masks" / "%3Dsum.png").exists()
+    assert not [path for kind in PICTURES for path in (out / kind).iterdir()]
     assert (out / "mine.txt").exists()
+
+
+def test_photos_that_lie_in_the_folder_of_the_results_stay(model: Path, tmp_path: Path) -> None:
+    (own := tmp_path / "mine" / "photos").mkdir(parents=True)
+    Image.fromarray(photo(40, 56, 0)).save(own / "a.jpg")
+    before = (own / "a.jpg").read_bytes()
+    for options in ((), ("--force",), ("--force", "--flip")):
+        assert predict(model, own, "-o", own.parent, "--overlays", *options)[0] == 0
+    assert (own / "a.jpg").read_bytes() == before
+    assert (own.parent / "page/photos/a.jpg").is_file()
 
 
 def test_known_tags_leave_out_other_classes(model: Path, photos: Path, tmp_path: Path) -> None:
@@ -181,9 +198,29 @@ def test_tags_of_the_data_set_in_the_present_folder_are_the_default(
     assert [a == b for a, b in zip(masks["index"], masks["none"], strict=True)] == [True, False, True]
     assert "is no tag and covers" in {row["id"]: row["look"] for row in table(Path("none"))}["Kuh 1"]
     assert "is no tag" not in "".join(row["look"] for row in table(Path("index")))
+    assert [row["tags"] for row in table(Path("index"))] == ["", name, ""]
     assert predict(model, photos / "=sum.png", photos / "Kuh 1.png", "-o", "index", "--as-is")[0] == 0
     code, _, text = predict(model, photos, "-o", "index", "--as-is", "--tags", "none")
     assert (code, "(tags: found " in text) == (2, True)
+
+
+def test_masks_unlike_the_pseudo_label_of_the_run_are_looked_at(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only where the run in the present folder knows the photo: with its tags or without any, not with a table's."""
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(json.dumps({"dataset": {"root": str(photos)}}))
+    record = Record("sub/ä", "train", "sub/ä.jpg", None, (2,), 40, 56, "0" * 64)
+    write_index(Path("artifacts/dataset"), Index(CLASSES, (record,)))
+    Path("tags.csv").write_text(f"photo,tags\nä.jpg,{CLASSES[2]}\n")
+    write_labels(Path("artifacts/pseudo"), {"sub/ä": 1}, CLASSES)
+    looks = {}
+    for out, option in {"index": (), "none": ("--tags", "none"), "table": ("--tags", "tags.csv")}.items():
+        assert predict(model, photos / "sub", "-o", out, *option)[0] == 0
+        [row] = table(Path(out))
+        assert row["id"] == "ä"  # another id than in the index
+        looks[out] = row["look"].count("differs from its pseudo-label: ")
+    assert looks == {"index": 1, "none": 1, "table": 0}
 
 
 def test_photos_to_look_at_are_named_at_the_end(model: Path, photos: Path, tmp_path: Path) -> None:
@@ -196,7 +233,7 @@ def test_photos_to_look_at_are_named_at_the_end(model: Path, photos: Path, tmp_p
     assert {line.strip().split(": ", 1)[0]: line.split(": ", 1)[1] for line in lines} == looks
     for name in range(8):
         Image.fromarray(photo(8, 8, 0)).save(photos / f"{name}.png")
-    one_class = ("--as-is", "--min-area", "100")
+    one_class = ("--as-is", "--min-area", "2240")
     everything = tmp_path / "everything"
     assert len(predict(model, photos, "-o", everything, *one_class)[1].splitlines()) <= 2 + 5
     look = json.loads(predict(model, photos, "-o", everything, *one_class, "--json")[1])["look"]
@@ -214,15 +251,15 @@ def test_small_pieces_become_what_surrounds_them(model: Path, photos: Path, tmp_
         np.testing.assert_array_equal(after, without_crumbs(before, 112))
         changed += int((before != after).sum())
     assert changed
-    code, _, text = predict(model, photos, "-o", plain, "--as-is", "--min-area", "5")
-    assert (code, "(min_area: found 0.0, now 5.0)" in text) == (2, True)
+    code, _, text = predict(model, photos, "-o", plain, "--as-is", "--min-area", "5%")
+    assert (code, '(min_area: found "0", now "5%")' in text) == (2, True)
 
 
 def test_confidence_of_filled_pixels_is_an_upper_limit() -> None:
     label = np.zeros((4, 5), np.uint8)
     label[1, 1] = 1
     sure = np.full((4, 5), 0.875, np.float16)
-    found = Segmentation(np.zeros((4, 5, 3), np.uint8), label, sure, CLASSES).without_crumbs(10)
+    found = Segmentation(np.zeros((4, 5, 3), np.uint8), label, sure, CLASSES).without_crumbs(2)
     assert not found.label.any()
     expected = sure.copy()
     expected[1, 1] = 0.125
@@ -370,9 +407,14 @@ def test_damaged_folder(model: Path, photos: Path, tmp_path: Path, file: str, co
     ("arguments", "expected"),
     [
         (
-            ["--min-area", "x"],
-            "error: --min-area: found 'x', expected a number of 0 to 100, in per cent of the photo's pixels\n"
-            "fix: give e.g. --min-area 0.1\n",
+            ["--min-area", "0.1"],
+            "error: --min-area: found '0.1', expected whole pixels, or per cent of a photo's pixels\n"
+            "fix: for per cent of the photo give 0.1%\n",
+        ),
+        (
+            ["--min-area", "25%"],
+            "error: --min-area: found '25%', expected 0 to 5 per cent of a photo's pixels\n"
+            "fix: give e.g. 0.1%, or a number of pixels\n",
         ),
         (["--scales", "a"], "error: --scales: found 'a', expected numbers\nfix: give e.g. --scales 0.75,1,1.25\n"),
         (

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from skimage.measure import label as pieces_of
 
-from wsss.data.crumbs import without_crumbs
+from wsss.core.errors import UserError
+from wsss.data.crumbs import parse_area, without_crumbs
 
 
 def drawn(rows: str) -> np.ndarray:
@@ -50,3 +51,39 @@ def test_no_small_piece_is_left_and_large_ones_keep_their_pixels(least: int) -> 
 def test_nothing_is_small() -> None:
     label = np.arange(12, dtype=np.uint8).reshape(3, 4)
     np.testing.assert_array_equal(without_crumbs(label, 1), label)
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "shown"),
+    [
+        ("0", 0, "0"),
+        ("25", 25, "25px"),
+        ("25px", 25, "25px"),
+        ("25 px", 25, "25px"),
+        ("0.1%", 2, "0.1%"),  # 1.2 pixels: a piece of one is less
+        ("5 %", 60, "5%"),
+        ("0%", 0, "0"),
+    ],
+)
+def test_areas_are_of_pixels_unless_they_have_a_percent_sign(text: str, least: int, shown: str) -> None:
+    area = parse_area(text)
+    assert (area.least(np.zeros((30, 40), np.uint8)), str(area)) == (least, shown)
+    assert parse_area(shown) == area
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ("0.1", "for per cent of the photo give 0.1%"),
+        ("2.5", "for per cent of the photo give 2.5%"),
+        ("25.0", "give e.g. 25, or 0.1%"),
+        ("0.1px", "give e.g. 25, or 0.1%"),
+        ("9" * 5000, "give e.g. 25, or 0.1%"),
+        ("5.1%", "give e.g. 0.1%, or a number of pixels"),
+        ("-1%", "give e.g. 0.1%, or a number of pixels"),
+    ],
+)
+def test_areas_that_could_mean_another_are_refused(text: str, fix: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_area(text)
+    assert (caught.value.where, caught.value.fix) == ("--min-area", fix)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wsss.predict.look import PIECES, RULES, UNSURE, reasons, weight
+from wsss.predict.look import PIECES, RULES, TWICE, UNSURE, difference, reasons, weight
 
 NAMES = ("background", "cow", "cat")
 SURE = 0.99
@@ -32,12 +32,16 @@ def dots(count: int, class_number: int = 1) -> np.ndarray:
         (rows(95, 5), None, ("background covers 95 %",)),
         (rows(95, 5), (1,), ()),  # a small thing in its surroundings is nothing odd
         (rows(100), (), ()),
-        (rows(99, 1), (1,), ("cow is tagged and covers 1 %",)),
+        (rows(99, 1), (1,), ("cow is tagged and covers only 1 %",)),
         (rows(98, 2), (1,), ()),
-        (rows(50, 50), (1, 2), ("cat is tagged and covers 0 %",)),
+        (rows(50, 50), (1, 2), ("cat is tagged and covers nothing",)),
         (rows(49, 49, 2), (1,), ("cat is no tag and covers 2 %",)),
         (rows(49, 50, 1), (1,), ()),
-        (rows(0, 0, 100), (1,), ("cat covers 100 %", "cow is tagged and covers 0 %", "cat is no tag and covers 100 %")),
+        (
+            rows(0, 0, 100),
+            (1,),
+            ("cat covers 100 %", "cow is tagged and covers nothing", "cat is no tag and covers 100 %"),
+        ),
         (rows(50, 50), None, ()),
     ],
 )
@@ -60,13 +64,30 @@ def test_low_confidence() -> None:
     assert reasons(rows(50, 50), UNSURE, NAMES) == ()
 
 
+def test_masks_unlike_their_pseudo_label() -> None:
+    """Background 1/2 of 3/4, cow 1/4 of 1/2: the mean IoU is 7/12, what is ignored left out."""
+    label, pseudo = rows(75, 25), rows(50, 50)
+    assert difference(label, pseudo) == pytest.approx(5 / 12)
+    assert reasons(label, SURE, NAMES, (1,), pseudo) == ("differs from its pseudo-label: 0.42",)
+    assert reasons(label, SURE, NAMES, (1,), rows(60, 40)) == ()  # (60/75 + 25/40)/2: 0.29
+    pseudo[50:75] = 255
+    assert difference(label, pseudo) == 0
+    assert difference(label, np.full_like(label, 255)) is None
+    assert reasons(label, SURE, NAMES, (1,), np.full_like(label, 255)) == ()
+    assert difference(label.repeat(3, 0).repeat(3, 1), rows(75, 25)) == 0  # a label is smaller than the photo's file
+    assert difference(label, rows(75, 0, 25)) == pytest.approx(2 / 3)
+
+
 def test_a_wrong_class_weighs_more_than_outlines() -> None:
     of_class, of_outline = reasons(rows(0, 100), SURE, NAMES), reasons(dots(20), 0.1, NAMES, (1,))[1:]
     assert of_outline == ("pieces: cow 20", "confidence 0.10")
     assert (weight(of_class), weight(of_outline), weight(of_outline[:1]), weight(())) == (2, 2, 1, 0)
+    assert [weight(reasons(rows(*counts), SURE, NAMES, (1,))) for counts in ((99, 1), (50, 0, 50), (100,))] == [1, 4, 2]
+    assert weight(reasons(rows(75, 25), SURE, NAMES, (1,), rows(25, 75))) == 2
 
 
 def test_rules_are_told_with_their_numbers() -> None:
-    text = " ".join(RULES)
-    for number in ("95 %", "2 %", "10 pieces", "0.5 %", "0.7"):
+    text, twice = " ".join(RULES), " ".join(RULES[:TWICE])
+    for number in ("95 %", "2 %", "10 pieces", "0.5 %", "0.7", "0.4"):
         assert number in text
+    assert ("pseudo-label" in twice, "pieces" in twice, "less than 2 %" in twice) == (True, False, False)

@@ -1,4 +1,4 @@
-"""The page of `wsss predict`: every overlay once, those to look at first, and what is given is only text."""
+"""The page of `wsss predict`: every photo with its overlay, those to look at first, and what is given is only text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from tests.unit.report.test_gallery import IMG, SCRIPT, parse
 from wsss.core.errors import IntegrityError
 from wsss.data.palette import display_palette
 from wsss.data.render import css_colour
-from wsss.predict.folder import Folder, make
+from wsss.predict.folder import Folder
+from wsss.predict.made import PHOTOS, make
 from wsss.predict.segmenter import Segmentation
 from wsss.report.found_page import write_page
 
@@ -43,7 +44,7 @@ def test_worst_first_with_reasons_and_shares(folder: Folder) -> None:
     text = page.text[page.text.rindex("Skip to") :]
     places = [text.index(name, text.index("Look at these first 2") if name != order[0] else 0) for name in order]
     assert places == sorted(places)
-    assert "plain" not in [found["title"] for found in page.all("h3")]  # it has no overlay
+    assert "plain" not in [found["title"] for found in page.all("h3")]  # it has no pictures
     for reason in ("cow is no tag and covers 100 %", f"{SCRIPT} covers 100 %", "60.0\u00a0%", "40.0\u00a0%"):
         assert reason in page.text
 
@@ -51,11 +52,28 @@ def test_worst_first_with_reasons_and_shares(folder: Folder) -> None:
 def test_pictures_are_the_overlays_in_the_folder(folder: Folder) -> None:
     page = parse(write_page(folder).parent)
     images = [found for found in page.all("img") if "src" in found]
-    assert len(images) == 3
-    for found in images:
+    assert len(images) == 6
+    for number, found in enumerate(images):
         with Image.open(folder.path / unquote(str(found["src"]))) as image:
-            assert (str(image.width), str(image.height)) == (found["width"], found["height"])
-        assert str(found["alt"]).startswith("Overlay of ")
+            # The same for both, so that they lie on each other in the viewer.
+            assert (str(image.width), str(image.height)) == (found["width"], found["height"]) == ("20", "10")
+            coloured = np.asarray(image).max() > 40
+        assert str(found["alt"]).startswith("Overlay of " if number % 2 else "Photo of ")
+        assert coloured == bool(number % 2)
+    links = [found for found in page.all("a") if "data-title" in found]
+    assert [(found["data-title"], found["data-classes"]) for found in links[:2]] == [("Photo", ""), ("Overlay", "2")]
+    for path in (folder.path / "overlays").iterdir():
+        with Image.open(path) as image:
+            assert image.height > 10  # the names of the classes below
+
+
+def test_known_tags_are_beside_their_photo(folder: Folder) -> None:
+    folder.put("none", "none.jpg", make(segmented(10), "0" * 64, 64, ()))
+    folder.put("unknown", "unknown.jpg", make(segmented(10), "0" * 64, 64, None))
+    text = parse(write_page(folder).parent).text
+    assert text.count(f"tags: {SCRIPT}") == 3
+    assert text.count("tags: none") == 1
+    assert text.count("tags: ") == 4
 
 
 def test_legend_has_the_colours_of_the_overlays(folder: Folder) -> None:
@@ -74,8 +92,8 @@ def test_names_are_text_and_the_page_is_its_own(folder: Folder) -> None:
 
 
 def test_damaged_files_are_told(folder: Folder) -> None:
-    folder.overlay("good").write_bytes(b"no")
-    with pytest.raises(IntegrityError, match="not an overlay"):
+    folder.picture(PHOTOS, "good").write_bytes(b"no")
+    with pytest.raises(IntegrityError, match="not a photo"):
         write_page(folder)
     folder.rows["good"][5] = "high"
     with pytest.raises(IntegrityError, match="a row cannot be read"):

@@ -1,0 +1,74 @@
+"""What one photo gives: a mask, pictures of it if they are asked for, and its row of the table."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from wsss.data.images import voc_palette
+from wsss.data.index import TAG_SEPARATOR
+from wsss.data.render import fit
+from wsss.data.size import fit_label
+from wsss.predict.look import SEPARATOR, reasons
+
+if TYPE_CHECKING:
+    from wsss.predict.segmenter import Segmentation
+
+OVERLAYS, PHOTOS, COLOURED = "overlays", "page/photos", "page/overlays"
+PICTURES = (OVERLAYS, PHOTOS, COLOURED)
+"""Folders of pictures: overlays with the names of their classes below; for the page, where they lie on each other, the
+photo alone and the overlay without these names. Not `photos`: somebody's own may lie in a folder of this name."""
+NO_TAG = "none"
+"""In the table: it is known that the photo has no tag. An empty cell: nothing is known."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """The file `mask` (PNG); `pictures` (JPEG) by their folder, none unless they are asked for; `values`: the photo's
+    row, from its checksum on.
+    """
+
+    mask: bytes
+    pictures: Mapping[str, bytes]
+    values: tuple[str, ...]
+
+
+def make(
+    found: Segmentation,
+    sha256: str,
+    overlay_width: int | None,
+    tags: Sequence[int] | None,
+    pseudo: np.ndarray | None = None,
+) -> Made:
+    """The files and values of the photo that has this checksum; `tags`, `pseudo`: see `look.reasons`."""
+    mask = Image.fromarray(found.label)
+    mask.putpalette(voc_palette().tobytes())
+    areas = [f"{found.area(known):.6g}" for known in found.names]
+    confidence = float(found.confidence.mean(dtype="float64"))
+    look = SEPARATOR.join(reasons(found.label, confidence, found.names, tags, pseudo))
+    known = "" if tags is None else TAG_SEPARATOR.join(found.names[tag] for tag in tags) or NO_TAG
+    sides = (str(side) for side in found.label.shape)
+    values = (sha256, *sides, f"{confidence:.4f}", look, known, *areas)
+    return Made(_file(mask, format="PNG"), {} if overlay_width is None else _pictures(found, overlay_width), values)
+
+
+def _pictures(found: Segmentation, width: int) -> dict[str, bytes]:
+    photo = fit(found.photo, width)
+    small = replace(found, whole=photo, label=fit_label(found.label, photo.shape))
+    drawn = {
+        OVERLAYS: small.overlay(width),
+        PHOTOS: Image.fromarray(photo),
+        COLOURED: small.overlay(width, with_legend=False),
+    }
+    return {kind: _file(image, format="JPEG", quality=90) for kind, image in drawn.items()}
+
+
+def _file(image: Image.Image, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, **options)
+    return buffer.getvalue()

@@ -1,0 +1,46 @@
+"""Pseudo-labels that the run in the present folder has of photos of its own: what their masks are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wsss.core.errors import WsssError
+from wsss.stores.labels import LABEL_STORES, PseudoStore
+
+
+@dataclass(frozen=True)
+class OwnLabels:
+    """`stores`, what was made last first; `records`: ids there by those of the photos that are predicted."""
+
+    stores: tuple[PseudoStore, ...]
+    records: Mapping[str, str]
+
+    def label(self, name: str) -> np.ndarray | None:
+        """(H, W) uint8 of photo `name`, 255 where ignored, of the size it is read at; None if no store has it."""
+        record = self.records.get(name, "")
+        store = next((store for store in self.stores if record in store), None)
+        try:
+            return None if store is None else store.label(record)
+        except WsssError:
+            return None  # what is wrong there is no matter of these photos
+
+
+def open_labels(records: Mapping[str, str], classes: Sequence[str], folder: Path = Path()) -> OwnLabels | None:
+    """Those of the project in `folder`, for a network of these `classes`; `records`: see `OwnLabels`. None if there are
+    none.
+
+    Stores of other classes are left out, and so are imported masks: what a person drew is not read.
+    """
+    stores = []
+    for kind in reversed(LABEL_STORES):
+        try:
+            store = kind(folder / kind.place)
+        except WsssError:
+            continue
+        if store.classes == tuple(classes) and not store.upper_bound:
+            stores.append(store.part(records.values()))
+    return OwnLabels(tuple(stores), records) if stores and records else None
