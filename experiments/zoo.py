@@ -144,14 +144,15 @@ def collect(work: Path) -> dict[str, Any]:
         "agreement": mean(agreed, "agreement"),
         "minutes": sum(seconds.get(stage, 0) for stage in STAGES) / 60,
         "verdict": words[-1].removeprefix("verdict: ") if words else "",
-        "measured": f"{date.today()}, {commit()}, {'bf16-mixed' if fast_bf16() else '32-true'}",
+        "measured": made_by(),
     }
 
 
-def commit() -> str:
-    """The code that runs here, in short."""
-    asked = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+def made_by() -> str:
+    """Today's date, the commit of this code, and the precision that trainings have here."""
+    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip() or "unknown code"
+    return f"{date.today()}, {commit}, {'bf16-mixed' if fast_bf16() else '32-true'}"
 
 
 def rows(path: Path) -> list[Mapping[str, str]]:

@@ -15,7 +15,7 @@ from tests.helpers import running
 from tests.toy_networks import photo, write_student
 
 ELSEWHERE = """
-import ctypes, os, signal, subprocess, sys, types
+import ctypes, ctypes.util, os, signal, subprocess, sys, types
 import multiprocessing.resource_tracker, multiprocessing.spawn, concurrent.futures.process
 import click, h5py, matplotlib, numba, numpy, PIL.Image, psutil, rich.progress, scipy, sklearn.linear_model, torch
 import torch.utils.data, pydantic, ruamel.yaml

@@ -60,6 +60,12 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     return calls
 
 
+@pytest.fixture(autouse=True)
+def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing says by what the results were made, so that there is no such column."""
+    monkeypatch.setattr(zoo, "made_by", lambda: "")
+
+
 def run(folder: Path, *arguments: str) -> str:
     result = CliRunner().invoke(main, [str(folder), *arguments])
     assert result.exit_code == 0, result.output
@@ -123,6 +129,11 @@ def test_a_stage_that_fails_names_its_log(tmp_path: Path, monkeypatch: pytest.Mo
     assert (tmp_path / "log").read_text() == "error: no\n"
 
 
+def test_results_say_by_what_they_were_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"verdict": "usable", "measured": "2026-11-29, abc, 32-true"}))
+    assert markdown(tmp_path).splitlines()[-1].endswith("| usable | 2026-11-29, abc, 32-true |")
+
+
 def test_scores_that_are_missing_stay_so(tmp_path: Path) -> None:
     (tmp_path / "reports").mkdir()
     for name, text in TABLES.items():
@@ -135,5 +146,5 @@ def test_scores_that_are_missing_stay_so(tmp_path: Path) -> None:
         (tmp_path / "results" / f"{name}.json").write_text(json.dumps(found))
     assert markdown(tmp_path / "results").splitlines()[-1] == "| mean | 0 |"
     assert found["verdict"] == ""
-    assert all(value is None for key, value in found.items() if key not in ("stages", "verdict", "minutes"))
+    assert all(value is None for key, value in found.items() if key not in ("stages", "verdict", "measured", "minutes"))
     assert markdown(tmp_path / "none").splitlines()[0].startswith("| set | tag AP, guessing |")
