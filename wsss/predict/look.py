@@ -67,7 +67,7 @@ def reasons(
     pieces = count_pieces(label)
     crumbled = [n for n in range(1, len(names)) if pieces[n] >= PIECES and areas[n] < SMALL * pieces[n]]
     if crumbled:
-        found.append(f"{CRUMBS} {', '.join(f'{names[n]} {pieces[n]}' for n in crumbled)}")
+        found.append(f"{CRUMBS} {' and '.join(f'{names[n]} {pieces[n]}' for n in crumbled)}")
     return (*found, f"{CONFIDENCE} {confidence:.2f}") if confidence < UNSURE else tuple(found)
 
 
