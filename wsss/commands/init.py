@@ -10,10 +10,11 @@ import click
 
 from wsss.commands.check import Params, look, report_parts, warnings_of
 from wsss.commands.project_folder import could_be_project, is_here, wants_project
-from wsss.commands.untagged import allowing, need_tags, settle
+from wsss.commands.untagged import allowing, has_tags, need_tags, settle
 from wsss.core.atomic import write_text
 from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import UserError
+from wsss.core.log import say
 from wsss.core.minutes import note_estimate
 from wsss.core.params import load
 from wsss.core.project import make_project
@@ -78,6 +79,10 @@ def main(
         raise _in_the_way(params)
     # Negatives are welcome, so that the first look treats them as such; then one is asked.
     survey, problems = look(given.model_copy(update={"dataset": allowing(dataset, True)}))
+    if not has_tags(survey):
+        # For `wsss check`, which lists all there is to correct; nothing is planned for photos without a tag.
+        put_in_place(params, _settings_text(text, recipe, dataset, params))
+        say(f"{params}: written as far as the data set could be read; next: wsss check {params}")
     dataset, survey = settle(dataset, need_tags(survey, problems), problems, untagged)
     made = make_project(Path()) if makes else []
     backup = put_in_place(params, _settings_text(text, recipe, dataset, params))

@@ -20,9 +20,14 @@ if TYPE_CHECKING:
 Answer = Literal["keep", "error"]
 
 
+def has_tags(survey: Survey | None) -> bool:
+    """True if some tag could be read, or if there is no photo that could have one."""
+    return survey is not None and (any(each.tags for each in survey.index.records) or not survey.index.records)
+
+
 def need_tags(survey: Survey | None, problems: Sequence[WsssError]) -> Survey:
-    """The survey of a data set of which some tag could be read. Else raises its `problems`: no settings would help."""
-    if survey is not None and (any(each.tags for each in survey.index.records) or not survey.index.records):
+    """The survey of a data set that `has_tags`. Else raises its `problems`: no settings would help."""
+    if survey is not None and has_tags(survey):
         return survey
     if survey is not None:
         say("\n".join(survey.reading))  # a column that was taken for another is seen here
