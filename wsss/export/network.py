@@ -40,8 +40,6 @@ from wsss.predict.networks import (
 from wsss.predict.segment import Network
 from wsss.predict.segmenting import load_segmenting, network_sha256
 
-"""Where a TorchScript file keeps the card that ONNX keeps as metadata."""
-
 
 @dataclass(frozen=True)
 class Exported:

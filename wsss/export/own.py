@@ -12,7 +12,7 @@ from typing import Any
 from wsss.core.errors import UserError
 
 EXTRA_FILE = "wsss.json"
-"""In a TorchScript file: what the network is."""
+"""Where a TorchScript file keeps the card that ONNX keeps as metadata."""
 
 
 def refuse_foreign_file(path: Path, kind: str, force: bool) -> None:
