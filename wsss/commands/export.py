@@ -202,19 +202,15 @@ def _labels(
     from wsss.export.crumbs import WithoutCrumbs
     from wsss.export.labels import Labels
     from wsss.export.only import Only, named_photos
-    from wsss.export.predicted import Predicted
-    from wsss.predict.folder import SETTINGS
+    from wsss.export.predicted import Predicted, is_predicted
     from wsss.stores.labels import LabelStore
     from wsss.stores.opened import open_store
 
     store: Labels
-    if (source / SETTINGS).is_file():
+    if is_predicted(source):
         store = Predicted(source)
         photos = store.records
     else:
-        if source.name == "masks" and (source.parent / SETTINGS).is_file():
-            what = "the masks alone, without the names and sizes of their photos"
-            raise UserError(source, what, f"give the folder of wsss predict: {source.parent}")
         opened = open_store(source)
         if not isinstance(opened, LabelStore):
             what = f"a store of {opened.format}, expected labels (pseudo-labels or predictions)"

@@ -6,12 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
-from wsss.core.errors import IntegrityError
+from wsss.core.errors import IntegrityError, UserError
 from wsss.data.codec import open_image, read_file
 from wsss.data.index import Record
-from wsss.predict.folder import COLUMNS, Folder
+from wsss.predict.folder import COLUMNS, SETTINGS, Folder
 
 FIX = "make it again: wsss predict … --force"
+
+
+def is_predicted(path: Path) -> bool:
+    """True of such a folder. Raises `UserError` for its masks alone."""
+    if path.name == "masks" and (path.parent / SETTINGS).is_file():
+        what = "the masks alone, without the names and sizes of their photos"
+        raise UserError(path, what, f"give the folder of wsss predict: {path.parent}")
+    return (path / SETTINGS).is_file()
 
 
 class Predicted:

@@ -10,11 +10,12 @@ import numpy as np
 from wsss.core.errors import UserError, WsssError
 from wsss.core.folders import STORE_INDEX
 from wsss.data.index import read_index
+from wsss.export.predicted import is_predicted
 from wsss.models.checkpoint import FORMAT, VERSION, read_checkpoint
 from wsss.predict.networks import onnx_card, onnx_session
 from wsss.predict.package import is_package, read_package
 from wsss.report.drawing import Drawing
-from wsss.report.predicted import is_predicted, predicted_photo, predicted_summary
+from wsss.report.predicted import predicted_photo, predicted_summary
 from wsss.report.summary import (
     REMEDY,
     SHARES,

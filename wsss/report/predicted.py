@@ -7,20 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from wsss.core.errors import UserError
 from wsss.export.predicted import Predicted
-from wsss.predict.folder import FORMAT, SETTINGS, Row
+from wsss.predict.folder import FORMAT, Row
 from wsss.report.drawing import Drawing
 from wsss.report.summary import SHARES, Sizes
 from wsss.stores.opened import known_id
-
-
-def is_predicted(path: Path) -> bool:
-    """True of such a folder. Raises `UserError` for its masks alone."""
-    if path.name == "masks" and (path.parent / SETTINGS).is_file():
-        what = "the masks alone, without the names and sizes of their photos"
-        raise UserError(path, what, f"give the folder of wsss predict: {path.parent}")
-    return (path / SETTINGS).is_file()
 
 
 def predicted_summary(path: Path) -> dict[str, Any]:
