@@ -18,8 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from wsss.cams.local import local_levels, local_maps
@@ -194,6 +192,9 @@ def classifier(features: np.ndarray, first: np.ndarray, second: np.ndarray) -> t
 
 def regression(features: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, float]:
     """Weight and bias of a logistic regression, (M, C) and (M,) bool; both answers weigh the same."""
+    # Not imported at the top: it takes seconds, and would in every worker process too.
+    from sklearn.linear_model import LogisticRegression
+
     with threadpool_limits(1):  # the order of sums, and so the last bits, would follow the number of threads
         found = LogisticRegression(C=STRENGTH, max_iter=200, class_weight="balanced").fit(features, truth)
     return found.coef_[0], float(found.intercept_[0])
@@ -207,6 +208,8 @@ def decide(seen: tuple[np.ndarray, float], features: np.ndarray) -> np.ndarray:
 
 def told_apart(features: np.ndarray, high: np.ndarray, low: np.ndarray, photos: np.ndarray) -> float:
     """Area under the ROC curve of high against low positions, mean of two halves; 1 if a half lacks one of the two."""
+    from sklearn.metrics import roc_auc_score
+
     areas = []
     for part in (0, 1):
         known, asked = photos[part::2], photos[1 - part :: 2]
