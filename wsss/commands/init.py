@@ -10,15 +10,15 @@ import click
 
 from wsss.commands.check import Params, look, report_parts, warnings_of
 from wsss.commands.project_folder import could_be_project, is_here, wants_project
+from wsss.commands.replacing import refuse_edited, replace, sealed
 from wsss.commands.untagged import allowing, has_tags, need_tags, settle
 from wsss.core.atomic import write_text
 from wsss.core.command import json_option, json_text, people_command
-from wsss.core.errors import UserError
 from wsss.core.log import say
 from wsss.core.minutes import note_estimate
 from wsss.core.params import load
 from wsss.core.project import make_project
-from wsss.core.recipes import SCHEMA, put_in_place, read_recipe, recipe_path, same_as_recipe, with_dataset
+from wsss.core.recipes import SCHEMA, read_recipe, recipe_path, with_dataset
 from wsss.formats.guess import dataset_yaml, guess_dataset, refuse_data
 from wsss.formats.settings import DatasetSettings
 
@@ -38,7 +38,7 @@ LAYOUT = ("format", "tags", "classes")
 @click.option("--tags", type=click.Path(path_type=Path), help="table of tags; default: what FOLDER holds")
 @click.option("--recipe", help=f"recipe that gives all other settings: {QUICK}, {FULL} (the default) or another")
 @click.option("--params", type=click.Path(path_type=Path), default="params.yaml", help="file to write")
-@click.option("--force", is_flag=True, help="replace an existing file; the old one is kept beside it")
+@click.option("--force", is_flag=True, help="replace a file that was edited; it is kept beside the new one")
 @click.option(
     "--untagged",
     type=click.Choice(["keep", "error"]),
@@ -75,17 +75,17 @@ def main(
     refuse_data(params)
     guessed = guess_dataset(folder, tags, _options(chosen, params, force))
     dataset = with_choices(guessed, given.dataset)
-    if params.exists() and not force:
-        raise _in_the_way(params)
+    if not force:
+        refuse_edited(params)
     # Negatives are welcome, so that the first look treats them as such; then one is asked.
     survey, problems = look(given.model_copy(update={"dataset": allowing(dataset, True)}))
     if not has_tags(survey):
         # For `wsss check`, which lists all there is to correct; nothing is planned for photos without a tag.
-        put_in_place(params, _settings_text(text, recipe, dataset, params))
-        say(f"{params}: written as far as the data set could be read; next: wsss check {params}")
+        _, old = replace(params, _settings_text(text, recipe, dataset, params), force)
+        say(f"{params}{_aside(old)}: written as far as the data set could be read; next: wsss check {params}")
     dataset, survey = settle(dataset, need_tags(survey, problems), problems, untagged)
     made = make_project(Path()) if makes else []
-    backup = put_in_place(params, _settings_text(text, recipe, dataset, params))
+    backup, old = replace(params, _settings_text(text, recipe, dataset, params), force)
     findings = warnings_of(survey)
     plan = None
     if survey.index.records:
@@ -103,6 +103,7 @@ def main(
                 "params": str(params),
                 "project": [str(path) for path in made],
                 "backup": None if backup is None else str(backup),
+                "replaced": old or None,
                 "recipe": recipe,
                 "dataset": dataset.model_dump(),
                 "reading": list(survey.reading),
@@ -113,11 +114,9 @@ def main(
                 "quick": None if offer is None else offer.as_json(),
             }
         )
-    old = f" (the old one is {backup})" if backup else ""
     parts = [f"project: {', '.join(map(str, made))}"] if made else []
-    parts.append(
-        f"{params}: settings of recipes/{recipe}.yaml{old}, and this data set:\n\n{dataset_yaml(dataset).rstrip()}"
-    )
+    written = f"{params}: settings of recipes/{recipe}.yaml{_aside(old)}, and this data set:"
+    parts.append(f"{written}\n\n{dataset_yaml(dataset).rstrip()}")
     parts += report_parts(dataset.root, survey, findings, problems)
     if plan is not None:
         parts.append(plan.text())
@@ -155,7 +154,7 @@ def proposal(quick: Plan, full: Plan, folder: Path, tags: Path | None, params: P
     return (
         f"recipes: {QUICK} ({quick.time}; the network stays as it came, only its last layers learn) or {FULL} "
         f"({full.time}; better masks). This is {FULL}; for the other: wsss init {folder}{options}"
-        f"{_options(QUICK, params, True)}"
+        f"{_options(QUICK, params, False)}"
     )
 
 
@@ -183,7 +182,11 @@ def _settings_text(text: str, recipe: str, dataset: DatasetSettings, params: Pat
     body = text.splitlines(keepends=True)
     while body and body[0].startswith("#"):
         body.pop(0)
-    return with_dataset("\n".join(header) + "\n" + "".join(body), dataset_yaml(dataset), params)
+    return sealed(with_dataset("\n".join(header) + "\n" + "".join(body), dataset_yaml(dataset), params))
+
+
+def _aside(remark: str) -> str:
+    return f" ({remark})" if remark else ""
 
 
 def _next(problems: int, warnings: int, params: Path) -> str:
@@ -195,12 +198,3 @@ def _next(problems: int, warnings: int, params: Path) -> str:
     if not there and could_be_project():
         there = "wsss init --project, "
     return f"init: nothing to correct{limits}; next: {there}dvc repro gallery"
-
-
-def _in_the_way(params: Path) -> UserError:
-    try:
-        recipe = same_as_recipe(params.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        recipe = None
-    what = f"exists (it is recipes/{recipe}.yaml, unchanged)" if recipe else "exists"
-    return UserError(params, what, f"add --force: the old file is kept as {params.name}.bak")
