@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -31,11 +33,15 @@ FEW = 1000
 """Training photos up to which `QUICK` is proposed to someone without a GPU: it was made for some hundreds."""
 LAYOUT = ("format", "tags", "classes")
 """Keys of section `dataset` that say how the data lie. Where they are a recipe's, its other choices hold as well."""
+ASKED = ("photo_column", "tag_column")
+"""Keys of section `dataset` that are options as well."""
 
 
 @people_command
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.option("--tags", type=click.Path(path_type=Path), help="table of tags; default: what FOLDER holds")
+@click.option("--photo-column", metavar="NAME", default="", help="heading of its column that names the photos")
+@click.option("--tag-column", metavar="NAME", default="", help="heading of its column of tags, of several")
 @click.option("--recipe", help=f"recipe that gives all other settings: {QUICK}, {FULL} (the default) or another")
 @click.option("--params", type=click.Path(path_type=Path), default="params.yaml", help="file to write")
 @click.option("--force", is_flag=True, help="replace a file that was edited; it is kept beside the new one")
@@ -53,6 +59,8 @@ LAYOUT = ("format", "tags", "classes")
 def main(
     folder: Path | None,
     tags: Path | None,
+    photo_column: str,
+    tag_column: str,
     recipe: str | None,
     params: Path,
     force: bool,
@@ -73,7 +81,8 @@ def main(
     chosen, recipe = recipe, recipe or FULL
     text, given = read_recipe(recipe), load(recipe_path(recipe), Params)
     refuse_data(params)
-    guessed = guess_dataset(folder, tags, _options(chosen, params, force))
+    asked = {"photo_column": photo_column, "tag_column": tag_column}
+    guessed = guess_dataset(folder, tags, _options(asked, chosen, params, force)).model_copy(update=asked)
     dataset = with_choices(guessed, given.dataset)
     if not force:
         refuse_edited(params)
@@ -121,7 +130,7 @@ def main(
     if plan is not None:
         parts.append(plan.text())
     if plan is not None and offer is not None:
-        parts.append(proposal(offer, plan, folder, tags, params))
+        parts.append(proposal(offer, plan, folder, tags, _options(asked, QUICK, params)))
     return "\n\n".join([*parts, _next(len(problems), len(findings), params)])
 
 
@@ -148,19 +157,21 @@ def quick_plan(guessed: DatasetSettings, untagged: bool, seed: int) -> Plan | No
     return plan if plan.stages else None
 
 
-def proposal(quick: Plan, full: Plan, folder: Path, tags: Path | None, params: Path) -> str:
-    """Both recipes in one line, with their time, and how to take the quick one."""
-    options = "" if tags is None else f" --tags {tags}"
+def proposal(quick: Plan, full: Plan, folder: Path, tags: Path | None, options: str) -> str:
+    """Both recipes in one line, with their time, and how to take the quick one: `options` follow the table's."""
+    table = "" if tags is None else f" --tags {tags}"
     return (
         f"recipes: {QUICK} ({quick.time}; the network stays as it came, only its last layers learn) or {FULL} "
-        f"({full.time}; better masks). This is {FULL}; for the other: wsss init {folder}{options}"
-        f"{_options(QUICK, params, False)}"
+        f"({full.time}; better masks). This is {FULL}; for the other: wsss init {folder}{table}{options}"
     )
 
 
-def _options(recipe: str | None, params: Path, force: bool) -> str:
-    """Options of a command that repeats this one, as they follow the folder and the table."""
-    written = "" if params == Path("params.yaml") else f" --params {params}"
+def _options(asked: Mapping[str, str], recipe: str | None, params: Path, force: bool = False) -> str:
+    """Options of a command that repeats this one, as they follow the folder and the table. `asked`: settings of section
+    `dataset` that were given as options.
+    """
+    written = "".join(f" --{key.replace('_', '-')} {shlex.quote(value)}" for key, value in asked.items() if value)
+    written += "" if params == Path("params.yaml") else f" --params {params}"
     return written + (f" --recipe {recipe}" if recipe else "") + (" --force" if force else "")
 
 
@@ -172,8 +183,9 @@ def with_choices(guessed: DatasetSettings, recipe: DatasetSettings) -> DatasetSe
         return (
             guessed if recipe.long_side in ("auto", 0) else guessed.model_copy(update={"long_side": recipe.long_side})
         )
-    places = {"root": guessed.root, "masks": guessed.masks}
-    return recipe.model_copy(update=places)
+    own = {"root": guessed.root, "masks": guessed.masks}
+    own |= {key: getattr(guessed, key) for key in ASKED if getattr(guessed, key)}
+    return recipe.model_copy(update=own)
 
 
 def _settings_text(text: str, recipe: str, dataset: DatasetSettings, params: Path) -> str:

@@ -29,7 +29,10 @@ def scan(settings: DatasetSettings) -> RawDataset:
     if not photos.paths:
         raise UserError(root, "no photo found (expected JPEG, PNG, WEBP, BMP or TIFF)", "correct dataset.root")
     photos.warn_foreign()
-    table = folder_tags(photos) if settings.tags == FOLDERS else read_tag_file(settings.tags_path, problems)
+    if settings.tags == FOLDERS:
+        table = folder_tags(photos)
+    else:
+        table = read_tag_file(settings.tags_path, problems, settings.headings)
     twins: dict[str, list[str]] = {}
     if settings.classes:
         classes = read_classes(root / settings.classes)

@@ -10,6 +10,7 @@ from pydantic import Field, NonNegativeInt
 from wsss.core.params import Settings, unit
 from wsss.data.images import MAX_MEGAPIXELS
 from wsss.data.size import LARGEST, MOST_ENLARGED, SMALLEST
+from wsss.formats.columns import Headings
 
 
 class DatasetSettings(Settings):
@@ -23,6 +24,15 @@ class DatasetSettings(Settings):
         description="the tags: a CSV or .xlsx; for folder also folders (their names are the tags); for voc also xml "
         "(folder Annotations) or a .npy of one-hot vectors by id; for coco the folder of the instances_*.json, or one "
         "of them",
+    )
+    photo_column: str = Field(
+        default="",
+        description="heading of the table's column that names the photos; empty: the one whose heading says so",
+    )
+    tag_column: str = Field(
+        default="",
+        description="heading of the table's column of tags, of several that may be it; the others are not read; empty: "
+        "the one whose heading says so, or a column per class",
     )
     masks: str = Field(default="", description="folder of masks, used for scoring only; empty: none")
     classes: str = Field(
@@ -56,6 +66,11 @@ class DatasetSettings(Settings):
         f"Photos are enlarged at most {MOST_ENLARGED:g} times; the shorter side of panoramas is a quarter of it",
         json_schema_extra=unit("pixels"),
     )
+
+    @property
+    def headings(self) -> Headings:
+        """The columns that are named here."""
+        return Headings(self.photo_column, self.tag_column)
 
     @property
     def tags_path(self) -> Path:

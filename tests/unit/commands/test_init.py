@@ -22,7 +22,7 @@ from wsss.commands.init import main, with_choices
 from wsss.core.params import load
 from wsss.core.recipes import read_recipe
 from wsss.data.index import Record
-from wsss.formats.guess import dataset_yaml, guess_dataset
+from wsss.formats.guess import RARE, dataset_yaml, guess_dataset
 from wsss.formats.settings import DatasetSettings
 from wsss.plan.settings import Params as PlanParams
 
@@ -290,7 +290,7 @@ def test_the_estimate_is_noted_for_the_stages_that_will_read_it(
 def test_json_has_everything(photos: RawData) -> None:
     result = init("raw", "--json")
     found = json.loads(result.stdout)
-    assert found["dataset"] == section()
+    assert found["dataset"] == section() | dict.fromkeys(RARE, "")
     assert found["plan"]["fingerprint"]["photos"] == {"train": 4, "val": 2}
     assert [each["stage"] for each in found["plan"]["estimate"]] == [
         *("index", "pretrain", "train", "cams", "correct", "distill", "evaluate", "gallery")
@@ -354,6 +354,27 @@ def test_the_answer_may_be_given_in_advance(negatives: RawData, answer: str, kep
     assert ("init: 1 problem to correct" in result.stdout) is not kept
 
 
+def test_columns_are_named_with_options_which_the_offer_repeats(
+    photos: RawData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WSSS_DEVICE", "cpu")
+    lines = (photos.root / "tags.csv").read_text(encoding="utf-8").splitlines()[1:]
+    rows = [f"{number},{line},seen" for number, line in enumerate(lines)]
+    photos.write("tags.csv", "\n".join(["id,image,class name,split,label", *rows]) + "\n")
+    refused = init("raw").stderr
+    assert "2 columns may name the photos: 'id' and 'image'" in refused
+    assert "(wsss init: --photo-column NAME)" in refused
+    refused = init("raw", "--photo-column", "image").stderr
+    assert "2 columns may hold the tags: 'class name' and 'label'\n" in refused
+    assert "(wsss init: --tag-column NAME)" in refused
+    result = init("raw", "--photo-column", "image", "--tag-column", "class name")
+    assert result.exit_code == 0, result.stderr
+    assert "photo = image; tags = class name; split = split; not read: id, label" in result.stdout
+    assert "wsss init raw --photo-column image --tag-column 'class name' --recipe quick\n" in result.stdout
+    assert (section()["photo_column"], section()["tag_column"]) == ("image", "class name")
+    assert CliRunner().invoke(check, []).exit_code == 0
+
+
 def test_a_recipe_s_own_choices_hold_for_its_layout() -> None:
     recipe = DatasetSettings(
         root="data/x", format="voc", masks="M", classes="classes.txt", allow_untagged=True, val_fraction=0.3
@@ -364,6 +385,7 @@ def test_a_recipe_s_own_choices_hold_for_its_layout() -> None:
         *("/mine", "SegmentationClass"),
         *(True, 0.3),
     )
+    assert with_choices(mine.model_copy(update={"tag_column": "kind"}), recipe).tag_column == "kind"
     other = mine.model_copy(update={"format": "folder"})
     assert with_choices(other, recipe) == other
 
