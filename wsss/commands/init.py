@@ -33,7 +33,7 @@ FEW = 1000
 """Training photos up to which `QUICK` is proposed to someone without a GPU: it was made for some hundreds."""
 LAYOUT = ("format", "tags", "classes")
 """Keys of section `dataset` that say how the data lie. Where they are a recipe's, its other choices hold as well."""
-ASKED = ("photo_column", "tag_column")
+ASKED = ("photo_column", "tag_column", "drop")
 """Keys of section `dataset` that are options as well."""
 
 
@@ -42,6 +42,7 @@ ASKED = ("photo_column", "tag_column")
 @click.option("--tags", type=click.Path(path_type=Path), help="table of tags; default: what FOLDER holds")
 @click.option("--photo-column", metavar="NAME", default="", help="heading of its column that names the photos")
 @click.option("--tag-column", metavar="NAME", default="", help="heading of its column of tags, of several")
+@click.option("--drop", metavar="CLASS", multiple=True, help="class to leave out; may be given several times")
 @click.option("--recipe", help=f"recipe that gives all other settings: {QUICK}, {FULL} (the default) or another")
 @click.option("--params", type=click.Path(path_type=Path), default="params.yaml", help="file to write")
 @click.option("--force", is_flag=True, help="replace a file that was edited; it is kept beside the new one")
@@ -61,6 +62,7 @@ def main(
     tags: Path | None,
     photo_column: str,
     tag_column: str,
+    drop: tuple[str, ...],
     recipe: str | None,
     params: Path,
     force: bool,
@@ -81,7 +83,7 @@ def main(
     chosen, recipe = recipe, recipe or FULL
     text, given = read_recipe(recipe), load(recipe_path(recipe), Params)
     refuse_data(params)
-    asked = {"photo_column": photo_column, "tag_column": tag_column}
+    asked: dict[str, str | tuple[str, ...]] = {"photo_column": photo_column, "tag_column": tag_column, "drop": drop}
     guessed = guess_dataset(folder, tags, _options(asked, chosen, params, force)).model_copy(update=asked)
     dataset = with_choices(guessed, given.dataset)
     if not force:
@@ -166,11 +168,12 @@ def proposal(quick: Plan, full: Plan, folder: Path, tags: Path | None, options: 
     )
 
 
-def _options(asked: Mapping[str, str], recipe: str | None, params: Path, force: bool = False) -> str:
+def _options(asked: Mapping[str, str | tuple[str, ...]], recipe: str | None, params: Path, force: bool = False) -> str:
     """Options of a command that repeats this one, as they follow the folder and the table. `asked`: settings of section
     `dataset` that were given as options.
     """
-    written = "".join(f" --{key.replace('_', '-')} {shlex.quote(value)}" for key, value in asked.items() if value)
+    given = [(key, each) for key, value in asked.items() for each in ([value] if isinstance(value, str) else value)]
+    written = "".join(f" --{key.replace('_', '-')} {shlex.quote(value)}" for key, value in given if value)
     written += "" if params == Path("params.yaml") else f" --params {params}"
     return written + (f" --recipe {recipe}" if recipe else "") + (" --force" if force else "")
 

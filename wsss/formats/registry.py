@@ -11,6 +11,7 @@ from pathlib import Path
 from wsss.core.errors import UserError
 from wsss.formats import coco, folder, voc
 from wsss.formats.class_folders import FOLDERS
+from wsss.formats.dropping import drop_classes
 from wsss.formats.raw import RawDataset, RawItem
 from wsss.formats.settings import DatasetSettings
 
@@ -29,7 +30,8 @@ def scan(settings: DatasetSettings) -> RawDataset:
         what = "holds the pipeline itself, whose own outputs DVC would take for parts of the data set"
         raise UserError(settings.root, what, f"move the photos into a folder of their own, e.g. {root / 'data/photos'}")
     _refuse_columns(settings)
-    return FORMATS[settings.format](settings)
+    raw = FORMATS[settings.format](settings)
+    return drop_classes(raw, settings.dropped) if settings.drop else raw
 
 
 def _refuse_columns(settings: DatasetSettings) -> None:

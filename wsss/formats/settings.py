@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Literal
 
@@ -40,6 +41,11 @@ class DatasetSettings(Settings):
         description="file of class names, line number = id; empty: all tags, sorted (folder), or VOC's 20 (voc); coco: "
         "always empty",
     )
+    drop: tuple[str, ...] = Field(
+        default=(),
+        description="classes to leave out: their tags are ignored, and their pixels in masks are background; photos "
+        "stay, also those without another tag. Masks keep the numbers of all classes",
+    )
     val_fraction: float = Field(
         default=0.2,
         ge=0.0,
@@ -71,6 +77,11 @@ class DatasetSettings(Settings):
     def headings(self) -> Headings:
         """The columns that are named here."""
         return Headings(self.photo_column, self.tag_column)
+
+    @property
+    def dropped(self) -> frozenset[str]:
+        """The names in `drop` as lists and tables are read: composed (NFC)."""
+        return frozenset(unicodedata.normalize("NFC", name).strip() for name in self.drop)
 
     @property
     def tags_path(self) -> Path:

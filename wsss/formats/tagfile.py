@@ -7,7 +7,7 @@ Wide: ``filename,cow,grass,…[,split]`` with 1/0, true/false, yes/no or an empt
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,9 +91,9 @@ def read_tag_file(path: Path, problems: list[UserError], named: Headings | None 
     return TagTable(path, tuple(rows), classes, f"{place}: {columns.reading()}", findings, tuple(broken))
 
 
-def wrong_tags(table: TagTable) -> list[UserError]:
-    """One error for each kind of tag that names no class, such as ``none`` or ``['cow'``."""
-    lines = {} if table.wide else table.tags()
+def wrong_tags(table: TagTable, dropped: Collection[str] = ()) -> list[UserError]:
+    """One error for each kind of tag that names no class, such as ``none`` or ``['cow'``; but for `dropped` ones."""
+    lines = {} if table.wide else {tag: line for tag, line in table.tags().items() if tag not in dropped}
     kinds: dict[str, list[str]] = {}
     for tag, kind in wrong_names(lines):
         kinds.setdefault(kind, []).append(tag)

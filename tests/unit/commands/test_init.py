@@ -290,7 +290,7 @@ def test_the_estimate_is_noted_for_the_stages_that_will_read_it(
 def test_json_has_everything(photos: RawData) -> None:
     result = init("raw", "--json")
     found = json.loads(result.stdout)
-    assert found["dataset"] == section() | dict.fromkeys(RARE, "")
+    assert found["dataset"] == section() | {"drop": []} | dict.fromkeys(RARE[:2], "")
     assert found["plan"]["fingerprint"]["photos"] == {"train": 4, "val": 2}
     assert [each["stage"] for each in found["plan"]["estimate"]] == [
         *("index", "pretrain", "train", "cams", "correct", "distill", "evaluate", "gallery")
@@ -373,6 +373,23 @@ def test_columns_are_named_with_options_which_the_offer_repeats(
     assert "wsss init raw --photo-column image --tag-column 'class name' --recipe quick\n" in result.stdout
     assert (section()["photo_column"], section()["tag_column"]) == ("image", "class name")
     assert CliRunner().invoke(check, []).exit_code == 0
+
+
+def test_a_class_is_dropped(photos: RawData) -> None:
+    photos.photo("p6.jpg")
+    with (photos.root / "tags.csv").open("a") as file:
+        file.write("p6.jpg,the hat,train\n")
+    assert "fix: add photos, or drop the class: dataset.drop (wsss init --drop NAME)" in init("raw").stdout
+    result = init("raw", "--drop", "the hat")
+    assert result.exit_code == 0, result.stderr
+    assert "  drop: [the hat]\n" in result.stdout
+    assert "classes  2;" in result.stdout
+    assert "dropped (dataset.drop): the hat; their tags" in result.stdout
+    assert "nobody could be asked" not in result.stdout  # that it shows no class was said
+    result = init("raw", "--drop", "the hat", "--drop", "hut")
+    assert result.exit_code == 2
+    assert "error: dataset.drop: unknown class 'hut'\nfix: choose among cow, sheep, the hat\n" in result.stderr
+    assert section()["drop"] == ["the hat", "hut"]
 
 
 def test_a_recipe_s_own_choices_hold_for_its_layout() -> None:
