@@ -84,7 +84,7 @@ def main(params: Path, dataset: Path, cams: Path, split: str) -> str:
 def read_photos(location: Location, index: Index, store: CamStore, split: str) -> list[Photo]:
     """All photos of `split` that have a mask."""
     records = [record for record in index.split(split) if record.mask is not None]
-    masks, photos = MaskedImages(location.photos(records), len(index.classes)), []
+    masks, photos = MaskedImages(location.photos(records), len(index.classes), dropped=index.dropped), []
     for record in records:
         found, truth = store.read(record.id), masks.mask(record)
         assert truth is not None

@@ -47,7 +47,7 @@ def main(params: Path, count: int, dataset: Path, predictions: Path, out: Path) 
         raise UserError(
             store.path, f"{len(records)} photos with a mask", f"give a --count of {len(records) // 3} or less"
         )
-    masked = MaskedImages(load(params, Params).dataset.photos(records), len(index.classes))
+    masked = MaskedImages(load(params, Params).dataset.photos(records), len(index.classes), dropped=index.dropped)
     ious = {}
     for record in records:
         mask = masked.mask(record)

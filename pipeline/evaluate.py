@@ -77,7 +77,9 @@ def main(
         photos = settings.dataset.photos(index.split(settings.evaluate.split))
         networks = Networks(distilled, oste)
         made = predict_photos(stage, index, photos, networks, settings.evaluate, settings.inference, workers)
-        masked = MaskedImages(settings.dataset.photos(index.records), len(index.classes), read_mask_checksums(masks))
+        masked = MaskedImages(
+            settings.dataset.photos(index.records), len(index.classes), read_mask_checksums(masks), index.dropped
+        )
         stores = Stores(maps, labels, made)
         result = evaluate(index, masked, stores, settings.evaluate, workers)
         table = write_tables(reports, index, result, settings.evaluate.split)

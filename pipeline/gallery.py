@@ -64,7 +64,9 @@ def main(
     identity = settings.model_dump(exclude={"dataset"})
     with open_stage("gallery", identity, inputs, files=[photos], folders=[out, overlays]):
         index = read_index(dataset)
-        masked = MaskedImages(settings.dataset.photos(index.records), len(index.classes), read_mask_checksums(masks))
+        masked = MaskedImages(
+            settings.dataset.photos(index.records), len(index.classes), read_mask_checksums(masks), index.dropped
+        )
         labels = open_label_stores(label_stores)
         results = Results(index, masked, CamStore(cams), labels, PredictionStore(predictions))
         for store in (results.cams, *labels, results.predictions):

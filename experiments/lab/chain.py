@@ -120,7 +120,7 @@ def open_world(work: Path, settings: Params) -> World:
     train, val = (
         settings.dataset.photos(evenly(index.split(split), count)) for split, count in (("train", TRAIN), ("val", VAL))
     )
-    masks = MaskedImages(settings.dataset.photos(index.records), len(index.classes))
+    masks = MaskedImages(settings.dataset.photos(index.records), len(index.classes), dropped=index.dropped)
     return World(replace(index, records=(*train.records, *val.records)), train, val, masks, network, oste, backbone)
 
 

@@ -61,7 +61,10 @@ def test_two_columns_for_one_role(raw_data: RawData, header: str, what: str) -> 
     with pytest.raises(UserError) as caught:
         read(raw_data, f"{header}\n{row}\n", "0 a")
     assert caught.value.what == what
-    assert "a column without one is not read" in caught.value.fix
+    option = {"photos": "photo-column", "tags": "tag-column"}.get(
+        what.split()[5][:-1], "a column without one is not read"
+    )
+    assert option in caught.value.fix
 
 
 def test_a_column_without_a_heading_is_not_read(raw_data: RawData) -> None:
@@ -266,14 +269,15 @@ def test_words_in_the_only_other_column_are_the_tags(raw_data: RawData) -> None:
 def test_words_beside_yes_and_no_one_word_and_numbers_are_no_column_of_tags(raw_data: RawData, table: str) -> None:
     (problem,) = read(raw_data, table, classes="c.txt").problems[:1]
     assert "expected 1 or 0" in problem.what
-    assert "name the column of tags 'tags'" in problem.fix
+    assert "set dataset.tag_column to the column of tags" in problem.fix
 
 
 def test_two_columns_of_words_are_named(raw_data: RawData) -> None:
     with pytest.raises(UserError) as caught:
         read(raw_data, "photo,animal,place\na,Bengal,home\nb,Siamese,park\n")
     assert caught.value.what == "2 columns of words may hold the tags: 'animal' and 'place'"
-    assert caught.value.fix == "give the one that does the heading 'tags': the others are then not read"
+    fix = "set dataset.tag_column to the heading of the right one (wsss init: --tag-column NAME)"
+    assert caught.value.fix == fix
 
 
 @pytest.mark.parametrize(

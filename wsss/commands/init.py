@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -10,15 +12,15 @@ import click
 
 from wsss.commands.check import Params, look, report_parts, warnings_of
 from wsss.commands.project_folder import could_be_project, is_here, wants_project
+from wsss.commands.replacing import refuse_edited, replace, sealed
 from wsss.commands.untagged import allowing, has_tags, need_tags, settle
 from wsss.core.atomic import write_text
 from wsss.core.command import json_option, json_text, people_command
-from wsss.core.errors import UserError
 from wsss.core.log import say
 from wsss.core.minutes import note_estimate
 from wsss.core.params import load
 from wsss.core.project import make_project
-from wsss.core.recipes import SCHEMA, put_in_place, read_recipe, recipe_path, same_as_recipe, with_dataset
+from wsss.core.recipes import SCHEMA, read_recipe, recipe_path, with_dataset
 from wsss.formats.guess import dataset_yaml, guess_dataset, refuse_data
 from wsss.formats.settings import DatasetSettings
 
@@ -31,14 +33,19 @@ FEW = 1000
 """Training photos up to which `QUICK` is proposed to someone without a GPU: it was made for some hundreds."""
 LAYOUT = ("format", "tags", "classes")
 """Keys of section `dataset` that say how the data lie. Where they are a recipe's, its other choices hold as well."""
+ASKED = ("photo_column", "tag_column", "drop")
+"""Keys of section `dataset` that are options as well."""
 
 
 @people_command
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.option("--tags", type=click.Path(path_type=Path), help="table of tags; default: what FOLDER holds")
+@click.option("--photo-column", metavar="NAME", default="", help="heading of its column that names the photos")
+@click.option("--tag-column", metavar="NAME", default="", help="heading of its column of tags, of several")
+@click.option("--drop", metavar="CLASS", multiple=True, help="class to leave out; may be given several times")
 @click.option("--recipe", help=f"recipe that gives all other settings: {QUICK}, {FULL} (the default) or another")
 @click.option("--params", type=click.Path(path_type=Path), default="params.yaml", help="file to write")
-@click.option("--force", is_flag=True, help="replace an existing file; the old one is kept beside it")
+@click.option("--force", is_flag=True, help="replace a file that was edited; it is kept beside the new one")
 @click.option(
     "--untagged",
     type=click.Choice(["keep", "error"]),
@@ -53,6 +60,9 @@ LAYOUT = ("format", "tags", "classes")
 def main(
     folder: Path | None,
     tags: Path | None,
+    photo_column: str,
+    tag_column: str,
+    drop: tuple[str, ...],
     recipe: str | None,
     params: Path,
     force: bool,
@@ -73,19 +83,20 @@ def main(
     chosen, recipe = recipe, recipe or FULL
     text, given = read_recipe(recipe), load(recipe_path(recipe), Params)
     refuse_data(params)
-    guessed = guess_dataset(folder, tags, _options(chosen, params, force))
+    asked: dict[str, str | tuple[str, ...]] = {"photo_column": photo_column, "tag_column": tag_column, "drop": drop}
+    guessed = guess_dataset(folder, tags, _options(asked, chosen, params, force)).model_copy(update=asked)
     dataset = with_choices(guessed, given.dataset)
-    if params.exists() and not force:
-        raise _in_the_way(params)
+    if not force:
+        refuse_edited(params)
     # Negatives are welcome, so that the first look treats them as such; then one is asked.
     survey, problems = look(given.model_copy(update={"dataset": allowing(dataset, True)}))
     if not has_tags(survey):
         # For `wsss check`, which lists all there is to correct; nothing is planned for photos without a tag.
-        put_in_place(params, _settings_text(text, recipe, dataset, params))
-        say(f"{params}: written as far as the data set could be read; next: wsss check {params}")
+        _, old = replace(params, _settings_text(text, recipe, dataset, params), force)
+        say(f"{params}{_aside(old)}: written as far as the data set could be read; next: wsss check {params}")
     dataset, survey = settle(dataset, need_tags(survey, problems), problems, untagged)
     made = make_project(Path()) if makes else []
-    backup = put_in_place(params, _settings_text(text, recipe, dataset, params))
+    backup, old = replace(params, _settings_text(text, recipe, dataset, params), force)
     findings = warnings_of(survey)
     plan = None
     if survey.index.records:
@@ -103,6 +114,7 @@ def main(
                 "params": str(params),
                 "project": [str(path) for path in made],
                 "backup": None if backup is None else str(backup),
+                "replaced": old or None,
                 "recipe": recipe,
                 "dataset": dataset.model_dump(),
                 "reading": list(survey.reading),
@@ -113,16 +125,14 @@ def main(
                 "quick": None if offer is None else offer.as_json(),
             }
         )
-    old = f" (the old one is {backup})" if backup else ""
     parts = [f"project: {', '.join(map(str, made))}"] if made else []
-    parts.append(
-        f"{params}: settings of recipes/{recipe}.yaml{old}, and this data set:\n\n{dataset_yaml(dataset).rstrip()}"
-    )
+    written = f"{params}: settings of recipes/{recipe}.yaml{_aside(old)}, and this data set:"
+    parts.append(f"{written}\n\n{dataset_yaml(dataset).rstrip()}")
     parts += report_parts(dataset.root, survey, findings, problems)
     if plan is not None:
         parts.append(plan.text())
     if plan is not None and offer is not None:
-        parts.append(proposal(offer, plan, folder, tags, params))
+        parts.append(proposal(offer, plan, folder, tags, _options(asked, QUICK, params)))
     return "\n\n".join([*parts, _next(len(problems), len(findings), params)])
 
 
@@ -149,19 +159,22 @@ def quick_plan(guessed: DatasetSettings, untagged: bool, seed: int) -> Plan | No
     return plan if plan.stages else None
 
 
-def proposal(quick: Plan, full: Plan, folder: Path, tags: Path | None, params: Path) -> str:
-    """Both recipes in one line, with their time, and how to take the quick one."""
-    options = "" if tags is None else f" --tags {tags}"
+def proposal(quick: Plan, full: Plan, folder: Path, tags: Path | None, options: str) -> str:
+    """Both recipes in one line, with their time, and how to take the quick one: `options` follow the table's."""
+    table = "" if tags is None else f" --tags {tags}"
     return (
         f"recipes: {QUICK} ({quick.time}; the network stays as it came, only its last layers learn) or {FULL} "
-        f"({full.time}; better masks). This is {FULL}; for the other: wsss init {folder}{options}"
-        f"{_options(QUICK, params, True)}"
+        f"({full.time}; better masks). This is {FULL}; for the other: wsss init {folder}{table}{options}"
     )
 
 
-def _options(recipe: str | None, params: Path, force: bool) -> str:
-    """Options of a command that repeats this one, as they follow the folder and the table."""
-    written = "" if params == Path("params.yaml") else f" --params {params}"
+def _options(asked: Mapping[str, str | tuple[str, ...]], recipe: str | None, params: Path, force: bool = False) -> str:
+    """Options of a command that repeats this one, as they follow the folder and the table. `asked`: settings of section
+    `dataset` that were given as options.
+    """
+    given = [(key, each) for key, value in asked.items() for each in ([value] if isinstance(value, str) else value)]
+    written = "".join(f" --{key.replace('_', '-')} {shlex.quote(value)}" for key, value in given if value)
+    written += "" if params == Path("params.yaml") else f" --params {params}"
     return written + (f" --recipe {recipe}" if recipe else "") + (" --force" if force else "")
 
 
@@ -173,8 +186,9 @@ def with_choices(guessed: DatasetSettings, recipe: DatasetSettings) -> DatasetSe
         return (
             guessed if recipe.long_side in ("auto", 0) else guessed.model_copy(update={"long_side": recipe.long_side})
         )
-    places = {"root": guessed.root, "masks": guessed.masks}
-    return recipe.model_copy(update=places)
+    own = {"root": guessed.root, "masks": guessed.masks}
+    own |= {key: getattr(guessed, key) for key in ASKED if getattr(guessed, key)}
+    return recipe.model_copy(update=own)
 
 
 def _settings_text(text: str, recipe: str, dataset: DatasetSettings, params: Path) -> str:
@@ -183,7 +197,11 @@ def _settings_text(text: str, recipe: str, dataset: DatasetSettings, params: Pat
     body = text.splitlines(keepends=True)
     while body and body[0].startswith("#"):
         body.pop(0)
-    return with_dataset("\n".join(header) + "\n" + "".join(body), dataset_yaml(dataset), params)
+    return sealed(with_dataset("\n".join(header) + "\n" + "".join(body), dataset_yaml(dataset), params))
+
+
+def _aside(remark: str) -> str:
+    return f" ({remark})" if remark else ""
 
 
 def _next(problems: int, warnings: int, params: Path) -> str:
@@ -195,12 +213,3 @@ def _next(problems: int, warnings: int, params: Path) -> str:
     if not there and could_be_project():
         there = "wsss init --project, "
     return f"init: nothing to correct{limits}; next: {there}dvc repro gallery"
-
-
-def _in_the_way(params: Path) -> UserError:
-    try:
-        recipe = same_as_recipe(params.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        recipe = None
-    what = f"exists (it is recipes/{recipe}.yaml, unchanged)" if recipe else "exists"
-    return UserError(params, what, f"add --force: the old file is kept as {params.name}.bak")

@@ -32,7 +32,7 @@ ENDINGS = (".csv", ".tsv", ".txt")
 
 @people_command
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--tags", type=click.Path(path_type=Path), help="table to write; default: tags.csv in FOLDER")
+@click.option("--tags", type=click.Path(path_type=Path), help="table to write or begin with; default: tags.csv there")
 @click.option("--classes", type=click.Path(path_type=Path), help="file of classes, one a line; default: FOLDER's own")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="port of this machine; 0: any that is free")
 @click.option("--no-browser", is_flag=True, help="print the address, and open no browser")
@@ -41,6 +41,9 @@ def main(folder: Path, tags: Path | None, classes: Path | None, port: int, no_br
 
     Every step is on the disk at once. Ctrl-C ends it; the same command goes on where it was. After thirty photos it
     suggests tags for the others, from a network that has seen other photos (ImageNet) and from your own tags.
+
+    A table that is there is continued. A workbook, or a table with a column for each class or several rows a photo, is
+    read, and stays as it is: its tags begin a new table beside it.
     """
     if not folder.is_dir():
         raise UserError(folder, "no such folder", "give the folder of the photos")
@@ -55,7 +58,7 @@ def main(folder: Path, tags: Path | None, classes: Path | None, port: int, no_br
     from wsss.tag.suggest import Suggestions
 
     session = Session(folder, None if tags is None else _inside(tags, folder), classes)
-    if tags is None and not session.path.exists() and (others := other_tables(folder)):
+    if tags is None and session.source is None and not session.path.exists() and (others := other_tables(folder)):
         fix = f"to go on with it: wsss tag {shlex.quote(str(folder))} --tags {shlex.quote(others[0])}"
         warn(folder, f"{some(others)} {'is' if len(others) == 1 else 'are'} not read; a new table is begun", fix)
     token = secrets.token_urlsafe(24)
@@ -70,7 +73,9 @@ def main(folder: Path, tags: Path | None, classes: Path | None, port: int, no_br
         suggestions = Suggestions(session)
         app = tag_server(session, suggestions, Pictures(folder), token, number)
         address = f"http://{HOST}:{number}/{token}/"
-        show(f"{len(session.photos)} photos; tags go to {session.path}\n{address}\nCtrl-C ends it")
+        session.keep()
+        origin = f", begun with those of {session.source.name}, which stays as it is" if session.source else ""
+        show(f"{len(session.photos)} photos; tags go to {session.path}{origin}\n{address}\nCtrl-C ends it")
         suggestions.begin()
         try:
             _serve(app, listener, None if no_browser else address)
@@ -84,19 +89,22 @@ def last_words(session: Session, folder: Path, tags: Path | None) -> str:
     done, _ = session.counts()
     left = len(session.photos) - done
     rest = f" ({left} are not, and would count as photos of no class)" if left else ""
-    table = "" if tags is None else f" --tags {shlex.quote(str(session.path))}"
+    table = "" if tags is None and session.source is None else f" --tags {shlex.quote(str(session.path))}"
     command = f"wsss init {shlex.quote(str(folder))}{table}" if done else f"wsss tag {shlex.quote(str(folder))}"
     return f"tag: {done} of {len(session.photos)} photos are tagged{rest}; next: {command}"
 
 
 def _inside(tags: Path, folder: Path) -> Path:
     """`tags` as given from here or from `folder`. `UserError` if it lies elsewhere, where `wsss init` reads none."""
+    from wsss.tag.copied import WORKBOOK
+
     root = folder.resolve()
     places = (path for path in (tags, folder / tags) if path.parent.is_dir())
     found = next((path for path in places if path.parent.resolve().is_relative_to(root)), None)
     if found is None:
         raise UserError(tags, f"lies outside {folder}, or in no folder", f"give a file in {folder}")
-    if found.suffix.lower() not in ENDINGS or found.name.startswith("."):
+    readable = found.suffix.lower() in ENDINGS or (found.suffix.lower() == WORKBOOK and found.is_file())
+    if not readable or found.name.startswith("."):
         raise UserError(tags, "is no name of a table", f"give a name that ends in {' or '.join(ENDINGS)}")
     return found
 

@@ -79,18 +79,19 @@ def with_dataset(text: str, section: str, where: Path) -> str:
     return text.replace(old, section.rstrip() + (blank or "\n"), 1)
 
 
-def put_in_place(path: Path, text: str) -> Path | None:
-    """Write settings to `path`; what was there and differs is kept under a new name, which is returned."""
+def put_in_place(path: Path, text: str, backup: bool = True) -> Path | None:
+    """Write settings to `path`; what was there and differs is kept under a new name, which is returned, if `backup`."""
     new = text.encode()
-    backup = None
+    kept = None
     if path.exists():
         old = path.read_bytes()
         if old == new:
             return None
-        backup = next(name for name in _backups(path) if not name.exists() or name.read_bytes() == old)
-        write_bytes(backup, old)
+        if backup:
+            kept = next(name for name in _backups(path) if not name.exists() or name.read_bytes() == old)
+            write_bytes(kept, old)
     write_text(path, text)
-    return backup
+    return kept
 
 
 def _backups(path: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from wsss.core.errors import UserError
 from wsss.core.log import warn
 from wsss.data.codec import broken, open_image, own_limits, read_file, size_text, sniff
 from wsss.data.index import IGNORE
-from wsss.data.mask_values import bands, ids_of_colours, value_counts
+from wsss.data.mask_values import bands, ids_of_colours, value_counts, without_dropped
 from wsss.data.size import resized
 
 ImageArray = npt.NDArray[np.uint8]
@@ -106,11 +106,12 @@ def rgb_array(image: Image.Image, name: str | Path) -> ImageArray:
         return pixels
 
 
-def load_mask(path: Path, size: tuple[int, int], classes: int) -> ImageArray:
+def load_mask(path: Path, size: tuple[int, int], classes: int, dropped: Sequence[int] = ()) -> ImageArray:
     """Mask at `path` → (H, W) uint8 with values 0..classes-1, and 255 = ignored.
 
     `size` is the photo's own (H, W) as displayed; `classes` counts the background. An indexed or grey PNG holds class
-    ids, a colour PNG the colours of `voc_palette`. Raises `UserError` naming the size, value or colour that is wrong.
+    ids, a colour PNG the colours of `voc_palette`. `dropped`: numbers in the file of classes that were left out, which
+    become background; `classes` does not count them. Raises `UserError` naming the size, value or colour that is wrong.
     """
     data = read_file(path)
     if sniff(data) == "JPEG":
@@ -135,17 +136,18 @@ def load_mask(path: Path, size: tuple[int, int], classes: int) -> ImageArray:
         mask = np.array(image)
     else:
         raise UserError(path, f"mask of mode {image.mode} (expected class ids)", "save the mask as an indexed PNG")
+    known = classes + len(dropped)
     low, high = int(mask.min()), int(mask.max())
     if low < 0 or high > 65535:  # of 32 bits
         found, wrong = f"{low if low < 0 else high}", True
     else:
         counts = value_counts(mask)
-        values = [int(value) for value in np.flatnonzero(counts) if value >= classes and value != IGNORE]
+        values = [int(value) for value in np.flatnonzero(counts) if value >= known and value != IGNORE]
         found, wrong = f"{values[0]} in {counts[values[0]]} pixels" if values else "", bool(values)
     if wrong:
-        what = f"value that is no class (found {found}, expected 0..{classes - 1}, or 255 = ignore)"
+        what = f"value that is no class (found {found}, expected 0..{known - 1}, or 255 = ignore)"
         raise UserError(path, what, "correct the mask, or the list of classes")
-    return mask.astype(np.uint8)
+    return without_dropped(mask.astype(np.uint8), known, dropped) if dropped else mask.astype(np.uint8)
 
 
 def save_mask_png(path: Path, mask: ImageArray) -> None:

@@ -2,7 +2,8 @@
 
 `index.csv` holds `id,split,image,mask,tags,height,width,own_height,own_width,sha256`, sorted by id, paths relative to
 the data set's root; `classes.csv` holds `id,name` with 0 = background; `size.json` the long side that photos are read
-at. It does not hold the location of the data set, which is not part of its identity.
+at; `dropped.json`, which is there only if classes were left out, their numbers in masks. It does not hold the location
+of the data set, which is not part of its identity.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from wsss.data.tables import csv_text, plain, plain_rows
 OWN_SIZE = ("own_height", "own_width")
 INDEX_COLUMNS = ("id", "split", "image", "mask", "tags", "height", "width", *OWN_SIZE, "sha256")
 SIZE = "size.json"
+DROPPED = "dropped.json"
 BACKGROUND = "background"
 IGNORE = 255
 Split = Literal["train", "val", "test"]
@@ -68,12 +70,14 @@ class Record:
 class Index:
     """All photos, sorted by id, and the class names; `classes[0]` is the background.
 
-    `long_side`: what the photos are read at, in pixels, `auto` resolved; 0: as they are.
+    `long_side`: what the photos are read at, in pixels, `auto` resolved; 0: as they are. `dropped`: numbers that masks
+    hold of classes that were left out, ascending; the numbers in masks of other classes are as if they were there.
     """
 
     classes: tuple[str, ...]
     records: tuple[Record, ...]
     long_side: int = 0
+    dropped: tuple[int, ...] = ()
 
     @property
     def foreground(self) -> int:
@@ -103,7 +107,9 @@ class Index:
 
 
 def write_index(folder: Path, index: Index) -> None:
-    """Write `index.csv`, `classes.csv` and `size.json` as `folder`, with their checksums (`core.folders`)."""
+    """Write `index.csv`, `classes.csv`, `size.json` and, if there are any, the numbers of dropped classes as `folder`,
+    with their checksums (`core.folders`).
+    """
     names = index.classes
     rows: list[Sequence[object]] = [
         (
@@ -124,6 +130,8 @@ def write_index(folder: Path, index: Index) -> None:
         write_text(made / "index.csv", csv_text(INDEX_COLUMNS, rows))
         write_text(made / "classes.csv", csv_text(("id", "name"), enumerate(names)))
         write_text(made / SIZE, json.dumps({"long_side": index.long_side}) + "\n")
+        if index.dropped:
+            write_text(made / DROPPED, json.dumps({"numbers": index.dropped}) + "\n")
 
 
 def read_index(folder: Path) -> Index:
@@ -170,7 +178,7 @@ def read_index(folder: Path) -> Index:
         )
     except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as error:
         raise IntegrityError(folder / "index.csv", f"line {rows.line_num} cannot be read ({error})", fix) from error
-    return Index(classes, records, 0 if earlier else _long_side(folder / SIZE, fix))
+    return Index(classes, records, 0 if earlier else _long_side(folder / SIZE, fix), _dropped(folder / DROPPED, fix))
 
 
 def _long_side(path: Path, fix: str) -> int:
@@ -183,3 +191,15 @@ def _long_side(path: Path, fix: str) -> int:
     except (ValueError, TypeError, KeyError) as error:
         raise IntegrityError(path, f"cannot be read ({error})", fix) from error
     return int(long_side)
+
+
+def _dropped(path: Path, fix: str) -> tuple[int, ...]:
+    if not path.exists():
+        return ()
+    try:
+        numbers = json.loads(path.read_text(encoding="utf-8"))["numbers"]
+        if not isinstance(numbers, list) or not all(type(number) is int and 0 < number < IGNORE for number in numbers):
+            raise ValueError(f"found {numbers!r}, expected numbers of classes")
+    except (ValueError, TypeError, KeyError) as error:
+        raise IntegrityError(path, f"cannot be read ({error})", fix) from error
+    return tuple(numbers)

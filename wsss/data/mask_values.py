@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,17 @@ def value_counts(mask: np.ndarray) -> npt.NDArray[np.int64]:
         found[: len(total)] += total
         total = found
     return total
+
+
+def without_dropped(mask: npt.NDArray[np.uint8], known: int, dropped: Sequence[int]) -> npt.NDArray[np.uint8]:
+    """(H, W) uint8 of numbers below `known`, and 255 → the same without the numbers `dropped`: these are 0, and those
+    above them move down.
+    """
+    table = np.zeros(256, np.uint8)
+    kept = [number for number in range(known) if number not in dropped]
+    table[kept] = np.arange(len(kept))
+    table[255] = 255
+    return table[mask]
 
 
 def ids_of_colours(pixels: npt.NDArray[np.uint8], path: Path, palette: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

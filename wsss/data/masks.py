@@ -22,12 +22,13 @@ FIX = "restore the mask, or record it as it is: dvc repro -f -s index"
 @dataclass(frozen=True)
 class MaskedImages:
     """Photos with ground truth. `classes` counts the background; `checksums`: SHA-256 of each mask, by photo, as
-    `read_mask_checksums` gives them; None: nothing is compared.
+    `read_mask_checksums` gives them; None: nothing is compared. `dropped`: that of the index.
     """
 
     photos: Photos
     classes: int
     checksums: Mapping[str, str] | None = None
+    dropped: tuple[int, ...] = ()
 
     def part(self, ids: Iterable[str]) -> MaskedImages:
         """The photos `ids` alone."""
@@ -47,7 +48,7 @@ class MaskedImages:
         path = self.photos.root / record.mask
         if self.checksums is not None and path.is_file() and sha256_file(path) != self.checksums.get(record.id):
             raise UserError(path, "has changed since it was indexed", FIX)
-        return load_mask(path, record.own_size, self.classes)
+        return load_mask(path, record.own_size, self.classes, self.dropped)
 
 
 def read_mask_checksums(path: Path) -> dict[str, str]:

@@ -81,7 +81,7 @@ def import_train_masks(params: Path, dataset: Path, checksums: Path, out: Path) 
         index = read_index(dataset)
         photos = settings.dataset.photos(index.split("train"))
         known, unknown = import_masks(
-            stage, index, MaskedImages(photos, len(index.classes), read_mask_checksums(checksums)), out
+            stage, index, MaskedImages(photos, len(index.classes), read_mask_checksums(checksums), index.dropped), out
         )
     if unknown:
         warn(out, f"{unknown} train photos have no mask and are 255 everywhere", "none needed, but the bound is lower")

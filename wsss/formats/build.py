@@ -95,8 +95,10 @@ def examine(settings: DatasetSettings, seed: int, names: int = MOST_SHOWN) -> tu
         problems.append(UserError(settings.tags_path, "no photo has a tag", fix))
     rowless = tuple(item.image for item in raw.items if item.id in raw.rowless)
     forgotten = rowless if settings.allow_untagged and len(rowless) < FORGOTTEN * len(raw.items) else ()
-    inspected = inspect_all(Path(settings.root), raw.items, len(raw.classes), settings.max_megapixels)
     ids = {name: number for number, name in enumerate(raw.classes)}
+    numbering = raw.numbering or raw.classes
+    dropped = tuple(number for number, name in enumerate(numbering) if name not in ids)
+    inspected = inspect_all(Path(settings.root), raw.items, len(raw.classes), settings.max_megapixels, dropped)
     sizes = [(each.height, each.width) for each in inspected if isinstance(each, Inspected)]
     long_side = resolve_auto(sizes) if settings.long_side == "auto" else settings.long_side
     splits = given_or_drawn(raw.items, seed, settings.val_fraction)
@@ -116,9 +118,9 @@ def examine(settings: DatasetSettings, seed: int, names: int = MOST_SHOWN) -> tu
             dark[item.id] = result.brightest
         if result.mask_values is not None and result.mask_sha256 is not None:
             seen[item.id], checksums[item.id] = result.mask_values, result.mask_sha256
-    if wrong := objects_of_255(Path(settings.root) / settings.masks, raw.classes, records, seen, names):
+    if wrong := objects_of_255(Path(settings.root) / settings.masks, numbering, records, seen, names):
         problems.append(wrong)
-    index = Index(raw.classes, tuple(sorted(records, key=lambda record: record.id)), long_side)
+    index = Index(raw.classes, tuple(sorted(records, key=lambda record: record.id)), long_side, dropped)
     mask_classes = {name: tuple(value for value in found if value != IGNORE) for name, found in seen.items()}
     ignored = frozenset(name for name, found in seen.items() if IGNORE in found)
     told = raw.reading, raw.findings
@@ -180,30 +182,35 @@ def _draw(name: str, seed: int) -> int:
 
 
 def inspect_all(
-    root: Path, items: Sequence[RawItem], classes: int, max_megapixels: float
+    root: Path, items: Sequence[RawItem], classes: int, max_megapixels: float, dropped: Sequence[int] = ()
 ) -> list[Inspected | UserError]:
-    """Decode all photos and masks, in the order of `items`; an error stands in the place of its photo."""
+    """Decode all photos and masks, in the order of `items`; an error stands in the place of its photo.
+
+    `classes` counts the background; `dropped`: as of `load_mask`.
+    """
     chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
     results: dict[int, list[Inspected | UserError]] = {}
     executor = make_executor(in_process=len(items) < POOL_FROM)
     with executor, Progress("index", len(items), "photos") as progress:
-        tasks = ((root, chunk, classes, max_megapixels) for chunk in chunks)
+        tasks = ((root, chunk, classes, max_megapixels, dropped) for chunk in chunks)
         for number, result in run_counted(executor, _inspect_chunk, tasks, list(map(len, chunks)), progress):
             results[number] = result
     return [result for number in sorted(results) for result in results[number]]
 
 
 def _inspect_chunk(
-    root: Path, items: Sequence[RawItem], classes: int, max_megapixels: float
+    root: Path, items: Sequence[RawItem], classes: int, max_megapixels: float, dropped: Sequence[int]
 ) -> list[Inspected | UserError]:
     found = []
     for item in items:
-        found.append(_inspect(root, item, classes, max_megapixels))
+        found.append(_inspect(root, item, classes, max_megapixels, dropped))
         unit_done()
     return found
 
 
-def _inspect(root: Path, item: RawItem, classes: int, max_megapixels: float) -> Inspected | UserError:
+def _inspect(
+    root: Path, item: RawItem, classes: int, max_megapixels: float, dropped: Sequence[int]
+) -> Inspected | UserError:
     try:
         data = read_file(root / item.image)
         pixels = decode_image(data, root / item.image, max_megapixels)
@@ -211,7 +218,7 @@ def _inspect(root: Path, item: RawItem, classes: int, max_megapixels: float) -> 
         del pixels
         seen = checksum = None
         if item.mask is not None:
-            mask = load_mask(root / item.mask, (height, width), classes)
+            mask = load_mask(root / item.mask, (height, width), classes, dropped)
             checksum = sha256_file(root / item.mask)
             seen = tuple(np.flatnonzero(value_counts(mask)).tolist())
     except UserError as error:

@@ -68,7 +68,7 @@ def scan(settings: DatasetSettings) -> RawDataset:
         masks_line(settings.masks, masks, len(items)),
     )
     found = tuple(items[name] for name in sorted(items))
-    findings = tuple(name_findings(classes, declared=True))
+    findings = tuple(name_findings([name for name in classes if name not in settings.dropped], declared=True))
     return RawDataset(classes, found, tuple(problems), findings, reading, frozenset(explained))
 
 

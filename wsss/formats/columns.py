@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from wsss.core.errors import UserError
+from wsss.core.errors import UserError, did_you_mean
 from wsss.data.ids import PHOTO_SUFFIXES
 from wsss.formats.cells import NO, YES, is_binary
 from wsss.formats.problems import Finding, some
@@ -40,8 +41,15 @@ NUMBERED = re.compile(r"(tag|label|class|category)\d+")
 """Headings of several columns that each hold one tag."""
 UNREAD = frozenset(("", "source", "license", "url"))
 """Headings that never mean anything here, so that what stands below them is no second candidate."""
-_UNREAD = "the others are then not read"
 _HIDE = "delete the one that does not, or its heading: a column without one is not read"
+
+
+@dataclass(frozen=True)
+class Headings:
+    """The headings of the columns of photos and of tags where a person has named them; empty: to be found out."""
+
+    photo: str = ""
+    tags: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,11 +85,23 @@ def _key(cell: str) -> str:
     return re.sub(r"[\s_-]+", "", cell.strip().casefold())
 
 
-def find_columns(header: Sequence[str], rows: Sequence[Sequence[str]], path: Path) -> Columns:
-    """The columns of a table with this `header`. Raises `UserError` if one is missing, or two claim the same role."""
+def find_columns(
+    header: Sequence[str], rows: Sequence[Sequence[str]], path: Path, named: Headings | None = None
+) -> Columns:
+    """The columns of a table with this `header`. `named`: those that settings name; None: no settings can.
+
+    Raises `UserError` if one is missing, or two claim the same role.
+    """
     where = f"{path}:1"
     keys = [_key(cell) for cell in header]
-    name = _name(header, keys, rows, where)
+    photo, chosen = _chosen(header, named or Headings(), where)
+    # What was named for one role is no candidate for the other, and the other candidates for it are none for a class.
+    if chosen is not None:
+        keys[chosen] = ""
+    if photo is not None:
+        others = {i for i in _naming(keys, rows) if i != photo and not is_binary(column(rows, i))}
+        keys = ["" if i in others else key for i, key in enumerate(keys)]
+    name = _name(header, keys, rows, where, named) if photo is None else photo
     folded = [cell.casefold() for cell in header]
     if twins := sorted({cell for cell in folded if cell and folded.count(cell) > 1}):
         raise UserError(where, f"two columns are named {twins[0]!r}", "rename or delete one of them")
@@ -91,18 +111,19 @@ def find_columns(header: Sequence[str], rows: Sequence[Sequence[str]], path: Pat
     numbered = [i for i in open_ if NUMBERED.fullmatch(keys[i])]
     if all(is_binary(column(rows, i)) for i in numbered):
         numbered = []
-    if len(tags) > 1 or (tags and numbered):
-        raise _two("hold the tags", header, [*tags, *numbered], where)
-    tags = tags or numbered
+    if chosen is None and (len(tags) > 1 or (tags and numbered)):
+        raise _two("hold the tags", header, [*tags, *numbered], where, _setting("tag_column", named))
+    tags = [chosen] if chosen is not None else tags or numbered
     split = [i for i in open_ if i not in tags and (keys[i] in SPLIT or _says_splits(column(rows, i)))]
     if len(split) > 1:
-        raise _two("say the split", header, split, where)
+        raise _two("say the split", header, split, where, _HIDE)
     rest = [i for i in open_ if i not in (*tags, *split)]
     if not tags:
-        tags = _words(header, rest, rows, where)
+        tags = _words(header, rest, rows, where, named)
     classes = {} if tags else {i: header[i] for i in rest if not is_background(header[i])}
     if not tags and not classes:
-        raise UserError(where, "no column of tags", "add a column named tags")
+        other = "" if named is None or len(header) < 2 else f"; or {_setting('tag_column', named)}"
+        raise UserError(where, "no column of tags", f"add a column named tags{other}")
     used = {name, *tags, *split, *classes}
     unread = tuple(i for i in range(len(header)) if i not in used)
     return Columns(tuple(header), name, split[0] if split else None, tuple(tags), classes, unread)
@@ -125,27 +146,59 @@ def column(rows: Iterable[Sequence[str]], number: int) -> list[str]:
     return [row[number].strip() for row in rows if number < len(row)]
 
 
-def _name(header: Sequence[str], keys: Sequence[str], rows: Sequence[Sequence[str]], where: str) -> int:
-    named = [i for i, key in enumerate(keys) if key in NAMES]
-    named = named or [i for i, key in enumerate(keys) if key in NAMES_ABROAD]
-    if not named:
-        found = repr(",".join(header)[:60]) if header else "an empty file"
-        what = f"no column of file names (found {found}, expected filename,tags[,split])"
-        raise UserError(where, what, "make the first line: filename,tags")
-    if len(named) == 1 and not any(map(_is_file, column(rows, named[0]))):
+def _chosen(header: Sequence[str], named: Headings, where: str) -> tuple[int | None, int | None]:
+    """The columns of photos and of tags that are `named`. Raises `UserError` for one that is not there."""
+    found: list[int | None] = []
+    for key, heading in (("photo_column", named.photo), ("tag_column", named.tags)):
+        title = unicodedata.normalize("NFC", heading).strip()
+        if title and title not in header:
+            what = f"no column {title!r}{did_you_mean(title, header)}; there are {some(map(repr, header), 20)}"
+            raise UserError(where, what, _setting(key, named))
+        found.append(header.index(title) if title else None)
+    if found[0] is not None and found[0] == found[1]:
+        what = f"column {header[found[0]]!r} cannot hold both, the names of photos and the tags"
+        raise UserError(where, what, "correct dataset.photo_column or dataset.tag_column")
+    return found[0], found[1]
+
+
+def _setting(key: str, named: Headings | None) -> str:
+    """The fix where a heading may be `named` in the settings; else what can be done to the table."""
+    option = f"--{key.replace('_', '-')}"
+    return _HIDE if named is None else f"set dataset.{key} to the heading of the right one (wsss init: {option} NAME)"
+
+
+def _name(
+    header: Sequence[str], keys: Sequence[str], rows: Sequence[Sequence[str]], where: str, named: Headings | None
+) -> int:
+    found = _naming(keys, rows)
+    if not found:
+        titles = repr(",".join(header)[:60]) if header else "an empty file"
+        what = f"no column of file names (found {titles}, expected filename,tags[,split])"
+        other = "" if named is None or len(header) < 2 else f"; or {_setting('photo_column', named)}"
+        raise UserError(where, what, f"make the first line: filename,tags{other}")
+    if len(found) > 1:
+        raise _two("name the photos", header, found, where, _setting("photo_column", named))
+    return found[0]
+
+
+def _naming(keys: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """The columns that may name the photos."""
+    found = [i for i, key in enumerate(keys) if key in NAMES]
+    found = found or [i for i, key in enumerate(keys) if key in NAMES_ABROAD]
+    if len(found) == 1 and not any(map(_is_file, column(rows, found[0]))):
         # Row numbers under `id`, and the names of the files in a column with a heading that is not known.
-        named += [
+        found += [
             i
             for i, key in enumerate(keys)
-            if i not in named and key not in UNREAD and not re.search("mask|segm|annot|thumb", key)
+            if i not in found and key not in UNREAD and not re.search("mask|segm|annot|thumb", key)
             if (cells := [cell for cell in column(rows, i) if cell]) and all(map(_is_file, cells))
         ]
-    if len(named) > 1:
-        raise _two("name the photos", header, sorted(named), where)
-    return named[0]
+    return sorted(found)
 
 
-def _words(header: Sequence[str], rest: Sequence[int], rows: Sequence[Sequence[str]], where: str) -> list[int]:
+def _words(
+    header: Sequence[str], rest: Sequence[int], rows: Sequence[Sequence[str]], where: str, named: Headings | None
+) -> list[int]:
     """The column of tags where no heading says so: the one whose cells are words, beside no column of yes and no.
 
     Numbers are no words: they may be anything. Nor is one word for all photos, which may be a yes in another spelling.
@@ -156,9 +209,9 @@ def _words(header: Sequence[str], rest: Sequence[int], rows: Sequence[Sequence[s
     if answers or not words:
         return []
     if len(words) > 1:
-        titles = " and ".join(repr(header[i]) for i in words)
-        what = f"{len(words)} columns of words may hold the tags: {titles}"
-        raise UserError(where, what, f"give the one that does the heading 'tags': {_UNREAD}")
+        fix = "give the one that does the heading 'tags': the others are then not read"
+        fix = fix if named is None else _setting("tag_column", named)
+        raise _two("hold the tags", header, words, where, fix, "columns of words")
     return words
 
 
@@ -176,6 +229,8 @@ def _says_splits(cells: Iterable[str]) -> bool:
     return bool(words) and words <= {*SPLITS}
 
 
-def _two(role: str, header: Sequence[str], found: Sequence[int], where: str) -> UserError:
+def _two(
+    role: str, header: Sequence[str], found: Sequence[int], where: str, fix: str, kind: str = "columns"
+) -> UserError:
     titles = [repr(header[i]) for i in found]
-    return UserError(where, f"{len(titles)} columns may {role}: {' and '.join(titles)}", _HIDE)
+    return UserError(where, f"{len(titles)} {kind} may {role}: {' and '.join(titles)}", fix)

@@ -29,12 +29,15 @@ def scan(settings: DatasetSettings) -> RawDataset:
     if not photos.paths:
         raise UserError(root, "no photo found (expected JPEG, PNG, WEBP, BMP or TIFF)", "correct dataset.root")
     photos.warn_foreign()
-    table = folder_tags(photos) if settings.tags == FOLDERS else read_tag_file(settings.tags_path, problems)
+    if settings.tags == FOLDERS:
+        table = folder_tags(photos)
+    else:
+        table = read_tag_file(settings.tags_path, problems, settings.headings)
     twins: dict[str, list[str]] = {}
     if settings.classes:
         classes = read_classes(root / settings.classes)
     else:
-        problems += wrong_tags(table)
+        problems += wrong_tags(table, settings.dropped)
         if twins := case_twins(table):
             problems.append(twins_problem(table, twins))
         others = {tag for each in twins.values() for tag in each[1:]}
@@ -63,11 +66,11 @@ def scan(settings: DatasetSettings) -> RawDataset:
         mask = f"{settings.masks}/{masks[name]}" if name in masks else None
         items.append(RawItem(name, split or folder, image, mask, tags))
         origins.append(table.path.name if split else "names of folders" if folder else DRAWN)
-    known = (*classes, *(tag for each in twins.values() for tag in each))
+    known = (*classes, *(tag for each in twins.values() for tag in each), *settings.dropped)
     problems += unknown_tags(table, used, known, settings.classes or table.path.name)
     findings = [*table.findings, *double_rows(table, rows)]
     if not settings.classes:
-        findings += name_findings(classes, table.wide)
+        findings += name_findings([name for name in classes if name not in settings.dropped], table.wide)
     undecided = [item.id for item in items if not item.split and item.id in rows and item.id not in explained]
     if undecided and table.path.name in origins:
         what = (

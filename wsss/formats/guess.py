@@ -27,6 +27,8 @@ PREDICTIONS = "predictions.csv"
 """What `wsss predict` writes beside its masks."""
 DATA_FILES = (".csv", ".tsv", ".txt", ".json", ".xml", ".npy", ".xlsx", ".ods")
 """Endings of files that hold data, and never settings."""
+RARE = ("photo_column", "tag_column", "drop")
+"""Settings that hardly any data set needs."""
 _ONE_TABLE = "say which with --tags NAME"
 _ONE_LIST = "rename the one that does not list the classes"
 _PLAIN = re.compile(r"[A-Za-z_/][\w./ -]*[\w/]")
@@ -86,8 +88,9 @@ def refuse_data(params: Path) -> None:
 
 
 def dataset_yaml(settings: DatasetSettings) -> str:
-    """Section `dataset` of params.yaml, as a person would write it."""
-    lines = [f"  {key}: {_scalar(value)}" for key, value in settings.model_dump().items()]
+    """Section `dataset` of params.yaml, as a person would write it; `RARE` keys only where they say something."""
+    written = {key: value for key, value in settings.model_dump().items() if value or key not in RARE}
+    lines = [f"  {key}: {_scalar(value)}" for key, value in written.items()]
     return "\n".join(["dataset:", *lines]) + "\n"
 
 
@@ -98,6 +101,8 @@ def _scalar(value: object) -> str:
         reserved = value.casefold() in ("null", "true", "false", "yes", "no", "on", "off")
         # JSON's strings are YAML's; names that could mean something else to a reader of YAML are quoted.
         return value if _PLAIN.fullmatch(value) and not reserved else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_scalar, value))}]"
     return f"{value:g}"
 
 

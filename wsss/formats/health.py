@@ -15,6 +15,7 @@ from wsss.formats.cells import is_slip
 from wsss.formats.meaning import doubtful_255
 from wsss.formats.problems import Finding, some
 
+DROP = "add photos, or drop the class: dataset.drop (wsss init --drop NAME)"
 FEW = 5
 """A class with fewer training photos than this is not learned."""
 SMALL = 64
@@ -123,7 +124,7 @@ def _classes(survey: Survey) -> Iterator[Finding]:
     alone = {tags[0] for tags in train if len(tags) == 1}
     kinds = range(1, len(names))
     if rare := [f"{names[k]} ({counts[k]})" for k in kinds if counts[k] < FEW]:
-        yield Finding(f"classes with fewer than {FEW} training photos: {some(rare)}", "add photos, or drop the class")
+        yield Finding(f"classes with fewer than {FEW} training photos: {some(rare)}", DROP)
     if misspelt := list(_misspelt(survey)):
         what = f"rare classes whose names resemble frequent ones: {some(misspelt)}"
         yield Finding(what, "correct these tags; or list the names in a file, and set dataset.classes to it")

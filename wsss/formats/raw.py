@@ -33,7 +33,8 @@ class RawDataset:
     """Class names with the background first, photos, and everything in the lists that does not fit.
 
     `reading`: how each column, list and folder was read, a line each. `explained`: ids of photos whose lack of tags
-    follows from one of the `problems`; `rowless`: ids of the others that no row of the table of tags names.
+    follows from one of the `problems`, or is meant; `rowless`: ids of the others that no row of the table names.
+    `numbering`: names by their numbers in masks, where these are not `classes`; else empty.
     """
 
     classes: tuple[str, ...]
@@ -43,6 +44,7 @@ class RawDataset:
     reading: tuple[str, ...] = ()
     explained: frozenset[str] = frozenset()
     rowless: frozenset[str] = frozenset()
+    numbering: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

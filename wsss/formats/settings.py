@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +11,7 @@ from pydantic import Field, NonNegativeInt
 from wsss.core.params import Settings, unit
 from wsss.data.images import MAX_MEGAPIXELS
 from wsss.data.size import LARGEST, MOST_ENLARGED, SMALLEST
+from wsss.formats.columns import Headings
 
 
 class DatasetSettings(Settings):
@@ -24,11 +26,25 @@ class DatasetSettings(Settings):
         "(folder Annotations) or a .npy of one-hot vectors by id; for coco the folder of the instances_*.json, or one "
         "of them",
     )
+    photo_column: str = Field(
+        default="",
+        description="heading of the table's column that names the photos; empty: the one whose heading says so",
+    )
+    tag_column: str = Field(
+        default="",
+        description="heading of the table's column of tags, of several that may be it; the others are not read; empty: "
+        "the one whose heading says so, or a column per class",
+    )
     masks: str = Field(default="", description="folder of masks, used for scoring only; empty: none")
     classes: str = Field(
         default="",
         description="file of class names, line number = id; empty: all tags, sorted (folder), or VOC's 20 (voc); coco: "
         "always empty",
+    )
+    drop: tuple[str, ...] = Field(
+        default=(),
+        description="classes to leave out: their tags are ignored, and their pixels in masks are background; photos "
+        "stay, also those without another tag. Masks keep the numbers of all classes",
     )
     val_fraction: float = Field(
         default=0.2,
@@ -56,6 +72,16 @@ class DatasetSettings(Settings):
         f"Photos are enlarged at most {MOST_ENLARGED:g} times; the shorter side of panoramas is a quarter of it",
         json_schema_extra=unit("pixels"),
     )
+
+    @property
+    def headings(self) -> Headings:
+        """The columns that are named here."""
+        return Headings(self.photo_column, self.tag_column)
+
+    @property
+    def dropped(self) -> frozenset[str]:
+        """The names in `drop` as lists and tables are read: composed (NFC)."""
+        return frozenset(unicodedata.normalize("NFC", name).strip() for name in self.drop)
 
     @property
     def tags_path(self) -> Path:

@@ -7,14 +7,14 @@ Wide: ``filename,cow,grass,…[,split]`` with 1/0, true/false, yes/no or an empt
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from wsss.core.errors import UserError, did_you_mean
 from wsss.core.log import warn
 from wsss.formats.cells import NO, YES, separate, wrong_names
-from wsss.formats.columns import Columns, find_columns, unread_classes
+from wsss.formats.columns import Columns, Headings, find_columns, unread_classes
 from wsss.formats.lines import read_lines
 from wsss.formats.problems import HINTS, Finding, shortened_name, some
 from wsss.formats.splits import EXPECTED, SPLITS
@@ -58,11 +58,14 @@ class TagTable:
         return lines
 
 
-def read_tag_file(path: Path, problems: list[UserError]) -> TagTable:
-    """Read a tag file. Raises `UserError` if it is no table; cells that cannot be read go to `problems`."""
+def read_tag_file(path: Path, problems: list[UserError], named: Headings | None = None) -> TagTable:
+    """Read a tag file. Raises `UserError` if it is no table; cells that cannot be read go to `problems`.
+
+    `named`: the columns that settings name; None: no settings can.
+    """
     header, lines, sheet = read_lines(path)
     cells = [row for _, row in lines]
-    columns = find_columns(header, cells, path)
+    columns = find_columns(header, cells, path, named)
     _hint(columns, path)
     rows: list[TagRow] = []
     broken: list[str] = []
@@ -80,17 +83,17 @@ def read_tag_file(path: Path, problems: list[UserError]) -> TagTable:
     for number, name in columns.classes.items():
         wrong = [(line, row) for line, row in whole if row[number].strip().casefold() not in YES | NO]
         if wrong:
-            problems.append(_no_answer(path, name, number, wrong))
+            problems.append(_no_answer(path, name, number, wrong, named is not None))
             broken += [row[columns.name] for _, row in wrong]
-    findings = tuple(unread_classes(columns, cells, path))
+    findings = () if named and named.tags else tuple(unread_classes(columns, cells, path))
     classes = tuple(columns.classes.values())
     place = f"{path.name}, sheet {sheet!r}" if sheet else path.name
     return TagTable(path, tuple(rows), classes, f"{place}: {columns.reading()}", findings, tuple(broken))
 
 
-def wrong_tags(table: TagTable) -> list[UserError]:
-    """One error for each kind of tag that names no class, such as ``none`` or ``['cow'``."""
-    lines = {} if table.wide else table.tags()
+def wrong_tags(table: TagTable, dropped: Collection[str] = ()) -> list[UserError]:
+    """One error for each kind of tag that names no class, such as ``none`` or ``['cow'``; but for `dropped` ones."""
+    lines = {} if table.wide else {tag: line for tag, line in table.tags().items() if tag not in dropped}
     kinds: dict[str, list[str]] = {}
     for tag, kind in wrong_names(lines):
         kinds.setdefault(kind, []).append(tag)
@@ -192,13 +195,16 @@ def _unknown_splits(columns: Columns, lines: Iterable[tuple[int, Sequence[str]]]
     return [UserError(where, what, fix)]
 
 
-def _no_answer(path: Path, name: str, number: int, wrong: Sequence[tuple[int, Sequence[str]]]) -> UserError:
+def _no_answer(
+    path: Path, name: str, number: int, wrong: Sequence[tuple[int, Sequence[str]]], settable: bool
+) -> UserError:
     line, row = wrong[0]
     more = f" (and something else in {len(wrong) - 1} more rows)" if len(wrong) > 1 else ""
     what = f"column {name!r}: found {row[number].strip()!r}, expected 1 or 0{more}"
-    fix = f"edit line {line}, or name the column of tags 'tags'"
+    named = "set dataset.tag_column to the column of tags" if settable else "name the column of tags 'tags'"
+    fix = f"edit line {line}, or {named}"
     if len(wrong) > 1:
-        fix = f"name the column of tags 'tags'; or, if {name!r} is no class, delete the column or its heading"
+        fix = f"{named}; or, if {name!r} is no class, delete the column or its heading"
     return UserError(f"{path}:{line}", what, fix)
 
 

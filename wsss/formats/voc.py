@@ -34,7 +34,7 @@ def scan(settings: DatasetSettings) -> RawDataset:
     lists = find_lists(root)
     entries = read_splits(lists, photos, problems)
     tags = read_tags(settings, classes, entries, photos)
-    problems += [*tags.problems, *unknown_classes(tags, classes, settings)]
+    problems += [*tags.problems, *unknown_classes(tags, (*classes, *settings.dropped), settings)]
     items = []
     found: dict[str, str] = {}
     for name, (split, _) in sorted(entries.items()):

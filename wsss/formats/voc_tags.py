@@ -42,7 +42,7 @@ def read_tags(
         return _annotations(path, entries)
     if path.suffix == ".npy":
         return _vectors(settings, classes, entries, photos)
-    return _table(path, entries, photos)
+    return _table(settings, entries, photos)
 
 
 def unknown_classes(found: VocTags, classes: tuple[str, ...], settings: DatasetSettings) -> list[UserError]:
@@ -123,9 +123,10 @@ def _vectors(
     return found
 
 
-def _table(path: Path, entries: Mapping[str, tuple[str, str]], photos: Listing) -> VocTags:
+def _table(settings: DatasetSettings, entries: Mapping[str, tuple[str, str]], photos: Listing) -> VocTags:
+    path = settings.tags_path
     problems: list[UserError] = []
-    table = read_tag_file(path, problems)
+    table = read_tag_file(path, problems, settings.headings)
     matching: list[UserError] = []
     rows, explained = match_rows(table, photos, matching)
     # A table may be that of a larger set.

@@ -129,7 +129,7 @@ def compare(
     _same_classes(a, b)
     maps = tuple(_maps(side, source) for side in (a, b))
     records = _common(a, b, (maps[0], maps[1]), split)
-    masked = MaskedImages(Photos(_root(a, b, data), MEGAPIXELS, records), len(b.index.classes))
+    masked = MaskedImages(Photos(_root(a, b, data), MEGAPIXELS, records), len(b.index.classes), dropped=b.index.dropped)
     confusions = [Confusion(masked.classes) for _ in maps]
     photos: list[Photo] = []
     with Progress("compare", len(records), "photos") as progress:

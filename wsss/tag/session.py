@@ -13,7 +13,7 @@ from wsss.core.log import warn
 from wsss.formats.guess import CLASS_FILES, TAG_FILES, WORKBOOKS, mask_folder, only
 from wsss.formats.raw import list_pictures
 from wsss.tag.classes import ClassList
-from wsss.tag.table import read_table
+from wsss.tag.copied import open_table
 
 STEPS = 1000
 """Steps that can be undone."""
@@ -50,8 +50,7 @@ class Session:
         self.folder = folder
         table = tags or folder / (only(folder, TAG_FILES, _WHICH) or TAG_FILES[0])
         if tags is None and not table.exists() and (book := only(folder, WORKBOOKS, _WHICH)):
-            fix = f"save it as {TAG_FILES[0]}, and move the workbook away; or begin another table with --tags NAME.csv"
-            raise UserError(folder / book, "is a workbook, which cannot be continued", fix)
+            table = folder / book
         problems: list[UserError] = []
         masks = mask_folder(folder)
         listing = list_pictures(folder, problems, skip=folder / masks if masks else None)
@@ -66,10 +65,12 @@ class Session:
             warn(problem.where, f"left out: {problem.what}", problem.fix)
         if not self.photos:
             raise UserError(folder, "no photo found (expected JPEG, PNG, WEBP, BMP or TIFF)", "give the photos' folder")
-        self._table = read_table(table, listing)
+        self._table = open_table(table, listing)
         given = self._table.tags()
         own = folder / (only(folder, CLASS_FILES, "rename the one that does not list the classes") or CLASS_FILES[0])
-        self.classes = ClassList(classes or own, (tag for tags in given.values() for tag in tags))
+        self.classes = ClassList(
+            classes or own, (*self._table.classes, *(tag for tags in given.values() for tag in tags))
+        )
         self._refuse_unknown(given)
         self._tags: list[Tags] = [given.get(photo.id) for photo in self.photos]
         self._undo: deque[dict[int, Tags]] = deque(maxlen=STEPS)
@@ -80,6 +81,17 @@ class Session:
     def path(self) -> Path:
         """The table."""
         return self._table.path
+
+    @property
+    def source(self) -> Path | None:
+        """The table that `path` began with and that stays as it is; None if there is none."""
+        return self._table.source
+
+    def keep(self) -> None:
+        """Have the tags on the disk that a table of another form gave."""
+        with self._turn:
+            if self._table.written is None and self._table.places:
+                self._table.write()
 
     def tags(self) -> list[Tags]:
         """Of all photos, by number."""

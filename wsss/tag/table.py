@@ -2,7 +2,7 @@
 
 A photo without a row is not tagged yet; one with an empty cell shows no class. Tables of others are continued if they
 have one column of tags, as `wsss init` finds it, and one row a photo: what is not ours stays as it is, delimiter, line
-ends, Excel's first line and encoding as well.
+ends, Excel's first line and encoding as well. `tag.copied` is for tables of another form.
 """
 
 from __future__ import annotations
@@ -28,13 +28,18 @@ FORMULA = ("=", "+", "-", "@")
 _FIX = "move the table away, or write another one with --tags NAME.csv"
 
 
+class OtherFormError(UserError):
+    """A table that has tags, and not one column of them with one row a photo."""
+
+
 @dataclass
 class TagTable:
     """A table at `path`. `rows`: all cells, by number of row; `places`: the row of each photo that has one, by its id.
 
     `columns`: the numbers of those of the photos' names and of the tags.
     `written`: the bytes that are on the disk; None if there is no file.
-    `dialect`, `encoding`: how they are written.
+    `dialect`, `encoding`: how they are written. `source`: the table of another form whose tags this one began with, and
+    `classes`: the names in its heading.
     """
 
     path: Path
@@ -45,6 +50,8 @@ class TagTable:
     columns: tuple[int, int] = (0, 1)
     dialect: Dialect = field(default_factory=Dialect)
     encoding: str = "utf-8"
+    source: Path | None = None
+    classes: tuple[str, ...] = ()
 
     @property
     def _name(self) -> int:
@@ -64,7 +71,7 @@ class TagTable:
 
     def line(self, name: str) -> str:
         """Where photo `name` stands, for messages."""
-        return f"{self.path}: {self.rows[self.places[name]][self._name]}"
+        return f"{self.path if self.written is not None else self.source}: {self.rows[self.places[name]][self._name]}"
 
     def has_more(self, name: str) -> bool:
         """True if the row of photo `name` has cells of others, so that it must not be deleted."""
@@ -136,7 +143,7 @@ def read_table(path: Path, photos: Listing) -> TagTable:
             continue  # of a photo that is not here (any more): the row stays
         if name in table.places:
             what = f"{cells[table._name]!r} has two rows, expected one row a photo"
-            raise UserError(where, what, f"join the two rows, or {_FIX}")
+            raise OtherFormError(where, what, f"join the two rows, or {_FIX}")
         table.places[name] = number
     return table
 
@@ -151,7 +158,7 @@ def _columns(header: tuple[str, ...], rows: list[list[str]], path: Path) -> tupl
         raise UserError(f"{path}:1", f"cannot be continued: {error.what}", f"{error.fix}; or {_FIX}") from error
     if len(found.tags) != 1:
         what = "cannot be continued: it has no column of tags, or several"
-        raise UserError(f"{path}:1", what, f"put all tags into one column named tags; or {_FIX}")
+        raise OtherFormError(f"{path}:1", what, f"put all tags into one column named tags; or {_FIX}")
     return found.name, found.tags[0]
 
 

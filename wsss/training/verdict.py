@@ -75,7 +75,7 @@ def judge_tags(stage: str, table: TagTable, before: str, verdict: Verdict) -> st
         names = [f"{table.classes[k]} ({table.after[k]:.2f}, guessing {table.guess[k]:.2f})" for k in weak]
         names[NAMED:] = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
         what = f"hardly better than guessing: {', '.join(names)}; their masks will be worth little"
-        warn(stage, what, "check the tags of these classes, add photos of them, or drop them")
+        warn(stage, what, "check the tags of these classes, add photos of them, or drop them (dataset.drop)")
     return f"mean AP of {HELD_OUT} tags {mean:.2f} ({before} {mean_known(table.before):.2f}, guessing {guess:.2f})"
 
 
@@ -104,4 +104,4 @@ def judge_signal(stage: str, table: TagTable, signal: np.ndarray) -> None:
             warn(stage, what, f"check the tags of these photos: elsewhere {name} is told well (AP {precision:.2f})")
         else:
             known = "" if math.isnan(precision) else f" (AP {precision:.2f})"
-            warn(stage, what, f"add photos of it, or drop the class: it is not learnt well{known}")
+            warn(stage, what, f"add photos of it, or drop the class (dataset.drop): it is not learnt well{known}")

@@ -22,7 +22,7 @@ from wsss.commands.init import main, with_choices
 from wsss.core.params import load
 from wsss.core.recipes import read_recipe
 from wsss.data.index import Record
-from wsss.formats.guess import dataset_yaml, guess_dataset
+from wsss.formats.guess import RARE, dataset_yaml, guess_dataset
 from wsss.formats.settings import DatasetSettings
 from wsss.plan.settings import Params as PlanParams
 
@@ -81,7 +81,7 @@ def test_few_photos_without_a_gpu_are_offered_the_quick_recipe(
     monkeypatch.setenv("WSSS_DEVICE", "cpu")
     offered = init("raw", "--tags", "tags.csv").stdout.splitlines()[-3]
     assert offered.startswith("recipes: quick (")
-    assert offered.endswith("This is photos; for the other: wsss init raw --tags tags.csv --recipe quick --force")
+    assert offered.endswith("This is photos; for the other: wsss init raw --tags tags.csv --recipe quick")
     for arguments in (("--recipe", "photos"), ("--recipe", "quick")):
         said = init("raw", "--force", *arguments)
         assert said.exit_code == 0, said.output
@@ -118,7 +118,8 @@ def test_other_lines_are_those_of_the_recipe(photos: RawData) -> None:
     ours, theirs = (text.splitlines() for text in (PARAMS.read_text(encoding="utf-8"), read_recipe("demo")))
     new = [line for line in ours if line not in theirs]
     assert new[0] == "# Settings for raw, made by `wsss init` from recipes/demo.yaml."
-    assert {line.split(":")[0].strip() for line in new[1:]} <= set(DatasetSettings.model_fields)
+    assert new[1].startswith("# Unedited: ")
+    assert {line.split(":")[0].strip() for line in new[2:]} <= set(DatasetSettings.model_fields)
     assert ours[-30:] == theirs[-30:]
 
 
@@ -204,11 +205,9 @@ def test_an_existing_file_is_never_overwritten_unasked(photos: RawData) -> None:
     assert result.exit_code == 2
     assert result.stderr == "error: params.yaml: exists\nfix: add --force: the old file is kept as params.yaml.bak\n"
     assert PARAMS.read_text() == "seed: 1\n"
-    PARAMS.write_text(read_recipe("demo"), encoding="utf-8")
-    assert "params.yaml: exists (it is recipes/demo.yaml, unchanged)\n" in init("raw").stderr
     result = init("raw", "--force")
     assert "(the old one is params.yaml.bak)" in result.stdout
-    assert Path("params.yaml.bak").read_text(encoding="utf-8") == read_recipe("demo")
+    assert Path("params.yaml.bak").read_text() == "seed: 1\n"
     PARAMS.write_text("seed: 2\n")
     assert "(the old one is params.yaml.bak1)" in init("raw", "--force").stdout
 
@@ -291,7 +290,7 @@ def test_the_estimate_is_noted_for_the_stages_that_will_read_it(
 def test_json_has_everything(photos: RawData) -> None:
     result = init("raw", "--json")
     found = json.loads(result.stdout)
-    assert found["dataset"] == section()
+    assert found["dataset"] == section() | {"drop": []} | dict.fromkeys(RARE[:2], "")
     assert found["plan"]["fingerprint"]["photos"] == {"train": 4, "val": 2}
     assert [each["stage"] for each in found["plan"]["estimate"]] == [
         *("index", "pretrain", "train", "cams", "correct", "distill", "evaluate", "gallery")
@@ -355,6 +354,44 @@ def test_the_answer_may_be_given_in_advance(negatives: RawData, answer: str, kep
     assert ("init: 1 problem to correct" in result.stdout) is not kept
 
 
+def test_columns_are_named_with_options_which_the_offer_repeats(
+    photos: RawData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WSSS_DEVICE", "cpu")
+    lines = (photos.root / "tags.csv").read_text(encoding="utf-8").splitlines()[1:]
+    rows = [f"{number},{line},seen" for number, line in enumerate(lines)]
+    photos.write("tags.csv", "\n".join(["id,image,class name,split,label", *rows]) + "\n")
+    refused = init("raw").stderr
+    assert "2 columns may name the photos: 'id' and 'image'" in refused
+    assert "(wsss init: --photo-column NAME)" in refused
+    refused = init("raw", "--photo-column", "image").stderr
+    assert "2 columns may hold the tags: 'class name' and 'label'\n" in refused
+    assert "(wsss init: --tag-column NAME)" in refused
+    result = init("raw", "--photo-column", "image", "--tag-column", "class name")
+    assert result.exit_code == 0, result.stderr
+    assert "photo = image; tags = class name; split = split; not read: id, label" in result.stdout
+    assert "wsss init raw --photo-column image --tag-column 'class name' --recipe quick\n" in result.stdout
+    assert (section()["photo_column"], section()["tag_column"]) == ("image", "class name")
+    assert CliRunner().invoke(check, []).exit_code == 0
+
+
+def test_a_class_is_dropped(photos: RawData) -> None:
+    photos.photo("p6.jpg")
+    with (photos.root / "tags.csv").open("a") as file:
+        file.write("p6.jpg,the hat,train\n")
+    assert "fix: add photos, or drop the class: dataset.drop (wsss init --drop NAME)" in init("raw").stdout
+    result = init("raw", "--drop", "the hat")
+    assert result.exit_code == 0, result.stderr
+    assert "  drop: [the hat]\n" in result.stdout
+    assert "classes  2;" in result.stdout
+    assert "dropped (dataset.drop): the hat; their tags" in result.stdout
+    assert "nobody could be asked" not in result.stdout  # that it shows no class was said
+    result = init("raw", "--drop", "the hat", "--drop", "hut")
+    assert result.exit_code == 2
+    assert "error: dataset.drop: unknown class 'hut'\nfix: choose among cow, sheep, the hat\n" in result.stderr
+    assert section()["drop"] == ["the hat", "hut"]
+
+
 def test_a_recipe_s_own_choices_hold_for_its_layout() -> None:
     recipe = DatasetSettings(
         root="data/x", format="voc", masks="M", classes="classes.txt", allow_untagged=True, val_fraction=0.3
@@ -365,6 +402,7 @@ def test_a_recipe_s_own_choices_hold_for_its_layout() -> None:
         *("/mine", "SegmentationClass"),
         *(True, 0.3),
     )
+    assert with_choices(mine.model_copy(update={"tag_column": "kind"}), recipe).tag_column == "kind"
     other = mine.model_copy(update={"format": "folder"})
     assert with_choices(other, recipe) == other
 

@@ -112,6 +112,19 @@ def test_a_table_of_another_name_is_named(folder: Path) -> None:
         assert (f"wsss tag {folder} --tags animals.csv" in err) is said
 
 
+def test_a_table_of_another_form_begins_one_which_the_next_command_names(folder: Path) -> None:
+    (folder / "tags.csv").write_text("photo,cow,sheep\nc000,1,0\n", encoding="utf-8")
+    with running(folder) as (process, address):
+        assert json.load(urllib.request.urlopen(f"{address}news", timeout=20))["done"] == 1
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    own = folder / "tags-tagged.csv"
+    assert err == ""
+    assert out.splitlines()[-1].endswith(f"; next: wsss init {folder} --tags {own}")
+    assert own.read_text(encoding="utf-8") == "filename,tags\nc000.jpg,cow\n"
+    assert (folder / "tags.csv").read_text(encoding="utf-8") == "photo,cow,sheep\nc000,1,0\n"
+
+
 def test_only_this_machine_can_connect(folder: Path) -> None:
     with running(folder) as (_, address):
         port = int(address.split(":")[2].split("/")[0])

@@ -150,7 +150,7 @@ def test_a_class_that_the_table_s_encoding_lacks_is_no_step(folder: Path) -> Non
 
 def test_a_workbook_is_not_left_aside_in_silence(folder: Path) -> None:
     (folder / "tags.xlsx").write_bytes(b"")
-    with pytest.raises(UserError, match=r"tags\.xlsx: is a workbook, which cannot be continued"):
+    with pytest.raises(UserError, match=r"tags\.xlsx: not a workbook, or damaged"):
         Session(folder)
     assert Session(folder, folder / "mine.csv").path.name == "mine.csv"
 
@@ -158,22 +158,22 @@ def test_a_workbook_is_not_left_aside_in_silence(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("id,cow,sheep\na,1,0\n", "no column of tags, or several"),
-        ("photo,tag1,tag2\na,cow,\n", "no column of tags, or several"),
+        ("id,cow,sheep\na,1,perhaps\n", "expected 1 or 0"),
+        ("photo,tags,split\na,cow,train\na,sheep,val\n", "is in two splits"),
         ("photo,label,tags\na,cow,cow\n", "2 columns may hold the tags"),
         ("filename,tags\na.jpg,cow,sheep\n", "3 cells"),
-        ("filename,tags\na.jpg,cow\na,sheep\n", "two rows"),
         ('filename,tags\na.jpg,"cow\n', "not a CSV"),
         (b"filename,tags\0", "not a text file"),
         ("filename,tags\na.jpg,Cow\nd.jpg,cow\n", "same name"),
     ],
 )
-def test_tables_of_another_form_are_refused_and_stay(folder: Path, text: str | bytes, what: str) -> None:
+def test_tables_that_cannot_be_read_are_refused_and_stay(folder: Path, text: str | bytes, what: str) -> None:
     data = text.encode() if isinstance(text, str) else text
     (folder / "tags.csv").write_bytes(data)
     with pytest.raises(UserError, match=what):
         Session(folder)
     assert (folder / "tags.csv").read_bytes() == data
+    assert not (folder / "tags-tagged.csv").exists()
 
 
 def test_a_table_that_changed_meanwhile_is_not_written_over(folder: Path) -> None:

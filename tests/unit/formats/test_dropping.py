@@ -1,0 +1,189 @@
+"""`dataset.drop`: a class is left out of tags, numbers and scores; masks keep the numbers of all classes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import RawData
+from wsss.core.errors import ErrorList, IntegrityError, UserError
+from wsss.data.images import save_mask_png
+from wsss.data.index import DROPPED, Index, read_index
+from wsss.data.mask_values import without_dropped
+from wsss.data.masks import MaskedImages
+from wsss.data.photos import Photos
+from wsss.formats.build import examine
+from wsss.formats.raw import RawDataset
+from wsss.formats.registry import scan
+from wsss.formats.settings import DatasetSettings
+
+MASK = np.array([[0, 1, 2, 3, 255, 0, 0, 0]] * 6, np.uint8)
+"""Of three classes; the second is dropped."""
+SEEN = np.array([[0, 1, 0, 2, 255, 0, 0, 0]] * 6, np.uint8)
+
+
+def settings(data: RawData, **others: object) -> DatasetSettings:
+    return DatasetSettings(root=str(data.root), **{"format": "folder", "long_side": 0, **others})
+
+
+def tags(raw: RawDataset) -> dict[str, tuple[str, ...]]:
+    return {item.id: item.tags for item in raw.items}
+
+
+@pytest.fixture
+def folder(raw_data: RawData) -> RawData:
+    """Three photos of cow, dog and sheep, the first with a mask."""
+    raw_data.write("tags.csv", "filename,tags,split\na.png,cow|dog|sheep,train\nb.png,dog,train\nc.png,sheep,val\n")
+    for name in "abc":
+        raw_data.photo(f"{name}.png")
+    (raw_data.root / "masks").mkdir()
+    save_mask_png(raw_data.root / "masks/a.png", MASK)
+    return raw_data
+
+
+@pytest.fixture
+def voc(raw_data: RawData) -> RawData:
+    """The same photos as a VOC folder."""
+    for name in "abc":
+        raw_data.photo(f"JPEGImages/{name}.png")
+    raw_data.write("ImageSets/Segmentation/train.txt", "a\nb\n")
+    raw_data.write("ImageSets/Segmentation/val.txt", "c\n")
+    raw_data.write("tags.csv", "id,tags\na,cow|dog|sheep\nb,dog\nc,sheep\n")
+    raw_data.write("classes.txt", "cow\ndog\nsheep\n")
+    (raw_data.root / "masks").mkdir()
+    save_mask_png(raw_data.root / "masks/a.png", MASK)
+    return raw_data
+
+
+@pytest.fixture
+def coco(raw_data: RawData) -> RawData:
+    """The same photos as a COCO data set."""
+    files = {name: raw_data.photo(f"train2014/{name}.png").name for name in "abc"}
+    marks = [(1, 3), (1, 5), (1, 9), (2, 5), (3, 9)]
+    for split, chosen in (("train", "ab"), ("val", "c")):
+        images = [{"id": "abc".index(n) + 1, "file_name": files[n], "height": 6, "width": 8} for n in chosen]
+        found = [(photo, kind) for photo, kind in marks if photo in {image["id"] for image in images}]
+        content = {
+            "images": images,
+            "annotations": [
+                {"id": n, "image_id": photo, "category_id": kind, "bbox": [0, 0, 2, 2], "iscrowd": 0}
+                for n, (photo, kind) in enumerate(found)
+            ],
+            "categories": [{"id": 3, "name": "cow"}, {"id": 5, "name": "dog"}, {"id": 9, "name": "sheep"}],
+        }
+        raw_data.write(f"annotations/instances_{split}2014.json", json.dumps(content))
+    (raw_data.root / "masks").mkdir()
+    save_mask_png(raw_data.root / "masks/a.png", MASK)
+    return raw_data
+
+
+OF_FORMAT = {
+    "folder": {},
+    "voc": {"format": "voc", "tags": "tags.csv", "classes": "classes.txt"},
+    "coco": {"format": "coco", "tags": "annotations"},
+}
+
+
+@pytest.mark.parametrize("kind", OF_FORMAT)
+def test_a_class_is_left_out_and_masks_keep_their_numbers(kind: str, request: pytest.FixtureRequest) -> None:
+    data: RawData = request.getfixturevalue(kind)
+    layout = {"masks": "masks", **OF_FORMAT[kind]}
+    whole, problems = examine(settings(data, **layout), 0)
+    assert not problems
+    survey, problems = examine(settings(data, **layout, drop=("dog",)), 0)
+    assert not problems  # though photo b has no other tag
+    assert survey.untagged == ()
+    assert survey.index.classes == ("background", "cow", "sheep")
+    found = {Path(record.id).name: record.tags for record in survey.index.records}
+    assert found == {"a": (1, 2), "b": (), "c": (2,)}
+    assert list(survey.mask_classes.values()) == [(0, 1, 2)]
+    assert survey.ignored
+    assert survey.index.dropped == (2,)
+    assert whole.index.dropped == ()
+    assert survey.mask_sha256 == whole.mask_sha256
+    assert survey.reading[-1] == (
+        "dropped (dataset.drop): dog; their tags are ignored, and their pixels in masks are background; "
+        "photos without another tag: 1"
+    )
+
+
+def test_what_scores_reads_the_masks_by_their_own_numbers(folder: RawData) -> None:
+    index = folder.index({"masks": "masks", "drop": ["dog"]})
+    assert index is not None, folder.text
+    assert (index.classes, index.dropped) == (("background", "cow", "sheep"), (2,))
+    photos = Photos(folder.root, 1.0, index.records)
+    masked = MaskedImages(photos, len(index.classes), dropped=index.dropped)
+    assert np.array_equal(masked.part(["a"]).mask(index.records[0]), SEEN)
+
+
+def test_nothing_is_written_of_dropped_classes_where_there_are_none(folder: RawData) -> None:
+    assert isinstance(folder.index({"masks": "masks"}), Index)
+    assert not (folder.out / DROPPED).exists()
+
+
+def test_a_value_beyond_all_classes_is_told_by_the_masks_own_numbers(folder: RawData) -> None:
+    save_mask_png(folder.root / "masks/a.png", np.where(MASK == 3, 4, MASK).astype(np.uint8))
+    _, (problem,) = examine(settings(folder, masks="masks", drop=("dog",)), 0)
+    assert problem.what == "value that is no class (found 4 in 6 pixels, expected 0..3, or 255 = ignore)"
+
+
+def test_black_and_white_masks_are_told_the_masks_own_numbers(folder: RawData) -> None:
+    save_mask_png(folder.root / "masks/a.png", np.where(MASK > 0, 255, 0).astype(np.uint8))
+    _, (problem,) = examine(settings(folder, masks="masks", drop=("dog",)), 0)
+    assert problem.fix == "write class ids in place of 255 (1 cow, 2 dog, 3 sheep)"
+
+
+def test_unknown_names_and_all_classes_are_errors(folder: RawData) -> None:
+    with pytest.raises(ErrorList) as caught:
+        scan(settings(folder, drop=("dgo", "zzz", "cow")))
+    assert [(error.what, error.fix) for error in caught.value.errors] == [
+        ("unknown class 'dgo' (did you mean 'dog'?)", "choose among cow, dog, sheep"),
+        ("unknown class 'zzz'", "choose among cow, dog, sheep"),
+    ]
+    with pytest.raises(UserError) as one:
+        scan(settings(folder, drop=("sheep", "dog", "cow")))
+    assert one.value.what == "drops all classes (cow, dog, sheep)"
+    with pytest.raises(UserError, match="unknown class 'background'"):
+        scan(settings(folder, drop=("background",)))
+
+
+def test_names_that_are_no_classes_may_be_dropped(folder: RawData) -> None:
+    folder.write("tags.csv", "filename,tags\na.png,cow|none\nb.png,none\nc.png,sheep\n")
+    raw = scan(settings(folder, drop=("none",), masks="masks"))
+    assert (raw.problems, raw.classes[1:]) == ((), ("cow", "sheep"))
+    assert tags(raw) == {"a": ("cow",), "b": (), "c": ("sheep",)}
+    folder.write("classes.txt", "cow\nsheep\n")
+    raw = scan(settings(folder, drop=("none",), classes="classes.txt"))
+    assert (raw.problems, raw.classes[1:], raw.numbering) == ((), ("cow", "sheep"), ("background", "cow", "sheep"))
+    assert scan(settings(folder, classes="classes.txt")).problems
+
+
+def test_a_voc_folder_may_drop_what_is_none_of_its_classes(voc: RawData) -> None:
+    layout = {"format": "voc", "tags": "tags.csv"}
+    voc.write("tags.csv", "id,tags\na,cow|hat\nb,dog\nc,sheep\n")
+    assert scan(settings(voc, **layout)).problems
+    raw = scan(settings(voc, **layout, drop=("hat", "dog")))
+    assert (raw.problems, len(raw.classes), tags(raw)["a"]) == ((), 20, ("cow",))
+    assert raw.numbering.index("sheep") == 17
+
+
+def test_names_are_compared_as_tables_are_read(folder: RawData) -> None:
+    folder.write("tags.csv", "filename,tags\na.png,K\u00fche\nb.png,dog\nc.png,dog\n")
+    assert scan(settings(folder, drop=("Ku\u0308he",))).classes == ("background", "dog")
+
+
+def test_damage_of_the_table_of_dropped_classes_is_noticed(folder: RawData, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert folder.index({"masks": "masks", "drop": ["dog"]}) is not None
+    (folder.out / DROPPED).write_text('{"numbers": [0]}')
+    monkeypatch.setattr("wsss.data.index.marked", lambda *ignored: None)
+    with pytest.raises(IntegrityError, match="expected numbers of classes"):
+        read_index(folder.out)
+
+
+def test_numbers_above_a_dropped_one_move_down() -> None:
+    values = np.array([[0, 1, 2, 3, 4, 255]], np.uint8)
+    assert without_dropped(values, 5, (1, 3)).tolist() == [[0, 0, 1, 0, 2, 255]]
+    assert without_dropped(values, 5, (4,)).tolist() == [[0, 1, 2, 3, 0, 255]]
