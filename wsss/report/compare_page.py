@@ -15,8 +15,9 @@ from wsss.data.palette import display_palette
 from wsss.data.render import CHANGE_DARK, CHANGE_LIGHT, change_overlay, css_colour, fit, label_overlay
 from wsss.data.size import fit_label
 from wsss.report.changes import changes
-from wsss.report.compare import Comparison, Photo
-from wsss.report.compare_text import heading, own_photos, signed
+from wsss.report.compare import Comparison
+from wsss.report.compare_rows import Photo
+from wsss.report.compare_text import INTERVAL, heading, interval, own_photos, signed
 from wsss.report.page import Panel, Swatch, View
 from wsss.report.pictures import PICTURES, SHARPNESS, save_picture
 from wsss.report.ranking import classes_in, values_of
@@ -66,6 +67,8 @@ def write_page(found: Comparison, count: int, out: Path) -> Path:
             groups=groups,
             width=WIDTH,
             signed=signed,
+            interval=interval,
+            meaning=INTERVAL if found.mean and found.mean.interval else "",
             meanings=[(mark, text) for mark, text in zip(MARKS, MEANING[bool(found.judged)], strict=True) if text],
         )
         (folder / "index.html").write_bytes(html.encode("utf-8"))
