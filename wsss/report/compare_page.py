@@ -17,7 +17,7 @@ from wsss.data.size import fit_label
 from wsss.report.changes import changes
 from wsss.report.compare import Comparison
 from wsss.report.compare_rows import Photo
-from wsss.report.compare_text import INTERVAL, heading, interval, own_photos, signed
+from wsss.report.compare_text import BESIDE, INTERVAL, heading, interval, own_photos, signed
 from wsss.report.page import Panel, Swatch, View
 from wsss.report.pictures import PICTURES, SHARPNESS, save_picture
 from wsss.report.ranking import classes_in, values_of
@@ -68,6 +68,7 @@ def write_page(found: Comparison, count: int, out: Path) -> Path:
             width=WIDTH,
             signed=signed,
             interval=interval,
+            beside=BESIDE,
             meaning=INTERVAL if found.mean and found.mean.interval else "",
             meanings=[(mark, text) for mark, text in zip(MARKS, MEANING[bool(found.judged)], strict=True) if text],
         )

@@ -11,8 +11,9 @@ from wsss.report.compare import Comparison
 from wsss.report.compare_rows import Pooled, Row
 
 HEAD = f"{'A':>7} {'B':>7} {'Δ':>7}"
+BESIDE = f"[{LEVEL:.0f} %]"
 INTERVAL = (
-    f"[ ]: {LEVEL:.0f} % interval of Δ over photos drawn anew (bootstrap). Another seed moves Δ too, not counted here."
+    f"{BESIDE}: interval of Δ over photos drawn anew (bootstrap). Another seed moves Δ as well; that is not in it."
 )
 
 
@@ -45,8 +46,9 @@ def as_text(found: Comparison, count: int, page: Path) -> str:
         rows = found.classes if found.mean is None else (found.mean, *found.classes)
         title, *table = _table(f"IoU % of {found.source}", rows)
         intervals = [interval(row) for row in rows]
-        lines += ["", title, *(f"{line} {beside}".rstrip() for line, beside in zip(table, intervals, strict=True))]
-        lines += [INTERVAL] if any(intervals) else []
+        head, remark = (f"{title} {BESIDE}", [INTERVAL]) if any(intervals) else (title, [])
+        lines += ["", head, *(f"{line} {beside}".rstrip() for line, beside in zip(table, intervals, strict=True))]
+        lines += remark
     for title, photos in found.extremes(count).items():
         if not photos:
             lines += ["", f"{title}: none"]

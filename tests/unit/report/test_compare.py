@@ -124,7 +124,7 @@ def test_intervals_of_more_photos(runs: tuple[str, str], tmp_path: Path) -> None
     lines = run(*runs).stdout.splitlines()
     expected = f"{100 * total.delta:+.2f} [{100 * low:+.1f}, {100 * high:+.1f}]"
     assert next(line for line in lines if line.startswith("mIoU  ")).endswith(expected)
-    assert any(line.startswith("[ ]: 95 % interval of Δ") for line in lines)
+    assert any(line.startswith("[95 %]: interval of Δ") for line in lines)
     html = (tmp_path / "reports/compare/index.html").read_text(encoding="utf-8")
     assert f"<small>[{100 * low:+.1f}, {100 * high:+.1f}]</small>" in html
     assert json.loads(run(*runs, "--json").stdout)["mean"]["interval"] == [low, high]
