@@ -13,6 +13,7 @@ from wsss.data.masks import MaskedImages, read_mask_checksums
 from wsss.data.photos import Location
 from wsss.report import verdict
 from wsss.report.cards import Results
+from wsss.report.differing import settings_beside_recipe
 from wsss.report.gallery import GallerySettings, build_gallery
 from wsss.report.overlays import draw_overlays
 from wsss.report.plots import TABLES
@@ -61,7 +62,9 @@ def main(
     settings = load(params, Params)
     tables = [reports / name for name in ("sources.csv", *TABLES, *verdict.TABLES)]
     inputs = [dataset, masks, cams, *label_stores.values(), predictions, epochs, *tables]
-    identity = settings.model_dump(exclude={"dataset"})
+    # A recipe is no input: its comments change often, and what is said of it is a remark.
+    differing = settings_beside_recipe(params, settings.gallery.recipe)
+    identity = settings.model_dump(exclude={"dataset"}) | {"differing": differing}
     with open_stage("gallery", identity, inputs, files=[photos], folders=[out, overlays]):
         index = read_index(dataset)
         masked = MaskedImages(
@@ -73,7 +76,7 @@ def main(
             store.expect_classes(index.classes)
         sources = read_sources(reports / "sources.csv")
         words = verdict.final_verdict(reports, sources, index, settings.gallery.split)
-        first, *_ = build_gallery(results, sources, settings.gallery, out, reports, epochs, words, photos)
+        first, *_ = build_gallery(results, sources, settings.gallery, out, reports, epochs, words, photos, differing)
         draw_overlays(results, settings.gallery.split, overlays)
     of = f" of a {first.judged}" if first.measure == "IoU" else ""
     judged = f", median {first.measure}{of} {percent(first.median)}" if first.median is not None else ""

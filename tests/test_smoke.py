@@ -34,7 +34,7 @@ STAGES = list(YAML(typ="safe").load((REPO / "dvc.yaml").read_text(encoding="utf-
 def make_project(folder: Path) -> Path:
     """A copy of the pipeline with settings for a run of seconds."""
     folder.mkdir(parents=True)
-    for name in ("wsss", "pipeline"):
+    for name in ("wsss", "pipeline", "recipes"):
         shutil.copytree(REPO / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", ".dvcignore"):
         shutil.copy(REPO / name, folder / name)
@@ -157,7 +157,7 @@ def test_a_changed_evaluation_setting_reruns_evaluate_and_gallery_only(finished:
     try:
         assert params.read_text(encoding="utf-8") != before
         changed = json.loads(run(finished, DVC, "status", "--json").strip().splitlines()[-1])
-        assert set(changed) == {"evaluate"}  # gallery follows through evaluate's outputs
+        assert set(changed) == {"evaluate", "gallery"}  # the page says which settings are not those of the recipe
         assert set(run(finished, DVC, "repro", "--dry").split("Running stage '")[1:][0].split("'")[0:1]) == {"evaluate"}
     finally:
         params.write_text(before, encoding="utf-8")

@@ -26,7 +26,8 @@ MOST_COLUMNS = 100
 def main(path: Path, name: str | None, out: Path | None, data: Path | None, as_json: bool) -> str:
     """Say what is in PATH: CAMs, pseudo-labels, predictions (the folder or one shard), a checkpoint, an exported
     network, the folder of the index, a folder of wsss predict; or, for a folder of these such as artifacts, what each
-    of them is.
+    of them is. What dvc.lock lists has its lineage: the stage that made it, the settings, and whether its inputs and
+    the code are still those.
 
     With ID, say it of that photo and show it in the terminal, where that has colours. The picture of -o has the photo
     beside it where that is found, and the names of the classes.
@@ -38,8 +39,11 @@ def main(path: Path, name: str | None, out: Path | None, data: Path | None, as_j
     if out is not None:
         refuse_existing(out)
     from wsss.report.inspection import lines, look
+    from wsss.report.lineage import lineage
 
     summary, drawing = look(path, name)
+    if name is None:
+        summary |= lineage(path)
     if out is not None:
         if drawing is None:
             raise UserError(path, "has no picture of a photo", "leave -o away")

@@ -10,10 +10,9 @@ import click
 
 from wsss.core.command import json_option, json_text, people_command, show
 from wsss.core.errors import IntegrityError, UserError
-from wsss.core.locked_files import damages, read_lock
+from wsss.core.locked_files import CACHE, damages, read_lock
 
 LOCK = "dvc.lock"
-CACHE = Path(".dvc/cache/files/md5")
 ARTIFACTS = "artifacts"
 UNSEEN = "not looked at: whether settings, code or data have changed since (dvc status tells)"
 

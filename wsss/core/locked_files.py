@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from wsss.core.errors import IntegrityError, UserError
+from wsss.core.folders import STORE_INDEX
 
+CACHE = Path(".dvc/cache/files/md5")
+"""Where DVC keeps the contents of files by their md5, unless it is told otherwise."""
 _LINES = "not a list of outputs"
 
 
@@ -28,14 +31,48 @@ class Output:
     md5: str
 
 
+@dataclass(frozen=True)
+class Making:
+    """How a stage made an `output`: its `inputs`, code among them, by path with their md5, those of them that other
+    stages `made`, and its `settings` by section.
+    """
+
+    output: Output
+    inputs: dict[Path, str]
+    made: frozenset[Path]
+    settings: dict[str, Any]
+
+
+def read_making(lock: Path, path: Path) -> Making | None:
+    """How the output was made that is `path`, or holds it; None if `lock` lists none. Errors as for `read_lock`."""
+    with _understood(lock):
+        stages = _stages(lock)
+        outputs = _outputs(stages, lock.parent)
+        output = next((one for one in outputs if path.resolve().is_relative_to(one.path.resolve())), None)
+        if output is None:
+            return None
+        entry = stages[output.stage]
+        inputs = {lock.parent / str(dep["path"]): str(dep["md5"]) for dep in entry.get("deps", [])}
+        settings = {name: part for file in entry.get("params", {}).values() for name, part in file.items()}
+        made = frozenset(one.path for one in outputs if one.path in inputs)
+    return Making(output, inputs, made, settings)
+
+
+def is_as_listed(output: Output, cache: Path) -> bool:
+    """Whether what lies at the path of `output` has its md5. A store is judged by its index, as stages do that read it:
+    that has the checksums of its shards. Where `cache` does not have the list of its files, every byte is read.
+    """
+    index = output.path / STORE_INDEX
+    listing = _cached_listing(output, cache) if index.is_file() else None
+    if isinstance(listing, dict):
+        return listing.get(STORE_INDEX) == file_md5(index)
+    return content_md5(output.path) == output.md5
+
+
 def read_lock(path: Path) -> list[Output]:
     """All outputs in `dvc.lock`. Raises `IntegrityError` if the file cannot be understood."""
     with _understood(path):
-        return [
-            Output(str(stage), path.parent / str(out["path"]), str(out["md5"]))
-            for stage, entry in _stages(path).items()
-            for out in entry.get("outs", [])
-        ]
+        return _outputs(_stages(path), path.parent)
 
 
 def damages(output: Output, cache: Path) -> Iterator[IntegrityError]:
@@ -125,6 +162,14 @@ def _stages(path: Path) -> dict[str, Any]:
     return dict(YAML(typ="safe").load(path.read_text(encoding="utf-8"))["stages"])
 
 
+def _outputs(stages: dict[str, Any], root: Path) -> list[Output]:
+    return [
+        Output(str(stage), root / str(out["path"]), str(out["md5"]))
+        for stage, entry in stages.items()
+        for out in entry.get("outs", [])
+    ]
+
+
 def _cached_listing(output: Output, cache: Path) -> dict[str, str] | IntegrityError | None:
     """Files of a folder and their md5s as the cache lists them; None if it does not hold the list."""
     path = _object(cache, output.md5)
@@ -154,4 +199,6 @@ def _object(cache: Path, md5: str) -> Path:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    """All but those that .dvcignore names."""
+    found = (path for path in folder.rglob("*") if "__pycache__" not in path.relative_to(folder).parts)
+    return sorted(path for path in found if path.is_file())

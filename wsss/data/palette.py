@@ -1,4 +1,7 @@
-"""Colours of classes where they are shown to people. Files keep VOC's: see `data.images.voc_palette`."""
+"""Colours of classes where they are shown to people, by their place in the list of classes.
+
+Files that hold masks keep VOC's, in which masks are read again: see `data.images.voc_palette`.
+"""
 
 from __future__ import annotations
 

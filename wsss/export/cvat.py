@@ -51,7 +51,10 @@ def to_cvat(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
 
 
 def labels_text(classes: Sequence[str]) -> str:
-    """What the tab "Raw" of CVAT's label constructor takes: names and colours, without the background."""
+    """What the tab "Raw" of CVAT's label constructor takes: names and colours, without the background.
+
+    VOC's colours, and not the gallery's: CVAT writes masks in the colours of its labels, and wsss reads VOC's.
+    """
     colours = ["#" + "".join(f"{value:02x}" for value in colour) for colour in voc_palette().tolist()]
     labels = [{"name": name, "color": colours[n], "attributes": []} for n, name in enumerate(classes) if n]
     return json.dumps(labels, ensure_ascii=False, indent=1) + "\n"

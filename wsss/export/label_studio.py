@@ -12,8 +12,9 @@ from xml.sax.saxutils import quoteattr
 from wsss.core.atomic import write_text
 from wsss.core.folders import atomic_dir
 from wsss.core.log import Progress
-from wsss.data.images import voc_palette
 from wsss.data.index import Record
+from wsss.data.palette import display_palette
+from wsss.data.render import css_colour
 from wsss.export.labels import Counts, Labels, file_label, find_files, photo_file, shown
 from wsss.export.outlines import outlines
 
@@ -52,9 +53,9 @@ def to_label_studio(
 
 
 def labeling_config(classes: Sequence[str]) -> str:
-    """XML of the labeling interface; `classes[0]`, the background, is none of its labels."""
+    """XML of the labeling interface, in the gallery's colours; `classes[0]`, the background, is none of its labels."""
     labels = "".join(
-        f'    <Label value={quoteattr(name)} background="#{bytes(voc_palette()[number].tolist()).hex()}"/>\n'
+        f'    <Label value={quoteattr(name)} background="{css_colour(display_palette()[number])}"/>\n'
         for number, name in enumerate(classes)
         if number
     )

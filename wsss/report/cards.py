@@ -12,11 +12,12 @@ from wsss.core.errors import IntegrityError
 from wsss.data.index import IGNORE, Index, Record
 from wsss.data.masks import MaskedImages
 from wsss.data.palette import display_palette
-from wsss.data.render import css_colour, fit, heat_overlay, label_overlay
+from wsss.data.render import fit, heat_overlay, label_overlay
 from wsss.data.size import fit_label
-from wsss.report.page import Card, Panel, Swatch, View
+from wsss.report.page import Card, Panel, View
 from wsss.report.pictures import PICTURES, SHARPNESS, Picture, save_picture
 from wsss.report.ranking import class_ious, classes_in, coverage, disagreement, exchanged, mean_iou, specks, values_of
+from wsss.report.swatch import Swatch, make_swatch
 from wsss.report.templates import percent
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import LabelStore, PredictionStore, PseudoStore, RelabelledStore, learned
@@ -107,11 +108,13 @@ class Painter:
         self.palette = display_palette()
         (folder / PICTURES).mkdir()
 
-    def card(self, number: int, record: Record, rank: int | None, judge: LabelStore | None) -> Card:
+    def card(
+        self, number: int, record: Record, rank: int | None, judge: LabelStore | None, confidence: float | None
+    ) -> Card:
         """Draw one photo.
 
         `number` counts the cards of the page and names their files, so that no id can reach a path; `judge`
-        is the store whose labels the photo's split is ranked by.
+        is the store whose labels the photo's split is ranked by, and `confidence` what these have.
         """
         results = self.results
         photo = fit(results.masked.photos.image(record), self.width)
@@ -127,6 +130,7 @@ class Painter:
         relabelled = results.relabelled(record)
         if relabelled is not None:
             labelled.append(f"{percent(coverage(relabelled), 0)} after relabelling")
+        sure = [] if confidence is None else [f"confidence {percent(confidence, 0)}"]
         panels = (
             self._panel(number, "Photo", photo, [("Photo", photo, ())]),
             self._panel(number, "CAM", photo, self._heat(photo, record)),
@@ -137,6 +141,7 @@ class Painter:
                 self._pseudo_labels(photo, record, pseudo),
                 *self._iou(pseudo, mask),
                 *labelled,
+                *(sure if judged is pseudo else []),
                 *(differs if prediction is None else []),
             ),
             self._panel(
@@ -145,6 +150,7 @@ class Painter:
                 photo,
                 self._versions(photo, record, results.predictions, prediction, "student", OSTE, OSTE.upper()),
                 *self._iou(prediction, mask),
+                *(sure if judged is prediction else []),
                 *([] if prediction is None else differs),
             ),
             self._panel(number, "Ground truth", photo, self._overlays(photo, {"Ground truth": mask})),
@@ -158,6 +164,7 @@ class Painter:
             None if ious is None else mean_iou(ious),
             covered,
             disputed,
+            confidence,
             tuple(results.index.classes[tag] for tag in record.tags),
             panels,
             tuple(
@@ -172,13 +179,7 @@ class Painter:
         pixels in a photo, if they are one of `specks`.
         """
         known = None if iou is None or np.isnan(iou) else iou
-        return Swatch(
-            number,
-            self.results.index.classes[number],
-            css_colour(self.palette[number]) if number else "transparent",
-            known,
-            speck,
-        )
+        return make_swatch(number, self.results.index.classes, known, speck)
 
     def _instead(self, both: tuple[np.ndarray, np.ndarray] | None) -> str:
         """``, most: cow instead of sheep``; empty where nothing differs."""

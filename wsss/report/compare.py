@@ -16,46 +16,18 @@ from wsss.data.index import Record
 from wsss.data.masks import MaskedImages
 from wsss.data.photos import Photos
 from wsss.data.size import fit_label
-from wsss.evaluation.confusion import Confusion
+from wsss.evaluation.confusion import count_pairs, share
 from wsss.evaluation.counting import predicted_sources
+from wsss.report.bootstrap import overlap
 from wsss.report.changes import changed
+from wsss.report.compare_rows import Photo, Pooled, Score, pooled
 from wsss.report.differing import differing_settings
-from wsss.report.ranking import class_ious, mean_iou
+from wsss.report.ranking import mean_iou
 from wsss.report.sides import Side
 from wsss.stores.labels import LabelStore
 
 MEGAPIXELS = 1000.0
 """Photos were checked against the user's limit when they were indexed."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a table: the value of each run in [0, 1], None where it has none."""
-
-    name: str
-    a: float | None
-    b: float | None
-
-    @property
-    def delta(self) -> float | None:
-        """B − A; None if one of them is missing."""
-        return None if self.a is None or self.b is None else self.b - self.a
-
-
-@dataclass(frozen=True)
-class Score(Row):
-    """mIoU of one source over the photos of one split that each run had; their numbers by run."""
-
-    split: str
-    photos: tuple[int | None, int | None]
-
-
-@dataclass(frozen=True)
-class Photo(Row):
-    """A photo's mean IoU in each run, and the share of its pixels whose label differs."""
-
-    record: Record
-    changed: float
 
 
 @dataclass(frozen=True)
@@ -75,8 +47,9 @@ class Maps:
 class Comparison:
     """Run A against run B.
 
-    `photos`: those in both, of the splits `splits`; `classes`: IoU over all of them together, empty without masks;
-    `scores`: every source of the runs' own tables; `settings`: key and its value in each run, as text.
+    `photos`: those in both, of the splits `splits`; `classes`: IoU over all of them together, and their `mean`, empty
+    and None without masks; `scores`: every source of the runs' own tables; `settings`: key and its value in each run,
+    as text.
     """
 
     names: tuple[str, str]
@@ -84,7 +57,8 @@ class Comparison:
     maps: tuple[Maps, Maps]
     splits: tuple[str, ...]
     photos: tuple[Photo, ...]
-    classes: tuple[Row, ...]
+    mean: Pooled | None
+    classes: tuple[Pooled, ...]
     scores: tuple[Score, ...]
     settings: tuple[tuple[str, str, str], ...]
     masked: MaskedImages
@@ -130,7 +104,7 @@ def compare(
     maps = tuple(_maps(side, source) for side in (a, b))
     records = _common(a, b, (maps[0], maps[1]), split)
     masked = MaskedImages(Photos(_root(a, b, data), MEGAPIXELS, records), len(b.index.classes), dropped=b.index.dropped)
-    confusions = [Confusion(masked.classes) for _ in maps]
+    overlaps: list[np.ndarray] = []
     photos: list[Photo] = []
     with Progress("compare", len(records), "photos") as progress:
         for record in records:
@@ -139,20 +113,20 @@ def compare(
             mask = masked.mask(record)
             ious: list[float | None] = [None, None]
             if mask is not None:
-                for confusion, label in zip(confusions, (first, second), strict=True):
-                    confusion.update(mask, label)
-                ious = [mean_iou(class_ious(label, mask, masked.classes)) for label in (first, second)]
+                both = np.stack([overlap(count_pairs(mask, label, masked.classes)) for label in (first, second)])
+                ious = [mean_iou(share(*each)) for each in both]
+                overlaps.append(both)
             photos.append(Photo(record.id, ious[0], ious[1], record, changed(first, second)))
             progress.advance()
-    by_class = [[None if np.isnan(iou) else float(iou) for iou in each.scores().iou] for each in confusions]
-    rows = [Row(name, *pair) for name, *pair in zip(b.index.classes, *by_class, strict=True) if pair != [None, None]]
+    mean, classes = pooled(b.index.classes, overlaps)
     return Comparison(
         (a.name, b.name),
         b.index.classes,
         (maps[0], maps[1]),
         tuple(sorted({record.split for record in records})),
         tuple(photos),
-        tuple(sorted(rows, key=lambda row: (row.delta is None, -(row.delta or 0)))),
+        mean,
+        classes,
         tuple(_scores(a, b)),
         tuple(differing_settings(a.settings, b.settings, defaults or {})),
         masked,

@@ -15,11 +15,13 @@ from wsss.data.palette import display_palette
 from wsss.data.render import CHANGE_DARK, CHANGE_LIGHT, change_overlay, css_colour, fit, label_overlay
 from wsss.data.size import fit_label
 from wsss.report.changes import changes
-from wsss.report.compare import Comparison, Photo
-from wsss.report.compare_text import heading, own_photos, signed
-from wsss.report.page import Panel, Swatch, View
+from wsss.report.compare import Comparison
+from wsss.report.compare_rows import Photo
+from wsss.report.compare_text import BESIDE, INTERVAL, heading, interval, own_photos, signed
+from wsss.report.page import Panel, View
 from wsss.report.pictures import PICTURES, SHARPNESS, save_picture
 from wsss.report.ranking import classes_in, values_of
+from wsss.report.swatch import Swatch, make_swatch
 from wsss.report.templates import percent, render
 
 WIDTH = 320
@@ -66,6 +68,9 @@ def write_page(found: Comparison, count: int, out: Path) -> Path:
             groups=groups,
             width=WIDTH,
             signed=signed,
+            interval=interval,
+            beside=BESIDE,
+            meaning=INTERVAL if found.mean and found.mean.interval else "",
             meanings=[(mark, text) for mark, text in zip(MARKS, MEANING[bool(found.judged)], strict=True) if text],
         )
         (folder / "index.html").write_bytes(html.encode("utf-8"))
@@ -100,8 +105,5 @@ def _pair(found: Comparison, photo: Photo, folder: Path, number: int) -> Pair:
     if mask is not None:
         panels.append(panel("Ground truth", "", overlay(mask), classes_in(mask)))
     seen = {value for label in (first, second, mask) if label is not None for value in values_of(label)}
-    swatches = (
-        Swatch(value, found.class_names[value], css_colour(palette[value]) if value else "transparent")
-        for value in sorted(seen - {IGNORE})
-    )
-    return Pair(photo, tuple(panels), tuple(swatches))
+    swatches = tuple(make_swatch(value, found.class_names) for value in sorted(seen - {IGNORE}))
+    return Pair(photo, tuple(panels), swatches)

@@ -6,9 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wsss.report.compare import Comparison, Photo, Row
+from wsss.report.bootstrap import LEVEL
+from wsss.report.compare import Comparison
+from wsss.report.compare_rows import Pooled, Row
 
 HEAD = f"{'A':>7} {'B':>7} {'Δ':>7}"
+BESIDE = f"[{LEVEL:.0f} %]"
+INTERVAL = (
+    f"{BESIDE}: interval of Δ over photos drawn anew (bootstrap). Another seed moves Δ as well; that is not in it."
+)
 
 
 def heading(found: Comparison) -> str:
@@ -37,7 +43,12 @@ def as_text(found: Comparison, count: int, page: Path) -> str:
         lines += [f"{score.name:<{width}} {score.split:<6} {_numbers(score)}" for score in found.scores]
         lines += [own_photos(found)] if own_photos(found) else []
     if found.classes:
-        lines += ["", *_table(f"IoU % of {found.source}", found.classes)]
+        rows = found.classes if found.mean is None else (found.mean, *found.classes)
+        title, *table = _table(f"IoU % of {found.source}", rows)
+        intervals = [interval(row) for row in rows]
+        head, remark = (f"{title} {BESIDE}", [INTERVAL]) if any(intervals) else (title, [])
+        lines += ["", head, *(f"{line} {beside}".rstrip() for line, beside in zip(table, intervals, strict=True))]
+        lines += remark
     for title, photos in found.extremes(count).items():
         if not photos:
             lines += ["", f"{title}: none"]
@@ -64,7 +75,8 @@ def as_values(found: Comparison, count: int, page: Path) -> dict[str, Any]:
         "splits": list(found.splits),
         "judged": found.judged,
         "scores": [{"source": s.name, "split": s.split, **_values(s), "photos": list(s.photos)} for s in found.scores],
-        "classes": [{"class": row.name, **_values(row)} for row in found.classes],
+        "mean": None if found.mean is None else {**_values(found.mean), "interval": found.mean.interval},
+        "classes": [{"class": row.name, **_values(row), "interval": row.interval} for row in found.classes],
         "photos": [{"id": photo.name, **_values(photo), "changed": photo.changed} for photo in found.photos],
         "shown": {title: [photo.name for photo in photos] for title, photos in found.extremes(count).items()},
         "settings": [{"key": key, "a": first, "b": second} for key, first, second in found.settings],
@@ -77,7 +89,12 @@ def signed(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:+.2f}"
 
 
-def _table(title: str, rows: Sequence[Row] | Sequence[Photo]) -> list[str]:
+def interval(row: Pooled) -> str:
+    """The interval of a difference in points: ``[-3.9, +0.4]``, or nothing."""
+    return "" if row.interval is None else "[{:+.1f}, {:+.1f}]".format(*(100 * end for end in row.interval))
+
+
+def _table(title: str, rows: Sequence[Row]) -> list[str]:
     width = max(len(title), *(len(row.name) for row in rows))
     return [f"{title:<{width}} {HEAD}", *(f"{row.name:<{width}} {_numbers(row)}" for row in rows)]
 

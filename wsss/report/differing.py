@@ -1,11 +1,17 @@
-"""Which settings two runs differ in."""
+"""Which settings two runs differ in, or a run and its recipe."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from wsss.core.recipes import recipe_names, recipe_path
+from wsss.core.settings_file import read_settings
+
 ABSENT = "–"
+OWN = ("dataset", "demo")
+"""Sections that say which photos: no recipe knows those of its user."""
 
 
 def differing_settings(
@@ -29,6 +35,23 @@ def differing_settings(
             ]
             found.append((key, f"{values[0]}{marks[0]}", f"{values[1]}{marks[1]}"))
     return found
+
+
+def settings_beside_recipe(params: Path, recipe: str) -> list[tuple[str, str, str]]:
+    """Dotted keys of the settings at `params` that `recipe` has another value for, with both as text: "default" where
+    one does not write it. `OWN` does not count, nor the name of the recipe. Nothing where `recipe` names none.
+    """
+    if recipe not in recipe_names():
+        return []
+    a, b = (_without_own(read_settings(path)) for path in (params, recipe_path(recipe)))
+    rows = differing_settings(a, b, {})
+    shown = {ABSENT: "default"}
+    return [(key, shown.get(first, first), shown.get(second, second)) for key, first, second in rows]
+
+
+def _without_own(settings: Mapping[str, Any]) -> dict[str, Any]:
+    gallery = {key: value for key, value in settings.get("gallery", {}).items() if key != "recipe"}
+    return {key: value for key, value in settings.items() if key not in OWN} | {"gallery": gallery}
 
 
 def _missing(written: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

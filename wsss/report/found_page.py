@@ -11,24 +11,14 @@ from PIL import Image
 
 from wsss.core.atomic import write_text
 from wsss.core.errors import IntegrityError
-from wsss.data.palette import display_palette
-from wsss.data.render import css_colour
 from wsss.predict.folder import PAGE, PAGE_MARK, TABLE, Folder, Row
 from wsss.predict.look import RULES, TWICE
 from wsss.predict.made import COLOURED, PHOTOS
+from wsss.report.swatch import Swatch, make_swatch
 from wsss.report.templates import render
 
 WIDTH = 560
 """Narrowest that a photo with its overlay is beside others, in pixels."""
-
-
-@dataclass(frozen=True)
-class Named:
-    """A class in a legend; `colour`: in CSS."""
-
-    number: int
-    name: str
-    colour: str
 
 
 @dataclass(frozen=True)
@@ -41,7 +31,7 @@ class Entry:
     pictures: tuple[tuple[str, str], ...]
     width: int
     height: int
-    shares: tuple[tuple[Named, float], ...]
+    shares: tuple[tuple[Swatch, float], ...]
 
 
 def write_page(folder: Folder) -> Path:
@@ -83,9 +73,8 @@ def _entry(folder: Folder, row: Row, classes: list[str]) -> Entry:
     pictures = tuple(
         (title, f"{kind}/{quote(photo.name)}") for title, kind in (("Photo", PHOTOS), ("Overlay", COLOURED))
     )
-    palette = display_palette()
     shares = tuple(
-        (Named(number, classes[number], css_colour(palette[number]) if number else "transparent"), area)
+        (make_swatch(number, classes), area)
         for number, area in sorted(enumerate(row.areas), key=lambda each: -each[1])
         if area
     )

@@ -14,6 +14,7 @@
       iou: number(card.dataset.iou),
       coverage: number(card.dataset.coverage),
       disagreement: number(card.dataset.disagreement),
+      confidence: number(card.dataset.confidence),
       name: card.querySelector("h3").title,
     })),
   }));

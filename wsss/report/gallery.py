@@ -41,7 +41,7 @@ class GallerySettings(Settings):
     recipe: str = Field(
         default="",
         max_length=200,
-        description="recipe that the settings began with, or another name for them: on top of the page",
+        description="recipe that the settings began with, or another name: on top of the page, with what differs",
     )
 
 
@@ -54,12 +54,14 @@ def build_gallery(
     epochs: Path | None = None,
     verdict: Verdict | None = None,
     photos: Path | None = None,
+    differing: Sequence[tuple[str, str, str]] = (),
 ) -> tuple[Section, ...]:
     """Write the folder `out`, `index.html` and its pictures, whole or not at all; return what the page shows.
 
     `tables` is the folder of the CSV files that are drawn as plots, `epochs` that of the student's masks after each
     epoch, `verdict` the last words; without them there are none. `photos` is the table of all photos, shown or not, if
-    one is wanted. Splits after the first one appear if any store holds a photo of theirs. Same inputs, same bytes.
+    one is wanted, `differing` the settings that are not those of the recipe. Splits after the first one appear if any
+    store holds a photo of theirs. Same inputs, same bytes.
     """
     index = results.index
     index.split(settings.split)  # its error names the splits there are
@@ -77,7 +79,7 @@ def build_gallery(
         rows = sorted(sources, key=lambda row: row.split != settings.split)
         plots = draw_plots(tables, folder) if tables else ()
         strips = draw_strips(painter, epochs) if epochs else ()
-        top = about(index, settings.recipe), best_row(rows, settings.split, "student")
+        top = about(index, settings.recipe), differing, best_row(rows, settings.split, "student")
         heat = [css_colour(stop) for stop in HEAT_STOPS]
         html = page_html(sections, legend, rows, plots, strips, heat, settings.width, *top, verdict)
         (folder / "index.html").write_bytes(html.encode("utf-8"))
@@ -102,7 +104,7 @@ def make_section(painter: Painter, ranking: Ranking, images: int, drawn: int) ->
 
     def draw(shown: tuple[int, Record, int | None]) -> Card:
         number, record, rank = shown
-        return painter.card(number, record, rank, judge)
+        return painter.card(number, record, rank, judge, ranking.measured[record.id].confidence)
 
     unranked = [record for record in ranking.unranked if results.has(record)]
     ranks = worst_and_spread(len(ranked), images)

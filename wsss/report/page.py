@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from wsss.report.plots import Plot
 from wsss.report.scores import Source
+from wsss.report.swatch import Swatch
 from wsss.report.templates import percent, render
 
 ORDERS = (
@@ -16,6 +17,8 @@ ORDERS = (
     ("disagreement", "disagreement 1", "disagreement, least first"),
     ("coverage", "coverage 1", "coverage, least first"),
     ("coverage", "coverage -1", "coverage, most first"),
+    ("confidence", "confidence 1", "confidence, least first"),
+    ("confidence", "confidence -1", "confidence, most first"),
 )
 """Orders a reader may choose: the field of a card, the script's name for the order, and ours."""
 BY_NAME = ("name 1", "name")
@@ -25,20 +28,6 @@ ENDS = {
     "coverage": ("least labelled", "most labelled"),
 }
 """What the first and the last photo of a measure are."""
-
-
-@dataclass(frozen=True)
-class Swatch:
-    """A class in a legend: id, name, colour in CSS (the background is transparent), its IoU in one photo if known.
-
-    `speck`: its pixels in the photo, if they are too few to mean anything and nobody expects it there; else 0.
-    """
-
-    number: int
-    name: str
-    colour: str
-    iou: float | None = None
-    speck: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,8 +56,8 @@ class Panel:
 class Card:
     """One photo: `rank` (1 = worst) and `score` where it has been judged, its panels, the classes in them.
 
-    `coverage`: share of pixels that the pseudo-label labels; `disagreement`: see `Results.disagreement`; None where
-    there is nothing to measure. `ignored`: whether any of its label maps has pixels of 255.
+    `coverage`: share of pixels that the pseudo-label labels; `disagreement`: see `Results.disagreement`; `confidence`:
+    see `Measured`; None where there is nothing to measure. `ignored`: whether any of its label maps has pixels of 255.
     """
 
     number: int
@@ -77,6 +66,7 @@ class Card:
     score: float | None
     coverage: float | None
     disagreement: float | None
+    confidence: float | None
     tags: tuple[str, ...]
     panels: tuple[Panel, ...]
     swatches: tuple[Swatch, ...]
@@ -174,13 +164,15 @@ def page_html(
     heat: Sequence[str],
     width: int,
     about: str = "",
+    differing: Sequence[tuple[str, str, str]] = (),
     final: Source | None = None,
     verdict: Verdict | None = None,
 ) -> str:
     """The page. All that is given is text: whatever it contains is shown, never run.
 
     `heat`: CSS colours of the CAM scores 0 to 1; `width`: widest that a picture is, in pixels; `about`: one line
-    on the data set; `final`: the score that stands on top; `verdict`: the last words, if there are any.
+    on the data set; `differing`: see `settings_beside_recipe`; `final`: the score that stands on top; `verdict`: the
+    last words, if there are any.
     """
     filled = {title for section in sections for title in section.columns}
     panels = next((section.cards[0].panels for section in sections if section.cards), ())
@@ -196,6 +188,7 @@ def page_html(
         heat=heat,
         width=width,
         about=about,
+        differing=differing,
         final=final,
         verdict=verdict,
         orders=orders(sections),

@@ -25,8 +25,12 @@ NAMED = 8
 """Classes that a sentence names; the rest are counted."""
 BAD, MODEST = 0.2, 0.4
 """mIoU on masks, where there are some, below which a student is not usable, or in part at most. Chosen by hand."""
+BEHIND, WEAKEST = 0.5, 3
+"""A class is behind the others if its IoU is below this fraction of mIoU, or below `BAD`; so many are named."""
 FEW = 30
 """Held-out photos below which a score may be chance: a class has a handful of them at most."""
+LOOK = "Choose them under Classes in the gallery. Where the CAM is wrong already, add photos that show them elsewhere."
+"""What to do about classes that are behind."""
 BETTER = 0.01
 """mIoU by which OSTE's branch has to be better than the student to be named instead."""
 
@@ -66,15 +70,17 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
         reasons.append(f"Hardly told apart by tags: {names}. Add photos that show one of them without the others.")
     if overall == "collapsed":
         reasons.append("The student predicts one class nearly everywhere. Look at the labels in the gallery.")
-    poor: list[str] = []
+    poor = False
     best, branch = best_row(sources, split, "student"), best_row(sources, split, "oste")
     if best is not None and best.miou is not None:
-        reasons.append(f"On the masks of {best.images} {split} photos, {best.source} has mIoU {100 * best.miou:.1f}.")
-        poor = _poor(reports / PER_CLASS, best.source)
-        if poor:
-            reasons.append(f"Poor on the masks: {_some(poor)}.")
+        reasons.append(f"On the masks of {best.images} {split} photos, {best.source} has mIoU {100 * best.miou:.2f}.")
+        ious = _ious(reports / PER_CLASS, best.source)
+        poor = any(iou < BAD for iou, _ in ious)
+        behind = [f"{name} {100 * iou:.2f}" for iou, name in ious if iou < max(BAD, BEHIND * best.miou)]
+        if behind:
+            reasons.append(f"Weakest on the masks, IoU: {_some(behind, WEAKEST)}. {LOOK}")
         if branch is not None and branch.miou is not None and branch.miou >= best.miou + BETTER:
-            found = f"{branch.source}: {100 * branch.miou:.1f}"
+            found = f"{branch.source}: {100 * branch.miou:.2f}"
             reasons.append(f"OSTE's own branch is better ({found}): give its network, oste.pt, to `wsss predict`.")
     else:
         reasons.append("It rests on tags and on agreement. No mask was read; a dozen masks would tell the accuracy.")
@@ -86,10 +92,9 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     return Verdict("not usable" if hopeless else "usable in part" if doubtful else fine, tuple(reasons))
 
 
-def _poor(path: Path, source: str) -> list[str]:
-    """Classes, with their IoU, of which `source` has less than `BAD` on the masks."""
-    found = [(row["class"], row[source]) for row in _rows(path) if row.get(source)]
-    return [f"{name} ({100 * float(iou):.0f} %)" for name, iou in found if float(iou) < BAD]
+def _ious(path: Path, source: str) -> list[tuple[float, str]]:
+    """IoU on the masks and name of each class that has one in `source`, the weakest first."""
+    return sorted((float(row[source]), row["class"]) for row in _rows(path) if row.get(source))
 
 
 def _rows(path: Path) -> list[Mapping[str, str]]:
@@ -111,6 +116,6 @@ def _mean(values: Iterable[float]) -> str:
     return f"{sum(numbers) / len(numbers):.2f}"
 
 
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+def _some(names: Sequence[str], most: int = NAMED) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

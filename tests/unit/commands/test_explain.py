@@ -73,7 +73,7 @@ def test_one_key() -> None:
         "  value    0.6\n"
         "  default  0.8\n"
         "  takes    number\n"
-        "  read by  correct\n"
+        "  read by  correct, gallery\n"
         "  try      dvc exp run -S 'correct.fixed.alpha=0.6'\n"
     )
 
@@ -108,7 +108,7 @@ def test_sections_are_counted_with_their_readers() -> None:
     assert lines[0].split() == ["section", "keys", "read", "by"]
     found = {line.split()[0]: line for line in lines[1 : len(SECTIONS) + 1]}
     assert list(found) == list(SECTIONS)
-    assert found["inference"].split(maxsplit=2)[2] == "cams, correct, distill, evaluate"
+    assert found["inference"].split(maxsplit=2)[2] == "cams, correct, distill, evaluate, gallery"
     assert sum(int(line.split()[1]) for line in found.values()) == len(KEYS)
 
 

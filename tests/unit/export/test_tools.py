@@ -21,6 +21,7 @@ from wsss.data.tables import csv_text
 from wsss.export.label_studio import labeling_config
 from wsss.export.only import read_names
 from wsss.formats.coco_masks import polygon_mask
+from wsss.report.swatch import make_swatch
 
 SIZE = (16, 36)
 """Of the photos' files; the store's labels have 8 × 12 pixels."""
@@ -159,7 +160,8 @@ def test_labeling_interface_names_what_the_tasks_do() -> None:
     assert photo.attrib | {"name": "image", "value": "$image"} == photo.attrib
     assert (polygons.tag, polygons.get("name"), polygons.get("toName")) == ("PolygonLabels", "label", "image")
     assert [label.get("value") for label in polygons] == ["cow", 'a "b" <c> & d', "Kühe"]
-    assert [label.get("background") for label in polygons] == ["#800000", "#008000", "#808000"]
+    classes = ("background", "cow", "sheep", "dog")  # the colours are those of every legend
+    assert [label.get("background") for label in polygons] == [make_swatch(n, classes).colour for n in (1, 2, 3)]
 
 
 def test_fiftyone_finds_a_photo_and_a_grey_mask_by_each_name(store: Path, tmp_path: Path) -> None:

@@ -102,6 +102,34 @@ def test_classes_match_brute_force_and_are_sorted(runs: tuple[str, str]) -> None
     assert deltas == sorted(deltas, key=lambda value: -(value or 0))
 
 
+def test_mean_is_that_of_the_classes_and_needs_photos_for_an_interval(runs: tuple[str, str]) -> None:
+    result = found(runs)
+    assert result.mean is not None
+    assert result.mean.a == pytest.approx(mean([row.a for row in result.classes]))
+    assert result.mean.b == pytest.approx(mean([row.b for row in result.classes]))
+    assert {row.interval for row in (result.mean, *result.classes)} == {None}  # four photos have a mask
+    assert "interval" not in run(*runs).stdout
+
+
+def test_intervals_of_more_photos(runs: tuple[str, str], tmp_path: Path) -> None:
+    for name, toys in (("a", A), ("b", B)):
+        more = [replace(toys[number % 4], name=f"{number}") for number in range(12)]
+        write_run(tmp_path / name, more)
+    total = found(runs).mean
+    assert total is not None
+    assert total.delta is not None
+    assert total.interval is not None
+    low, high = total.interval
+    assert low < total.delta < high
+    lines = run(*runs).stdout.splitlines()
+    expected = f"{100 * total.delta:+.2f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    assert next(line for line in lines if line.startswith("mIoU  ")).endswith(expected)
+    assert any(line.startswith("[95 %]: interval of Δ") for line in lines)
+    html = (tmp_path / "reports/compare/index.html").read_text(encoding="utf-8")
+    assert f"<small>[{100 * low:+.1f}, {100 * high:+.1f}]</small>" in html
+    assert json.loads(run(*runs, "--json").stdout)["mean"]["interval"] == [low, high]
+
+
 def test_extremes(runs: tuple[str, str]) -> None:
     shown = {title: [photo.name for photo in photos] for title, photos in found(runs).extremes(5).items()}
     assert shown == {"most improved": ["better"], "most worsened": ["much worse", "worse"]}

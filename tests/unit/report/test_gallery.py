@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -24,12 +24,14 @@ from tests.toy_evaluation import Project, run_stage
 from wsss.core.atomic import sha256_file
 from wsss.core.errors import IntegrityError, UserError
 from wsss.core.folders import atomic_dir
+from wsss.core.recipes import read_recipe
 from wsss.data.images import save_mask_png
 from wsss.data.index import Index, Record, write_index
 from wsss.data.masks import MaskedImages
 from wsss.data.photos import Photos
 from wsss.report import ranking
 from wsss.report.cards import Results
+from wsss.report.differing import settings_beside_recipe
 from wsss.report.gallery import GallerySettings, about, build_gallery
 from wsss.report.page import Verdict
 from wsss.report.plots import TABLES
@@ -215,7 +217,7 @@ def test_score_table_has_boundary_iou_and_marks_what_has_collapsed(run: Run, tmp
     build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out")
     text = parse(tmp_path / "out").text
     assert "Boundary IoU" in text
-    assert "25.0\u00a0%" in text
+    assert "25.00\u00a0%" in text
     assert "collapsed" in text
 
 
@@ -235,7 +237,7 @@ def test_the_page_begins_with_score_and_verdict_and_then_photos(run: Run, tmp_pa
     first = [
         "Photos: 1 train, 5 val.",
         "Settings: from recipe <b>mine.",
-        "62.5\u00a0%",
+        "62.50\u00a0%",
         "Verdict: usable in part",
         "5 photos, 5 shown",
         "Scores of the data set",
@@ -255,6 +257,35 @@ def test_many_classes_are_counted_on_top() -> None:
     assert about(Index(names, ()), "") == f"Photos: . Classes: {listed} and 4 more."
     assert about(Index(names[:26], ()), "") == f"Photos: . Classes: {listed}."
     assert about(Index(names[:2], ()), "quick") == "Photos: . Classes: c0. Settings: from recipe quick."
+
+
+def test_scores_of_the_data_set_have_the_digits_of_their_table(run: Run, tmp_path: Path) -> None:
+    """0.3555 is 35.55: rounded once more, it would be 35.5 of what may have been 35.554."""
+    row = replace(SOURCES[0], source="student", miou=0.3555)
+    build_gallery(run.write(), (row,), SETTINGS, tmp_path / "out")
+    text = parse(tmp_path / "out").text
+    assert text.count("35.55\u00a0%") == 2  # on top, and in the table
+    assert "35.5\u00a0%" not in text
+
+
+def test_settings_beside_the_recipe(run: Run, tmp_path: Path) -> None:
+    params, text = tmp_path / "params.yaml", read_recipe("demo")
+    params.write_text(text.replace("method: fixed ", "method: gmm ").replace("root: data/demo", "root: elsewhere"))
+    params.write_text(params.read_text().replace("  restart: false", "  keep: [1, 2]"))
+    differing = settings_beside_recipe(params, "demo")
+    assert differing == [
+        ("correct.method", "gmm", "fixed"),
+        ("distill.keep", "[1, 2]", "default"),
+        ("distill.restart", "default", "False"),
+    ]
+    build_gallery(run.write(), (), SETTINGS, tmp_path / "out", differing=differing)
+    assert "3 settings differ from the recipe" in parse(tmp_path / "out").text
+    assert "correct.method: gmm (recipe: fixed)" in parse(tmp_path / "out").text
+    assert settings_beside_recipe(params, "a name of our own") == []
+    params.write_text(text.replace("recipe: demo", "recipe: quick"))
+    assert settings_beside_recipe(params, "demo") == []
+    build_gallery(run.write(), (), SETTINGS, tmp_path / "out")
+    assert "from the recipe" not in parse(tmp_path / "out").text
 
 
 def test_links_within_the_page_lead_somewhere(run: Run, tmp_path: Path) -> None:
@@ -300,7 +331,10 @@ def test_pictures_name_their_classes_and_what_stands_for_what(run: Run, tmp_path
     val, _ = build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out")
     bad, good = val.cards[0], val.cards[2]
     assert [panel.views[0].classes for panel in bad.panels] == [(), (), (1,), (2,), (1,)]
-    assert bad.panels[3].note == f"IoU 33.3\u00a0% · differs 50\u00a0%, most: {CLASSES[2]} instead of {CLASSES[1]}"
+    assert (
+        bad.panels[3].note
+        == f"IoU 33.3\u00a0% · confidence 100\u00a0% · differs 50\u00a0%, most: {CLASSES[2]} instead of {CLASSES[1]}"
+    )
     assert good.panels[3].note.endswith("differs 0\u00a0%")
     page = parse(tmp_path / "out")
     listed = {str(found["aria-label"]) for found in page.all("ul") if "aria-label" in found}
@@ -439,7 +473,7 @@ def test_training_photos_are_ranked_by_what_relabelling_overruled(tmp_path: Path
     assert "in which pseudo-label and relabelled label differ), most first" in train.describe()
     half_filled, filled = train.cards[0].panels[2].note, train.cards[2].panels[2].note
     differs = f"differs 50\u00a0%, most: background instead of {CLASSES[1]}"
-    assert half_filled == f"100\u00a0% labelled · 100\u00a0% after relabelling · {differs}"
+    assert half_filled == f"100\u00a0% labelled · 100\u00a0% after relabelling · confidence 100\u00a0% · {differs}"
     assert filled.startswith("50\u00a0% labelled · 100\u00a0% after relabelling")
 
 
@@ -515,6 +549,8 @@ def test_confidence_is_that_of_labelled_pixels(tmp_path: Path) -> None:
     made.add("b-nothing labelled", pseudo=half(255, 255))
     build_gallery(made.write(), (), SETTINGS, tmp_path / "out", photos=tmp_path / "photos.csv")
     nothing, a = photo_rows(tmp_path)
+    assert [card["data-confidence"] for card in parse(tmp_path / "out").all("article")] == ["", "0.600000"]
+    assert "confidence 60\u00a0%" in parse(tmp_path / "out").text
     assert (a["confidence"], a["coverage"]) == ("0.6000", "0.5000")
     assert [nothing[name] for name in ("coverage", "judged", "confidence", "missing")] == ["0.0000", "", "", SCRIPT]
 
@@ -523,12 +559,14 @@ def test_tools_know_what_there_is(run: Run, tmp_path: Path) -> None:
     build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out")
     page = parse(tmp_path / "out")
     assert [option["value"] for option in page.all("option")] == [
-        *("iou 1", "iou -1", "disagreement -1", "disagreement 1", "coverage 1", "coverage -1", "name 1")
+        *("iou 1", "iou -1", "disagreement -1", "disagreement 1", "coverage 1", "coverage -1"),
+        *("confidence 1", "confidence -1", "name 1"),
     ]
     assert [button["data-panel"] for button in page.all("button") if "data-panel" in button] == list("01234")
     bad, _, good = page.all("article")[:3]
     assert (bad["data-iou"], bad["data-coverage"], bad["data-disagreement"]) == ("0.333333", "1.000000", "0.500000")
     assert (good["data-iou"], good["data-coverage"], good["data-disagreement"]) == ("1.000000", "0.500000", "0.000000")
+    assert (bad["data-confidence"], good["data-confidence"]) == ("1.000000", "1.000000")
     train = page.all("article")[-1]
     assert (train["data-classes"], train["data-disagreement"]) == ("0 1 2", "")
 

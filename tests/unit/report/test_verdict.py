@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,10 +84,29 @@ def test_a_class_that_is_poor_on_masks_or_that_no_val_photo_shows_is_named(tmp_p
     source = Source("student", "val", "12", "no", "", "no", "no", "no", 0.6, 0.6, 0.1, 1.0)
     text = verdict(tmp_path, sources=(source,), cow=0.12)
     assert text.startswith("verdict: usable in part\n")
-    assert "Poor on the masks: cow (12 %)." in text
+    assert "Weakest on the masks, IoU: cow 12.00. Choose them" in text
     text = verdict(tmp_path, FINE[0] + "boat,40,0,0.0,,,not judged\n")
     assert text.startswith("verdict: usable in part\n")
     assert "Not judged: boat. No photo of split val shows them: give it some." in text
+
+
+@pytest.mark.parametrize(("cow", "named"), [(0.29, True), (0.31, False)])
+def test_a_class_far_behind_the_others_is_named_and_changes_no_verdict(tmp_path: Path, cow: float, named: bool) -> None:
+    source = Source("student", "val", "12", "no", "", "no", "no", "no", 0.6, 0.6, 0.1, 1.0)
+    text = verdict(tmp_path, sources=(source,), cow=cow)
+    assert text.startswith("verdict: usable\n")
+    assert ("Weakest on the masks, IoU: cow 29.00." in text) is named
+
+
+def test_the_three_weakest_are_named_and_the_others_counted(tmp_path: Path) -> None:
+    student = Source("student", "val", "12", "no", "", "no", "no", "no", 0.6, 0.6, 0.1, 1.0)
+    verdict(tmp_path, sources=(student,))
+    rows = "".join(f"c{number},0.{number}5\n" for number in range(9, -1, -1))
+    (tmp_path / "per_class.csv").write_text(f"class,student\n{rows}")
+    text = final_verdict(tmp_path, (student,), INDEX, "val").text
+    assert "Weakest on the masks, IoU: c0 5.00, c1 15.00, c2 25.00." in text
+    text = final_verdict(tmp_path, (replace(student, miou=0.8),), INDEX, "val").text
+    assert "IoU: c0 5.00, c1 15.00, c2 25.00 and 1 more." in text
 
 
 @pytest.mark.parametrize("student", ["collapsed", "poor"])
@@ -114,7 +134,7 @@ def test_masks_are_told_where_there_are_any(tmp_path: Path) -> None:
         Source("cam", "val", "12", *made, 0.9, 0.9, 0.1, 1.0),
     )
     text = verdict(tmp_path, sources=sources)
-    assert "On the masks of 12 val photos, student ms+flip has mIoU 50.0." in text
+    assert "On the masks of 12 val photos, student ms+flip has mIoU 50.00." in text
     assert "No mask was read" not in text
 
 
@@ -122,7 +142,7 @@ def test_a_better_branch_of_oste_is_named(tmp_path: Path) -> None:
     made = ("12", "no", "", "no", "no", "no")
     student = Source("student", "val", *made, 0.4, 0.4, 0.1, 1.0)
     better, equal = (Source("oste ms+flip", "val", *made, miou, miou, 0.1, 1.0) for miou in (0.45, 0.405))
-    assert "OSTE's own branch is better (oste ms+flip: 45.0)" in verdict(tmp_path, sources=(student, better))
+    assert "OSTE's own branch is better (oste ms+flip: 45.00)" in verdict(tmp_path, sources=(student, better))
     assert "branch" not in verdict(tmp_path, sources=(student, equal))
 
 

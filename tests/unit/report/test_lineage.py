@@ -1,0 +1,105 @@
+"""`wsss inspect`: how an artifact was made, and whether its inputs are still those."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.toy_networks import write_student
+from wsss import cli
+from wsss.core.locked_files import CACHE, content_md5
+from wsss.report.lineage import ABSENT, OTHER, RAW, SAME, Input, lineage
+
+INPUTS = ("artifacts/cams", "artifacts/table.csv", "raw", "wsss/crf", "pipeline/evaluate.py")
+
+
+@pytest.fixture
+def student(tmp_path: Path) -> Path:
+    """A network that dvc.lock lists, with a store, a table, a folder of photos and code as its inputs."""
+    for name, text in {
+        "artifacts/cams/index.json": "{}",
+        "artifacts/cams/00000.h5": "shard",
+        "artifacts/table.csv": "id\n",
+        "raw/photo.jpg": "photo",
+        "wsss/crf/dense.py": "1\n",
+        "wsss/crf/__pycache__/dense.pyc": "compiled",
+        "pipeline/evaluate.py": "2\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    write_student(tmp_path / "artifacts/student.pt")
+
+    def listed(*names: str) -> list[dict[str, str]]:
+        return [{"path": name, "md5": content_md5(tmp_path / name)} for name in names]
+
+    params = {"params.yaml": {"evaluate": {"scales": [1.0, 1.5]}, "seed": 3}}
+    stages = {
+        "before": {"outs": listed("artifacts/cams", "artifacts/table.csv")},
+        "evaluate": {"deps": listed(*INPUTS), "params": params, "outs": listed("artifacts/student.pt")},
+    }
+    (tmp_path / "dvc.lock").write_text(json.dumps({"stages": stages}))
+    return tmp_path / "artifacts/student.pt"
+
+
+def inputs(path: Path) -> dict[str, str]:
+    found: dict[str, Input] = lineage(path)["lineage"]["inputs"]
+    return {name: each.now for name, each in found.items()}
+
+
+def test_stage_settings_and_inputs_that_are_still_there(student: Path) -> None:
+    found = lineage(student)["lineage"]
+    assert (found["stage"], found["settings"]) == ("evaluate", {"evaluate": {"scales": [1.0, 1.5]}, "seed": 3})
+    assert inputs(student) == {"artifacts/cams": SAME, "artifacts/table.csv": SAME, "raw": RAW}
+    assert found["code"] == "2 files and folders, the same now"
+
+
+def test_what_has_changed_since_is_told(student: Path) -> None:
+    root = student.parent.parent
+    (root / "artifacts/cams/00000.h5").write_text("other")
+    (root / "artifacts/table.csv").unlink()
+    (root / "wsss/crf/dense.py").write_text("3\n")
+    assert inputs(student) == {"artifacts/cams": OTHER, "artifacts/table.csv": ABSENT, "raw": RAW}
+    assert lineage(student)["lineage"]["code"] == "2 files and folders; changed since: wsss/crf"
+
+
+def test_a_store_is_compared_by_its_index_where_the_cache_lists_it(student: Path) -> None:
+    root = student.parent.parent
+    entries = [{"md5": content_md5(path), "relpath": path.name} for path in sorted((root / "artifacts/cams").iterdir())]
+    listing = json.dumps(sorted(entries, key=lambda entry: entry["relpath"])).encode()
+    md5 = hashlib.md5(listing).hexdigest() + ".dir"
+    assert md5 == content_md5(root / "artifacts/cams")
+    (root / CACHE / md5[:2]).mkdir(parents=True)
+    (root / CACHE / md5[:2] / md5[2:]).write_bytes(listing)
+    (root / "artifacts/cams/00000.h5").write_text("other")  # what reads this shard, or verifies it, says so
+    assert inputs(student)["artifacts/cams"] == SAME
+    (root / "artifacts/cams/index.json").write_text('{"other": 1}')
+    assert inputs(student)["artifacts/cams"] == OTHER
+
+
+def test_an_artifact_of_another_run_has_no_inputs(student: Path) -> None:
+    with student.open("ab") as file:
+        file.write(b"x")
+    found = lineage(student)["lineage"]
+    assert found == {"stage": "unknown", "why": "this is not what dvc.lock lists: it is of another run"}
+
+
+def test_nothing_is_said_where_no_lock_lists_it(student: Path, tmp_path: Path) -> None:
+    assert lineage(student.parent) == {}
+    (student.parent / "other.pt").write_bytes(student.read_bytes())
+    assert lineage(student.parent / "other.pt") == {}
+    (tmp_path / "dvc.lock").write_text("[]")
+    assert "dvc.lock: not a lock file of DVC" in lineage(student)["lineage"]["why"]
+    (tmp_path / "dvc.lock").unlink()
+    assert lineage(student) == {}
+
+
+def test_inspect_shows_it(student: Path) -> None:
+    text = CliRunner().invoke(cli.main, ["inspect", str(student)]).stdout
+    assert "lineage:\n  stage: evaluate\n  inputs:\n    artifacts/cams: the same now (md5 " in text
+    assert text.endswith("  settings:\n    evaluate:\n      scales: 1.0, 1.5\n    seed: 3\n")
+    values = json.loads(CliRunner().invoke(cli.main, ["inspect", str(student), "--json"]).stdout)
+    assert values["lineage"]["inputs"]["raw"]["now"] == RAW

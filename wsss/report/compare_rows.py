@@ -1,0 +1,75 @@
+"""The rows of a comparison's tables: a value of each run and the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wsss.data.index import Record
+from wsss.evaluation.confusion import share
+from wsss.numeric.precision import mean_known
+from wsss.report.bootstrap import difference_intervals
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: the value of each run in [0, 1], None where it has none."""
+
+    name: str
+    a: float | None
+    b: float | None
+
+    @property
+    def delta(self) -> float | None:
+        """B − A; None if one of them is missing."""
+        return None if self.a is None or self.b is None else self.b - self.a
+
+
+@dataclass(frozen=True)
+class Score(Row):
+    """mIoU of one source over the photos of one split that each run had; their numbers by run."""
+
+    split: str
+    photos: tuple[int | None, int | None]
+
+
+@dataclass(frozen=True)
+class Pooled(Row):
+    """IoU over the pixels of all compared photos; `interval`: of `delta` under a bootstrap of the photos, if known."""
+
+    interval: tuple[float, float] | None
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.interval is not None and (self.interval[0] > 0 or self.interval[1] < 0)
+
+
+@dataclass(frozen=True)
+class Photo(Row):
+    """A photo's mean IoU in each run, and the share of its pixels whose label differs."""
+
+    record: Record
+    changed: float
+
+
+def pooled(names: Sequence[str], overlaps: Sequence[np.ndarray]) -> tuple[Pooled | None, tuple[Pooled, ...]]:
+    """The mean over the classes, then those that occur, the most improved first; None and nothing without masks.
+
+    `overlaps`: (2, 2, C) int64 of each photo that has one, as for `difference_intervals`.
+    """
+    if not overlaps:
+        return None, ()
+    table = np.stack(overlaps)
+    ious = [share(*total) for total in table.sum(0)]
+    a, b = ([_known(mean_known(each)), *map(_known, each)] for each in ious)
+    intervals = [None if np.isnan(low) else (low, high) for low, high in difference_intervals(table).tolist()]
+    mean, *rows = (Pooled(*row) for row in zip(("mIoU", *names), a, b, intervals, strict=True))
+    classes = [row for row in rows if (row.a, row.b) != (None, None)]
+    return mean, tuple(sorted(classes, key=lambda row: (row.delta is None, -(row.delta or 0))))
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
