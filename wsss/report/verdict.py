@@ -60,7 +60,7 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     if overall in ("poor", "doubtful"):
         reasons.append("That is less than half: look at the labels in the gallery before you use any mask.")
     if unlearnt:
-        reasons.append(f"Not learnt: {_some(unlearnt)}. Check their tags, add photos of them, or drop them.")
+        reasons.append(f"Not learnt: {_some(unlearnt)}. Check their tags, add photos of them, or drop them (dataset.drop).")
     if disputed:
         reasons.append(f"Doubtful: {_some(disputed)}. Look at their labels in the gallery before you use their masks.")
     if unjudged and told:

@@ -62,7 +62,7 @@ def test_few_photos_are_said_to_be_few(tmp_path: Path) -> None:
 def test_classes_that_failed_make_it_usable_in_part(tmp_path: Path) -> None:
     text = verdict(tmp_path, FINE[0].replace("0.7000,learnt", "0.1200,not learnt"))
     assert text.startswith("verdict: usable in part\n")
-    assert "Not learnt: hat. Check their tags, add photos of them, or drop them." in text
+    assert "Not learnt: hat. Check their tags, add photos of them, or drop them (dataset.drop)." in text
     text = verdict(tmp_path, agreed=FINE[1].replace("0.6000,agreed", "0.1000,disputed"))
     assert text.startswith("verdict: usable in part\n")
     assert "Doubtful: cow." in text
