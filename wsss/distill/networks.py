@@ -33,10 +33,10 @@ def student_card(index: Index, settings: DistillSettings, upper_bound: bool) -> 
 
 def student_shape(settings: DistillSettings) -> dict[str, Any]:
     """What builds the head of the student, as a card holds it."""
-    threshold = settings.tags.threshold if settings.tags.enabled else None
-    if settings.head == LINEAR:
-        return {"head": LINEAR, "tag_threshold": threshold}
-    return {"channels": settings.channels, "dropout": settings.dropout, "tag_threshold": threshold}
+    head = {"head": LINEAR} if settings.head == LINEAR else {"channels": settings.channels, "dropout": settings.dropout}
+    if not settings.tags.enabled:
+        return {**head, "tag_threshold": None}
+    return {**head, "tag_threshold": settings.tags.threshold, "tag_exponent": settings.tags.exponent}
 
 
 def make_student(card: NetworkCard, oste: Path, seed: int, settings: DistillSettings) -> BaseStudent:

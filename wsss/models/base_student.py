@@ -31,12 +31,14 @@ class StudentOutput(NamedTuple):
 class BaseStudent(nn.Module, ABC):
     """A network that segments; a subclass sets the attributes and writes `look`.
 
-    With a `tag_threshold` it tells the photo's tags as well, by `tags` from the mean of the last level, and leaves out
-    of the masks what is less probable than that: a few pixels look like many classes, a whole photo seldom does.
+    With a `tag_threshold` it tells the photo's tags as well, by `tags` from the mean of the last level: a few pixels
+    look like many classes, a whole photo seldom does. At each pixel the odds of a class are multiplied with the
+    probability of its tag to the power of `tag_exponent`, and classes below the threshold are left out of the masks.
     """
 
     backbone: Backbone
     tag_threshold: float | None
+    tag_exponent: float
     tags: nn.Linear | None
 
     @abstractmethod
@@ -44,7 +46,7 @@ class BaseStudent(nn.Module, ABC):
         """(N, 3, H, W) float 0..255 → logits of all classes and the maps that a teacher's can be compared with."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """(N, 3, H, W) float 0..255 → logits (N, K+1, h, w), `IMPROBABLE` for classes that are ruled out."""
+        """(N, 3, H, W) float 0..255 → logits (N, K+1, h, w) after the tags; `IMPROBABLE` for classes they rule out."""
         return self.probable(self.look(images))
 
     def segment(self, images: torch.Tensor) -> torch.Tensor:
@@ -53,12 +55,16 @@ class BaseStudent(nn.Module, ABC):
 
     @property
     def segment_parts(self) -> Callable[[torch.Tensor], torch.Tensor] | None:
-        """For pieces of a photo: `segment` without leaving classes out. None if it leaves none out."""
+        """For pieces of a photo: `segment` without the tags. None if it has none."""
         return None if self.tags is None else lambda images: self.look(images).logits
 
     def probable(self, seen: StudentOutput) -> torch.Tensor:
-        """Logits of what was `seen`, `IMPROBABLE` for classes that the photo's tags rule out."""
+        """Logits of what was `seen` plus those of the photo's tags; `IMPROBABLE` for classes that these rule out."""
         if seen.tags is None or self.tag_threshold is None:
             return seen.logits
+        logits = seen.logits
+        if self.tag_exponent:
+            # Against the background, which has no tag: a class that may not be there at all needs surer pixels.
+            logits = logits + F.pad(self.tag_exponent * F.logsigmoid(seen.tags), (1, 0))[:, :, None, None]
         probable = F.pad(seen.tags.sigmoid() >= self.tag_threshold, (1, 0), value=True)
-        return seen.logits.masked_fill(~probable[:, :, None, None], IMPROBABLE)
+        return logits.masked_fill(~probable[:, :, None, None], IMPROBABLE)

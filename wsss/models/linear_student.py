@@ -22,7 +22,9 @@ class LinearStudent(BaseStudent):
     linear problem has one solution, so both begin at 0. `tags` are the classifier's that the backbone belongs to.
     """
 
-    def __init__(self, backbone: Backbone, classes: int, tag_threshold: float | None = None) -> None:
+    def __init__(
+        self, backbone: Backbone, classes: int, tag_threshold: float | None = None, tag_exponent: float = 0.0
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.levels = linear_levels(backbone.levels)
@@ -31,7 +33,7 @@ class LinearStudent(BaseStudent):
         self.context = nn.Linear(channels, classes, bias=False)
         for parameter in (*self.local.parameters(), *self.context.parameters()):
             nn.init.zeros_(parameter)
-        self.tag_threshold = tag_threshold
+        self.tag_threshold, self.tag_exponent = tag_threshold, tag_exponent
         self.tags = None if tag_threshold is None else nn.Linear(backbone.levels[-1].channels, classes - 1)
 
     @property

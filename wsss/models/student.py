@@ -29,6 +29,7 @@ class Student(BaseStudent):
         channels: int = 128,
         dropout: float = 0.1,
         tag_threshold: float | None = None,
+        tag_exponent: float = 0.0,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -47,7 +48,7 @@ class Student(BaseStudent):
         self.lateral = _conv(fine.channels, FINE_CHANNELS, 1)
         self.refine = _separable(channels + FINE_CHANNELS, channels, 1)
         self.head = nn.Conv2d(channels, classes, 1)
-        self.tag_threshold = tag_threshold
+        self.tag_threshold, self.tag_exponent = tag_threshold, tag_exponent
         self.tags = None if tag_threshold is None else nn.Linear(backbone.levels[-1].channels, classes - 1)
 
     def look(self, images: torch.Tensor) -> StudentOutput:

@@ -62,9 +62,8 @@ def scores(
 ) -> torch.Tensor:
     """Class probabilities of a whole photo: (H, W, 3) uint8 → (C, ⌈H/4⌉, ⌈W/4⌉), float32, or float16 from tiles.
 
-    `parts`: for a `network` that leaves out classes that the photo as a whole makes improbable, the same without that.
-    A tile of grass does not show the cow beside it, so the classes left out of all tiles are chosen once, on the shrunk
-    photo.
+    `parts`: for a `network` that heeds the tags of the photo as a whole, the same without them. A tile of grass does
+    not show the cow beside it, so what the tags change is found once, on the shrunk photo.
     """
 
     def run(looking: Network, part: np.ndarray) -> torch.Tensor:
@@ -75,7 +74,7 @@ def scores(
     side = view.side(height, width)
     if side is None:
         return run(network, image)
-    tile = network if parts is None else _limited(parts, _ruled_out(network, image, view.tile, where))
+    tile = network if parts is None else _by_tags(network, parts, image, view.tile, where)
     blended: torch.Tensor | None = None
     down, across = blend_weights(height, side), blend_weights(width, side)
     for rows, row_weights in down:
@@ -93,18 +92,18 @@ def scores(
     return blended
 
 
-def _ruled_out(network: Network, image: np.ndarray, tile: int, where: torch.device) -> torch.Tensor:
-    """(1, C, 1, 1) bool: what `network` leaves out of the photo, shrunk to the pixels of one tile."""
+def _by_tags(network: Network, parts: Network, image: np.ndarray, tile: int, where: torch.device) -> Network:
+    """`parts`, changed as the tags change `network` on the photo, shrunk to the pixels of one tile."""
     height, width = image.shape[:2]
     shrink = min(1.0, tile / math.sqrt(height * width))
     size = max(1, round(width * shrink)), max(1, round(height * shrink))
     small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
     with torch.inference_mode():
-        return network(to_batch([small], where)).amax((2, 3), keepdim=True) <= IMPROBABLE
-
-
-def _limited(parts: Network, ruled_out: torch.Tensor) -> Network:
-    return lambda views: parts(views).masked_fill(ruled_out, IMPROBABLE)
+        views = to_batch([small], where)
+        heeding, every = network(views), parts(views)
+        ruled_out = heeding.amax((2, 3), keepdim=True) <= IMPROBABLE
+        added = (heeding - every).mean((2, 3), keepdim=True)  # the same at each position
+    return lambda tiles: (parts(tiles) + added).masked_fill(ruled_out, IMPROBABLE)
 
 
 def blend_weights(length: int, side: int) -> list[tuple[slice, torch.Tensor]]:

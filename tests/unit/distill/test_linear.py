@@ -88,7 +88,7 @@ def test_it_learns_what_a_line_can_tell(tmp_path: Path) -> None:
     assert sorted(int(path.name) for path in made.epochs.iterdir()) == [3, 6, 9, 12, 15, 18, 21, 24]
     network, card = load_student(tmp_path / "student.pt", CLASSES)
     assert isinstance(network, LinearStudent)
-    assert card.settings == {"head": "linear", "tag_threshold": 0.1}
+    assert card.settings == {"head": "linear", "tag_threshold": 0.1, "tag_exponent": 1.0}
     oste, _ = load_oste(tmp_path / "oste.pt", CLASSES)
     for name, tensor in oste.backbone.state_dict().items():
         assert torch.equal(network.backbone.state_dict()[name], tensor), name

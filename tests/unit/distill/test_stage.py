@@ -237,7 +237,7 @@ def test_saved_student_has_no_projections_and_loads_as_any_other(tmp_path: Path,
     train_student(tmp_path, settings)
     _, card = load_student(tmp_path / "student.pt", CLASSES)
     assert (card.kind, card.backbone, card.weights) == ("student", settings.backbone, "random")
-    assert card.settings == {"channels": 32, "dropout": 0.3, "tag_threshold": 0.1}
+    assert card.settings == {"channels": 32, "dropout": 0.3, "tag_threshold": 0.1, "tag_exponent": 1.0}
     assert (card.sizes, card.view) == (ReadSizes(0, 88, 92, 96), None)
 
 

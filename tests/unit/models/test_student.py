@@ -66,6 +66,25 @@ def test_what_is_ruled_out_has_no_probability_at_any_size() -> None:
 
 
 @torch.no_grad()
+def test_a_pixel_heeds_the_probability_of_the_tag() -> None:
+    """Odds of a class against the background are multiplied with the tag's probability to the power of the weight."""
+    plain, network, images = student(THRESHOLD), student(THRESHOLD), photos()
+    network.tag_exponent = 2.0
+    before, seen = plain(images).softmax(1), network(images).softmax(1)
+    tags = plain.look(images).tags
+    assert tags is not None
+    found = 0
+    for photo in range(len(images)):
+        for name in range(1, CLASSES):
+            probability = 1 / (1 + np.exp(-float(tags[photo, name - 1])))
+            if probability >= THRESHOLD:
+                found += probability < 0.9
+                odds, then = (each[photo, name] / each[photo, 0] for each in (seen, before))
+                torch.testing.assert_close(odds, then * probability**2, rtol=1e-4, atol=0)
+    assert found > 3  # or the case could not tell
+
+
+@torch.no_grad()
 def test_background_is_never_ruled_out() -> None:
     network = student(THRESHOLD)
     assert network.tags is not None

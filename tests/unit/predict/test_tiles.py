@@ -91,6 +91,23 @@ def test_classes_are_left_out_of_a_cut_photo_as_a_whole_and_not_tile_by_tile() -
     assert together[1, :, :100].all()
 
 
+def test_the_weight_of_tags_in_a_cut_photo_is_that_of_the_whole() -> None:
+    image = photo(256, 1024) // 8
+    image[:, 512:] += 128
+
+    def heeding(images: torch.Tensor) -> torch.Tensor:
+        mean = images.mean((1, 2, 3)) / 255
+        return local(images) + torch.stack([0 * mean, -3 * mean, 3 * mean, -mean], 1)[:, :, None, None]
+
+    view = View((1.0,), False, 128)
+    together = scores(heeding, "student", image, view, CPU, local).float()
+    once = heeding(torch.from_numpy(image).permute(2, 0, 1)[None].float())
+    expected = F.interpolate(once, together.shape[1:], mode="bilinear", align_corners=False).softmax(1)[0]
+    torch.testing.assert_close(together, expected, atol=0.02, rtol=0)
+    alone = scores(heeding, "student", image, view, CPU).float()
+    assert float((alone - expected).abs().max()) > 0.2  # or the case could not tell
+
+
 def test_crf_of_a_cut_photo_agrees_with_that_of_the_whole() -> None:
     image = photo(544, 800)
     crf = DEFAULT_CRF.model_copy(update={"bilateral_xy": 10.0, "iterations": 3})

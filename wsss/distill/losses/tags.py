@@ -1,4 +1,4 @@
-"""L_tags: the student learns the photo's tags as well, and leaves improbable classes out of its masks."""
+"""L_tags: the student learns the photo's tags as well, and its masks heed what it takes for them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,14 @@ class TagLoss(StudentLoss):
 
     names: ClassVar = ("tags",)
 
-    enabled: bool = Field(default=False, description="learn the photo's tags as well; masks show probable classes only")
+    enabled: bool = Field(default=False, description="learn the photo's tags as well; masks heed them")
     threshold: float = Field(default=0.1, gt=0, lt=1, description="less probable classes are left out of masks")
+    exponent: float = Field(
+        default=1.0,
+        ge=0,
+        description="in masks, the odds of a class at each pixel are multiplied with its probability in the whole "
+        "photo to this power; 0: they stay as they are",
+    )
 
     def terms(self, seen: Seen) -> dict[str, Term]:
         """Binary cross-entropy of every class that the crop tells of: one the photo is not tagged with, or one that
