@@ -255,7 +255,7 @@ def test_the_pages_show_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = {folder.name for folder in pages.RESULTS.iterdir() if not folder.name.endswith("_again")}
     assert sorted(shown) == sorted(kept - {zoo.RESULTS.name, pages.lab.RESULTS.name})
     zoos = [found["recipe"] for text in texts.values() for found in pages.ZOO.finditer(text)]
-    assert sorted(zoos) == sorted(folder.name for folder in zoo.RESULTS.iterdir())
+    assert sorted(zoos) == sorted(f.name for f in zoo.RESULTS.iterdir() if not f.name.endswith("_again"))
 
 
 def test_every_page_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -271,6 +271,13 @@ def test_every_page_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert result.exit_code == 0, result.output
     for page in pages.PAGES:
         assert (tmp_path / page.name).read_text(encoding="utf-8") == page.read_text(encoding="utf-8")
+
+
+def test_commands_of_zoo_and_lab_compute_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(RECIPE.parents[1])
+    assert "zoo /absolute/path/of/zoo --recipe quick --name quick_again\n" in pages.zoo_block("quick")
+    assert " --name photos_again --until gallery\n" in pages.zoo_block("photos")
+    assert " --again\n" in pages.lab_block()
 
 
 def test_the_command_of_a_table_names_its_seeds(tmp_path: Path) -> None:
