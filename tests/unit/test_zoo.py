@@ -77,14 +77,9 @@ def test_every_set_is_run_once_by_the_way_a_user_goes(sets: Path, called: list[t
     expected = [("wsss", "init"), *((f"pipeline.{stage}",) for stage in STAGES), *BOUND]
     assert [call[1 : 1 + len(part)] for call, part in zip(called, expected * 2, strict=True)] == expected * 2
     assert [call[0] for call in called] == ["a"] * 12 + ["b"] * 12
-    assert (
-        "| a | 0.375 | 0.750 | 0.625 | 0.750 | 50.0 | 40.0 | 32.0 | 35.0 | 70.0 | 0.600 | 4 | usable in part |\n"
-        in table
-    )
-    assert (
-        table.splitlines()[-1]
-        == "| mean | 0.375 | 0.750 | 0.625 | 0.750 | 50.0 | 40.0 | 32.0 | 35.0 | 70.0 | 0.600 | 4 |  |"
-    )
+    numbers = "| 0.375 | 0.750 | 0.625 | 0.750 | 50.0 | 40.0 | 32.0 | 35.0 | 70.0 | 0.600 | 4 |"
+    assert f"| a {numbers} usable in part |\n" in table
+    assert table.splitlines()[-1] == f"| mean {numbers}  |"
     called.clear()
     assert run(sets) == table
     assert called == []
