@@ -7,14 +7,14 @@ import sys
 
 import click
 
-from experiments import zoo
+from experiments import difference, zoo
 from experiments.lab import command as lab
-from experiments.table import RESULTS, run
+from experiments.table import RESULTS, markdown, run
 from wsss.core.command import guarded
 
 TABLES = ("chain", "modules", "tilings", "levels", "alpha", "crops", "backbones", "distillation", "students")
 
-COMMANDS = {"zoo": zoo.main, "lab": lab.main}
+COMMANDS = {"zoo": zoo.main, "lab": lab.main, "difference": difference.main}
 """Those that run no table."""
 
 
@@ -24,13 +24,14 @@ COMMANDS = {"zoo": zoo.main, "lab": lab.main}
 @click.option("--seed", "seeds", type=int, multiple=True, default=(0,), help="one or several; means and deviations")
 @click.option("--name", help="of the results' folder, where the table's own has results of other settings")
 def main(table: str, overrides: tuple[str, ...], seeds: tuple[int, ...], name: str | None) -> None:
-    """Compute every row of TABLE that has no result yet. `make tables` puts them into docs/.
+    """Compute every row of TABLE that has no result yet, and print the table. `make tables` writes those of docs/.
 
-    `python -m experiments zoo --help`: one recipe on every set of a folder. `python -m experiments lab --help`: ideas
-    on the frozen features of every set, in minutes.
+    `python -m experiments difference --help`: two results, seed by seed. `python -m experiments zoo --help`: one recipe
+    on every set of a folder. `python -m experiments lab --help`: ideas on the frozen features of every set, in minutes.
     """
-    found = importlib.import_module(f"experiments.{table}").TABLE
-    guarded(lambda: run(found, RESULTS / (name or table), seeds, overrides), debug=False)
+    found, folder = importlib.import_module(f"experiments.{table}").TABLE, RESULTS / (name or table)
+    guarded(lambda: run(found, folder, seeds, overrides), debug=False)
+    click.echo(markdown(found, folder), nl=False)
 
 
 if __name__ == "__main__":

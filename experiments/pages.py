@@ -58,16 +58,16 @@ def tags_block(recipe: str) -> str:
 def lab_block() -> str:
     """The command of the lab, and its tables."""
     command = "python -m experiments lab /absolute/path/of/zoo /absolute/path/of/msrc_v2 /absolute/path/of/voc20_mix"
-    return f"\n```console\n$ {command} --idea floor --idea 'cut .25'\n```\n\n{lab.markdown(lab.results())}\n"
+    return f"\n```console\n$ {command} --idea floor --idea 'cut .25' --again\n```\n\n{lab.markdown(lab.results())}\n"
 
 
 def zoo_block(recipe: str) -> str:
-    """The command of the zoo by one recipe, and its table."""
+    """The command that runs the zoo by one recipe anew, and the table of the results that are kept."""
     folder = zoo.RESULTS / recipe
     ran = [json.loads(path.read_text(encoding="utf-8"))["stages"] for path in folder.glob("*.json")]
     whole = all(zoo.BOUND in stages for stages in ran)
     until = "" if whole else f" --until {[stage for stage in zoo.STAGES if any(stage in each for each in ran)][-1]}"
-    command = f"python -m experiments zoo /absolute/path/of/zoo --recipe {recipe}{until}"
+    command = f"python -m experiments zoo /absolute/path/of/zoo --recipe {recipe} --name {recipe}_again{until}"
     return f"\n```console\n$ {command}\n```\n\n{zoo.markdown(folder)}\n"
 
 

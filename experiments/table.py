@@ -117,7 +117,11 @@ def check_settings(table: Table, folder: Path, common: Sequence[str]) -> None:
         write_text(file, json.dumps(kept, indent=1) + "\n")
         return
     before = json.loads(file.read_text(encoding="utf-8"))
-    found = differences(before, same)
+    if "common" in before:
+        found = differences(before["common"], same, ("then", "now"))
+    else:
+        kept = before["measured"]
+        found = f"those of {kept['date']} (commit {kept['commit']}), which it does not list"
     if found:
         what = f"holds rows of other settings: {found}"
         raise UserError(folder, what, "compute these under a name of their own: --name NEW")
@@ -129,14 +133,10 @@ def recipe_of() -> str:
     return str(found.get("recipe", ""))
 
 
-def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """The keys that differ, with both values; empty if none does. `before`: what settings.json holds."""
-    then = before.get("common")
-    if then is None:
-        kept = before["measured"]
-        return f"those of {kept['date']} (commit {kept['commit']}), which it does not list"
-    keys = [key for key in sorted(then | now) if then.get(key) != now.get(key)]
-    values = [f"{key} (then {_shown(then, key)}, now {_shown(now, key)})" for key in keys[:SHOWN]]
+def differences(a: dict[str, Any], b: dict[str, Any], names: tuple[str, str]) -> str:
+    """The keys that differ, with both values, called by `names`; empty if none does."""
+    keys = [key for key in sorted(a | b) if a.get(key) != b.get(key)]
+    values = [f"{key} ({names[0]} {_shown(a, key)}, {names[1]} {_shown(b, key)})" for key in keys[:SHOWN]]
     return ", ".join([*values, *([f"and {len(keys) - SHOWN} more"] if len(keys) > SHOWN else [])])
 
 
@@ -180,23 +180,29 @@ def result_file(folder: Path, row: Row, seed: int) -> Path:
     return folder / f"{slug}-seed{seed}.csv"
 
 
+def seeds_of(folder: Path, row: Row) -> list[int]:
+    """The seeds whose scores are kept, in order."""
+    slug = result_file(folder, row, 0).name.removesuffix("0.csv")
+    return sorted(int(file.stem.removeprefix(slug)) for file in folder.glob(f"{slug}[0-9]*.csv"))
+
+
 def markdown(table: Table, folder: Path) -> str:
     """The rows that are computed; mean ± standard deviation, and how many, where there are several seeds."""
     headings = ["", *(column.title for column in table.columns), *([table.paper] if table.paper else [])]
     lines = [headings, ["---", *("--:" for _ in headings[1:])]]
     for row in table.rows:
-        slug = result_file(folder, row, 0).name.removesuffix("0.csv")
-        files = sorted(folder.glob(f"{slug}[0-9]*.csv"))
+        files = [result_file(folder, row, seed) for seed in seeds_of(folder, row)]
         if not files:
             continue
-        cells = [_cell([_score(file, column) for file in files]) for column in table.columns]
+        cells = [_cell([score_of(file, column) for file in files]) for column in table.columns]
         paper = [] if not table.paper else ["" if row.paper is None else f"{row.paper:.2f}"]
         name = row.name if len(files) == 1 else f"{row.name} ({len(files)} seeds)"
         lines.append([name, *cells, *paper])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _score(file: Path, column: Column) -> float | None:
+def score_of(file: Path, column: Column) -> float | None:
+    """The score of `column` in the table of scores `file`, in per cent; None where it has no such row."""
     with file.open(encoding="utf-8", newline="") as opened:
         for line in csv.DictReader(opened):
             if (line["source"], line["split"]) == (column.source, column.split):

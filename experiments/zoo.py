@@ -1,8 +1,8 @@
 """One recipe, untouched, on every data set of a folder: does it hold for photos that nobody tuned it for?
 
 `python -m experiments zoo FOLDER` runs `wsss init` and then the stages on each set, as a user would, in a folder of
-its own below WORK, by the recipe `photos` or another. Masks score and choose nothing. A set that has a result is not
-run again; a run that was stopped goes on.
+its own below WORK, by the recipe `photos` or another. Masks score and choose nothing, but for the best of a student's
+ways of looking. A set that has a result is not run again; a run that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from wsss.core.log import say
 from wsss.numeric.device import fast_bf16
 
 RESULTS = Path("experiments/results/zoo")
-"""A folder for each recipe."""
+"""A folder for each name, which is that of the recipe where none is given."""
 RECIPES = ("photos", "quick")
 STAGES = ("index", "pretrain", "train", "cams", "correct", "distill", "evaluate", "gallery")
 BOUND = "bound"
@@ -40,8 +40,9 @@ COLUMNS = {
     "train": "after `train`",
     "cam": "CAM, best threshold (oracle)",
     "labels": "pseudo-labels",
-    "student": "student, val",
-    "bound": "student of masks, val",
+    "final": "student, val",
+    "student": "student, val (best way, by masks)",
+    "bound": "student of masks, val (best way)",
     "agreement": "agreement",
     "minutes": "CPU minutes",
     "verdict": "verdict",
@@ -56,20 +57,22 @@ WORDS = ("verdict", "measured")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--work", type=click.Path(path_type=Path), default=".zoo", show_default=True, help="of the runs")
 @click.option("--recipe", type=click.Choice(RECIPES), default=RECIPES[0], show_default=True, help="that is run")
+@click.option("--name", help="of the results' folder  [default: the recipe]: a new one computes every set anew")
 @click.option("--only", multiple=True, metavar="SET", help="of the folder; default: all")
 @click.option(
     "--until", type=click.Choice((*STAGES, BOUND)), default=BOUND, show_default=True, help="last stage that is run"
 )
-def main(folder: Path, work: Path, recipe: str, only: tuple[str, ...], until: str) -> None:
+def main(folder: Path, work: Path, recipe: str, name: str | None, only: tuple[str, ...], until: str) -> None:
     """Run a recipe on every set in FOLDER that has no result yet, and print the table."""
     stages = (*STAGES, BOUND)[: (*STAGES, BOUND).index(until) + 1]
+    results, runs = RESULTS / (name or recipe), work / (name or recipe)
     for place in sorted(path for path in folder.iterdir() if (path / "ImageSets").is_dir()):
-        result = RESULTS / recipe / f"{place.name}.json"
+        result = results / f"{place.name}.json"
         done = json.loads(result.read_text(encoding="utf-8"))["stages"] if result.exists() else []
         if (not only or place.name in only) and not set(stages) <= set(done):
-            run_set(place.resolve(), work / recipe / place.name, stages, recipe)
-            write_text(result, json.dumps(collect(work / recipe / place.name), indent=1) + "\n")
-    click.echo(markdown(RESULTS / recipe), nl=False)
+            run_set(place.resolve(), runs / place.name, stages, recipe)
+            write_text(result, json.dumps(collect(runs / place.name), indent=1) + "\n")
+    click.echo(markdown(results), nl=False)
 
 
 def run_set(place: Path, work: Path, stages: Sequence[str], recipe: str) -> None:
@@ -139,8 +142,9 @@ def collect(work: Path) -> dict[str, Any]:
         "train": mean(after, "kept"),
         "cam": score(sources, "cam oracle", "train"),
         "labels": score(sources, "pseudo-label", "train"),
-        "student": best_student(sources),
-        "bound": best_student(rows(work / BOUND / "reports" / "sources.csv")),
+        "final": next(reversed(students(sources)), None),
+        "student": max(students(sources), default=None),
+        "bound": max(students(rows(work / BOUND / "reports" / "sources.csv")), default=None),
         "agreement": mean(agreed, "agreement"),
         "minutes": sum(seconds.get(stage, 0) for stage in STAGES) / 60,
         "verdict": words[-1].removeprefix("verdict: ") if words else "",
@@ -169,10 +173,9 @@ def mean(table: Sequence[Mapping[str, str]], column: str) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def best_student(sources: Sequence[Mapping[str, str]]) -> float | None:
-    """mIoU of the student on val, in the way of looking (single, scales, CRF) that is best."""
-    found = [float(row["miou"]) for row in sources if row["split"] == "val" and row["source"].startswith("student")]
-    return max(found, default=None)
+def students(sources: Sequence[Mapping[str, str]]) -> list[float]:
+    """mIoU of the student on val, by its ways of looking (single, scales, CRF); the last is that of the recipe."""
+    return [float(row["miou"]) for row in sources if row["split"] == "val" and row["source"].startswith("student")]
 
 
 def score(sources: Sequence[Mapping[str, str]], source: str, split: str) -> float | None:
@@ -204,7 +207,7 @@ def cell(key: str, value: Any) -> str:
         return value or ""
     if key == "minutes":
         return f"{value:.0f}"
-    return f"{100 * value:.1f}" if key in ("cam", "labels", "student", "bound") else f"{value:.3f}"
+    return f"{100 * value:.1f}" if key in ("cam", "labels", "final", "student", "bound") else f"{value:.3f}"
 
 
 if __name__ == "__main__":

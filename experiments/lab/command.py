@@ -56,7 +56,7 @@ def main(folders: tuple[Path, ...], work: Path, only: tuple[str, ...], ideas: tu
             known[name] = timed(place.name, name, world, settings, IDEAS[name])
             world.backbone.save()
             write_text(file, json.dumps(known, indent=1) + "\n")
-        if BOUND not in known:
+        if again or BOUND not in known:
             known[BOUND] = {"student": bound(world, settings)}
             write_text(file, json.dumps(known, indent=1) + "\n")
     click.echo(markdown(results()), nl=False)

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
-from experiments import pages, zoo
+from experiments import difference, pages, zoo
 from experiments.__main__ import TABLES
 from experiments.__main__ import main as experiments_main
 from experiments.table import RESULTS, Column, Row, Table, check_settings, markdown, result_file, run
@@ -114,6 +114,61 @@ def test_rows_are_computed_once_and_seeds_averaged(ran: list[list[str]], tmp_pat
     ]
 
 
+def test_the_table_is_printed_also_where_nothing_is_left_to_compute(ran: list[list[str]], tmp_path: Path) -> None:
+    given = ["alpha", "--name", "new", "-S", f"dataset.root={tmp_path}", "--seed", "0", "--seed", "1"]
+    first, second = (CliRunner().invoke(experiments_main, given) for _ in range(2))
+    assert len(ran) == 2 * len(table("alpha").rows)
+    for result in (first, second):
+        assert result.exit_code == 0, result.output
+        assert result.stdout == markdown(table("alpha"), RESULTS / "new")
+        assert "(2 seeds)" in result.stdout
+
+
+def scores(folder: Path, row: Row, seed: int, *values: float) -> None:
+    """Scores of `TOY`'s columns."""
+    folder.mkdir(parents=True, exist_ok=True)
+    line = ",".join(f"{value}" for value in values)
+    result_file(folder, row, seed).write_text(f"source,split,miou,miou_labelled\noste,val,{line}\n")
+
+
+def test_differences_are_those_of_one_seed(tmp_path: Path) -> None:
+    low, high = TOY.rows
+    for seed, a, b in ((0, 0.5, 0.51), (1, 0.6, 0.63), (10, 0.7, 0.7)):
+        scores(tmp_path / "base", low, seed, a, 0.25)
+        scores(tmp_path / "mine", low, seed, b, 0.25)
+    scores(tmp_path / "mine", low, 3, 0.9, 0.9)  # base has no such seed
+    scores(tmp_path / "mine", high, 0, 0.9, 0.9)  # nor this row
+    assert difference.markdown(TOY, tmp_path / "base", tmp_path / "mine").splitlines() == [
+        "| mine − base | seed 0 | seed 1 | seed 10 | mean |",
+        "| --- | --: | --: | --: | --: |",
+        "| low: val | +1.00 | +3.00 | +0.00 | +1.33 ± 1.53 |",
+        "| low: labelled | +0.00 | +0.00 | +0.00 | +0.00 ± 0.00 |",
+    ]
+    scores(tmp_path / "base", high, 10, 0.5, 0.5)
+    assert "| low-seed: val |" not in difference.markdown(TOY, tmp_path / "base", tmp_path / "mine")
+    with pytest.raises(UserError, match="no row and seed in both none and mine"):
+        difference.markdown(TOY, tmp_path / "none", tmp_path / "mine")
+
+
+def test_two_results_and_the_settings_that_differ(ran: list[list[str]], tmp_path: Path) -> None:
+    place = f"dataset.root={tmp_path}"
+    for name, settings in (("base", ()), ("mine", ("distill.rounds=1",))):
+        run(table("chain"), RESULTS / name, (0, 1), (place, *settings))
+    result = CliRunner().invoke(difference.main, ["base", "mine"])
+    assert "| OSTE's branch, val | +2.00 | +2.00 | +2.00 ± 0.00 |\n" in result.stdout
+    assert result.stdout.endswith("\nsettings that differ: distill.rounds (base 2, mine 1)\n")
+    assert CliRunner().invoke(difference.main, ["base", "base"]).stdout.endswith("\nno setting differs\n")
+
+
+def test_what_cannot_be_compared_is_said(ran: list[list[str]], tmp_path: Path) -> None:
+    for name in ("chain", "alpha"):
+        run(table(name), RESULTS / name, (0,), (f"dataset.root={tmp_path}",))
+    for other, what in (("alpha", "is of table alpha, chain of chain"), ("nothing", "nothing: no results")):
+        result = CliRunner().invoke(difference.main, ["chain", other])
+        assert isinstance(result.exception, UserError)
+        assert what in str(result.exception)
+
+
 def test_rows_of_other_settings_are_not_mixed(ran: list[list[str]], tmp_path: Path) -> None:
     folder = tmp_path / "toy"
     run(TOY, folder, (0,), (f"dataset.root={tmp_path}/photos", "cams.scales=[1.0]", "correct.gmm.crf=off"))
@@ -200,7 +255,7 @@ def test_the_pages_show_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = {folder.name for folder in pages.RESULTS.iterdir() if not folder.name.endswith("_again")}
     assert sorted(shown) == sorted(kept - {zoo.RESULTS.name, pages.lab.RESULTS.name})
     zoos = [found["recipe"] for text in texts.values() for found in pages.ZOO.finditer(text)]
-    assert sorted(zoos) == sorted(folder.name for folder in zoo.RESULTS.iterdir())
+    assert sorted(zoos) == sorted(f.name for f in zoo.RESULTS.iterdir() if not f.name.endswith("_again"))
 
 
 def test_every_page_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -216,6 +271,13 @@ def test_every_page_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert result.exit_code == 0, result.output
     for page in pages.PAGES:
         assert (tmp_path / page.name).read_text(encoding="utf-8") == page.read_text(encoding="utf-8")
+
+
+def test_commands_of_zoo_and_lab_compute_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(RECIPE.parents[1])
+    assert "zoo /absolute/path/of/zoo --recipe quick --name quick_again\n" in pages.zoo_block("quick")
+    assert " --name photos_again --until gallery\n" in pages.zoo_block("photos")
+    assert " --again\n" in pages.lab_block()
 
 
 def test_the_command_of_a_table_names_its_seeds(tmp_path: Path) -> None:

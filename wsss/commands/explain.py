@@ -70,9 +70,12 @@ def sections_text(keys: Sequence[Key], stages: dict[str, list[str]]) -> str:
 
 
 def line_text(key: Key, values: dict[str, str]) -> str:
-    """``correct.fixed.alpha = 0.5 (default 0.8): sentence``."""
+    """``correct.fixed.alpha = 0.5 (default 0.8): sentence``, or ``correct.method = gmm (required): sentence``."""
+    from wsss.commands.sections import REQUIRED
+
     value = values.get(key.name, key.default)
-    default = "" if value == key.default else f" (default {key.default})"
+    default = REQUIRED if key.default == REQUIRED else f"(default {key.default})"
+    default = "" if value == key.default else f" {default}"
     return f"{key.name} = {value}{default}: {key.sentence}{f' [{key.unit}]' if key.unit else ''}"
 
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -118,13 +119,33 @@ def cached_copies(output: Output, cache: Path) -> dict[Path, Path] | None:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """The settings by section that `dvc.lock` says the stages ran with. Errors as for `read_lock`."""
-    settings: dict[str, Any] = {}
+    """The settings by section that `dvc.lock` says its results were made with. Errors as for `read_lock`.
+
+    A lock can hold stages of several runs: `dvc repro correct` renews those up to `correct` and no later one. So where
+    stages disagree, the first that reads a section is right. A stage that nothing else reads from comes last: the
+    gallery, which shows settings of all stages, and the demo where the photos are others.
+    """
+    stages = read_stages(path)
+    read = {str(dep["path"]) for entry in stages.values() for dep in entry.get("deps", [])}
     with _understood(path):
-        for entry in _stages(path).values():
+        used = [entry for entry in stages.values() if any(str(out["path"]) in read for out in entry.get("outs", []))]
+        settings: dict[str, Any] = {}
+        for entry in (*used, *stages.values()):
             for sections in entry.get("params", {}).values():
-                settings |= sections
+                settings = {**sections, **settings}
     return settings
+
+
+def read_stages(path: Path) -> dict[str, Any]:
+    """What `dvc.lock` holds of each stage, by name, each after those that it reads from. Errors as for `read_lock`."""
+    with _understood(path):
+        stages = _stages(path)
+        makers = {output.path: output.stage for output in _outputs(stages, path.parent)}
+        reads = {
+            stage: [makers[file] for dep in entry.get("deps", []) if (file := path.parent / str(dep["path"])) in makers]
+            for stage, entry in stages.items()
+        }
+        return {stage: stages[stage] for stage in TopologicalSorter(reads).static_order()}
 
 
 def content_md5(path: Path) -> str:

@@ -49,7 +49,7 @@ class Comparison:
 
     `photos`: those in both, of the splits `splits`; `classes`: IoU over all of them together, and their `mean`, empty
     and None without masks; `scores`: every source of the runs' own tables; `settings`: key and its value in each run,
-    as text.
+    as text; `code`: stages that ran by other code; `newer`: of each run, the stage that is newer than its predictions.
     """
 
     names: tuple[str, str]
@@ -61,6 +61,8 @@ class Comparison:
     classes: tuple[Pooled, ...]
     scores: tuple[Score, ...]
     settings: tuple[tuple[str, str, str], ...]
+    code: tuple[str, ...]
+    newer: tuple[str | None, str | None]
     masked: MaskedImages
 
     @property
@@ -94,13 +96,15 @@ def compare(
     data: Path | None = None,
     defaults: Mapping[str, Any] | None = None,
 ) -> Comparison:
-    """Compare the label maps that `source` names, or the final predictions, of the photos that are in both runs.
+    """Compare the label maps that `source` names, or the final predictions, of the photos that are in both runs: the
+    pseudo-labels where one of the runs has ended before its predictions.
 
     `split`: one of theirs; by default those that both have predicted. `data`: where the photos lie, if not where the
     settings say. `defaults`: as for `differing_settings`. Raises `UserError` for other classes, no photo in common, or
     an unknown source.
     """
     _same_classes(a, b)
+    source = "pseudo-label" if source is None and (a.newer or b.newer) else source
     maps = tuple(_maps(side, source) for side in (a, b))
     records = _common(a, b, (maps[0], maps[1]), split)
     masked = MaskedImages(Photos(_root(a, b, data), MEGAPIXELS, records), len(b.index.classes), dropped=b.index.dropped)
@@ -129,14 +133,19 @@ def compare(
         classes,
         tuple(_scores(a, b)),
         tuple(differing_settings(a.settings, b.settings, defaults or {})),
+        tuple(stage for stage, code in a.code.items() if code != b.code.get(stage, code)),
+        (a.newer, b.newer),
         masked,
     )
 
 
 def sources(side: Side) -> dict[str, tuple[LabelStore, str]]:
-    """Label maps that a run keeps, by the names of the score table; the student's final one comes last."""
+    """Label maps that a run keeps, by the names of the score table; the student's final one comes last.
+
+    Predictions that are older than what they should be made from are none of this run's.
+    """
     found: dict[str, tuple[LabelStore, str]] = {"pseudo-label": (side.pseudo, "label")}
-    if side.predictions.ids:
+    if side.predictions.ids and not side.newer:
         kept = ("label", *side.predictions.versions(side.predictions.ids[0]))
         named = predicted_sources(side.predictions)
         found |= {name: (side.predictions, field) for name, field in named.items() if field in kept}
@@ -148,6 +157,8 @@ def _maps(side: Side, source: str | None) -> Maps:
     name = list(known)[-1] if source is None else source
     if name not in known:
         what = f"{side.name} keeps no label maps of {name!r}{did_you_mean(name, known)}"
+        if side.newer:
+            what += f"; its predictions are older than {side.newer}"
         raise UserError("--source", what, f"choose one of: {', '.join(known)}")
     return Maps(name, *known[name])
 
@@ -177,7 +188,9 @@ def _common(a: Side, b: Side, maps: tuple[Maps, Maps], split: str | None) -> lis
 
 
 def _predicted(a: Side, b: Side, records: Sequence[Record]) -> set[str]:
-    predicted = {r.split for r in records if r.id in a.predictions and r.id in b.predictions}
+    """Those of photos that both runs have predicted, or all where one has no predictions of its own."""
+    own = not (a.newer or b.newer)
+    predicted = {r.split for r in records if own and r.id in a.predictions and r.id in b.predictions}
     return predicted or {r.split for r in records}
 
 

@@ -17,7 +17,7 @@ from wsss.data.size import fit_label
 from wsss.report.changes import changes
 from wsss.report.compare import Comparison
 from wsss.report.compare_rows import Photo
-from wsss.report.compare_text import BESIDE, INTERVAL, heading, interval, own_photos, signed
+from wsss.report.compare_text import BESIDE, INTERVAL, heading, interval, older, other_code, own_photos, signed
 from wsss.report.page import Panel, View
 from wsss.report.pictures import PICTURES, SHARPNESS, save_picture
 from wsss.report.ranking import classes_in, values_of
@@ -65,6 +65,8 @@ def write_page(found: Comparison, count: int, out: Path) -> Path:
             found=found,
             heading=heading(found),
             remark=own_photos(found),
+            older=older(found),
+            code=other_code(found),
             groups=groups,
             width=WIDTH,
             signed=signed,

@@ -26,6 +26,20 @@ def heading(found: Comparison) -> str:
     return text
 
 
+def older(found: Comparison) -> list[str]:
+    """A line for each run whose predictions and scores are of an earlier one."""
+    return [
+        f"{name}: evaluate is older than {newer}: its predictions and score table are left out"
+        for name, newer in zip("AB", found.newer, strict=True)
+        if newer
+    ]
+
+
+def other_code(found: Comparison) -> str:
+    """Which stages ran by other code; or nothing."""
+    return f"code differs in: {', '.join(found.code)}" if found.code else ""
+
+
 def own_photos(found: Comparison) -> str:
     """A remark where the runs' own score tables are not of the same number of photos; or nothing."""
     if all(len({number for number in score.photos if number is not None}) < 2 for score in found.scores):
@@ -36,7 +50,7 @@ def own_photos(found: Comparison) -> str:
 def as_text(found: Comparison, count: int, page: Path) -> str:
     """The whole comparison as lines."""
     a, b = found.names
-    lines = [f"A: {a}", f"B: {b}", heading(found)]
+    lines = [f"A: {a}", f"B: {b}", heading(found), *older(found)]
     if found.scores:
         width = max(6, *(len(score.name) for score in found.scores))
         lines += ["", f"{'mIoU %':<{width}} {'split':<6} {HEAD}"]
@@ -63,6 +77,7 @@ def as_text(found: Comparison, count: int, page: Path) -> str:
         lines += [f"{key:<{width}}  {first:<{left}}  {second}" for key, first, second in found.settings]
     else:
         lines += ["", "no setting differs"]
+    lines += [other_code(found)] if found.code else []
     return "\n".join([*lines, "", f"compare: pictures → {page}"])
 
 
@@ -79,6 +94,8 @@ def as_values(found: Comparison, count: int, page: Path) -> dict[str, Any]:
         "classes": [{"class": row.name, **_values(row), "interval": row.interval} for row in found.classes],
         "photos": [{"id": photo.name, **_values(photo), "changed": photo.changed} for photo in found.photos],
         "shown": {title: [photo.name for photo in photos] for title, photos in found.extremes(count).items()},
+        "older": {name: newer for name, newer in zip("ab", found.newer, strict=True) if newer},
+        "code": list(found.code),
         "settings": [{"key": key, "a": first, "b": second} for key, first, second in found.settings],
         "page": str(page),
     }

@@ -81,13 +81,17 @@ def _contents(folder: Path) -> dict[str, str]:
 
 
 def lines(summary: dict[str, Any], indent: str = "", shares: bool = False) -> list[str]:
-    """A summary as text: a line a value, nested values indented, shares in per cent; an absent value is "none"."""
+    """A summary as text: a line a value, nested values indented, shares in per cent; an absent value is "none".
+
+    Nested lists are those of settings, so they stay lists: ``[1.25]``.
+    """
     text = []
     for key, value in summary.items():
         if isinstance(value, dict):
             text += [f"{indent}{key}:", *lines(value, indent + "  ", key == SHARES)]
         elif isinstance(value, (list, tuple)):
-            text.append(f"{indent}{key}: {', '.join(str(item) for item in value) or 'none'}")
+            items = ", ".join(str(item) for item in value)
+            text.append(f"{indent}{key}: [{items}]" if indent else f"{key}: {items or 'none'}")
         elif shares:
             text.append(f"{indent}{key}: {100 * value:.2f} %")
         else:

@@ -11,10 +11,9 @@ from typing import Any
 
 from wsss.core.errors import WsssError
 from wsss.core.locked_files import CACHE, Output, is_as_listed, read_making
+from wsss.core.locked_stages import CODE
 
 LOCK = "dvc.lock"
-CODE = ("wsss", "pipeline", ".code")
-"""Folders of what is listed of the code."""
 SAME, OTHER, ABSENT, RAW = "the same now", "another one now", "not here now", "not compared"
 NAMED = 5
 """Changed files of code that are named; the rest are counted."""

@@ -7,12 +7,13 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from wsss.core.errors import IntegrityError, UserError, did_you_mean
 from wsss.core.locked_files import cached_copies, read_lock, read_settings
+from wsss.core.locked_stages import code_of, newer_stage
 from wsss.data.index import Index, read_index
 from wsss.models.checkpoint import FORMAT, VERSION, read_checkpoint
 from wsss.stores.labels import PredictionStore, PseudoStore
@@ -30,7 +31,9 @@ class Side:
     """A finished run: what it is called, its photos, label maps and scores.
 
     `settings`: by section, those it ran with, `precision` as its processor made it of `auto`; `root`: where they say
-    the photos lie; `scores`: mIoU in [0, 1] or None, and the number of photos, by source and split.
+    the photos lie; `scores`: mIoU in [0, 1] or None, and the number of photos, by source and split; `code`: of each
+    stage, md5 by path, where a lock lists it. `newer`: the stage that ran after `predictions` were made, if one did:
+    then they are of an earlier run, and there are no `scores`.
     """
 
     name: str
@@ -40,6 +43,8 @@ class Side:
     scores: Mapping[tuple[str, str], tuple[float | None, int]]
     settings: Mapping[str, Any]
     root: Path | None
+    code: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    newer: str | None = None
 
 
 @contextmanager
@@ -71,7 +76,15 @@ def read_side(name: str, folder: Path, base: Path) -> Side:
         store.expect_classes(index.classes)
     settings = with_precision(run_settings(folder), folder)
     root = settings.get("dataset", {}).get("root")
-    return Side(name, index, *stores, read_scores(folder / SCORES), settings, None if root is None else base / root)
+    place = None if root is None else base / root
+    if not (folder / LOCK).is_file():
+        return Side(name, index, *stores, read_scores(folder / SCORES), settings, place)
+    if newer := newer_stage(folder / LOCK, PSEUDO):
+        what = f"its stage {newer} is newer than its pseudo-labels and predictions: they are of other settings"
+        raise UserError(name, what, "run it to its end: dvc repro")
+    newer = newer_stage(folder / LOCK, PREDICTIONS)
+    scores = {} if newer else read_scores(folder / SCORES)
+    return Side(name, index, *stores, scores, settings, place, code_of(folder / LOCK, PREDICTIONS), newer)
 
 
 def with_precision(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -136,3 +136,9 @@ def test_missing_file_that_is_named_is_an_error() -> None:
     result = CliRunner().invoke(main, ["alpha", "--params", "mine.yaml"])
     assert result.exit_code == UserError.exit_code
     assert result.stderr == "error: mine.yaml: no such file\nfix: correct --params\n"
+
+
+def test_a_required_key_has_no_default() -> None:
+    lines = explain("correct").stdout.splitlines()
+    assert any(line.startswith("correct.method = gmm (required): ") for line in lines)
+    assert any(line.startswith("correct.fixed.alpha = 0.6 (default 0.8): ") for line in lines)

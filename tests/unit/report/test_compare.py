@@ -186,6 +186,55 @@ def test_the_precision_that_was_used_is_compared(runs: tuple[str, str], tmp_path
     ]
 
 
+def write_lock(folder: Path, pseudo: str, used: str = "one", cams: str = "one", code: str = "1") -> None:
+    """A lock by whose md5s evaluate has `used` pseudo-labels, and correct CAMs, that may not be those listed."""
+    stages = {
+        "cams": {"outs": [{"path": "artifacts/cams", "md5": cams}]},
+        "correct": {
+            "deps": [{"path": "artifacts/cams", "md5": "one"}, {"path": "wsss/correct", "md5": code}],
+            "outs": [{"path": "artifacts/pseudo", "md5": pseudo}],
+        },
+        "evaluate": {
+            "deps": [{"path": "artifacts/pseudo", "md5": used}, {"path": "pipeline/evaluate.py", "md5": "1"}],
+            "outs": [{"path": "artifacts/predictions", "md5": "one"}],
+        },
+    }
+    (folder / "dvc.lock").write_text(json.dumps({"stages": stages}))
+
+
+def test_predictions_and_scores_of_an_earlier_run_are_left_out(runs: tuple[str, str], tmp_path: Path) -> None:
+    write_lock(tmp_path / "a", "one")
+    write_lock(tmp_path / "b", "two")
+    lines = run(*runs, "--data", "a/data").stdout.splitlines()
+    assert lines[3] == "B: evaluate is older than correct: its predictions and score table are left out"
+    assert "student ms+flip+crf val      50.00       –       –" in lines
+    assert found(runs, None, None, Path("a/data")).source == "pseudo-label"
+    html = (tmp_path / "reports/compare/index.html").read_text(encoding="utf-8")
+    assert f"{lines[3]}.</p>" in html
+    assert json.loads(run(*runs, "--data", "a/data", "--json").stdout)["older"] == {"b": "correct"}
+    with pytest.raises(UserError, match=r"b keeps no label maps of 'student'; its predictions are older than correct"):
+        found(runs, "student")
+    write_lock(tmp_path / "b", "two", used="two")
+    assert "is older than" not in run(*runs, "--data", "a/data").stdout
+
+
+def test_a_run_whose_labels_are_of_an_earlier_one_is_refused(runs: tuple[str, str], tmp_path: Path) -> None:
+    write_lock(tmp_path / "b", "one", cams="two")
+    with pytest.raises(UserError, match="b: its stage cams is newer than its pseudo-labels") as caught:
+        found(runs)
+    assert caught.value.fix == "run it to its end: dvc repro"
+
+
+def test_stages_of_other_code_are_named(runs: tuple[str, str], tmp_path: Path) -> None:
+    write_lock(tmp_path / "a", "one")
+    write_lock(tmp_path / "b", "one", code="2")
+    assert "code differs in: correct" in run(*runs, "--data", "a/data").stdout.splitlines()
+    assert json.loads(run(*runs, "--data", "a/data", "--json").stdout)["code"] == ["correct"]
+    assert "Code differs in: correct.</p>" in (tmp_path / "reports/compare/index.html").read_text(encoding="utf-8")
+    (tmp_path / "a/dvc.lock").unlink()  # nothing is known of its code
+    assert "code differs" not in run(*runs).stdout
+
+
 def test_a_setting_that_is_not_written_has_its_default() -> None:
     defaults = {"x.crf": "off", "x.crf.iterations": 10, "x.crf.weight": 3, "x.flip": True}
     a = {"x": {"crf": {"iterations": 5, "weight": 3}, "flip": True}}

@@ -100,6 +100,6 @@ def test_nothing_is_said_where_no_lock_lists_it(student: Path, tmp_path: Path) -
 def test_inspect_shows_it(student: Path) -> None:
     text = CliRunner().invoke(cli.main, ["inspect", str(student)]).stdout
     assert "lineage:\n  stage: evaluate\n  inputs:\n    artifacts/cams: the same now (md5 " in text
-    assert text.endswith("  settings:\n    evaluate:\n      scales: 1.0, 1.5\n    seed: 3\n")
+    assert text.endswith("  settings:\n    evaluate:\n      scales: [1.0, 1.5]\n    seed: 3\n")
     values = json.loads(CliRunner().invoke(cli.main, ["inspect", str(student), "--json"]).stdout)
     assert values["lineage"]["inputs"]["raw"]["now"] == RAW
