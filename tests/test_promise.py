@@ -1,4 +1,4 @@
-"""Weak supervision is a promise: what is trained, and every label, is the same to the byte where masks are gone or lie."""
+"""Weak supervision is a promise: training and labels are the same to the byte where masks are gone, or lie."""
 
 from __future__ import annotations
 
