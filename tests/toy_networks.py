@@ -24,11 +24,15 @@ def write_student(
     head: str = "aspp",
     precision: str | None = None,
 ) -> Path:
-    """A student that finds every class somewhere, unless a `tag_threshold` rules it out; `precision`: of its card."""
+    """A student that finds every class somewhere, unless a `tag_threshold` rules it out, and then heeds the tags too;
+    `precision`: of its card.
+    """
     torch.manual_seed(seed)
     settings = BackboneSettings(name=backbone, output_stride=stride, weights="random")
     shape = {"head": "linear"} if head == "linear" else {"channels": 32, "dropout": 0.1}
-    built = {**shape, "tag_threshold": tag_threshold}
+    # Half the usual exponent, so that a place which takes it for granted is found out.
+    heeded = {} if tag_threshold is None else {"tag_exponent": 0.5}
+    built = {**shape, "tag_threshold": tag_threshold, **heeded}
     card = NetworkCard("student", settings, built, CLASSES, "random", precision=precision)
     network = build_student(card, load_weights=False)
     nn.init.normal_((network.local if head == "linear" else network.head).weight, std=1.0)

@@ -111,7 +111,7 @@ def test_it_is_read_from_its_file(tmp_path: Path) -> None:
     network, card = load_student(write_student(tmp_path / "linear.pt", tag_threshold=0.2, head="linear"), CLASSES)
     assert isinstance(network, LinearStudent)
     assert network.tag_threshold == 0.2
-    assert card.settings == {"head": "linear", "tag_threshold": 0.2}
+    assert card.settings == {"head": "linear", "tag_threshold": 0.2, "tag_exponent": 0.5}
     again = load_student(write_student(tmp_path / "again.pt", tag_threshold=0.2, head="linear"), CLASSES)[0]
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, again.state_dict()[name])
