@@ -13,8 +13,10 @@ from wsss.core.folders import atomic_dir
 from wsss.core.params import Settings, unit
 from wsss.data.index import Index, Record, Split
 from wsss.data.render import HEAT_STOPS, css_colour
-from wsss.report.cards import Painter, Results
+from wsss.report.cards import Results
+from wsss.report.class_table import class_table
 from wsss.report.page import Card, Section, Verdict, page_html
+from wsss.report.painter import Painter
 from wsss.report.photos import Ranking, each, photos_csv, rank_photos
 from wsss.report.plots import draw_plots
 from wsss.report.ranking import evenly, histogram, worst_and_spread
@@ -81,7 +83,8 @@ def build_gallery(
         strips = draw_strips(painter, epochs) if epochs else ()
         top = about(index, settings.recipe), differing, best_row(rows, settings.split, "student")
         heat = [css_colour(stop) for stop in HEAT_STOPS]
-        html = page_html(sections, legend, rows, plots, strips, heat, settings.width, *top, verdict)
+        classes = class_table(tables, legend) if tables else None
+        html = page_html(sections, legend, rows, plots, strips, heat, settings.width, *top, verdict, classes)
         (folder / "index.html").write_bytes(html.encode("utf-8"))
     if photos is not None:
         write_text(photos, photos_csv(index, rankings))
@@ -104,12 +107,14 @@ def make_section(painter: Painter, ranking: Ranking, images: int, drawn: int) ->
 
     def draw(shown: tuple[int, Record, int | None]) -> Card:
         number, record, rank = shown
-        return painter.card(number, record, rank, judge, ranking.measured[record.id].confidence)
+        return painter.card(number, record, rank, judge, ranking.measured[record.id])
 
     unranked = [record for record in ranking.unranked if results.has(record)]
     ranks = worst_and_spread(len(ranked), images)
-    places = evenly(len(unranked), images - len(ranks))
-    chosen = [(ranked[rank][1], rank + 1) for rank in ranks] + [(unranked[place], None) for place in places]
+    further = [len(ranked) + place for place in worst_and_spread(len(ranking.others), images - len(ranks))]
+    places = evenly(len(unranked), images - len(ranks) - len(further))
+    chosen: list[tuple[Record, int | None]] = [(ranking.order[place], place + 1) for place in (*ranks, *further)]
+    chosen += [(unranked[place], None) for place in places]
     numbered = [(number, record, rank) for number, (record, rank) in enumerate(chosen, start=drawn + 1)]
     cards = each(f"gallery: draw {ranking.split}", numbered, draw)
     scores = [found for found, _ in ranked]
@@ -119,7 +124,10 @@ def make_section(painter: Painter, ranking: Ranking, images: int, drawn: int) ->
         ranking.judged,
         len(ranking.measured),
         len(ranked),
+        len(ranking.others),
+        sum(bool(found.pseudo.missing) for found in ranking.measured.values()),
         len(ranks),
+        len(further),
         median(scores) if scores else None,
         tuple(histogram(scores)),
         tuple(cards),

@@ -5,29 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from wsss.report.class_table import ClassTable
+from wsss.report.orders import BADGES, orders
 from wsss.report.plots import Plot
 from wsss.report.scores import Source
 from wsss.report.swatch import Swatch
 from wsss.report.templates import percent, render
 
-ORDERS = (
-    ("score", "iou 1", "IoU, worst first"),
-    ("score", "iou -1", "IoU, best first"),
-    ("disagreement", "disagreement -1", "disagreement, most first"),
-    ("disagreement", "disagreement 1", "disagreement, least first"),
-    ("coverage", "coverage 1", "coverage, least first"),
-    ("coverage", "coverage -1", "coverage, most first"),
-    ("confidence", "confidence 1", "confidence, least first"),
-    ("confidence", "confidence -1", "confidence, most first"),
-)
-"""Orders a reader may choose: the field of a card, the script's name for the order, and ours."""
-BY_NAME = ("name 1", "name")
+SORTED_BY_ONLY = ("label_score", "confidence")
+"""Numbers that nothing is ranked by: only a reader's order brings them to a badge."""
 ENDS = {
     "IoU": ("worst", "best"),
     "disagreement": ("most disputed", "least disputed"),
     "coverage": ("least labelled", "most labelled"),
 }
 """What the first and the last photo of a measure are."""
+HINTS = ("missing", "untagged")
+"""What may be wrong with a photo's labels, or its tags: a field of a card that a reader may filter by."""
 
 
 @dataclass(frozen=True)
@@ -56,21 +50,32 @@ class Panel:
 class Card:
     """One photo: `rank` (1 = worst) and `score` where it has been judged, its panels, the classes in them.
 
-    `coverage`: share of pixels that the pseudo-label labels; `disagreement`: see `Results.disagreement`; `confidence`:
-    see `Measured`; None where there is nothing to measure. `ignored`: whether any of its label maps has pixels of 255.
+    `label_score`: IoU of the pseudo-label; `coverage`: share of pixels that it labels; `disagreement`: see
+    `Results.disagreement`; `confidence`: see `Measured`; None where there is nothing to measure. `missing`: by label
+    map, the tags without a pixel in it; `untagged`: see `Measured`; both by name of class. `ignored`: whether any of
+    its label maps has pixels of 255.
     """
 
     number: int
     id: str
     rank: int | None
     score: float | None
+    label_score: float | None
     coverage: float | None
     disagreement: float | None
     confidence: float | None
+    missing: tuple[tuple[str, tuple[str, ...]], ...]
+    untagged: tuple[tuple[str, float], ...]
     tags: tuple[str, ...]
     panels: tuple[Panel, ...]
     swatches: tuple[Swatch, ...]
     ignored: bool
+
+    @property
+    def badge(self) -> tuple[str, float] | None:
+        """What the photo is judged by, and the number: the first of `BADGES` that it has."""
+        found = ((label, getattr(self, field)) for field, (_, label) in BADGES.items() if field not in SORTED_BY_ONLY)
+        return next(((label, value) for label, value in found if value is not None), None)
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,8 @@ class Section:
     """One split: of `photos`, `ranked` have a `measure`, in `bins` by tenths, with this `median`.
 
     `measure`: ``IoU`` of what `judged` names; or, where no photo has one, ``disagreement`` or ``coverage``; or nothing.
+    `others` photos have a rank and not this measure; `missing` have a tag without a pixel in the pseudo-label.
+    `shown_ranked`, `shown_others`: how many of them have a card.
     """
 
     split: str
@@ -97,7 +104,10 @@ class Section:
     judged: str
     photos: int
     ranked: int
+    others: int
+    missing: int
     shown_ranked: int
+    shown_others: int
     median: float | None
     bins: tuple[int, ...]
     cards: tuple[Card, ...]
@@ -113,33 +123,53 @@ class Section:
         """What the first and the last rank are."""
         return ENDS.get(self.measure, ("", ""))
 
+    @property
+    def count(self) -> str:
+        """How many photos there are, and how many of them are on the page."""
+        return f"{self.photos} photo{'' if self.photos == 1 else 's'}, {len(self.cards)} shown."
+
     def describe(self) -> str:
         """What the section shows, and by which rule it was chosen and ordered."""
         if not self.cards:
             return f"{self.photos} photos, and nothing has been made of them yet."
-        text = f"{self.photos} photos, {len(self.cards)} shown."
+        text = self.count
         if self.measure != "IoU":
             text += " No photo has both a mask and a label, so they are"
         if not self.measure:
             return f"{text} sorted by name and not ranked."
+        # Photos that are judged by pseudo-labels, and have no mask, begin with those whose label lacks a tag.
+        first = f"tags without a pixel first ({self.missing} photos), then by " if self._begins_missing else ""
         if self.measure == "IoU":
             text += f" Ranked by the IoU of their {self.judged}, worst first; median {percent(self.median)}."
         elif self.measure == "coverage":
             what = "the share of pixels that have a pseudo-label"
-            text += f" ranked by coverage ({what}), least first; median {percent(self.median)}."
+            text += f" ranked by {first}coverage ({what}), least first; median {percent(self.median)}."
         else:
             two = "prediction and pseudo-label" if self.judged == "prediction" else "pseudo-label and relabelled label"
             what = f"the share of labelled pixels in which {two} differ"
-            text += f" ranked by disagreement ({what}), most first; median {percent(self.median)}."
+            text += f" ranked by {first}disagreement ({what}), most first; median {percent(self.median)}."
         if self.shown_ranked < self.ranked:
-            worst = (self.shown_ranked + 1) // 2
-            spread = self.shown_ranked - worst
-            first, last = self.ends
-            text += f" Shown are the {worst} {first}"
-            others = self.ranked - worst
-            text += f", then {spread} spread evenly over the other {others}, the {last} included." if spread else "."
-        rest = len(self.cards) - self.shown_ranked
+            text += f" Shown are {self._chosen(self.shown_ranked, self.ranked)}"
+        if self.shown_others:
+            rule = f"{first or 'by '}{'disagreement, then by ' if self._disputed else ''}coverage, least first"
+            of = f"{self.shown_others} of {self.others}" if self.shown_others < self.others else str(self.others)
+            text += f" {of} without {'a mask' if self.measure == 'IoU' else 'this number'} follow: {rule}."
+        rest = len(self.cards) - self.shown_ranked - self.shown_others
         return f"{text} {rest} without a score follow, sorted by name." if rest else text
+
+    @property
+    def _begins_missing(self) -> bool:
+        return self.judged == "pseudo-label" and self.missing > 0
+
+    @property
+    def _disputed(self) -> bool:
+        return any(card.disagreement is not None for card in self.cards)
+
+    def _chosen(self, shown: int, of: int) -> str:
+        worst = (shown + 1) // 2
+        first, last = ("first", "last") if self._begins_missing and self.measure != "IoU" else self.ends
+        spread = f", then {shown - worst} spread evenly over the other {of - worst}, the {last} included"
+        return f"the {worst} {first}{spread if shown > worst else ''}."
 
 
 @dataclass(frozen=True)
@@ -167,13 +197,15 @@ def page_html(
     differing: Sequence[tuple[str, str, str]] = (),
     final: Source | None = None,
     verdict: Verdict | None = None,
+    classes: ClassTable | None = None,
 ) -> str:
     """The page. All that is given is text: whatever it contains is shown, never run.
 
     `heat`: CSS colours of the CAM scores 0 to 1; `width`: widest that a picture is, in pixels; `about`: one line
     on the data set; `differing`: see `settings_beside_recipe`; `final`: the score that stands on top; `verdict`: the
-    last words, if there are any.
+    last words, if there are any; `classes`: the IoU of each class, where there are masks.
     """
+    cards = [card for section in sections for card in section.cards]
     filled = {title for section in sections for title in section.columns}
     panels = next((section.cards[0].panels for section in sections if section.cards), ())
     return render(
@@ -191,14 +223,8 @@ def page_html(
         differing=differing,
         final=final,
         verdict=verdict,
-        orders=orders(sections),
+        orders=orders({field for field in BADGES if any(getattr(card, field) is not None for card in cards)}),
+        hints=[name for name in HINTS if any(getattr(card, name) for card in cards)],
+        classes=classes,
         titles=[(number, panel.title) for number, panel in enumerate(panels) if panel.title in filled],
     )
-
-
-def orders(sections: Sequence[Section]) -> list[tuple[str, str]]:
-    """Names and labels of the orders to choose from; the first is the one in which the page comes."""
-    cards = [card for section in sections for card in section.cards]
-    known = {name for name, *_ in ORDERS if any(getattr(card, name) is not None for card in cards)}
-    found = [(key, label) for name, key, label in ORDERS if name in known]
-    return [*found, BY_NAME]

@@ -3,53 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
-
-import numpy as np
 
 from wsss.core.interrupt import check_stop
 from wsss.core.log import Progress
-from wsss.data.index import IGNORE, TAG_SEPARATOR, Index, Record
+from wsss.data.index import TAG_SEPARATOR, Index, Record
 from wsss.data.tables import csv_text
-from wsss.report.cards import Results
-from wsss.report.ranking import TRACE, coverage, mean_iou, specks
-from wsss.stores.labels import LabelStore
+from wsss.report.cards import PSEUDO, Results
+from wsss.report.measures import Measured, measure
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 COLUMNS = (
-    *("id", "split", "tags", "rank", "iou", "disagreement", "coverage"),
-    *("judged", "confidence", "missing", "specks", "largest", "largest_fraction"),
+    *("id", "split", "tags", "rank", "ranked_by", "iou", "label_iou", "relabelled_iou", "disagreement"),
+    *("coverage", "relabelled_coverage", "judged", "confidence", "missing", "label_missing", "relabelled_missing"),
+    *("untagged", "specks", "largest", "largest_fraction"),
 )
-MEASURES = (("IoU", "iou", 1), ("disagreement", "disagreement", -1), ("coverage", "coverage", 1))
-"""What a split is ranked by, the best reason first: its name, the field of `Measured`, 1 if low is bad."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Numbers of one photo, in [0, 1], None where there is nothing to measure.
-
-    `disagreement`: see `Results.disagreement`; `coverage` is that of the pseudo-label. The others are of the label that
-    its split is judged by: mean `iou` of the classes, where there is a mask; mean `confidence` of labelled pixels;
-    tagged classes that are `missing` (less than `TRACE` of the photo); `specks`; the `largest` class, and its
-    `fraction` of the photo.
-    """
-
-    iou: float | None = None
-    disagreement: float | None = None
-    coverage: float | None = None
-    confidence: float | None = None
-    missing: tuple[int, ...] = ()
-    specks: tuple[int, ...] = ()
-    largest: int | None = None
-    fraction: float | None = None
+IOU, DISAGREEMENT, COVERAGE, MISSING = "IoU", "disagreement", "coverage", "missing"
+"""What photos are ranked by; a split's own measure is one of the first three, the best reason first."""
+MEASURES: tuple[tuple[str, Callable[[Measured], float | None]], ...] = (
+    (IOU, lambda found: found.judged.iou),
+    (DISAGREEMENT, lambda found: found.disagreement),
+    (COVERAGE, lambda found: found.pseudo.coverage),
+)
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The photos of one split: `ranked` by a `measure`, the worst first, with its values; the others by id.
+    """The photos of one split: `ranked` by a `measure`, the worst first, with its values; `others` without it, in the
+    order in which photos without a mask are looked at; `unranked`, of which nothing is known, by id.
 
     `measure`: a name of `MEASURES`, empty if no photo has any; `judged`: ``prediction``, ``pseudo-label`` or nothing.
     """
@@ -58,72 +42,86 @@ class Ranking:
     measure: str
     judged: str
     ranked: tuple[tuple[float, Record], ...]
+    others: tuple[Record, ...]
     unranked: tuple[Record, ...]
     measured: Mapping[str, Measured]
 
+    @property
+    def order(self) -> tuple[Record, ...]:
+        """All photos that have a rank, 1 first."""
+        return *(record for _, record in self.ranked), *self.others
+
+    def reason(self, record: Record) -> str:
+        """What the photo has its rank by, as `photos.csv` says it; empty without a rank."""
+        found = self.measured[record.id]
+        if self.measure == IOU and found.judged.iou is not None:
+            return "iou"
+        if self.judged == PSEUDO and found.pseudo.missing:
+            return MISSING
+        return next((name for name, value in MEASURES[1:] if value(found) is not None), "")
+
 
 def rank_photos(results: Results, split: str) -> Ranking:
-    """Measure all photos of a split and rank them by the first of `MEASURES` that any of them has; disagreement has to
-    be more than 0 somewhere.
+    """Measure all photos of a split and rank them by the first of `MEASURES` that any of them has.
 
-    A split is judged by its predictions, or by its pseudo-labels where it has no predictions at all.
+    A split is judged by its predictions, or by its pseudo-labels where it has no predictions at all. In the latter
+    photos of which a tag has no pixel come before all others that have no mask: nothing says more that a label is bad.
     """
     records = results.index.split(split)
     judges = results.judges.items()
     judged = next((name for name, store in judges if any(record.id in store for record in records)), "")
     judge = results.judges.get(judged)
     found = each(f"gallery: score {split}", records, lambda record: measure(results, judge, record))
+    if not any(one.disagreement for one in found):
+        # Labels that were only filled contradict nothing: 0 of every photo would look as if they were all right.
+        found = [replace(one, disagreement=None) for one in found]
     measured = {record.id: one for record, one in zip(records, found, strict=True)}
-    for name, field, sign in MEASURES:
-        values = [(getattr(measured[record.id], field), record) for record in records]
-        ranked = [(value, record) for value, record in values if value is not None]
-        # Labels that were only filled contradict nothing, and no photo would be worse than another.
-        if ranked and (name != "disagreement" or any(value for value, _ in ranked)):
-            ranked.sort(key=lambda pair: (sign * pair[0], pair[1].id))
-            unranked = tuple(record for value, record in values if value is None)
-            return Ranking(split, name, judged, tuple(ranked), unranked, measured)
-    return Ranking(split, "", judged, (), records, measured)
+
+    def unmasked(record: Record) -> tuple[bool, float, float, str]:
+        one = measured[record.id]
+        whole = not (judged == PSEUDO and one.pseudo.missing)
+        # What has no number comes after all that have one.
+        disputed = 1.0 if one.disagreement is None else -one.disagreement
+        return whole, disputed, 2.0 if one.pseudo.coverage is None else one.pseudo.coverage, record.id
+
+    known = sorted((record for record in records if _known(measured[record.id])), key=unmasked)
+    unranked = tuple(record for record in records if not _known(measured[record.id]))
+    for name, value in MEASURES:
+        values = [(number, record) for record in known if (number := value(measured[record.id])) is not None]
+        if values:
+            if name == IOU:
+                values.sort(key=lambda pair: (pair[0], pair[1].id))
+            ids = {record.id for _, record in values}
+            others = tuple(record for record in known if record.id not in ids)
+            return Ranking(split, name, judged, tuple(values), others, unranked, measured)
+    return Ranking(split, "", judged, (), (), records, measured)
 
 
-def measure(results: Results, judge: LabelStore | None, record: Record) -> Measured:
-    """Everything that is counted in the labels of one photo; `judge` is the store that its split is judged by."""
-    prediction, pseudo = (results.label(store, record) for store in (results.predictions, results.pseudo))
-    disputed = results.disagreement(record, prediction, pseudo)
-    covered = None if pseudo is None else coverage(pseudo)
-    label = prediction if judge is results.predictions else pseudo
-    if judge is None or label is None:
-        return Measured(disagreement=disputed, coverage=covered)
-    mask = results.masked.mask(record)
-    ious = results.ious(label, mask)
-    counts = np.bincount(label.ravel(), minlength=256)[:IGNORE]
-    largest = int(counts.argmax()) if counts.any() else None
-    return Measured(
-        None if ious is None else mean_iou(ious),
-        disputed,
-        covered,
-        float(judge.confidence(record.id)[label != IGNORE].mean(dtype=np.float64)) if counts.any() else None,
-        tuple(tag for tag in record.tags if counts[tag] < TRACE * label.size),
-        tuple(specks(label, mask, record.tags)),
-        largest,
-        None if largest is None else float(counts[largest] / label.size),
-    )
+def _known(found: Measured) -> bool:
+    return any(value(found) is not None for _, value in MEASURES)
 
 
 def photos_csv(index: Index, rankings: Sequence[Ranking]) -> str:
     """One row for every photo, split by split, in the order of its ranking; fractions have four digits."""
     rows: list[Sequence[object]] = []
     for ranking in rankings:
-        order = [record for _, record in ranking.ranked] + list(ranking.unranked)
-        for place, record in enumerate(order):
+        for place, record in enumerate((*ranking.order, *ranking.unranked)):
             found = ranking.measured[record.id]
+            judged, pseudo, relabelled = found.judged, found.pseudo, found.relabelled
+            untagged = TAG_SEPARATOR.join(
+                f"{index.classes[number]} {100 * area:.1f}%" for number, area in found.untagged
+            )
             rows.append(
                 (
                     *(record.id, record.split, _names(index, record.tags)),
-                    place + 1 if place < len(ranking.ranked) else "",
-                    *map(_cell, (found.iou, found.disagreement, found.coverage)),
+                    place + 1 if place < len(ranking.order) else "",
+                    ranking.reason(record),
+                    *map(_cell, (judged.iou, pseudo.iou, relabelled.iou, found.disagreement)),
+                    *map(_cell, (pseudo.coverage, relabelled.coverage)),
                     "" if found.largest is None else ranking.judged,
                     _cell(found.confidence),
-                    *(_names(index, found.missing), _names(index, found.specks)),
+                    *(_names(index, label.missing) for label in (judged, pseudo, relabelled)),
+                    *(untagged, _names(index, found.specks)),
                     "" if found.largest is None else index.classes[found.largest],
                     _cell(found.fraction),
                 )

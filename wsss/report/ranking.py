@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from wsss.data.index import IGNORE
 BINS = 10
 TRACE = 0.001
 """Fraction of a photo below which a class is a speck: too little to say that it is there."""
+LARGE = 0.01
+"""Fraction of a photo above which a class without its tag is worth a look: the tags or the mask are wrong."""
 
 
 def values_of(label: np.ndarray) -> list[int]:
@@ -70,6 +72,15 @@ def specks(label: np.ndarray, mask: np.ndarray | None, tags: Iterable[int]) -> d
         for value in values_of(label)
         if value not in known and counts[value] < TRACE * label.size
     }
+
+
+def untagged(label: np.ndarray, tags: Collection[int]) -> tuple[tuple[int, float], ...]:
+    """Classes of a (H, W) uint8 label that cover more than `LARGE` of it and are not in `tags`, the largest first, each
+    with its fraction in (0, 1]. None without tags: nobody may have tagged the photo.
+    """
+    areas = np.bincount(label.ravel(), minlength=256)[:IGNORE] / label.size
+    found = [(number, float(areas[number])) for number in classes_in(label) if number and number not in tags]
+    return tuple((number, area) for number, area in found if area > LARGE) if tags else ()
 
 
 def disagreement(first: np.ndarray, second: np.ndarray) -> float | None:

@@ -12,8 +12,8 @@ from wsss.data.images import load_mask
 from wsss.data.index import IGNORE, Record
 from wsss.data.render import fit, label_overlay
 from wsss.data.size import fit_label
-from wsss.report.cards import Painter
 from wsss.report.page import Strip, View
+from wsss.report.painter import Painter
 from wsss.report.pictures import save_picture
 from wsss.report.ranking import classes_in, values_of
 from wsss.stores.snapshots import epochs_of, shown, snapshot_file

@@ -14,22 +14,28 @@ from wsss.core.errors import IntegrityError, UserError
 from wsss.data.companions import inseparable
 from wsss.data.index import Index
 from wsss.data.tables import plain
+from wsss.report.class_table import BAD, PER_CLASS, is_behind
 from wsss.report.page import Verdict
 from wsss.report.scores import Source, best_row
 
 TABLES = ("train_tags.csv", "agreement.csv")
 """What is read, from the folder of reports."""
-PER_CLASS = "per_class.csv"
-"""The IoU of each class, beside the scores `sources`."""
 NAMED = 8
 """Classes that a sentence names; the rest are counted."""
-BAD, MODEST = 0.2, 0.4
-"""mIoU on masks, where there are some, below which a student is not usable, or in part at most. Chosen by hand."""
-BEHIND, WEAKEST = 0.5, 3
-"""A class is behind the others if its IoU is below this fraction of mIoU, or below `BAD`; so many are named."""
+MODEST = 0.4
+"""mIoU on masks, where there are some, below which a student is usable in part at most; below `BAD` it is not usable.
+Chosen by hand.
+"""
+WEAKEST = 3
+"""Classes that are behind the others (see `is_behind`) that are named."""
+SHAKY = 0.3
+"""Agreement of student and labels below which a class is doubtful, even if it passed as agreed. Chosen by hand."""
 FEW = 30
 """Held-out photos below which a score may be chance: a class has a handful of them at most."""
-LOOK = "Choose them under Classes in the gallery. Where the CAM is wrong already, add photos that show them elsewhere."
+LOOK = (
+    "The gallery's table of classes opens their photos and names the step to look at. Where it is the CAM, add photos "
+    "that show them elsewhere."
+)
 """What to do about classes that are behind."""
 BETTER = 0.01
 """mIoU by which OSTE's branch has to be better than the student to be named instead."""
@@ -43,7 +49,7 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     told = {row["class"]: float(row["kept"]) for row in tags if row["kept"]}
     unlearnt = [row["class"] for row in tags if row["verdict"] == "not learnt"]
     overall = agreed[0]["student"] if agreed else "not measured"
-    disputed = [row["class"] for row in agreed if row["verdict"] == "disputed" and row["class"] not in unlearnt]
+    disputed = [row["class"] for row in agreed if _is_disputed(row) and row["class"] not in unlearnt]
     photos = tags[0]["photos"] if tags else "0"
     unjudged = [row["class"] for row in tags if row["tagged"] == "0"]
     reasons = []
@@ -60,7 +66,9 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     if overall in ("poor", "doubtful"):
         reasons.append("That is less than half: look at the labels in the gallery before you use any mask.")
     if unlearnt:
-        reasons.append(f"Not learnt: {_some(unlearnt)}. Check their tags, add photos of them, or drop them (dataset.drop).")
+        reasons.append(
+            f"Not learnt: {_some(unlearnt)}. Check their tags, add photos of them, or drop them (dataset.drop)."
+        )
     if disputed:
         reasons.append(f"Doubtful: {_some(disputed)}. Look at their labels in the gallery before you use their masks.")
     if unjudged and told:
@@ -76,7 +84,7 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
         reasons.append(f"On the masks of {best.images} {split} photos, {best.source} has mIoU {100 * best.miou:.2f}.")
         ious = _ious(reports / PER_CLASS, best.source)
         poor = any(iou < BAD for iou, _ in ious)
-        behind = [f"{name} {100 * iou:.2f}" for iou, name in ious if iou < max(BAD, BEHIND * best.miou)]
+        behind = [f"{name} {100 * iou:.2f}" for iou, name in ious if is_behind(iou, best.miou)]
         if behind:
             reasons.append(f"Weakest on the masks, IoU: {_some(behind, WEAKEST)}. {LOOK}")
         if branch is not None and branch.miou is not None and branch.miou >= best.miou + BETTER:
@@ -95,6 +103,10 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
 def _ious(path: Path, source: str) -> list[tuple[float, str]]:
     """IoU on the masks and name of each class that has one in `source`, the weakest first."""
     return sorted((float(row[source]), row["class"]) for row in _rows(path) if row.get(source))
+
+
+def _is_disputed(row: Mapping[str, str]) -> bool:
+    return row["verdict"] == "disputed" or (row["verdict"] == "agreed" and float(row["agreement"] or 1.0) < SHAKY)
 
 
 def _rows(path: Path) -> list[Mapping[str, str]]:

@@ -29,6 +29,7 @@ from wsss.data.images import save_mask_png
 from wsss.data.index import Index, Record, write_index
 from wsss.data.masks import MaskedImages
 from wsss.data.photos import Photos
+from wsss.data.tables import csv_text
 from wsss.report import ranking
 from wsss.report.cards import Results
 from wsss.report.differing import settings_beside_recipe
@@ -197,7 +198,8 @@ def run(tmp_path: Path) -> Run:
 def test_worst_first_then_photos_without_mask(run: Run, tmp_path: Path) -> None:
     val, train = build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out")
     assert [card.id for card in val.cards] == [f"b-bad {IMG}", "a-middle", "c-good", "y-unknown", "z-unknown"]
-    assert [card.rank for card in val.cards] == [1, 2, 3, None, None]
+    # Nothing is known of z, which has no label that its prediction could be compared with.
+    assert [card.rank for card in val.cards] == [1, 2, 3, 4, None]
     # By hand: background 1, class 1 none, class 2 none; then 12 of 16 and 16 of 20 columns; then all.
     assert [card.score for card in val.cards] == [pytest.approx(1 / 3), pytest.approx(0.775), 1.0, None, None]
     assert val.median == pytest.approx(0.775)
@@ -451,13 +453,13 @@ def test_without_masks_ranked_by_disagreement(tmp_path: Path) -> None:
         ("b-half", (2, 0.5)),
         ("d-with OSTE", (3, 0.25)),
         ("a-agrees", (4, 0.0)),
-        ("e-nothing to compare", (None, None)),
+        ("e-nothing to compare", (5, None)),
     ]
     assert (val.measure, val.ranked, val.median) == ("disagreement", 4, 0.375)
     page = parse(tmp_path / "out")
     assert val.describe() in page.text
     assert "ranked by disagreement (the share of labelled pixels in which prediction and pseudo-label" in page.text
-    assert page.all("option")[0]["value"] == "disagreement -1"
+    assert [option["value"] for option in page.all("option")][:2] == ["rank 1", "disagreement -1"]
 
 
 def test_training_photos_are_ranked_by_what_relabelling_overruled(tmp_path: Path) -> None:
@@ -468,10 +470,10 @@ def test_training_photos_are_ranked_by_what_relabelling_overruled(tmp_path: Path
     made.add("c-filled", "train", pseudo=half(1, 255), relabelled=half(1, 0))
     _, train = build_gallery(made.write(), (), SETTINGS, tmp_path / "out")
     found = [(card.id, card.rank, card.disagreement) for card in train.cards]
-    assert found == [("b-half", 1, 0.5), ("a-same", 2, 0.0), ("c-filled", 3, 0.0)]
+    assert found == [("b-half", 1, 0.5), ("c-filled", 2, 0.0), ("a-same", 3, 0.0)]
     assert train.measure == "disagreement"
     assert "in which pseudo-label and relabelled label differ), most first" in train.describe()
-    half_filled, filled = train.cards[0].panels[2].note, train.cards[2].panels[2].note
+    half_filled, filled = train.cards[0].panels[2].note, train.cards[1].panels[2].note
     differs = f"differs 50\u00a0%, most: background instead of {CLASSES[1]}"
     assert half_filled == f"100\u00a0% labelled · 100\u00a0% after relabelling · confidence 100\u00a0% · {differs}"
     assert filled.startswith("50\u00a0% labelled · 100\u00a0% after relabelling")
@@ -506,6 +508,100 @@ def test_a_speck_that_nobody_expects_is_named(tmp_path: Path, monkeypatch: pytes
     assert {row["id"]: row["specks"] for row in photo_rows(tmp_path) if row["specks"]} == {"b-speck": CLASSES[2]}
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_training_photos_of_which_a_tag_got_no_pixel_come_first(tmp_path: Path, masked: bool) -> None:
+    """Also after the few that have masks: what is known of the others still ranks them."""
+    made = Run(tmp_path)
+    made.add("v", mask=half(1, 0), prediction=half(1, 0), pseudo=half(1, 0))
+    made.add("a-quarter", "train", pseudo=half(1, 255, 8), relabelled=half(1, 0, 8))
+    made.add("b-lost", "train", tags=(1, 2), pseudo=half(1, 255), relabelled=half(1, 2))
+    made.add("c-lost twice", "train", tags=(1, 2), pseudo=half(1, 255, 8), relabelled=half(1, 0, 8))
+    made.add("d-whole", "train", pseudo=half(1, 0), relabelled=half(1, 0), mask=half(1, 0) if masked else None)
+    _, train = build_gallery(made.write(), (), SETTINGS, tmp_path / "out", photos=tmp_path / "photos.csv")
+    expected = ["c-lost twice", "b-lost", "a-quarter"]
+    expected = ["d-whole", *expected] if masked else [*expected, "d-whole"]
+    assert [(card.id, card.rank) for card in train.cards] == list(zip(expected, range(1, 5), strict=True))
+    rows = {row["id"]: row for row in photo_rows(tmp_path)}
+    found = [(rows[name]["label_missing"], rows[name]["relabelled_missing"]) for name in sorted(rows)[:4]]
+    assert found == [("", ""), (CLASSES[2], ""), (CLASSES[2], CLASSES[2]), ("", "")]
+    assert [rows[name]["ranked_by"] for name in sorted(rows)[:3]] == ["coverage", "missing", "missing"]
+    text = train.describe()
+    assert ("3 without a mask follow: tags without a pixel first (2 photos), then by coverage, least" in text) is masked
+    assert ("ranked by tags without a pixel first (2 photos), then by coverage (" in text) is not masked
+    page = parse(tmp_path / "out")
+    assert page.text.count(f"no pixel in the pseudo-label: {CLASSES[2]}") == 2
+    assert page.text.count(f"no pixel in the relabelled label: {CLASSES[2]}") == 1
+    assert ["data-missing" in card for card in page.all("article")[1:]] == [
+        name in expected[masked:][:2] for name in expected
+    ]
+    assert [found["data-only"] for found in page.all("button") if "data-only" in found] == ["missing"]
+
+
+def test_the_worst_of_many_photos_without_a_mask_are_shown_too(tmp_path: Path) -> None:
+    made = Run(tmp_path)
+    made.add("v", mask=half(1, 0), prediction=half(1, 0))
+    made.add("masked", "train", mask=half(1, 0), pseudo=half(1, 0))
+    for columns in range(1, 11):
+        made.add(f"{columns:02}", "train", pseudo=half(1, 255, columns))
+    settings = GallerySettings(images=5, width=64, split="val")
+    _, train = build_gallery(made.write(), (), settings, tmp_path / "out")
+    assert [(card.id, card.rank) for card in train.cards] == [
+        ("masked", 1),
+        ("01", 2),
+        ("02", 3),
+        ("03", 4),
+        ("10", 11),
+    ]
+    assert "4 of 10 without a mask follow: by coverage, least first" in train.describe()
+
+
+def test_where_nothing_can_differ_nothing_is_said_to(tmp_path: Path) -> None:
+    """Relabelling that only fills contradicts no label: a disagreement of 0 would look as if all were well."""
+    made = Run(tmp_path)
+    made.add("v", mask=half(1, 0), prediction=half(1, 0))
+    made.add("a", "train", pseudo=half(1, 255), relabelled=half(1, 0))
+    _, train = build_gallery(made.write(), (), SETTINGS, tmp_path / "out", photos=tmp_path / "photos.csv")
+    assert train.cards[0].disagreement is None
+    assert "differs" not in train.cards[0].panels[2].note
+    _, row = photo_rows(tmp_path)
+    assert (row["disagreement"], row["coverage"], row["relabelled_coverage"]) == ("", "0.5000", "1.0000")
+
+
+def test_a_large_class_that_the_photo_is_not_tagged_with_is_named(tmp_path: Path) -> None:
+    made, small = Run(tmp_path), half(1, 0)
+    small[0, :7] = 2  # 7 of 768 pixels are less than 1 %
+    made.add("a-small", prediction=small)
+    made.add("b-large", prediction=half(2, 0, 8))
+    made.add("c-tagged", prediction=half(2, 0, 8), tags=(2,))
+    made.add("d-nobody tagged it", prediction=half(2, 0, 8), tags=())
+    build_gallery(made.write(), (), SETTINGS, tmp_path / "out", photos=tmp_path / "photos.csv")
+    assert {row["id"]: row["untagged"] for row in photo_rows(tmp_path) if row["untagged"]} == {
+        "b-large": f"{CLASSES[2]} 25.0%"
+    }
+    page = parse(tmp_path / "out")
+    assert page.text.count(f"untagged: {CLASSES[2]} 25\u00a0%") == 1
+    assert ["data-untagged" in card for card in page.all("article")] == [False, True, False, False]
+    assert "untagged" in [found.get("data-only") for found in page.all("button")]
+
+
+def test_table_of_classes_opens_their_photos(run: Run, tmp_path: Path) -> None:
+    tables = tmp_path / "reports"
+    tables.mkdir()
+    for name in TABLES:
+        (tables / name).write_text("epoch,loss\n")
+    rows = [("background", 0.6, 0.7, 0.8), (SCRIPT, 0.3, 0.4, 0.1), (CLASSES[2], 0.2, 0.1, "")]
+    (tables / "per_class.csv").write_text(csv_text(("class", "cam", "pseudo-label", "student"), rows))
+    build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out", tables)
+    page = parse(tmp_path / "out")
+    cells = [(found["data-of"], found["data-by"]) for found in page.all("button") if "data-of" in found]
+    one = [("1", ""), ("1", "label 1"), ("1", "iou 1")]
+    assert cells == [*one, *((number.replace("1", "0", 1), by) for number, by in one), ("2", ""), ("2", "label 1")]
+    known = {option["value"] for option in page.all("option")}
+    assert {by for _, by in cells if by} <= known
+    assert {found["data-number"] for found in page.all("button") if "data-number" in found} >= {"0", "1", "2"}
+    assert "#classes" in [found["href"] for found in page.all("a")]
+
+
 def photo_rows(folder: Path) -> list[dict[str, str]]:
     with (folder / "photos.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
@@ -518,10 +614,11 @@ def test_table_has_every_photo_the_worst_of_the_first_split_on_top(run: Run, tmp
     rows = photo_rows(tmp_path)
     val = [f"b-bad {IMG}", "a-middle", "c-good", "y-unknown", "z-unknown"]
     assert [row["id"] for row in rows] == [*val, "t-train", "'=formula"]
-    assert [row["rank"] for row in rows] == ["1", "2", "3", "", "", "1", ""]
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4", "", "1", "2"]
     for section in sections:
         ranks = {card.id: str(card.rank or "") for card in section.cards}
         assert ranks.items() <= {row["id"].removeprefix("'"): row["rank"] for row in rows}.items()
+    assert [row["ranked_by"] for row in rows] == ["iou", "iou", "iou", "coverage", "", "iou", "missing"]
     bad, middle, good, other = rows[0], rows[1], rows[2], rows[3]
     assert (bad["iou"], bad["disagreement"], bad["coverage"]) == ("0.3333", "0.5000", "1.0000")
     assert (bad["judged"], bad["confidence"], bad["missing"]) == ("prediction", "1.0000", SCRIPT)
@@ -539,6 +636,10 @@ def test_table_has_every_photo_the_worst_of_the_first_split_on_top(run: Run, tmp
     formula = rows[-1]
     assert (formula["split"], formula["judged"], formula["confidence"]) == ("train", "pseudo-label", "1.0000")
     assert (formula["coverage"], formula["largest_fraction"], formula["missing"]) == ("0.2500", "0.2500", CLASSES[2])
+    assert (formula["label_missing"], formula["relabelled_missing"]) == (CLASSES[2], "")
+    # By hand: half of the good photo's label is empty, a miss of the background; class 2 is predicted in the bad one.
+    assert [row["label_iou"] for row in (bad, middle, good, other)] == ["1.0000", "1.0000", "0.5000", ""]
+    assert (bad["untagged"], middle["untagged"]) == (f"{CLASSES[2]} 50.0%", "")
 
 
 def test_confidence_is_that_of_labelled_pixels(tmp_path: Path) -> None:
@@ -559,7 +660,8 @@ def test_tools_know_what_there_is(run: Run, tmp_path: Path) -> None:
     build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out")
     page = parse(tmp_path / "out")
     assert [option["value"] for option in page.all("option")] == [
-        *("iou 1", "iou -1", "disagreement -1", "disagreement 1", "coverage 1", "coverage -1"),
+        *("rank 1", "iou 1", "iou -1", "label 1", "label -1"),
+        *("disagreement -1", "disagreement 1", "coverage 1", "coverage -1"),
         *("confidence 1", "confidence -1", "name 1"),
     ]
     assert [button["data-panel"] for button in page.all("button") if "data-panel" in button] == list("01234")
@@ -567,6 +669,7 @@ def test_tools_know_what_there_is(run: Run, tmp_path: Path) -> None:
     assert (bad["data-iou"], bad["data-coverage"], bad["data-disagreement"]) == ("0.333333", "1.000000", "0.500000")
     assert (good["data-iou"], good["data-coverage"], good["data-disagreement"]) == ("1.000000", "0.500000", "0.000000")
     assert (bad["data-confidence"], good["data-confidence"]) == ("1.000000", "1.000000")
+    assert (bad["data-label"], good["data-label"]) == ("1.000000", "0.500000")
     train = page.all("article")[-1]
     assert (train["data-classes"], train["data-disagreement"]) == ("0 1 2", "")
 
@@ -665,7 +768,7 @@ def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "student" in parse(tmp_path / "reports/gallery").text
     assert "Verdict: usable" in parse(tmp_path / "reports/gallery").text
     assert result.output.rstrip().splitlines()[-5] == "verdict: usable"
-    assert [row["rank"] for row in photo_rows(tmp_path)] == ["1", "2", "3", "", "", "1"]
+    assert [row["rank"] for row in photo_rows(tmp_path)] == ["1", "2", "3", "4", "", "1"]
     assert len(list((tmp_path / "reports/overlays").glob("*.jpg"))) == 5
 
 

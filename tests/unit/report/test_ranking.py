@@ -15,6 +15,7 @@ from wsss.report.ranking import (
     histogram,
     mean_iou,
     specks,
+    untagged,
     values_of,
     worst_and_spread,
 )
@@ -66,6 +67,13 @@ def test_specks_are_small_and_in_neither_mask_nor_tags() -> None:
     mask = np.where(label == 3, 3, 0).astype(np.uint8)
     assert specks(label, mask, (4,)) == {1: 2}
     assert specks(label, None, ()) == {1: 2, 3: 2, 4: 2}
+
+
+def test_untagged_classes_are_large_and_without_a_tag() -> None:
+    label = np.zeros((10, 100), np.uint8)
+    label[0, :10], label[1, :11], label[2, :20], label[3, :40], label[4] = 1, 2, 3, 4, 255
+    assert untagged(label, (4,)) == ((3, 0.02), (2, 0.011))
+    assert untagged(label, ()) == ()
 
 
 def test_mean_iou_perfect() -> None:

@@ -68,6 +68,15 @@ def test_classes_that_failed_make_it_usable_in_part(tmp_path: Path) -> None:
     assert "Doubtful: cow." in text
 
 
+@pytest.mark.parametrize(("agreement", "named"), [("0.29", True), ("0.30", False)])
+def test_a_class_that_agrees_on_little_is_doubtful_though_it_passed(
+    tmp_path: Path, agreement: str, named: bool
+) -> None:
+    text = verdict(tmp_path, agreed=FINE[1].replace("0.6000,agreed", f"{agreement},agreed"))
+    assert ("Doubtful: cow." in text) is named
+    assert text.startswith("verdict: usable in part\n") is named
+
+
 def test_a_student_that_agrees_on_less_than_half_is_usable_in_part(tmp_path: Path) -> None:
     text = verdict(tmp_path, agreed=FINE[1].replace(",fine", ",doubtful"))
     assert text.startswith("verdict: usable in part\n")
@@ -84,7 +93,7 @@ def test_a_class_that_is_poor_on_masks_or_that_no_val_photo_shows_is_named(tmp_p
     source = Source("student", "val", "12", "no", "", "no", "no", "no", 0.6, 0.6, 0.1, 1.0)
     text = verdict(tmp_path, sources=(source,), cow=0.12)
     assert text.startswith("verdict: usable in part\n")
-    assert "Weakest on the masks, IoU: cow 12.00. Choose them" in text
+    assert "Weakest on the masks, IoU: cow 12.00. The gallery's table of classes" in text
     text = verdict(tmp_path, FINE[0] + "boat,40,0,0.0,,,not judged\n")
     assert text.startswith("verdict: usable in part\n")
     assert "Not judged: boat. No photo of split val shows them: give it some." in text
