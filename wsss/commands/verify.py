@@ -23,8 +23,8 @@ UNSEEN = "not looked at: whether settings, code or data have changed since (dvc 
 @json_option
 def main(folder: Path, as_json: bool) -> str:
     """Read every byte of the artifacts in FOLDER, a checkout, and compare it with dvc.lock and with their checksums. Or
-    of one thing: FOLDER is a store, such as artifacts/pseudo, anything else that has checksums of its own, a folder of
-    such things, or a package that wsss export has made.
+    of one thing: FOLDER is a store, such as artifacts/pseudo, anything else that has checksums of its own, or a package
+    that wsss export has made.
 
     Finds files that were edited in place, also where DVC says "up to date", cut shards and flipped bits.
     Exit code 4 if there is any. An output that is not there at all is none of these: dvc repro makes it. dvc
