@@ -63,7 +63,7 @@ class EditedMasks:
             found = ids_of_colours(pixels, path, cast("npt.NDArray[np.uint8]", self.colours))  # wider, for `NONE`
         except UserError as error:
             what = error.what.replace("the colours of the VOC palette", f"those of {LABELMAP}")
-            raise UserError(path, what, error.fix) from error
+            raise UserError(path, what, f"give the pixels a label of {LABELMAP}, and export again") from error
         for number, label in enumerate(self.foreign, start=self.classes):
             if number in found:
                 what = f"{int((found == number).sum())} pixels have the label {label!r}, which is no class"
@@ -90,7 +90,10 @@ def edited_masks(source: Path, ids: Sequence[str], classes: Sequence[str]) -> It
     with TemporaryDirectory(prefix="wsss-") as temporary:
         folder = Path(temporary) / "edited"
         unpack(source, folder, LIMITS)
-        yield _in_folder(folder, source, ids, classes)
+        try:
+            yield _in_folder(folder, source, ids, classes)
+        except UserError as error:  # a person knows the archive, and not where it was unpacked
+            raise UserError(error.where.replace(str(folder), str(source)), error.what, error.fix) from error
 
 
 def photo_of(name: str, ids: Sequence[str]) -> str | None:

@@ -172,13 +172,13 @@ def _lines(found: Correction, photos: int, count: int, base: PseudoStore, out: P
         lines.append(f"{found.kept:,} ignored pixels came back as background, without a label for them: still ignored")
     if found.cleared:
         lines.append(f"{found.cleared:,} ignored pixels are background now: the masks have a label for ignored ones")
-    rounds = "(else the first of two rounds may overrule what was corrected)"
+    rounds, why = "", "overrule: false, or the first of two rounds may overrule what was corrected"
     if "overrule" in base.attributes:  # what a first round's student has made
-        rounds = "-S distill.rounds=1 (a first student has corrected these before)"
-    lines.append(
-        f"To train on them: dvc exp run -S ++distill.labels={out} -S ++distill.relabel.overrule=false "
-        f"{rounds}; if it was trained on this folder before: dvc repro -f -s distill"
-    )
+        rounds, why = " -S distill.rounds=1", "one round, because the student of a first one has corrected these before"
+    lines += [
+        f"to train on them: dvc exp run -S ++distill.labels={out} -S ++distill.relabel.overrule=false{rounds}",
+        f"({why}; if it was trained on this folder before: dvc repro -f -s distill)",
+    ]
     return lines
 
 

@@ -66,6 +66,9 @@ def test_colours_of_a_label_map_are_found_by_name_in_an_archive(tmp_path: Path) 
     with edited_masks(tmp_path / "made.zip", IDS, CLASSES) as edited:
         assert edited.knows_ignored
         assert edited.without == ("images/b",)
+    with pytest.raises(UserError, match="but its photo is displayed as") as caught:
+        read(tmp_path / "made.zip", size=(4, 6))
+    assert caught.value.where == f"{tmp_path}/made.zip/SegmentationClass/a.png"
 
 
 def test_labels_that_are_no_class_are_refused_where_pixels_have_them(tmp_path: Path) -> None:

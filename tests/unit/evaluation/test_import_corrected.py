@@ -142,7 +142,7 @@ def test_classes_without_a_tag_are_told() -> None:
 def test_labels_that_a_student_has_corrected_are_for_one_round() -> None:
     write_base(Path("artifacts/relabelled"), {"overrule": True})
     edit("a", np.zeros_like(BASE))
-    assert "-S distill.rounds=1 (a first student has corrected" in run("--base", "artifacts/relabelled").stdout
+    assert "overrule=false -S distill.rounds=1\n(one round, because" in run("--base", "artifacts/relabelled").stdout
     assert "-S distill.rounds=1" not in run().stdout
 
 
