@@ -23,8 +23,7 @@ def differences(outputs: Sequence[Output], root: Path, cache: Path) -> list[Inte
     """All that `damages` finds in the outputs of the checkout `root`, with one message for the files of an output."""
     found = {output: list(damages(output, cache)) for output in outputs}
     inside = {output: [error for error in errors if _within(error, output)] for output, errors in found.items()}
-    sound = {output for output, errors in inside.items() if errors and has_own_checksums(output.path)}
-    sound = {output for output in sound if not own_errors(output.path)}
+    sound = {output for output, errors in inside.items() if errors and _sound(output.path, errors)}
     without_dvc = {output.stage for output in sound}
     told: list[IntegrityError] = []
     for output, errors in found.items():
@@ -60,6 +59,14 @@ def own_errors(path: Path) -> list[IntegrityError]:
     except IntegrityError as error:
         return [error]
     return []
+
+
+def _sound(path: Path, errors: Sequence[IntegrityError]) -> bool:
+    """Whether `path` is as its own checksums say; a store that holds a file which is no shard is not."""
+    if not has_own_checksums(path) or own_errors(path):
+        return False
+    foreign = [Path(error.where) for error in errors if error.what.startswith(FOREIGN)]
+    return (path / MARK).is_file() or all(file.suffix == ".h5" for file in foreign)
 
 
 def _within(error: IntegrityError, output: Output) -> bool:

@@ -147,6 +147,15 @@ def test_what_a_person_has_added_is_not_to_be_deleted(checkout: Path) -> None:
     ]
 
 
+def test_file_of_a_person_in_a_store_is_not_to_be_deleted(checkout: Path) -> None:
+    cached(checkout, "artifacts/pseudo")
+    (checkout / "artifacts/pseudo/notes.txt").write_text("x")
+    assert run(checkout).stdout.splitlines()[:2] == [
+        f"error: {checkout}/artifacts/pseudo/notes.txt: is not in dvc.lock",
+        "fix: if that is meant: dvc commit correct; else move it elsewhere",
+    ]
+
+
 def test_one_store_wherever_it_lies(checkout: Path, tmp_path: Path) -> None:
     store = checkout / "artifacts/pseudo"
     both = "compared with dvc.lock and its own checksums; everything agrees\n"
