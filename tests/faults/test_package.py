@@ -283,7 +283,7 @@ student ms+flip+crf,val,dog,,,,,0
 """
 
 
-def write_run(root: Path, threshold: str = "arg-max") -> Path:
+def write_run(root: Path, threshold: str = "arg-max", labels: str = "pseudo") -> Path:
     """A run with its lock; the student."""
     student = evaluated_student(root / "artifacts/student.pt")
     records = [
@@ -301,6 +301,7 @@ def write_run(root: Path, threshold: str = "arg-max") -> Path:
         "seed": 7,
         "pretrain": {"backbone": {"weights": "/home/me/weights.pth"}},
         "dataset": {"root": "/home/me"},
+        "distill": {"labels": labels},
     }
     YAML(typ="safe").dump(settings, root / "params.yaml")
     text = (root / "params.yaml").read_text(encoding="utf-8")
@@ -352,6 +353,12 @@ def test_card_of_a_student_that_learned_from_masks(tmp_path: Path) -> None:
     text = card_of(write_run(tmp_path, "oracle: masks"))
     assert "- labels of its training photos: masks: an upper bound" in text
     assert "photo alone, **oracle** (masks were the labels: an upper bound)" in text
+
+
+def test_card_of_a_student_that_learned_from_labels_of_a_person(tmp_path: Path) -> None:
+    text = card_of(write_run(tmp_path, labels="/home/me/corrected"))
+    assert "- labels of its training photos: those of a folder corrected, which no stage has made" in text
+    assert "tags alone, without any mask" not in text
 
 
 def test_scores_of_another_run_are_not_shown(tmp_path: Path) -> None:

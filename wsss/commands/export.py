@@ -113,11 +113,14 @@ def main(
         from wsss.export.own import refuse_foreign_file
 
         refuse_foreign_file(out, chosen, force)
+    from wsss.commands.restorable import restorable
+
     with catch_signals():
         if chosen in NETWORKS:
             return _network(source, out, chosen, photos, dataset, licence, as_json)
         write = _writer(chosen, photos, polygons, simplify)
-        return _labels(source, out, write, chosen, dataset, only, area, as_json)
+        with restorable(source):
+            return _labels(source, out, write, chosen, dataset, only, area, as_json)
 
 
 def _chosen(source: Path, kind: str | None, torchscript: bool) -> str:

@@ -15,12 +15,14 @@ from wsss.core.errors import UserError
 from wsss.core.log import visible
 
 MOST_COLUMNS = 100
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+"""What a picture is written as, by the ending of its name."""
 
 
 @people_command
 @click.argument("path", type=click.Path(path_type=Path))
 @click.argument("name", metavar="[ID]", required=False)
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="write the picture of ID to this PNG")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="write the picture of ID to this .png or .jpg")
 @click.option("--data", type=click.Path(path_type=Path), help="folder of the photos, if not where the settings say")
 @json_option
 def main(path: Path, name: str | None, out: Path | None, data: Path | None, as_json: bool) -> str:
@@ -37,11 +39,16 @@ def main(path: Path, name: str | None, out: Path | None, data: Path | None, as_j
     if data is not None and out is None:
         raise UserError("--data", "needs a picture to draw", f"wsss inspect {path} ID -o FILE.png --data {data}")
     if out is not None:
+        if out.suffix.lower() not in FORMATS:
+            fix = f"wsss inspect {path} {name} -o {out.with_suffix('.png')}"
+            raise UserError("-o", f"found {out.name}, expected a name that ends in .png or .jpg", fix)
         refuse_existing(out)
+    from wsss.commands.restorable import restorable
     from wsss.report.inspection import lines, look
     from wsss.report.lineage import lineage
 
-    summary, drawing = look(path, name)
+    with restorable(path):
+        summary, drawing = look(path, name)
     if name is None:
         summary |= lineage(path)
     if out is not None:
@@ -50,7 +57,8 @@ def main(path: Path, name: str | None, out: Path | None, data: Path | None, as_j
         from PIL import Image
 
         with atomic_file(out) as temporary:
-            Image.fromarray(drawing.sheet(data)).save(temporary, format="PNG")
+            # Of the quality that JPEG allows: text and flat colours suffer first.
+            Image.fromarray(drawing.sheet(data)).save(temporary, format=FORMATS[out.suffix.lower()], quality=95)
     if as_json:
         return json_text(summary)
     text = "\n".join(lines(summary))

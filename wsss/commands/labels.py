@@ -11,7 +11,7 @@ from wsss.core.command import CONTEXT, people_command
 
 @click.group("labels", context_settings=dict(CONTEXT))
 def main() -> None:
-    """Import masks as labels, for the upper bound."""
+    """Import labels: corrected ones to train on, or masks for the upper bound."""
 
 
 @people_command
@@ -35,4 +35,22 @@ def import_masks(params: Path, dataset: Path, masks: Path, out: Path) -> str:
         end_children()
 
 
+@people_command
+@click.argument("edited", type=click.Path(path_type=Path))
+@click.option("--base", type=click.Path(path_type=Path), default="artifacts/pseudo", help="store that was exported")
+@click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset", help="what `index` wrote")
+@click.option("--out", type=click.Path(path_type=Path), default="artifacts/corrected", help="folder to write")
+def import_corrected(edited: Path, base: Path, dataset: Path, out: Path) -> str:
+    """Import the masks that a person has corrected as labels to train on: EDITED is a folder or a .zip, as CVAT exports
+    it ("Segmentation mask 1.1").
+
+    The new store has the labels of --base, with those of the edited photos replaced, and is marked as corrected by
+    hand. Nothing reads it unless distill.labels names it.
+    """
+    from wsss.evaluation.import_corrected import import_edited
+
+    return import_edited(edited, base, dataset, out)
+
+
+main.add_command(import_corrected, "import")
 main.add_command(import_masks, "import-masks")

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
+from wsss.commands.differences import differences, has_own_checksums, own_errors
 from wsss.core.command import json_option, json_text, people_command, show
 from wsss.core.errors import IntegrityError, UserError
-from wsss.core.locked_files import CACHE, damages, read_lock
+from wsss.core.locked_files import CACHE, Output, read_lock
 
 LOCK = "dvc.lock"
 ARTIFACTS = "artifacts"
@@ -22,7 +23,8 @@ UNSEEN = "not looked at: whether settings, code or data have changed since (dvc 
 @json_option
 def main(folder: Path, as_json: bool) -> str:
     """Read every byte of the artifacts in FOLDER, a checkout, and compare it with dvc.lock and with their checksums. Or
-    of a package: FOLDER is one that wsss export has made.
+    of one thing: FOLDER is a store, such as artifacts/pseudo, anything else that has checksums of its own, or a package
+    that wsss export has made.
 
     Finds files that were edited in place, also where DVC says "up to date", cut shards and flipped bits.
     Exit code 4 if there is any. An output that is not there at all is none of these: dvc repro makes it. dvc
@@ -31,26 +33,46 @@ def main(folder: Path, as_json: bool) -> str:
     from wsss.predict.package import is_package
     from wsss.stores.verify import verify_folder
 
-    if not folder.is_dir():
-        raise UserError(folder, "no such folder", "give the folder of dvc.yaml")
-    if is_package(folder):
+    if not (folder.is_dir() or (folder.is_file() and has_own_checksums(folder))):
+        raise UserError(folder, "no such folder", "give the folder of dvc.yaml, or a store")
+    if folder.is_dir() and is_package(folder):
         return _package(folder, as_json)
-    errors: list[IntegrityError] = []
+    if has_own_checksums(folder) and not (folder / LOCK).is_file():
+        return _one(folder, as_json)
     outputs = read_lock(folder / LOCK) if (folder / LOCK).is_file() else []
-    cache = cache_folder(folder)
-    for output in outputs:
-        errors += damages(output, cache)
-    own, found = verify_folder(folder / ARTIFACTS)
+    errors = differences(outputs, folder, cache_folder(folder))
+    own, found = verify_folder(folder / ARTIFACTS if outputs or (folder / ARTIFACTS).is_dir() else folder)
     if not outputs and not own:
         raise UserError(folder, "nothing to verify: no dvc.lock and no artifacts", "run dvc repro, or give its folder")
-    named = {error.where for error in errors}
-    errors += [error for error in found if error.where not in named]  # one file, one message
+    told = [Path(error.where) for error in errors]
+    # One file, one message.
+    errors += [e for e in found if not any(Path(e.where).is_relative_to(path) for path in told)]
     absent = [str(output.path) for output in outputs if not output.path.exists()]
     made = bool(own) or any(
         output.path.is_relative_to(folder / ARTIFACTS) and output.path.exists() for output in outputs
     )
     counts = {"lock": bool(outputs), "outputs": len(outputs), "absent": absent, "own_checksums": own, "made": made}
     return _result(report_text(len(outputs), absent, own, errors, made), counts, errors, as_json)
+
+
+def _one(path: Path, as_json: bool) -> str:
+    """Of what has its own checksums: these, and those of the dvc.lock above it, if that lists it."""
+    root, outputs = _listed(path)
+    errors = differences(outputs, root, cache_folder(root)) or own_errors(path)
+    if not outputs:  # a copy, or labels that were imported: no stage makes it
+        errors = [IntegrityError(e.where, e.what, f"copy {path} again, or make it again") for e in errors]
+    compared = f"compared with {LOCK} and its own checksums" if outputs else "compared with its own checksums"
+    lines = [*map(str, errors), f"verify: {path}: {compared}; {_verdict(errors)}"]
+    return _result("\n".join(lines), {"path": str(path), "lock": bool(outputs)}, errors, as_json)
+
+
+def _listed(path: Path) -> tuple[Path, list[Output]]:
+    """The checkout that `path` is an output of, and the output; none where no dvc.lock above lists it."""
+    for root in (path.parent, path.parent.parent):
+        if (root / LOCK).is_file():
+            found = [one for one in read_lock(root / LOCK) if one.path.resolve() == path.resolve()]
+            return root, found
+    return path.parent, []
 
 
 def _package(folder: Path, as_json: bool) -> str:

@@ -30,6 +30,8 @@ CODE = ".code"
 WITHOUT = "demo"
 """The stage that draws photos: a project has its own."""
 IGNORED = "__pycache__/\n.scratch/\n.venv/\n"
+IMPORTED = "/artifacts/corrected/\n/artifacts/masks_as_labels/\n"
+"""What `wsss labels` writes: no output of a stage, which DVC would have git ignore."""
 AGAIN = "move dvc.yaml away, then: wsss init --project (params.yaml stays as it is)"
 
 
@@ -47,7 +49,7 @@ def make_project(folder: Path) -> list[Path]:
     refuse_project(folder)
     source = _source()
     texts = {DVC: project_yaml(source), f"docs/{SCHEMA}": (source / SCHEMA).read_text(encoding="utf-8")}
-    texts |= {".dvcignore": IGNORED, ".gitignore": IGNORED}
+    texts |= {".dvcignore": IGNORED, ".gitignore": IGNORED + IMPORTED}
     begun = (folder / ".dvc").exists()
     written = [folder / name for name in texts if not (folder / name).exists()]
     for path in written:

@@ -15,7 +15,7 @@ from wsss.core.atomic import atomic_file
 from wsss.core.log import Progress
 from wsss.data.images import voc_palette
 from wsss.data.index import IGNORE, Record
-from wsss.export.labels import Counts, Labels, file_label, labelmap_text, safe_ids, shown
+from wsss.export.labels import IGNORED, Counts, Labels, file_label, labelmap_text, safe_ids
 from wsss.export.own import zip_seal
 
 MIDNIGHT = (1980, 1, 1, 0, 0, 0)
@@ -27,7 +27,8 @@ LABELS = "labels.json"
 def to_cvat(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
     """Colour PNGs of classes and of objects, a label map that says which colour is which class, and `LABELS`.
 
-    255 becomes the label ``ignore``, where there is any. CVAT compares names without extension.
+    255 becomes the label ``ignore``, where there is any: else CVAT, whose tools know no such value, would give these
+    pixels back as background. CVAT compares names without extension.
     """
     ignore = False
     labelmap_text(store.classes, ignore=True)  # its error comes before the work
@@ -45,30 +46,33 @@ def to_cvat(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
         lines = [f'"{name}"' if any(map(str.isspace, name)) else name for name in store.ids]
         _add(archive, "ImageSets/Segmentation/default.txt", "".join(f"{line}\n" for line in lines).encode())
         _add(archive, "labelmap.txt", labelmap_text(store.classes, ignore).encode())
-        _add(archive, LABELS, labels_text(store.classes).encode())
+        _add(archive, LABELS, labels_text(store.classes, ignore).encode())
         archive.comment = zip_seal(archive)
     return {"photos": len(store.ids)}
 
 
-def labels_text(classes: Sequence[str]) -> str:
-    """What the tab "Raw" of CVAT's label constructor takes: names and colours, without the background.
+def labels_text(classes: Sequence[str], ignore: bool) -> str:
+    """What the tab "Raw" of CVAT's label constructor takes: names and colours, without the background; with the label
+    ``ignore``, if masks have it, because CVAT refuses masks of a label that its task does not have.
 
     VOC's colours, and not the gallery's: CVAT writes masks in the colours of its labels, and wsss reads VOC's.
     """
     colours = ["#" + "".join(f"{value:02x}" for value in colour) for colour in voc_palette().tolist()]
-    labels = [{"name": name, "color": colours[n], "attributes": []} for n, name in enumerate(classes) if n]
+    names = {n: name for n, name in enumerate(classes) if n} | ({IGNORE: IGNORED} if ignore else {})
+    labels = [{"name": name, "color": colours[n], "attributes": []} for n, name in names.items()]
     return json.dumps(labels, ensure_ascii=False, indent=1) + "\n"
 
 
 def objects(label: np.ndarray) -> np.ndarray:
-    """(H, W) uint8 class ids, 255 where ignored → (H, W) uint8: 1, 2, … for the classes of this photo, else 0.
+    """(H, W) uint8 class ids, 255 where ignored → (H, W) uint8: 1, 2, … for the classes of this photo and the
+    ignored pixels, 0 for the background.
 
-    Without these, CVAT makes an object of the background, and of the ignored pixels, too. A class is one object: its
-    pieces may be more than the 255 that the format can count.
+    Without these, CVAT makes an object of the background, too. A class is one object: its pieces may be more than the
+    255 that the format can count.
     """
     numbers = np.zeros(256, np.uint8)
-    classes = shown(label)
-    numbers[classes] = np.arange(1, len(classes) + 1)
+    values = np.flatnonzero(np.bincount(label.ravel(), minlength=256)[1:]) + 1
+    numbers[values] = np.arange(1, len(values) + 1)
     return numbers[label]
 
 

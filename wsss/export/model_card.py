@@ -8,11 +8,12 @@ import json
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from wsss.export.provenance import Provenance
 from wsss.models.backbones.registry import BACKBONES
-from wsss.models.checkpoint import NetworkCard
+from wsss.models.checkpoint import OSTE, NetworkCard
 
 OTHER = "other"
 """The licence of a card whose writer has not chosen one, in the hub's words."""
@@ -128,13 +129,21 @@ def _training(subject: Subject, known: Provenance) -> Iterator[str]:
     if not known.settings:
         yield f"- recipe: unknown ({_plain(known.gap)})"
         return
-    labels = "masks: an upper bound" if _upper_bound(subject, known) else "tags alone, without any mask"
-    yield f"- labels of its training photos: {labels}"
+    yield f"- labels of its training photos: {_labels(subject, known)}"
     if known.header:
         yield f"- recipe: {_plain(' '.join(known.header.split()))}"
     shown = {name: section for name, section in known.settings.items() if name not in UNSHOWN}
     yield "\n<details><summary>All settings that differ from the defaults</summary>\n"
     yield f"```yaml\n{_yaml(_without_folders(shown)).rstrip()}\n```\n\n</details>"
+
+
+def _labels(subject: Subject, known: Provenance) -> str:
+    if _upper_bound(subject, known):
+        return "masks: an upper bound"
+    named = known.settings.get("distill", {}).get("labels", "pseudo")
+    if subject.card.kind == OSTE or named == "pseudo":
+        return "tags alone, without any mask"
+    return f"those of a folder {_plain(Path(named).name)}, which no stage has made and a person may have corrected"
 
 
 def _scores(subject: Subject, known: Provenance) -> Iterator[str]:

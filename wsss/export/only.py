@@ -51,9 +51,10 @@ def named_photos(path: Path, store: Labels, photos: Mapping[str, Record]) -> fro
         some = ", ".join(f"{name!r}{_hint(name, known, photos)}" for name in unknown[:NAMED])
         more = f" and {len(unknown) - NAMED} more" if len(unknown) > NAMED else ""
         what = f"{len(unknown)} of {len(names)} photos are not in {store.path}: {some}{more}"
-        raise UserError(
-            path, what, "correct or remove these lines, or export labels that have them (artifacts/pseudo has all)"
-        )
+        fix = "correct or remove these lines"
+        if any(name in photos for name in unknown):
+            fix += ", or export labels that have them (artifacts/pseudo has all)"
+        raise UserError(path, what, fix)
     return frozenset(found)
 
 

@@ -49,7 +49,8 @@ def scan(settings: DatasetSettings) -> RawDataset:
     listing.warn_foreign()
     classes = class_names(lists)
     numbers = class_numbers(lists)
-    masks = match_masks(list_pictures(mask_folder, problems), listing, problems) if mask_folder else {}
+    findings = name_findings([name for name in classes if name not in settings.dropped], declared=True)
+    masks = match_masks(list_pictures(mask_folder, problems), listing, problems, findings) if mask_folder else {}
     items: dict[str, RawItem] = {}
     explained: set[str] = set()
     for part in lists:
@@ -68,8 +69,7 @@ def scan(settings: DatasetSettings) -> RawDataset:
         masks_line(settings.masks, masks, len(items)),
     )
     found = tuple(items[name] for name in sorted(items))
-    findings = tuple(name_findings([name for name in classes if name not in settings.dropped], declared=True))
-    return RawDataset(classes, found, tuple(problems), findings, reading, frozenset(explained))
+    return RawDataset(classes, found, tuple(problems), tuple(findings), reading, frozenset(explained))
 
 
 def read_lists(

@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from wsss.core.errors import UserError, raise_all
-from wsss.core.log import warn
 from wsss.formats.class_folders import FOLDERS, folder_tags
 from wsss.formats.names import Names, NoPhoto
 from wsss.formats.problems import HINTS, Finding, some
@@ -18,6 +17,9 @@ from wsss.formats.tagfile import TagRow, TagTable, case_twins, read_tag_file, tw
 
 MOST_DOUBLE = 0.1
 """Fraction of the photos up to which a second row of a photo looks like a slip."""
+
+EXPORTED = "SegmentationClass"
+"""The folder of masks in an archive of CVAT, or of wsss export."""
 
 
 def scan(settings: DatasetSettings) -> RawDataset:
@@ -48,7 +50,8 @@ def scan(settings: DatasetSettings) -> RawDataset:
             raise_all(problems)
         classes = with_background(names, table.path)
     rows, explained = match_rows(table, photos, problems, slips=True)
-    masks = match_masks(list_pictures(mask_folder, problems), photos, problems) if mask_folder else {}
+    findings = [*table.findings]
+    masks = match_masks(list_pictures(mask_folder, problems), photos, problems, findings) if mask_folder else {}
     folders = folder_splits(path for paths in photos.paths.values() for path in paths)
     items, origins, disagreeing = [], [], []
     used: dict[str, None] = {}
@@ -68,7 +71,7 @@ def scan(settings: DatasetSettings) -> RawDataset:
         origins.append(table.path.name if split else "names of folders" if folder else DRAWN)
     known = (*classes, *(tag for each in twins.values() for tag in each), *settings.dropped)
     problems += unknown_tags(table, used, known, settings.classes or table.path.name)
-    findings = [*table.findings, *double_rows(table, rows)]
+    findings += double_rows(table, rows)
     if not settings.classes:
         findings += name_findings([name for name in classes if name not in settings.dropped], table.wide)
     undecided = [item.id for item in items if not item.split and item.id in rows and item.id not in explained]
@@ -168,15 +171,18 @@ def double_rows(table: TagTable, rows: Mapping[str, Sequence[TagRow]]) -> list[F
     return [Finding(what, "delete the rows that are wrong; else write all tags of a photo into one row, as cow|grass")]
 
 
-def match_masks(masks: Listing, photos: Listing, problems: list[UserError]) -> dict[str, str]:
-    """Mask paths by photo id: photo ``images/a/b`` takes mask ``images/a/b``, else ``a/b``, else ``b``."""
+def match_masks(masks: Listing, photos: Listing, problems: list[UserError], findings: list[Finding]) -> dict[str, str]:
+    """Mask paths by photo id: photo ``images/a/b`` takes mask ``images/a/b``, else ``a/b``, else ``b``.
+
+    Two masks of one photo are a problem: nobody can know which of them is meant. Masks of no photo are a finding.
+    """
+    fitting = {name: _fitting(name, masks) for name in sorted(photos.paths)}
     owners: dict[str, str] = {}
     found: dict[str, str] = {}
-    for name in sorted(photos.paths):
-        parts = PurePosixPath(name).parts
-        mask = next((m for i in range(len(parts)) if (m := "/".join(parts[i:])) in masks.paths), None)
-        if mask is None:
+    for name, fits in fitting.items():
+        if not fits:
             continue
+        mask = fits[0]
         try:
             if mask in owners:
                 what = f"{masks.paths[mask][0]} fits two photos ({owners[mask]} and {name})"
@@ -184,8 +190,23 @@ def match_masks(masks: Listing, photos: Listing, problems: list[UserError]) -> d
             found[name], owners[mask] = masks.one(mask), name
         except UserError as error:
             problems.append(error)
-    unused = sorted(set(masks.paths) - set(owners))
-    if unused:
-        what = f"{len(unused)} masks belong to no photo (first {masks.paths[unused[0]][0]})"
-        warn(masks.folder, what, "name masks like their photos")
+    for name, fits in fitting.items():
+        if doubles := [mask for mask in fits[1:] if mask not in owners]:
+            owners |= dict.fromkeys(doubles, name)
+            files = " and ".join(masks.paths[mask][0] for mask in (fits[0], *doubles))
+            what = f"{1 + len(doubles)} masks are of photo {name!r} ({files})"
+            problems.append(UserError(masks.folder, what, "keep the one that is right, and move the others away"))
+    if unused := sorted(set(masks.paths) - set(owners)):
+        what = f"{masks.folder.name}: {len(unused)} masks belong to no photo (first {masks.paths[unused[0]][0]})"
+        fix = "name masks like their photos"
+        if inner := [name for name in unused if name.startswith(f"{EXPORTED}/")]:
+            what += f": {len(inner)} of them lie in a folder {EXPORTED}, as tools export it"
+            fix = f"move them up, in the place of the masks that they are to replace: out of {EXPORTED}"
+        findings.append(Finding(what, fix))
     return found
+
+
+def _fitting(name: str, masks: Listing) -> list[str]:
+    """The masks that photo `name` may have, the nearest first."""
+    parts = PurePosixPath(name).parts
+    return [mask for i in range(len(parts)) if (mask := "/".join(parts[i:])) in masks.paths]

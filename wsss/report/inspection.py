@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from wsss.core.errors import UserError, WsssError
-from wsss.core.folders import STORE_INDEX
 from wsss.data.index import read_index
 from wsss.export.predicted import is_predicted
 from wsss.models.checkpoint import FORMAT, VERSION, read_checkpoint
@@ -28,16 +27,17 @@ from wsss.report.summary import (
     store_summary,
 )
 from wsss.stores.hdf5 import read_array
-from wsss.stores.opened import OneShard, known_id, open_store
+from wsss.stores.opened import OneShard, is_store, known_id, open_store
 from wsss.stores.store import Store
 
 
 def look(path: Path, name: str | None) -> tuple[dict[str, Any], Drawing | None]:
     """The summary of `path` or of its photo `name`, and what can be drawn of it, where there is something."""
-    if (path / STORE_INDEX).is_file() or path.suffix == ".h5":
+    if path.suffix == ".h5" or is_store(path):
         source = OneShard(path) if path.suffix == ".h5" else open_store(path)
         if name is None:
             return store_summary(source), None
+        _refuse_other_split(source, name)
         return _photo(source, known_id(path, source.ids, name))
     if is_predicted(path):
         return (predicted_summary(path), None) if name is None else predicted_photo(path, name)
@@ -66,7 +66,7 @@ def _contents(folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted(folder.iterdir()):
         try:
-            if (path / STORE_INDEX).is_file():
+            if is_store(path):
                 store = open_store(path)
                 found[path.name] = f"{store.format}, {len(store.ids)} photos"
             elif is_predicted(path):
@@ -97,6 +97,18 @@ def lines(summary: dict[str, Any], indent: str = "", shares: bool = False) -> li
         else:
             text.append(f"{indent}{key}: {'none' if value is None else value}")
     return text
+
+
+def _refuse_other_split(source: Store | OneShard, name: str) -> None:
+    """Raise `UserError` for a photo of the data set beside a store that has only photos of other splits."""
+    dataset = source.path.parent / "dataset"
+    if name in source.ids or isinstance(source, OneShard) or not (dataset / "index.csv").is_file():
+        return
+    splits = {record.id: record.split for record in read_index(dataset).records}
+    own = sorted({splits.get(one, "") for one in source.ids})
+    if name in splits and splits[name] not in own:
+        what = f"has photos of split {' and '.join(own)}, and {name!r} is of split {splits[name]}"
+        raise UserError(source.path, what, f"wsss inspect artifacts/pseudo {name}")
 
 
 def _photo(source: Store | OneShard, name: str) -> tuple[dict[str, Any], Drawing | None]:

@@ -24,6 +24,9 @@ STAGES = {kind.format: kind.stage for kind in KINDS}
 def open_store(path: Path) -> Store:
     """The store in folder `path`. Raises `UserError` if it is none, `IntegrityError` if it is damaged."""
     index = path / STORE_INDEX
+    if not index.is_file() and is_store(path):
+        what = "is missing, and without it the shards beside it are no store"
+        raise IntegrityError(index, what, "copy the whole folder again, or make it again: dvc repro")
     if not index.is_file():
         raise UserError(path, f"not a store (no {STORE_INDEX} in it)", "give e.g. artifacts/pseudo")
     try:
@@ -32,6 +35,11 @@ def open_store(path: Path) -> Store:
     except (ValueError, KeyError, TypeError, RecursionError, StopIteration) as error:
         raise IntegrityError(index, "not the index of a store", "make it again: dvc repro") from error
     return kind(path)
+
+
+def is_store(path: Path) -> bool:
+    """Whether the folder `path` is, or was meant to be, a store."""
+    return (path / STORE_INDEX).is_file() or any(path.glob("[0-9][0-9][0-9][0-9][0-9].h5"))
 
 
 class OneShard:

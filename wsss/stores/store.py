@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import h5py
 
 from wsss.core.atomic import sha256_file
-from wsss.core.errors import IntegrityError, UserError
+from wsss.core.errors import IntegrityError, UserError, did_you_mean
 from wsss.core.folders import STORE_INDEX
 from wsss.data.ids import encode_id
 from wsss.stores.hdf5 import open_checked, read_array
@@ -73,7 +73,8 @@ class Store:
     def group(self, name: str) -> h5py.Group:
         """The HDF5 group of photo `name`, to be used before others are asked for; errors as for `array`."""
         if name not in self._shard_of:
-            raise UserError(self.path, f"no photo {name!r} in this store", self._remedy)
+            what = f"no photo {name!r} in this store{did_you_mean(name, self._shard_of)}"
+            raise UserError(self.path, what, f"correct the id; or, if the photo is new, {self._remedy}")
         path = self.path / self.shard_name(name)
         file, key = self._open.get(path, self._open_first, self._remedy), encode_id(name)
         if key not in file:

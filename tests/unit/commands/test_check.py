@@ -56,6 +56,13 @@ check: 24 sound photos in {herd.root}; 0 errors, 0 warnings; next: dvc repro gal
     )
 
 
+def test_mask_of_no_photo_is_counted(herd: RawData) -> None:
+    herd.write("gt/elsewhere.png", b"x")
+    result = check(herd, masks="gt")
+    assert "gt: 1 masks belong to no photo (first elsewhere.png)" in result.stdout
+    assert "0 errors, 1 warning;" in result.stdout
+
+
 def test_every_error_is_told_at_once_in_the_order_of_files_and_lines(herd: RawData) -> None:
     lines = (herd.root / "tags.csv").read_text().splitlines()
     lines[3], lines[11] = "p02.jpg,cow|shep,train", "p10.jpg,cow,trian"

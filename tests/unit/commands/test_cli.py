@@ -40,7 +40,7 @@ def test_help_of_every_command_comes_before_torch() -> None:
     code = f"""
 import sys
 from wsss.cli import main
-for command in {[*cli.COMMANDS]!r} + ["recipe use", "recipe list", "labels import-masks"]:
+for command in {[*cli.COMMANDS]!r} + ["recipe use", "recipe list", "labels import", "labels import-masks"]:
     main([*command.split(), "--help"], standalone_mode=False)
     heavy = [name for name in ("torch", "numba", "h5py", "scipy", "onnxruntime", "dvc") if name in sys.modules]
     assert not heavy, f"wsss {{command}} --help loads {{heavy}}"

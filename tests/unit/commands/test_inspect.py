@@ -109,6 +109,50 @@ def test_unknown_id(pseudo: Path) -> None:
     )
 
 
+def test_photo_of_another_split_is_no_unknown_one(pseudo: Path) -> None:
+    records = [Record(name, "val", f"{name}.jpg", None, (), 8, 12, "0" * 64) for name in IDS]
+    records.append(Record("set/b 11%", "train", "b.jpg", None, (), 8, 12, "0" * 64))
+    write_index(pseudo.parent / "dataset", Index(CLASSES, tuple(records)))
+    assert inspect(pseudo, "set/b 11%")[::2] == (
+        2,
+        f"error: {pseudo}: has photos of split val, and 'set/b 11%' is of split train\n"
+        "fix: wsss inspect artifacts/pseudo set/b 11%\n",
+    )
+    assert "did you mean 'set/b 2%'" in inspect(pseudo, "set/b 12%")[2]
+
+
+@pytest.mark.parametrize("command", ["inspect", "export"])
+def test_damage_of_what_dvc_has_a_copy_of(pseudo: Path, tmp_path: Path, command: str) -> None:
+    (tmp_path / "dvc.lock").write_text(
+        "schema: '2.0'\nstages:\n  correct:\n    outs:\n    - path: pseudo\n      md5: 0.dir\n"
+    )
+    restore = f"fix: restore it: dvc checkout --force {pseudo}; or "
+    arguments = [command, pseudo] if command == "inspect" else [command, "--to", "voc", pseudo, tmp_path / "out"]
+
+    def errors() -> str:
+        return CliRunner().invoke(cli.main, [*map(str, arguments)]).stderr
+
+    (pseudo / "00000.h5").write_bytes(b"x")
+    assert f"00000.h5: differs from its checksum in index.json\n{restore}make it again: dvc repro" in errors()
+    (pseudo / "00000.h5").unlink()
+    assert f"00000.h5: no such file\n{restore}make it again" in errors()
+    (pseudo / "index.json").unlink()
+    assert f"index.json: is missing, and without it the shards beside it are no store\n{restore}copy" in errors()
+    (tmp_path / "dvc.lock").unlink()
+    assert "\nfix: copy the whole folder again, or make it again: dvc repro\n" in errors()
+
+
+@pytest.mark.parametrize(("name", "kind"), [("x.png", "PNG"), ("x.JPG", "JPEG"), ("x.gif", None), ("x", None)])
+def test_picture_is_what_its_ending_says(pseudo: Path, tmp_path: Path, name: str, kind: str | None) -> None:
+    code, _, errors = inspect(pseudo, IDS[0], "-o", tmp_path / name)
+    if kind is None:
+        assert (code, (tmp_path / name).exists()) == (2, False)
+        assert f"error: -o: found {name}, expected a name that ends in .png or .jpg" in errors
+    else:
+        with Image.open(tmp_path / name) as image:
+            assert image.format == kind
+
+
 def test_cams(cams: Path, tmp_path: Path) -> None:
     found = json.loads(inspect(cams, "--json")[1])
     assert found["maps of each class"] == {"Kuh": 1, "cat": 0, "dog": 1}

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from tests.helpers import write_toy_store
 from wsss.commands import verify
 from wsss.core.errors import IntegrityError
+from wsss.core.folders import atomic_dir
 from wsss.core.locked_files import content_md5, damages, file_md5, read_lock
 from wsss.core.stage import Stage
 
@@ -34,6 +35,14 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         lines += [f"  {stage}:", "    outs:", f"    - path: {path}", "      hash: md5", f"      md5: {md5}"]
     (root / "dvc.lock").write_text("\n".join(lines) + "\n")
     return root
+
+
+def rewrite(store: Path) -> None:
+    """The store as another run would have written it."""
+    shutil.rmtree(store)
+    scratch = store.parent.parent / "again"
+    scratch.mkdir()
+    write_toy_store(Stage("correct", "f" * 16, scratch), store, scratch / "log", ids=["set/b 1%", "set/b 2%"])
 
 
 def run(checkout: Path, *options: str) -> Result:
@@ -90,8 +99,86 @@ def test_edited_file(checkout: Path) -> None:
     table = checkout / "reports/table.csv"
     assert result.stdout.startswith(
         f"error: {table}: differs from dvc.lock (edited in place, or damaged)\n"
-        f"fix: restore it: dvc checkout --force {table}; or make it again: dvc repro -f -s evaluate\n"
+        "fix: if stage evaluate was run without DVC: dvc commit evaluate; "
+        f"else restore it: dvc checkout --force {table}; or make it again: dvc repro -f -s evaluate\n"
     )
+
+
+def test_store_of_a_stage_that_was_run_without_dvc_is_no_damage(checkout: Path) -> None:
+    cached(checkout, "artifacts/pseudo")
+    rewrite(checkout / "artifacts/pseudo")
+    found = run(checkout)
+    assert found.exit_code == 4
+    store = checkout / "artifacts/pseudo"
+    assert found.stdout.splitlines()[:2] == [
+        f"error: {store}: agrees with its own checksums, but of its files 2 differ from dvc.lock, 6 are missing "
+        "(first 00000.h5)",
+        f"fix: if stage correct was run without DVC: dvc commit correct; else: dvc checkout --force {store}",
+    ]
+    assert "; 1 error\n" in found.stdout
+
+
+def test_damage_of_a_store_is_one_message(checkout: Path) -> None:
+    cached(checkout, "artifacts/pseudo")
+    for name in ("00001.h5", "00002.h5"):
+        (checkout / "artifacts/pseudo" / name).write_bytes(b"x")
+    store = checkout / "artifacts/pseudo"
+    again = f"restore it: dvc checkout --force {store}; or make it again: dvc repro -f -s correct"
+    assert run(checkout).stdout.splitlines()[:2] == [
+        f"error: {store}: of its files 2 differ from dvc.lock (first 00001.h5): edited in place, or damaged",
+        f"fix: {again}",
+    ]
+    (store / "mine.png").write_bytes(b"x")
+    fix = run(checkout).stdout.splitlines()[1]
+    assert fix == f"fix: if that is meant: dvc commit correct; else move what is yours out of {store}, then {again}"
+
+
+def test_what_a_person_has_added_is_not_to_be_deleted(checkout: Path) -> None:
+    masks = checkout / "data/demo"
+    masks.mkdir(parents=True)
+    (masks / "a.png").write_bytes(b"a")
+    with (checkout / "dvc.lock").open("a") as lock:
+        lock.write(f"  demo:\n    outs:\n    - path: data/demo\n      hash: md5\n      md5: {content_md5(masks)}\n")
+    cached(checkout, "data/demo")
+    (masks / "b.png").write_bytes(b"b")
+    assert run(checkout).stdout.splitlines()[:2] == [
+        f"error: {masks}/b.png: is not in dvc.lock",
+        "fix: if that is meant: dvc commit demo; else move it elsewhere",
+    ]
+
+
+def test_file_of_a_person_in_a_store_is_not_to_be_deleted(checkout: Path) -> None:
+    cached(checkout, "artifacts/pseudo")
+    (checkout / "artifacts/pseudo/notes.txt").write_text("x")
+    assert run(checkout).stdout.splitlines()[:2] == [
+        f"error: {checkout}/artifacts/pseudo/notes.txt: is not in dvc.lock",
+        "fix: if that is meant: dvc commit correct; else move it elsewhere",
+    ]
+
+
+def test_one_store_wherever_it_lies(checkout: Path, tmp_path: Path) -> None:
+    store = checkout / "artifacts/pseudo"
+    both = "compared with dvc.lock and its own checksums; everything agrees\n"
+    assert run(store).stdout == f"verify: {store}: {both}"
+    copied = Path(shutil.copytree(store, tmp_path / "copied"))
+    assert run(copied).stdout == f"verify: {copied}: compared with its own checksums; everything agrees\n"
+    assert "no dvc.lock: only the artifacts' own" in run(checkout / "artifacts").stdout
+    assert "and 1 stores and networks read; everything agrees" in run(checkout / "artifacts").stdout
+    (copied / "00000.h5").write_bytes(b"x")
+    found = run(copied, "--json")
+    assert found.exit_code == 4
+    assert [error["file"] for error in json.loads(found.stdout)["errors"]] == [f"{copied}/00000.h5"]
+    rewrite(store)
+    assert "agrees with its own checksums, but differs from dvc.lock" in run(store).stdout
+
+
+def test_marked_folder_has_checksums_of_its_own(tmp_path: Path) -> None:
+    with atomic_dir(tmp_path / "gallery") as folder:
+        (folder / "index.html").write_text("x")
+    assert run(tmp_path / "gallery").exit_code == 0
+    (tmp_path / "gallery/index.html").write_text("y")
+    found = run(tmp_path / "gallery")
+    assert (found.exit_code, "index.html: is damaged" in found.stdout) == (4, True)
 
 
 def test_files_of_a_folder_are_named_where_the_cache_has_their_list(checkout: Path) -> None:
@@ -161,7 +248,7 @@ def test_lock_that_is_none(checkout: Path, content: str) -> None:
 
 def test_folder_that_is_none(tmp_path: Path) -> None:
     result = run(tmp_path / "nowhere")
-    assert (result.exit_code, result.stderr.splitlines()[1]) == (2, "fix: give the folder of dvc.yaml")
+    assert (result.exit_code, result.stderr.splitlines()[1]) == (2, "fix: give the folder of dvc.yaml, or a store")
 
 
 def test_nothing_to_verify(tmp_path: Path) -> None:

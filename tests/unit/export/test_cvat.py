@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsss.export.cvat import objects, to_cvat
+from wsss.export.cvat import labels_text, objects, to_cvat
 
 
 class Drawn:
@@ -32,19 +32,20 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_objects_are_neither_background_nor_ignored(archive: Path) -> None:
+def test_objects_are_classes_and_what_is_ignored(archive: Path) -> None:
     label = Drawn().label("a")
     with zipfile.ZipFile(archive) as file, file.open("SegmentationObject/a.png") as png, Image.open(png) as image:
         colours = np.asarray(image)
-    assert colours[(label == 0) | (label == 255)].max() == 0
-    # VOC's colours of 1 and 2: the first two objects, whatever their classes.
+    assert colours[label == 0].max() == 0
+    # VOC's colours of 1 to 3: the first objects, whatever their classes.
     assert np.unique(colours[label == 1], axis=0).tolist() == [[128, 0, 0]]
     assert np.unique(colours[label == 3], axis=0).tolist() == [[0, 128, 0]]
+    assert np.unique(colours[label == 255], axis=0).tolist() == [[128, 128, 0]]
 
 
 def test_every_class_has_a_number_of_its_own() -> None:
     label = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    assert sorted(objects(label).ravel().tolist()) == [0, 0, *range(1, 255)]
+    assert sorted(objects(label).ravel().tolist()) == [*range(256)]
 
 
 def test_labels_for_the_label_constructor(archive: Path) -> None:
@@ -54,7 +55,9 @@ def test_labels_for_the_label_constructor(archive: Path) -> None:
         {"name": "cow", "color": "#800000", "attributes": []},
         {"name": "grass", "color": "#008000", "attributes": []},
         {"name": "dog house", "color": "#808000", "attributes": []},
+        {"name": "ignore", "color": "#e0e0c0", "attributes": []},
     ]
+    assert [each["name"] for each in json.loads(labels_text(Drawn.classes, ignore=False))] == list(Drawn.classes[1:])
 
 
 @pytest.mark.filterwarnings("ignore::Warning")
@@ -69,6 +72,6 @@ def test_datumaro_reads_one_mask_a_class(archive: Path, tmp_path: Path) -> None:
         item.id: {names[each.label]: np.asarray(each.image, bool) for each in item.annotations} for item in dataset
     }
     label = Drawn().label("a")
-    assert {name: sorted(masks) for name, masks in found.items()} == {"a": ["cow", "dog house"], "sub/b": []}
+    assert {name: sorted(masks) for name, masks in found.items()} == {"a": ["cow", "dog house", "ignore"], "sub/b": []}
     np.testing.assert_array_equal(found["a"]["cow"], label == 1)
     np.testing.assert_array_equal(found["a"]["dog house"], label == 3)

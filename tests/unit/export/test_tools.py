@@ -125,6 +125,7 @@ def test_photos_of_another_split_are_told_from_slips(store: Path, tmp_path: Path
     names.write_text("set/ä 10%\n", encoding="utf-8")
     _, _, errors = run("--to", "voc", store, tmp_path / "out", "--only", names)
     assert f"1 of 1 photos are not in {store}: 'set/ä 10%' (of split val)\n" in errors
+    assert "or export labels that have them (artifacts/pseudo has all)" in errors
 
 
 @pytest.mark.parametrize(

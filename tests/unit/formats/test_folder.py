@@ -75,12 +75,37 @@ def test_masks_match_by_path_then_by_its_end(raw_data: RawData) -> None:
     }
 
 
-def test_mask_that_belongs_to_no_photo_is_told(raw_data: RawData, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mask_that_belongs_to_no_photo_is_a_finding(raw_data: RawData) -> None:
     raw_data.write("tags.csv", "filename,tags\na,cow\n")
     raw_data.write("a.jpg", b"x")
     raw_data.write("gt/aa.png", b"x")
-    scan(settings(raw_data, masks="gt"))
-    assert "gt: 1 masks belong to no photo (first aa.png)" in capsys.readouterr().err
+    (finding,) = scan(settings(raw_data, masks="gt")).findings
+    assert finding.what == "gt: 1 masks belong to no photo (first aa.png)"
+    assert finding.fix == "name masks like their photos"
+
+
+def test_folder_of_exported_masks_among_masks_is_recognised(raw_data: RawData) -> None:
+    raw_data.write("tags.csv", "filename,tags\na,cow\n")
+    raw_data.write("a.jpg", b"x")
+    for name in ("a.png", "SegmentationClass/a.png", "SegmentationObject/a.png"):
+        raw_data.write(f"gt/{name}", b"x")
+    (finding,) = scan(settings(raw_data, masks="gt")).findings
+    assert finding.what.endswith(
+        "SegmentationClass/a.png): 1 of them lie in a folder SegmentationClass, as tools export it"
+    )
+    assert "move them up" in finding.fix
+
+
+def test_two_masks_of_one_photo_are_an_error(raw_data: RawData) -> None:
+    raw_data.write("tags.csv", "filename,tags\nimages/a,cow\nb,cow\nimages/b,cow\n")
+    for name in ("images/a.jpg", "images/b.jpg", "b.jpg"):
+        raw_data.write(name, b"x")
+    for name in ("images/a", "a", "images/b", "b"):  # of b, each photo has one
+        raw_data.write(f"gt/{name}.png", b"x")
+    found = scan(settings(raw_data, masks="gt"))
+    (problem,) = found.problems
+    assert problem.what == "2 masks are of photo 'images/a' (images/a.png and a.png)"
+    assert not found.findings
 
 
 def test_mask_that_fits_two_photos_is_an_error(raw_data: RawData) -> None:

@@ -27,7 +27,7 @@ def test_pages_of_every_part_are_looked_at() -> None:
     ("command", "reason"),
     [
         ("wsss chekc", "no command 'chekc'"),
-        ("wsss labels import", "no command 'import'"),
+        ("wsss labels export", "no command 'export'"),
         ("wsss predict m.pt photos -o out --overlay-widht 3", "No such option"),
         ("wsss predict m.pt -o out", "lacks PHOTOS"),
         ("wsss predict m.pt photos", "lacks -o"),

@@ -278,8 +278,12 @@ def test_missing_shard_and_missing_index_are_named(folder: Path) -> None:
 
 
 def test_unknown_photo_is_named(folder: Path) -> None:
-    with pytest.raises(UserError, match="no photo 'nobody' in this store"):
-        PseudoStore(make(folder)).label("nobody")
+    store = PseudoStore(make(folder))
+    fix = "correct the id; or, if the photo is new, make it again"
+    with pytest.raises(UserError, match=f"no photo 'nobody' in this store\nfix: {fix}"):
+        store.label("nobody")
+    with pytest.raises(UserError, match=r"no photo 'set/b O%' in this store \(did you mean 'set/b .%'\?\)"):
+        store.label("set/b O%")
 
 
 def test_store_of_another_stage_is_refused(folder: Path) -> None:

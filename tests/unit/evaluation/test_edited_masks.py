@@ -1,0 +1,117 @@
+"""Masks from elsewhere: whose they are, and what their colours mean."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsss.core.errors import UserError
+from wsss.data.images import save_mask_png, voc_palette
+from wsss.evaluation.edited_masks import edited_masks, photo_of
+
+CLASSES = ("background", "cow", "dog")
+IDS = ("images/a", "images/b", "other/b")
+MASK = np.array([[0, 1, 2], [255, 0, 1]], np.uint8)
+
+
+def write(folder: Path, name: str, colours: np.ndarray | None = None, mask: np.ndarray = MASK) -> None:
+    path = folder / "SegmentationClass" / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if colours is None:
+        save_mask_png(path, mask)
+    else:
+        Image.fromarray(colours[mask]).save(path)
+
+
+def read(source: Path, name: str = "images/a", size: tuple[int, int] = (2, 3)) -> np.ndarray:
+    with edited_masks(source, IDS, CLASSES) as edited:
+        return edited.mask(name, size)
+
+
+def test_photo_of_a_mask_may_have_lost_its_folder() -> None:
+    assert [photo_of(name, IDS) for name in ("images/a", "a", "b", "images/b", "mages/a", "c")] == [
+        *("images/a", "images/a", None, "images/b", None, None)
+    ]
+
+
+@pytest.mark.parametrize("inner", ["", "SegmentationClass"])
+def test_folder_of_class_ids(tmp_path: Path, inner: str) -> None:
+    write(tmp_path, "a")
+    np.testing.assert_array_equal(read(tmp_path / inner), MASK)
+
+
+def test_colours_are_voc_where_no_label_map_says_otherwise(tmp_path: Path) -> None:
+    write(tmp_path, "images/a", voc_palette())
+    np.testing.assert_array_equal(read(tmp_path), MASK)
+    with edited_masks(tmp_path, IDS, CLASSES) as edited:
+        assert not edited.knows_ignored
+
+
+def test_colours_of_a_label_map_are_found_by_name_in_an_archive(tmp_path: Path) -> None:
+    colours = np.zeros((256, 3), np.uint8)
+    colours[[1, 2, 255]] = (0, 128, 0), (128, 0, 0), (9, 9, 9)  # of cow and dog, VOC's are the other way round
+    write(tmp_path / "made", "a", colours)
+    (tmp_path / "made/labelmap.txt").write_text(
+        "# label:color_rgb:parts:actions\ndog:128,0,0::\nbackground:0,0,0::\nignore:9,9,9::\ncow:0,128,0::\n"
+    )
+    with zipfile.ZipFile(tmp_path / "made.zip", "w") as archive:
+        for name in ("SegmentationClass/a.png", "labelmap.txt"):
+            archive.write(tmp_path / "made" / name, name)
+        archive.writestr("ImageSets/Segmentation/default.txt", 'a\n"images/b"\nelsewhere\n')
+    np.testing.assert_array_equal(read(tmp_path / "made.zip"), MASK)
+    with edited_masks(tmp_path / "made.zip", IDS, CLASSES) as edited:
+        assert edited.knows_ignored
+        assert edited.without == ("images/b",)
+    with pytest.raises(UserError, match="but its photo is displayed as") as caught:
+        read(tmp_path / "made.zip", size=(4, 6))
+    assert caught.value.where == f"{tmp_path}/made.zip/SegmentationClass/a.png"
+
+
+def test_labels_that_are_no_class_are_refused_where_pixels_have_them(tmp_path: Path) -> None:
+    colours = voc_palette().copy()
+    write(tmp_path, "a", colours, mask=np.array([[0, 1, 2], [0, 0, 1]], np.uint8))
+    lines = "background:0,0,0::\ncow:128,0,0::\ndog:0,128,0::\ncat:7,7,7::\n"
+    (tmp_path / "labelmap.txt").write_text(lines)
+    assert read(tmp_path).max() == 2
+    colours[2] = 7
+    write(tmp_path, "a", colours)
+    with pytest.raises(UserError, match=r"RGB \(224, 224, 192\) in 1 pixels, expected those of labelmap"):
+        read(tmp_path)
+    (tmp_path / "labelmap.txt").write_text(f"{lines}ignore:224,224,192::\n")
+    with pytest.raises(UserError, match="1 pixels have the label 'cat', which is no class"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "what"),
+    [
+        ((), "holds no mask"),
+        (
+            ("a", "nowhere", "images/bb"),
+            r"2 of 3 masks fit no photo .*images/bb \(did you mean 'images/b'\?\)",
+        ),
+        (("b",), "1 of 1 masks fit no photo"),
+        (("a", "images/a"), "two masks are of photo images/a: a.png and images/a.png"),
+    ],
+)
+def test_masks_of_no_photo_and_two_of_one_are_refused(tmp_path: Path, names: tuple[str, ...], what: str) -> None:
+    for name in names:
+        write(tmp_path, name)
+    with pytest.raises(UserError, match=what):
+        read(tmp_path)
+
+
+def test_what_is_neither_folder_nor_archive(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    with pytest.raises(UserError, match="no folder and no"):
+        read(tmp_path / "a.png")
+    write(tmp_path, "a")
+    with pytest.raises(UserError, match="but its photo is displayed as"):
+        read(tmp_path, size=(4, 6))
+    (tmp_path / "labelmap.txt").write_text("cow:red::\n")
+    with pytest.raises(UserError, match="not a line of a label map"):
+        read(tmp_path)

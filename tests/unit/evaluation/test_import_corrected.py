@@ -1,0 +1,178 @@
+"""Labels that a person has corrected: theirs are replaced, all others are as they were, and the store says so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.helpers import CLASSES
+from wsss.commands import export, labels
+from wsss.data.images import save_mask_png, voc_palette
+from wsss.data.index import Index, Record, write_index
+from wsss.stores.labels import PSEUDO_FORMAT, PseudoStore, put_labels, put_mixtures
+from wsss.stores.shards import StoreMeta, plan_shards, shard_writer, write_store_index
+
+IDS = ("images/a", "images/b", "images/c")
+BASE = np.array([[0, 0, 1, 255], [0, 2, 1, 255]], np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three photos of twice the size that they are read at, with equal labels."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WSSS_SCRATCH", str(tmp_path / "scratch"))
+    own = {"own_height": 4, "own_width": 8}
+    records = tuple(Record(name, "train", f"{name}.jpg", None, (1, 2), 2, 4, "0" * 64, **own) for name in IDS)
+    write_index(Path("artifacts/dataset"), Index(CLASSES, records))
+    write_base(Path("artifacts/pseudo"), {"method": "gmm"})
+
+
+def write_base(folder: Path, attributes: dict[str, str | bool]) -> None:
+    meta = StoreMeta(PSEUDO_FORMAT, CLASSES, {"crf": True, **attributes})
+    shards = plan_shards(IDS, 2)
+    folder.mkdir()
+    for shard in shards:
+        with shard_writer(folder / shard.name, shard, meta) as file:
+            for name in shard.ids:
+                put_labels(file, name, BASE, np.full(BASE.shape, 0.4))
+                put_mixtures(file, name, np.ones((2, 18)))
+    write_store_index(folder, meta, shards)
+
+
+def edit(name: str, label: np.ndarray, folder: str = "edited") -> None:
+    save_mask_png(Path(folder) / "SegmentationClass" / f"{name}.png", label.repeat(2, 0).repeat(2, 1))
+
+
+def run(*arguments: str, source: str = "edited") -> Result:
+    return CliRunner().invoke(labels.main, ["import", source, *arguments])
+
+
+def corrected(name: str = "artifacts/corrected") -> PseudoStore:
+    return PseudoStore(Path(name))
+
+
+def test_labels_are_replaced_and_everything_is_marked() -> None:
+    label = BASE.copy()
+    label[0, 0], label[1, 3], label[1, 1] = 1, 2, 0
+    edit("a", label)
+    edit("b", BASE)
+    done = run()
+    assert done.exit_code == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == (
+        "labels: 1 of 2 photos corrected, 3 pixels → artifacts/corrected (3 photos, 1 of them corrected by hand)"
+    )
+    assert lines[1] == "pixels: background +1 −1, Kuh +1 −0, cat +1 −1, ignored +0 −1"
+    assert "dvc exp run -S ++distill.labels=artifacts/corrected -S ++distill.relabel.overrule=false" in lines[2]
+    store, base = corrected(), corrected("artifacts/pseudo")
+    assert (store.ids, store.classes) == (IDS, CLASSES)
+    assert store.attributes["corrected_by_hand"] == 1
+    assert store.has_mixtures
+    np.testing.assert_array_equal(store.label("images/a"), label)
+    np.testing.assert_array_equal(store.confidence("images/a"), label != 255)
+    np.testing.assert_array_equal(store.label("images/a", "before"), BASE)
+    for name in IDS:
+        np.testing.assert_array_equal(store.mixtures(name), base.mixtures(name))
+        assert ("corrected_by_hand" in store.group(name).attrs) is (name == "images/a")
+        if name != "images/a":
+            np.testing.assert_array_equal(store.label(name), BASE)
+            np.testing.assert_array_equal(store.confidence(name), base.confidence(name))
+            assert store.versions(name) == ()
+
+
+def test_second_correction_begins_with_the_first() -> None:
+    label = BASE.copy()
+    label[0, 0] = 2
+    edit("a", label, "one")
+    assert run("--out", "first", source="one").exit_code == 0
+    label[0, 1] = 2
+    edit("a", label, "two")
+    assert run("--base", "first", "--out", "second", source="two").exit_code == 0
+    edit("b", label, "three")
+    assert run("--base", "second", "--out", "third", source="three").exit_code == 0
+    assert [corrected(name).attributes["corrected_by_hand"] for name in ("first", "second", "third")] == [1, 1, 2]
+    np.testing.assert_array_equal(corrected("third").label("images/a"), label)
+
+
+def test_ignored_pixels_that_a_tool_does_not_know_stay_ignored() -> None:
+    label = np.where(BASE == 255, 0, BASE).astype(np.uint8)
+    label[0, 0] = 1
+    edit("a", label)
+    done = run()
+    assert "2 ignored pixels came back as background, without a label for them: still ignored" in done.stdout
+    assert corrected().label("images/a").tolist() == [[1, 0, 1, 255], [0, 2, 1, 255]]
+
+
+@pytest.mark.parametrize("by", ["label map", "pixel"])
+def test_ignored_pixels_that_a_tool_knows_may_become_background(by: str) -> None:
+    label = BASE.copy()
+    label[:, 3] = 0, 255 if by == "pixel" else 0
+    edit("a", label)
+    if by == "label map":
+        lines = [f"{name}:{','.join(map(str, voc_palette()[n]))}::" for n, name in enumerate(CLASSES)]
+        Path("edited/labelmap.txt").write_text("\n".join([*lines, "ignore:224,224,192::"]))
+    done = run()
+    assert re.search("[12] ignored pixels are background now", done.stdout)
+    np.testing.assert_array_equal(corrected().label("images/a"), label)
+
+
+def test_archive_of_export_comes_back_as_it_was() -> None:
+    made = CliRunner().invoke(export.main, ["--to", "cvat", "artifacts/pseudo", "all.zip"])
+    assert made.exit_code == 0, made.stderr
+    done = run(source="all.zip")
+    assert done.exit_code == 2
+    assert "error: all.zip: not one pixel of 3 masks differs from artifacts/pseudo" in done.stderr
+    assert not Path("artifacts/corrected").exists()
+
+
+def test_classes_without_a_tag_are_told() -> None:
+    label = BASE.copy()
+    label[0, 0] = 3
+    edit("a", label)
+    done = run()
+    assert done.exit_code == 0
+    assert "1 photos show classes that they are not tagged with: images/a (dog)" in done.stderr
+
+
+def test_labels_that_a_student_has_corrected_are_for_one_round() -> None:
+    write_base(Path("artifacts/relabelled"), {"overrule": True})
+    edit("a", np.zeros_like(BASE))
+    assert "overrule=false -S distill.rounds=1\n(one round, because" in run("--base", "artifacts/relabelled").stdout
+    assert "-S distill.rounds=1" not in run().stdout
+
+
+def test_other_stores_are_not_replaced() -> None:
+    label = BASE.copy()
+    label[0, 0] = 2
+    edit("a", label)
+    assert "is the --base itself" in run("--out", "artifacts/pseudo").stderr
+    assert run().exit_code == 0
+    refused = run("--base", "artifacts/corrected", "--out", "artifacts/pseudo")
+    assert "is a store of labels that nobody has corrected" in refused.stderr
+    label[0, 1] = 2
+    edit("a", label)
+    assert run().exit_code == 0
+    np.testing.assert_array_equal(corrected().label("images/a"), label)
+
+
+def test_equal_masks_are_equal_bytes() -> None:
+    label = BASE.copy()
+    label[0, 0] = 2
+    edit("a", label)
+    for out in ("first", "second"):
+        assert run("--out", out).exit_code == 0
+    files = [{path.name: path.read_bytes() for path in Path(out).iterdir()} for out in ("first", "second")]
+    assert files[0] == files[1]
+
+
+def test_damaged_base_is_refused() -> None:
+    edit("a", np.zeros_like(BASE))
+    with h5py.File("artifacts/pseudo/00000.h5", "r+") as file:
+        file.attrs["x"] = 1
+    assert run().exit_code == 4
+    assert not Path("artifacts/corrected").exists()

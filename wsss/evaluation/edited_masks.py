@@ -1,0 +1,165 @@
+"""Masks that a person has edited elsewhere: which photos they are of, and which class each colour is.
+
+They come in a folder or an archive of CVAT's "Segmentation mask 1.1": ``SegmentationClass/<photo>.png`` beside a
+``labelmap.txt``. A folder of masks alone is as good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from wsss.core.errors import UserError, did_you_mean
+from wsss.core.unpack import Limits, unpack
+from wsss.data.codec import open_image, own_limits, read_file
+from wsss.data.images import load_mask
+from wsss.data.index import IGNORE
+from wsss.data.mask_values import ids_of_colours
+
+MASKS, LABELMAP, LISTS = "SegmentationClass", "labelmap.txt", "ImageSets/Segmentation"
+IGNORED = "ignore"
+"""The label that `wsss export` gives to 255."""
+LIMITS = Limits(files=1_000_000, size=1 << 38)
+NAMED = 5
+"""Photos that an error names; the rest are counted."""
+NONE = -1
+"""A colour that no pixel has."""
+
+
+@dataclass(frozen=True)
+class EditedMasks:
+    """The `files` of the masks by photo id; `colours`: (256, 3) of the class ids, or None where no label map came with
+    them. `foreign`: labels of that map that are no class, which have the ids from `classes` on (background counted).
+    `without`: photos that were there, and have come back without a mask.
+    """
+
+    files: Mapping[str, Path]
+    classes: int
+    colours: npt.NDArray[np.int64] | None
+    foreign: tuple[str, ...]
+    without: tuple[str, ...]
+
+    def mask(self, name: str, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+        """(H, W) uint8 of the photo `name`, 0..K and 255. `size`: (H, W) of the photo's file.
+
+        Raises `UserError` for another size, and for values, colours or labels that are no class.
+        """
+        path = self.files[name]
+        if self.colours is None:
+            return load_mask(path, size, self.classes)
+        image = open_image(read_file(path), path, ("PNG",))
+        if image.mode not in ("RGB", "RGBA") or (image.height, image.width) != size:
+            return load_mask(path, size, self.classes)  # class ids; or it says what is wrong
+        with own_limits:
+            pixels = np.asarray(image)
+        try:
+            found = ids_of_colours(pixels, path, cast("npt.NDArray[np.uint8]", self.colours))  # wider, for `NONE`
+        except UserError as error:
+            what = error.what.replace("the colours of the VOC palette", f"those of {LABELMAP}")
+            raise UserError(path, what, f"give the pixels a label of {LABELMAP}, and export again") from error
+        for number, label in enumerate(self.foreign, start=self.classes):
+            if number in found:
+                what = f"{int((found == number).sum())} pixels have the label {label!r}, which is no class"
+                raise UserError(path, what, "give them another label, and export again")
+        return found
+
+    @property
+    def knows_ignored(self) -> bool:
+        """Whether the label map has a label for 255."""
+        return self.colours is not None and bool((self.colours[IGNORE] != NONE).all())
+
+
+@contextmanager
+def edited_masks(source: Path, ids: Sequence[str], classes: Sequence[str]) -> Iterator[EditedMasks]:
+    """The masks in `source`, a folder or a zip, of the photos `ids`; an archive is unpacked as long as this is open.
+
+    Raises `UserError` if there is none, for masks of unknown photos, and for two masks of one photo.
+    """
+    if source.is_dir():
+        yield _in_folder(source, source, ids, classes)
+        return
+    if source.suffix != ".zip" or not source.is_file():
+        raise UserError(source, "no folder and no .zip of masks", "give what CVAT has exported, or its folder")
+    with TemporaryDirectory(prefix="wsss-") as temporary:
+        folder = Path(temporary) / "edited"
+        unpack(source, folder, LIMITS)
+        try:
+            yield _in_folder(folder, source, ids, classes)
+        except UserError as error:  # a person knows the archive, and not where it was unpacked
+            raise UserError(error.where.replace(str(folder), str(source)), error.what, error.fix) from error
+
+
+def photo_of(name: str, ids: Sequence[str]) -> str | None:
+    """The one photo that a mask called `name` fits: of that id, or, as CVAT may leave out folders, of its end.
+
+    None if there is no such photo, or more than one.
+    """
+    fits = [one for one in ids if one == name] or [one for one in ids if one.endswith(f"/{name}")]
+    return fits[0] if len(fits) == 1 else None
+
+
+def _in_folder(folder: Path, source: Path, ids: Sequence[str], classes: Sequence[str]) -> EditedMasks:
+    top = folder.parent if folder.name == MASKS else folder
+    masks = folder / MASKS if (folder / MASKS).is_dir() else folder
+    paths = sorted(masks.rglob("*.png"))
+    if not paths:
+        raise UserError(source, "holds no mask (expected .png)", f"give a folder or a .zip with {MASKS} in it")
+    files: dict[str, Path] = {}
+    unknown = []
+    for path in paths:
+        name = path.relative_to(masks).with_suffix("").as_posix()
+        found = photo_of(name, ids)
+        if found is None:
+            unknown.append(f"{name}{did_you_mean(name, ids)}")
+        elif found in files:
+            both = " and ".join(one.relative_to(masks).as_posix() for one in (files[found], path))
+            raise UserError(source, f"two masks are of photo {found}: {both}", "remove one of them")
+        else:
+            files[found] = path
+    if unknown:
+        more = f" and {len(unknown) - NAMED} more" if len(unknown) > NAMED else ""
+        what = f"{len(unknown)} of {len(paths)} masks fit no photo of the labels: {', '.join(unknown[:NAMED])}{more}"
+        raise UserError(source, what, "name them like their photos, or remove them")
+    listed = {found for name in _listed(top) if (found := photo_of(name, ids))}
+    return EditedMasks(files, len(classes), *_colours(top / LABELMAP, classes), tuple(sorted(listed - set(files))))
+
+
+def _listed(folder: Path) -> list[str]:
+    """Names of all photos of the archive, those without a mask among them."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted((folder / LISTS).glob("*.txt"))]
+    return [line.strip().strip('"') for text in texts for line in text.splitlines()]
+
+
+def _colours(path: Path, classes: Sequence[str]) -> tuple[npt.NDArray[np.int64] | None, tuple[str, ...]]:
+    """The colours of the class ids in a label map, whose lines are ``name:r,g,b::``, and its labels that are no class.
+
+    People choose the colours of labels in CVAT: they are found by name.
+    """
+    if not path.is_file():
+        return None, ()
+    colours = np.full((256, 3), NONE, np.int64)
+    numbers = {name: number for number, name in enumerate(classes)} | {IGNORED: IGNORE}
+    foreign: list[str] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        try:
+            name, colour = line.split(":")[:2]
+            value = [int(part) for part in colour.split(",")]
+            if name not in numbers and len(classes) + len(foreign) < IGNORE:
+                numbers[name] = len(classes) + len(foreign)
+                foreign.append(name)
+            if len(value) != 3 or not all(0 <= part < 256 for part in value):
+                raise ValueError
+            colours[numbers[name]] = value
+        except (ValueError, KeyError):
+            fix = "export again from CVAT, or remove the file: colours are VOC's then"
+            raise UserError(f"{path}:{number}", "not a line of a label map (expected name:r,g,b::)", fix) from None
+    return colours, tuple(foreign)
