@@ -66,7 +66,7 @@ def main(
         labels = open_labels(pseudo, settings.distill)
         labels.expect_classes(index.classes)
         photos = settings.dataset.photos(index.split("train"))
-        data = TrainingData(index, photos, labels, oste, settings.seed, labels.upper_bound)
+        data = TrainingData(index, photos, labels, oste, settings.seed, labels.upper_bound, labels.by_hand)
         made = distill(stage, data, settings.distill, settings.inference, out)
         if leads():
             write_text(history, history_csv(made.history))
@@ -75,9 +75,9 @@ def main(
             publish(made.relabelled, relabelled)
     rows = made.history
     losses = f"loss {rows[0]['loss']:.3f} → {rows[-1]['loss']:.3f}"
-    bound = ", UPPER BOUND: trained on masks" if labels.upper_bound else ""
+    remark = f", {data.remark}" if data.remark else ""
     agrees = judge_agreement(stage.name, made.agreement, index)
-    return f"distill: {len(photos.records)} photos, {len(rows)} epochs, {losses}, {agrees}{bound} → {out}"
+    return f"distill: {len(photos.records)} photos, {len(rows)} epochs, {losses}, {agrees}{remark} → {out}"
 
 
 if __name__ == "__main__":

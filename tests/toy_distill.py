@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,7 @@ def train_student(
     stop_after: int | None = None,
     upper_bound: bool = False,
     labels: type[ToyStore] = ToyStore,
+    by_hand: int = 0,
 ) -> tuple[History, list[ToyStep]]:
     """The stage in `folder`, which also holds its photos, its teacher, its scratch and its three results: `student.pt`,
     and the folders `relabelled` and `epochs`. Returns the history and the steps of each round that was trained.
@@ -206,7 +208,7 @@ def train_student(
 
     with catch_signals(), pytest.MonkeyPatch.context() as patched:
         patched.setattr(distilling, "DistillStep", make)
-        data = toy_data(folder, upper_bound, labels)
+        data = replace(toy_data(folder, upper_bound, labels), by_hand=by_hand)
         found = distilling.distill(toy_stage(folder), data, settings, INFERENCE, folder / "student.pt")
     if leads():
         publish(found.relabelled, folder / "relabelled")
@@ -218,7 +220,7 @@ def first_step(folder: Path, settings: DistillSettings = SETTINGS) -> tuple[Dist
     """The step of a training that is about to begin, and its data set."""
     found: list[tuple[DistillStep, Any]] = []
     data = toy_data(folder)
-    card = student_card(data.index, settings, data.upper_bound)
+    card = student_card(data.index, settings, data.remark)
     student = make_student(card, data.oste, data.seed, settings)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(distilling, "fit", lambda step, crops, *_: found.append((step, crops)) or [])

@@ -180,7 +180,7 @@ def students(world: World, settings: Params, labels: LabelSource) -> list[float]
     """As stage `distill` with a linear head: mIoU on val after each round."""
     data = TrainingData(world.index, world.train, labels, world.oste, settings.seed)
     distill = settings.distill.planned(world.train.records, world.index.foreground)
-    card, cells, found = student_card(world.index, distill, False), None, []
+    card, cells, found = student_card(world.index, distill), None, []
     for number, part in enumerate(distill.each_round()):
         student = make_student(card, world.oste, data.seed, distill)
         assert isinstance(student, LinearStudent)

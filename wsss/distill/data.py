@@ -35,7 +35,8 @@ class LabelSource(Protocol):
 class TrainingData:
     """What a student is trained on: the index, the training photos and their labels, OSTE's network file, the seed.
 
-    `upper_bound`: the labels are masks, and everything trained on them must be marked as such.
+    `upper_bound`: the labels are masks; `by_hand`: of so many photos a person has corrected them. What is trained on
+    them must be marked as such.
     """
 
     index: Index
@@ -44,18 +45,27 @@ class TrainingData:
     oste: Path
     seed: int
     upper_bound: bool = False
+    by_hand: int = 0
 
     @property
     def ids(self) -> list[str]:
         """Ids of the training photos."""
         return [record.id for record in self.photos.records]
 
+    @property
+    def remark(self) -> str:
+        """What beside tags the labels rest on; empty if nothing."""
+        if self.upper_bound:
+            return "UPPER BOUND: trained on masks"
+        return f"labels of {self.by_hand} photos corrected by hand" if self.by_hand else ""
+
     def check(self, settings: DistillSettings) -> None:
-        """Raise `UserError` if no pixel is labelled, or if masks would be overruled."""
-        if self.upper_bound and settings.rounds == 2 and settings.relabel.overrule:
+        """Raise `UserError` if no pixel is labelled, or if masks or a person's corrections would be overruled."""
+        if (self.upper_bound or self.by_hand) and settings.rounds == 2 and settings.relabel.overrule:
+            lost = "masks, and the result would be no upper bound" if self.upper_bound else "labels corrected by hand"
             raise UserError(
                 "distill.relabel.overrule",
-                "found true: a first student would overrule the masks, and the result would be no upper bound",
+                f"found true: a first student would overrule the {lost}",
                 "set it to false; or set distill.rounds: 1",
             )
         if settings.seg.enabled and all(bool((self.labels.label(name) == IGNORE).all()) for name in self.ids):

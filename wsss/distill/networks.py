@@ -22,9 +22,9 @@ from wsss.models.student import pyramid_levels
 from wsss.numeric.half import Precision
 
 
-def student_card(index: Index, settings: DistillSettings, upper_bound: bool) -> NetworkCard:
-    """The card that the student's file carries."""
-    weights = weights_source(settings.backbone) + ("; UPPER BOUND: trained on masks" if upper_bound else "")
+def student_card(index: Index, settings: DistillSettings, remark: str = "") -> NetworkCard:
+    """The card that the student's file carries. `remark`: see `TrainingData`."""
+    weights = weights_source(settings.backbone) + (f"; {remark}" if remark else "")
     backbone = settings.backbone
     shape, architecture = student_shape(settings), architecture_of(backbone)
     card = NetworkCard(STUDENT, backbone, shape, index.classes, weights, index.sizes, architecture=architecture)

@@ -22,7 +22,7 @@ from wsss.distill.rules import CHANGES, Relabelled, RelabelSettings, relabel
 from wsss.models.checkpoint import load_student
 from wsss.numeric.device import device, enough_memory, set_threads
 from wsss.predict.segment import probabilities
-from wsss.stores.labels import PSEUDO_FORMAT, UPPER_BOUND, PseudoStore, RelabelledStore, put_labels
+from wsss.stores.labels import BY_HAND, PSEUDO_FORMAT, UPPER_BOUND, PseudoStore, RelabelledStore, put_labels
 from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
 
 BEFORE = "before"
@@ -57,8 +57,8 @@ def relabel_photos(
 
 
 def _meta(data: TrainingData, attributes: dict[str, bool | int | float | str], crf: bool = False) -> StoreMeta:
-    bound = {UPPER_BOUND: True} if data.upper_bound else {}
-    return StoreMeta(PSEUDO_FORMAT, data.index.classes, {"multiscale": False, **attributes, "crf": crf, **bound})
+    marks = ({UPPER_BOUND: True} if data.upper_bound else {}) | ({BY_HAND: data.by_hand} if data.by_hand else {})
+    return StoreMeta(PSEUDO_FORMAT, data.index.classes, {"multiscale": False, **attributes, "crf": crf, **marks})
 
 
 def relabel_shard(

@@ -62,7 +62,7 @@ def distill(
     settings = settings.planned(data.photos.records, data.index.foreground)
     settings.check()
     data.check(settings)
-    card = student_card(data.index, settings, data.upper_bound)
+    card = student_card(data.index, settings, data.remark)
     student = make_student(card, data.oste, data.seed, settings)
     cells = None
     if isinstance(student, LinearStudent):

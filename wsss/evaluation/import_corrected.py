@@ -22,11 +22,9 @@ from wsss.data.ids import encode_id
 from wsss.data.index import IGNORE, Index, Record, read_index
 from wsss.data.size import fit_label
 from wsss.evaluation.edited_masks import EditedMasks, edited_masks
-from wsss.stores.labels import PseudoStore, put_labels, put_mixtures
+from wsss.stores.labels import BY_HAND, PseudoStore, put_labels, put_mixtures
 from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
 
-BY_HAND = "corrected_by_hand"
-"""Attribute of a store: the number of its photos whose labels a person has corrected; and of each of these, true."""
 BEFORE = "before"
 """Name of the stored version of a label before its correction, as in `artifacts/relabelled`."""
 SHARD = 32

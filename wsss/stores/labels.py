@@ -17,6 +17,8 @@ PSEUDO_FORMAT = "wsss.pseudo"
 PREDICTIONS_FORMAT = "wsss.predictions"
 UPPER_BOUND = "upper_bound"
 """Attribute of a store of masks that were imported as labels."""
+BY_HAND = "corrected_by_hand"
+"""Attribute of a store: the number of its photos whose labels a person has corrected; and of each of these, true."""
 BRANCH = "branch"
 """Attribute of a store of predictions, false if OSTE has no segmentation branch that would be among them."""
 NOT_VERSIONS = ("label", "confidence", "mixtures", "tag_logits")
@@ -99,6 +101,11 @@ class PseudoStore(LabelStore):
     def upper_bound(self) -> bool:
         """True if these are masks: what is trained on them is an upper bound, and not weakly supervised."""
         return bool(self.attributes.get(UPPER_BOUND, False))
+
+    @property
+    def by_hand(self) -> int:
+        """Photos whose labels a person has corrected."""
+        return int(self.attributes.get(BY_HAND, 0))
 
 
 class RelabelledStore(PseudoStore):

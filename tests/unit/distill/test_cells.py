@@ -22,7 +22,7 @@ LINEAR = altered(head="linear", init="oste", stage1__enabled=False, stage2__enab
 
 
 def toy_student(data: TrainingData) -> LinearStudent:
-    network = make_student(student_card(data.index, LINEAR, False), data.oste, data.seed, LINEAR)
+    network = make_student(student_card(data.index, LINEAR), data.oste, data.seed, LINEAR)
     assert isinstance(network, LinearStudent)
     return network
 

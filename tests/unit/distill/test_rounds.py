@@ -319,6 +319,19 @@ def test_what_comes_of_masks_says_so(tmp_path: Path, upper_bound: bool, rounds: 
     assert ("UPPER BOUND" in card.weights) is upper_bound
 
 
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_what_comes_of_labels_corrected_by_hand_says_so(tmp_path: Path, rounds: int) -> None:
+    train_student(tmp_path, altered(TWO_ROUNDS, rounds=rounds, relabel__overrule=False), by_hand=2)
+    assert RelabelledStore(tmp_path / "relabelled").by_hand == 2
+    _, card = load_student(tmp_path / "student.pt", CLASSES)
+    assert card.weights.endswith("; labels of 2 photos corrected by hand")
+
+
+def test_labels_corrected_by_hand_are_not_overruled(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"a first student would overrule the labels corrected by hand"):
+        train_student(tmp_path, TWO_ROUNDS, by_hand=2)
+
+
 def test_masks_are_not_overruled(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"relabel\.overrule: found true: a first student would overrule the masks"):
         train_student(tmp_path, TWO_ROUNDS, upper_bound=True)

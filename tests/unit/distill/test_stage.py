@@ -219,7 +219,7 @@ def test_all_off_is_the_training_on_labels_alone_to_the_bit(
     history, (step,) = train_student(tmp_path, chosen)
     assert step.oste is None
     data = toy_data(tmp_path)
-    card = student_card(data.index, chosen, False)
+    card = student_card(data.index, chosen)
     assert card.settings == {"channels": 32, "dropout": 0.3, "tag_threshold": None}
     student = make_student(card, data.oste, 0, chosen)
     crops = LabelledImages(data.photos, data.labels, 3, 0, chosen.augment)
