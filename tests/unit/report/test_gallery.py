@@ -782,6 +782,7 @@ def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     text = parse(tmp_path / "reports/gallery").text
     assert predict.format("FOLDER") in text
     assert str(tmp_path) not in text
+    assert "FOLDER is your folder of photos" in text
     assert told(scratch_root() / FOLDER)["gallery"]["words"] == "\n".join(said[-6:])
     assert [row["rank"] for row in photo_rows(tmp_path)] == ["1", "2", "3", "4", "", "1"]
     assert len(list((tmp_path / "reports/overlays").glob("*.jpg"))) == 5
