@@ -133,7 +133,8 @@ class Section:
     def describe(self) -> str:
         """What the section shows, and by which rule it was chosen and ordered."""
         if not self.cards:
-            return f"{self.photos} photo{'' if self.photos == 1 else 's'}, and nothing has been made of them yet."
+            many, them = ("1 photo", "it") if self.photos == 1 else (f"{self.photos} photos", "them")
+            return f"{many}, and nothing has been made of {them} yet."
         text = self.count
         if self.measure != "IoU":
             text += " No photo has both a mask and a label, so they are"

@@ -36,7 +36,7 @@ from wsss.report import ranking
 from wsss.report.cards import Results
 from wsss.report.differing import settings_beside_recipe
 from wsss.report.gallery import GallerySettings, about, build_gallery
-from wsss.report.page import Step, Verdict
+from wsss.report.page import Section, Step, Verdict
 from wsss.report.plots import TABLES
 from wsss.report.scores import SOURCE_COLUMNS, Source
 from wsss.stores.cams import FORMAT, Cams, CamStore, put_cams
@@ -254,6 +254,12 @@ def test_the_page_begins_with_score_and_verdict_and_then_photos(run: Run, tmp_pa
     assert not {"table", "img"} & set(shown_at_once)
     assert [found for found in page.all("details") if "open" in found] == [{"open": None}]
     assert page.text.index("Do this: wsss <b>predict</b>") < page.text.index("5 photos, 5 shown")
+
+
+def test_one_photo_is_no_photos() -> None:
+    empty = Section("val", "", "", 1, 0, 0, 0, 0, 0, None, (), ())
+    assert empty.describe() == "1 photo, and nothing has been made of it yet."
+    assert replace(empty, photos=2).describe().startswith("2 photos, and")
 
 
 def test_a_verdict_that_is_fine_stays_closed(run: Run, tmp_path: Path) -> None:
