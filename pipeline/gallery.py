@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from wsss.core.live import note_words
 from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
 from wsss.data.index import read_index
 from wsss.data.masks import MaskedImages, read_mask_checksums
-from wsss.data.photos import Location
 from wsss.report import verdict
 from wsss.report.cards import Results
 from wsss.report.differing import settings_beside_recipe
@@ -18,6 +19,7 @@ from wsss.report.gallery import GallerySettings, build_gallery
 from wsss.report.overlays import draw_overlays
 from wsss.report.plots import TABLES
 from wsss.report.scores import read_sources
+from wsss.report.steps import Place, next_steps, steps_text
 from wsss.report.templates import percent
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import PredictionStore
@@ -27,11 +29,8 @@ from wsss.stores.options import label_store_options, open_label_stores
 class Params(Settings):
     """What this stage reads of params.yaml."""
 
-    dataset: Location
+    dataset: Place
     gallery: GallerySettings
-
-
-NEXT = "next: wsss predict artifacts/student.pt FOLDER_OF_PHOTOS -o ../found --overlays"
 
 
 @stage_command
@@ -76,12 +75,17 @@ def main(
             store.expect_classes(index.classes)
         sources = read_sources(reports / "sources.csv")
         words = verdict.final_verdict(reports, sources, index, settings.gallery.split)
-        first, *_ = build_gallery(results, sources, settings.gallery, out, reports, epochs, words, photos, differing)
+        relabelled = [name for store in labels if store.place.name == "relabelled" for name in store.ids]
+        known = words, settings.gallery.recipe, index, relabelled
+        shown = replace(words, steps=next_steps(*known))
+        first, *_ = build_gallery(results, sources, settings.gallery, out, reports, epochs, shown, photos, differing)
         draw_overlays(results, settings.gallery.split, overlays)
+        last = f"{words.text}\n{steps_text(next_steps(*known, settings.dataset))}"
+        note_words(last)
     of = f" of a {first.judged}" if first.measure == "IoU" else ""
     judged = f", median {first.measure}{of} {percent(first.median)}" if first.median is not None else ""
-    made = f"gallery: {len(first.cards)} of {first.photos} {first.split} photos{judged} → {out}/index.html"
-    return f"{made}\n{words.text}\n{NEXT}"
+    many = f"{first.photos} {first.split} photo{'' if first.photos == 1 else 's'}"
+    return f"gallery: {len(first.cards)} of {many}{judged} → {out}/index.html\n{last}"
 
 
 if __name__ == "__main__":

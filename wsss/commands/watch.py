@@ -31,7 +31,8 @@ def main(page: bool, once: bool) -> str:
 
     --page writes a page that reloads itself: the same as curves, and four photos with what the network says of them
     after each epoch. Both wait a minute for a run that is about to begin, and end with the run, or by Ctrl-C, which
-    leaves the run alone. Without a terminal, and without --page, it says how it stands now.
+    leaves the run alone. Without a terminal, and without --page, it says how it stands now. After the gallery that is
+    the verdict, and what to do.
     """
     from wsss.core.live import folder
     from wsss.report.watch import lines, read_run

@@ -131,6 +131,13 @@ def note_tags(means: Mapping[int, float]) -> None:
             _live.told["tags"] = {str(epoch): value for epoch, value in means.items()}
 
 
+def note_words(words: str) -> None:
+    """The last words of the stage, which `wsss watch` repeats after the stage is done."""
+    if _live is not None:
+        with _live.turn:
+            _live.told["words"] = words
+
+
 def aside(show: Callable[[], None]) -> None:
     """Call `show`, which is to make pictures, if someone may look and as long as it costs next to nothing.
 

@@ -20,6 +20,8 @@ ENDS = {
     "coverage": ("least labelled", "most labelled"),
 }
 """What the first and the last photo of a measure are."""
+FINE = ("usable", "usable as a first draft")
+"""Headlines of a verdict whose reasons a reader may leave closed."""
 HINTS = ("missing", "untagged")
 """What may be wrong with a photo's labels, or its tags: a field of a card that a reader may filter by."""
 
@@ -131,14 +133,16 @@ class Section:
     def describe(self) -> str:
         """What the section shows, and by which rule it was chosen and ordered."""
         if not self.cards:
-            return f"{self.photos} photos, and nothing has been made of them yet."
+            many, them = ("1 photo", "it") if self.photos == 1 else (f"{self.photos} photos", "them")
+            return f"{many}, and nothing has been made of {them} yet."
         text = self.count
         if self.measure != "IoU":
             text += " No photo has both a mask and a label, so they are"
         if not self.measure:
             return f"{text} sorted by name and not ranked."
         # Photos that are judged by pseudo-labels, and have no mask, begin with those whose label lacks a tag.
-        first = f"tags without a pixel first ({self.missing} photos), then by " if self._begins_missing else ""
+        lacking = f"{self.missing} photo{'' if self.missing == 1 else 's'}"
+        first = f"tags without a pixel first ({lacking}), then by " if self._begins_missing else ""
         if self.measure == "IoU":
             text += f" Ranked by the IoU of their {self.judged}, worst first; median {percent(self.median)}."
         elif self.measure == "coverage":
@@ -173,11 +177,31 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Step:
+    """What may be done, and the command that does it."""
+
+    what: str
+    command: str
+
+
+@dataclass(frozen=True)
 class Verdict:
-    """`headline`: usable, usable as a first draft, usable in part, or not usable; `reasons`: why, and what to do."""
+    """`headline`: usable, usable as a first draft, usable in part, or not usable; `reasons`: why, and what to do.
+
+    `bad`: not usable, or student and labels agree on less than half; `weak`: classes that are not learnt or doubtful;
+    `steps`: what to do now.
+    """
 
     headline: str
     reasons: tuple[str, ...]
+    bad: bool = False
+    weak: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def fine(self) -> bool:
+        """Whether nothing has to be read before the masks are used."""
+        return self.headline in FINE
 
     @property
     def text(self) -> str:

@@ -32,6 +32,8 @@ SHAKY = 0.3
 """Agreement of student and labels below which a class is doubtful, even if it passed as agreed. Chosen by hand."""
 FEW = 30
 """Held-out photos below which a score may be chance: a class has a handful of them at most."""
+WORDS = "The student is the network that makes your masks, the labels are what it learned from."
+"""The two words that a newcomer has to know."""
 LOOK = (
     "The gallery's table of classes opens their photos and names the step to look at. Where it is the CAM, add photos "
     "that show them elsewhere."
@@ -56,13 +58,13 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     if told:
         mean = _mean(told.values())
         few = " These are few photos, and a class may come or go by chance." if int(photos) < FEW else ""
-        reasons.append(f"The classifier tells the tags of {photos} held-out photos: mean AP {mean}.{few}")
+        reasons.append(f"The classifier tells the tags of {_photos(photos, 'held-out')}: mean AP {mean}.{few}")
     else:
         reasons.append("No held-out photo has a tag that others lack: nothing says whether the tags were learnt.")
     shared = [float(row["agreement"]) for row in agreed if row["agreement"]]
     if shared:
-        compared = agreed[0]["photos"]
-        reasons.append(f"Student and labels agree on {compared} held-out photos: mean IoU {_mean(shared)}.")
+        compared = _photos(agreed[0]["photos"], "held-out")
+        reasons += [f"Student and labels agree on {compared}: mean IoU {_mean(shared)}.", WORDS]
     if overall in ("poor", "doubtful"):
         reasons.append("That is less than half: look at the labels in the gallery before you use any mask.")
     if unlearnt:
@@ -81,7 +83,8 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     poor = False
     best, branch = best_row(sources, split, "student"), best_row(sources, split, "oste")
     if best is not None and best.miou is not None:
-        reasons.append(f"On the masks of {best.images} {split} photos, {best.source} has mIoU {100 * best.miou:.2f}.")
+        masked = _photos(best.images, split)
+        reasons.append(f"On the masks of {masked}, {best.source} has mIoU {100 * best.miou:.2f}.")
         ious = _ious(reports / PER_CLASS, best.source)
         poor = any(iou < BAD for iou, _ in ious)
         behind = [f"{name} {100 * iou:.2f}" for iou, name in ious if is_behind(iou, best.miou)]
@@ -97,7 +100,12 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     doubtful = bool(unlearnt or disputed or unjudged or poor) or overall != "fine" or not told or known < MODEST
     # Agreement with labels is no accuracy: only masks can tell more than that it is worth looking at.
     fine = "usable" if best is not None and best.miou is not None else "usable as a first draft"
-    return Verdict("not usable" if hopeless else "usable in part" if doubtful else fine, tuple(reasons))
+    headline = "not usable" if hopeless else "usable in part" if doubtful else fine
+    bad = hopeless or overall in ("poor", "doubtful")
+    # The worst first: it is the one that is proposed to be left out. The background cannot be.
+    shaky = sorted((row for row in agreed if row["class"] in disputed), key=lambda row: float(row["agreement"] or 0))
+    weak = [name for name in (*unlearnt, *(row["class"] for row in shaky)) if name != index.classes[0]]
+    return Verdict(headline, tuple(reasons), bad, tuple(weak))
 
 
 def _ious(path: Path, source: str) -> list[tuple[float, str]]:
@@ -121,6 +129,10 @@ def _rows(path: Path) -> list[Mapping[str, str]]:
     except (OSError, ValueError, csv.Error) as error:
         raise IntegrityError(path, f"cannot be read ({error})", "make it again: dvc repro") from error
     return rows
+
+
+def _photos(count: str, which: str) -> str:
+    return f"{count} {which} photo{'' if count == '1' else 's'}"
 
 
 def _mean(values: Iterable[float]) -> str:

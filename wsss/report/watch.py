@@ -106,7 +106,7 @@ def _alive(now: Mapping[str, Any]) -> bool:
 
 
 def lines(run: Run) -> list[str]:
-    """The run for a terminal: state, works at hand, minutes, losses by epoch, tags."""
+    """The run for a terminal: state, works at hand, minutes, losses by epoch, tags, last words."""
     found = [run.state]
     if run.alive:
         found += [f"  {_work(each)}" for each in run.now["works"]]
@@ -125,6 +125,8 @@ def lines(run: Run) -> list[str]:
             f"{'before' if epoch == '0' else f'epoch {epoch}'} {value:.3f}" for epoch, value in tags.items()
         )
         found += ["", f"mean AP of the held-out tags: {each}"]
+    if run.now["state"] == DONE and (words := run.now.get("words")):  # an older stage has left none
+        found += ["", *words.splitlines()]
     return found
 
 

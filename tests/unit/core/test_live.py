@@ -11,7 +11,7 @@ import pytest
 
 from wsss.core import live
 from wsss.core.errors import UserError
-from wsss.core.live import aside, note_history, note_tags, show_answer, telling, told
+from wsss.core.live import aside, note_history, note_tags, note_words, show_answer, telling, told
 from wsss.core.log import Progress, phase
 
 
@@ -36,6 +36,7 @@ def test_phases_tags_and_the_work_at_hand_are_told(scratch: Path) -> None:
         progress.advance(note="loss 0.5")
         note_history([{"epoch": 1, "loss": 0.5}], 4)
         note_tags({0: 0.25, 2: 0.75})
+        note_words("usable")
         write_now()
         found = told(scratch)["distill"]
     assert found["works"] == [
@@ -46,6 +47,7 @@ def test_phases_tags_and_the_work_at_hand_are_told(scratch: Path) -> None:
     assert (found["state"], found["spent"]) == ("runs", 5.0)
     assert told(scratch)["distill"]["state"] == "done"
     assert not told(scratch)["distill"]["works"]
+    assert told(scratch)["distill"]["words"] == "usable"
 
 
 def test_how_a_stage_ended_is_told(scratch: Path) -> None:
@@ -58,6 +60,7 @@ def test_how_a_stage_ended_is_told(scratch: Path) -> None:
 def test_outside_of_a_stage_nothing_is_told_or_shown(scratch: Path) -> None:
     note_history([{"epoch": 1}], 1)
     note_tags({0: 0.5})
+    note_words("usable")
     aside(lambda: pytest.fail("nobody can look"))
     assert not scratch.exists()
 

@@ -22,8 +22,10 @@ from pipeline.gallery import main
 from tests.helpers import record_masks
 from tests.toy_evaluation import Project, run_stage
 from wsss.core.atomic import sha256_file
+from wsss.core.environment import scratch_root
 from wsss.core.errors import IntegrityError, UserError
 from wsss.core.folders import atomic_dir
+from wsss.core.live import FOLDER, told
 from wsss.core.recipes import read_recipe
 from wsss.data.images import save_mask_png
 from wsss.data.index import Index, Record, write_index
@@ -34,7 +36,7 @@ from wsss.report import ranking
 from wsss.report.cards import Results
 from wsss.report.differing import settings_beside_recipe
 from wsss.report.gallery import GallerySettings, about, build_gallery
-from wsss.report.page import Verdict
+from wsss.report.page import Section, Step, Verdict
 from wsss.report.plots import TABLES
 from wsss.report.scores import SOURCE_COLUMNS, Source
 from wsss.stores.cams import FORMAT, Cams, CamStore, put_cams
@@ -233,7 +235,7 @@ def test_page_shows_the_cards_in_this_order(run: Run, tmp_path: Path) -> None:
 
 def test_the_page_begins_with_score_and_verdict_and_then_photos(run: Run, tmp_path: Path) -> None:
     student = Source("student", "val", "3", "no", "arg-max", "no", "no", "no", 0.625, None, None, 1.0)
-    verdict = Verdict("usable in part", (f"Not learnt: {SCRIPT}.",))
+    verdict = Verdict("usable in part", (f"Not learnt: {SCRIPT}.",), steps=(Step("Do this", "wsss <b>predict</b>"),))
     build_gallery(run.write(), (*SOURCES, student), SETTINGS, tmp_path / "out", verdict=verdict)
     page = parse(tmp_path / "out")
     first = [
@@ -250,7 +252,19 @@ def test_the_page_begins_with_score_and_verdict_and_then_photos(run: Run, tmp_pa
     assert f"Not learnt: {SCRIPT}." in page.text
     shown_at_once = [name for name, found in page.elements[: page.elements.index(("article", page.all("article")[0]))]]
     assert not {"table", "img"} & set(shown_at_once)
-    assert not [found for found in page.all("details") if "open" in found]
+    assert [found for found in page.all("details") if "open" in found] == [{"open": None}]
+    assert page.text.index("Do this: wsss <b>predict</b>") < page.text.index("5 photos, 5 shown")
+
+
+def test_one_photo_is_no_photos() -> None:
+    empty = Section("val", "", "", 1, 0, 0, 0, 0, 0, None, (), ())
+    assert empty.describe() == "1 photo, and nothing has been made of it yet."
+    assert replace(empty, photos=2).describe().startswith("2 photos, and")
+
+
+def test_a_verdict_that_is_fine_stays_closed(run: Run, tmp_path: Path) -> None:
+    build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out", verdict=Verdict("usable as a first draft", ()))
+    assert not [found for found in parse(tmp_path / "out").all("details") if "open" in found]
 
 
 def test_many_classes_are_counted_on_top() -> None:
@@ -767,7 +781,15 @@ def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "gallery: 2 of 5 val photos, median IoU of a prediction 77.5" in result.output
     assert "student" in parse(tmp_path / "reports/gallery").text
     assert "Verdict: usable" in parse(tmp_path / "reports/gallery").text
-    assert result.output.rstrip().splitlines()[-5] == "verdict: usable"
+    said = result.output.rstrip().splitlines()
+    assert said[-6] == "verdict: usable"
+    predict = "wsss predict artifacts/student.pt {} -o ../found --overlays --min-area 0.1%"
+    assert said[-1] == f"next: {predict.format(tmp_path / 'data')}"
+    text = parse(tmp_path / "reports/gallery").text
+    assert predict.format("FOLDER") in text
+    assert str(tmp_path) not in text
+    assert "FOLDER is your folder of photos" in text
+    assert told(scratch_root() / FOLDER)["gallery"]["words"] == "\n".join(said[-6:])
     assert [row["rank"] for row in photo_rows(tmp_path)] == ["1", "2", "3", "4", "", "1"]
     assert len(list((tmp_path / "reports/overlays").glob("*.jpg"))) == 5
 

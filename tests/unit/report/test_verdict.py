@@ -30,6 +30,11 @@ def index_of(*tags: tuple[int, ...]) -> Index:
 INDEX = index_of((1,), (2,), (3,), (1, 2))
 
 
+def write_tables(folder: Path, tags: str = FINE[0], agreed: str = FINE[1]) -> None:
+    (folder / "train_tags.csv").write_text(tags)
+    (folder / "agreement.csv").write_text(agreed)
+
+
 def verdict(
     folder: Path,
     tags: str = FINE[0],
@@ -38,8 +43,7 @@ def verdict(
     index: Index = INDEX,
     cow: float = 0.5,
 ) -> str:
-    (folder / "train_tags.csv").write_text(tags)
-    (folder / "agreement.csv").write_text(agreed)
+    write_tables(folder, tags, agreed)
     (folder / "per_class.csv").write_text(f"class,student,cam\nbackground,0.9,0.9\ncow,{cow},0.1\nhat,,0.1\n")
     return final_verdict(folder, sources, index, "val").text
 
@@ -49,6 +53,7 @@ def test_usable_without_masks_says_what_it_rests_on(tmp_path: Path) -> None:
         "verdict: usable as a first draft",
         "  The classifier tells the tags of 40 held-out photos: mean AP 0.80.",
         "  Student and labels agree on 40 held-out photos: mean IoU 0.60.",
+        "  The student is the network that makes your masks, the labels are what it learned from.",
         "  It rests on tags and on agreement. No mask was read; a dozen masks would tell the accuracy.",
     ]
 
@@ -57,6 +62,9 @@ def test_few_photos_are_said_to_be_few(tmp_path: Path) -> None:
     few = "These are few photos, and a class may come or go by chance."
     assert few in verdict(tmp_path, FINE[0].replace(",40,", ",29,"))
     assert few not in verdict(tmp_path, FINE[0].replace(",40,", ",30,"))
+    one = verdict(tmp_path, FINE[0].replace(",40,", ",1,"), FINE[1].replace(",40,", ",1,"))
+    assert "tags of 1 held-out photo:" in one
+    assert "agree on 1 held-out photo:" in one
 
 
 def test_classes_that_failed_make_it_usable_in_part(tmp_path: Path) -> None:
@@ -159,6 +167,18 @@ def test_classes_that_come_together_are_named(tmp_path: Path) -> None:
     index = index_of(*[(1, 2)] * 6, (1,), (2, 3), (3,), (3,))
     assert "Hardly told apart by tags: cow, hat." in verdict(tmp_path, index=index)
     assert "told apart" not in verdict(tmp_path, index=index_of(*[(1, 2)] * 6, (1,), (1,), (2, 3), (3,)))
+
+
+@pytest.mark.parametrize(("student", "bad"), [("fine", False), ("doubtful", True), ("poor", True)])
+def test_a_verdict_is_bad_where_student_and_labels_disagree(tmp_path: Path, student: str, bad: bool) -> None:
+    write_tables(tmp_path, agreed=FINE[1].replace(",fine", f",{student}"))
+    assert final_verdict(tmp_path, (), INDEX, "val").bad is bad
+
+
+def test_weak_classes_are_the_unlearnt_and_then_the_doubtful_the_worst_first(tmp_path: Path) -> None:
+    rows = "background,40,1,1,0.01,disputed,fine\ncow,40,1,1,0.2,agreed,fine\nhat,40,1,1,0.1,disputed,fine\n"
+    write_tables(tmp_path, FINE[0] + "boat,40,5,0.1,0.2,0.1,not learnt\n", AGREED + rows)
+    assert final_verdict(tmp_path, (), INDEX, "val").weak == ("boat", "hat", "cow")
 
 
 def test_missing_and_damaged_tables_are_errors(tmp_path: Path) -> None:

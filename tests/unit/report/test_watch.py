@@ -139,6 +139,14 @@ def test_how_it_stands(where: Path, name: str, changes: dict[str, Any], sentence
     assert wsss("watch", "--once")[:2] == (0, "\n".join(lines(run)) + "\n")
 
 
+def test_after_the_gallery_the_last_words_are_said_again(where: Path) -> None:
+    words = "verdict: not usable\n  reason\nwhat to do:\n  this"
+    stage(where, "gallery", words=words)
+    assert wsss("watch", "--once")[1].endswith(f"\n\n{words}\n")
+    stage(where, "gallery", words=words, state="runs", process=NOBODY)
+    assert "verdict" not in wsss("watch", "--once")[1]
+
+
 def pictures(text: str) -> list[np.ndarray]:
     found = re.findall(r'src="data:image/png;base64,([^"]+)"', text)
     return [np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))) for data in found]

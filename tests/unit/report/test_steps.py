@@ -1,0 +1,76 @@
+"""What to do after the verdict: remedies that apply, and commands that can be pasted."""
+
+from __future__ import annotations
+
+import shlex
+
+from wsss.data.index import Index, Record
+from wsss.report.page import Verdict
+from wsss.report.steps import Place, next_steps, steps_text
+
+GOOD, BAD = Verdict("usable", ()), Verdict("not usable", (), bad=True)
+INDEX = Index(
+    ("background", "cow", "hat"),
+    tuple(Record(name, "train", f"photos/{name}.jpg", None, (1,), 8, 8, "") for name in ("a", "b/c")),
+)
+HERE = Place(root="/my photos")
+PREDICT = "wsss predict artifacts/student.pt '/my photos/photos' -o ../found --overlays --min-area 0.1%"
+
+
+def commands(
+    verdict: Verdict, recipe: str = "", place: Place | None = HERE, relabelled: tuple[str, ...] = ()
+) -> list[str]:
+    return [step.command for step in next_steps(verdict, recipe, INDEX, relabelled, place)]
+
+
+def test_masks_that_are_usable_are_predicted_from_the_photos_folder() -> None:
+    assert commands(GOOD, "quick") == [PREDICT]
+    assert steps_text(next_steps(GOOD, "quick", INDEX, (), HERE)) == f"next: {PREDICT}"
+
+
+def test_remedies_come_before_the_masks() -> None:
+    assert commands(BAD, "quick") == [
+        "wsss init '/my photos' --recipe photos",
+        "wsss export --to cvat artifacts/pseudo ../labels.zip",
+        PREDICT,
+    ]
+    assert commands(BAD, "photos", relabelled=("a",)) == [
+        "wsss export --to cvat artifacts/relabelled ../labels.zip",
+        PREDICT,
+    ]
+    text = steps_text(next_steps(BAD, "quick", INDEX, (), HERE)).splitlines()
+    assert text[0] == "what to do:"
+    assert text[-1] == f"    {PREDICT}"
+
+
+def test_the_weakest_class_may_be_left_out_without_a_change_of_recipe() -> None:
+    weak = Verdict("not usable", (), bad=True, weak=("hat", "cow"))
+    assert "wsss init '/my photos' --recipe quick --drop hat" in commands(weak, "quick")
+    assert "wsss init '/my photos' --drop hat" in commands(weak, "a name of my own")
+    assert "Add photos of hat, cow, or leave" in steps_text(next_steps(weak, "quick", INDEX, (), HERE))
+
+
+def test_the_only_class_is_not_left_out() -> None:
+    alone = Index(("background", "cow"), INDEX.records)
+    steps = next_steps(Verdict("not usable", (), bad=True, weak=("cow",)), "", alone, (), HERE)
+    assert not [step for step in steps if "--drop" in step.command]
+
+
+def test_init_reads_the_data_set_as_it_was_read() -> None:
+    place = Place(
+        root="../p",
+        tags="my list.csv",
+        photo_column="File",
+        tag_column="What is it",
+        drop=("dog", "it's"),
+        max_megapixels=9.0,
+    )
+    given = ["--tags", "../p/my list.csv", "--photo-column", "File", "--tag-column", "What is it"]
+    assert shlex.split(place.options) == ["../p", *given, "--drop", "dog", "--drop", "it's"]
+    assert Place(root="p", tags="folders").options == "p"
+
+
+def test_the_page_names_no_place() -> None:
+    place = commands(BAD, "quick", None)
+    assert place[0] == "wsss init FOLDER --recipe photos"
+    assert place[-1].startswith("wsss predict artifacts/student.pt FOLDER -o")

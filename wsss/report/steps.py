@@ -1,0 +1,82 @@
+"""What to do after the verdict, as commands to paste: remedies where the masks are bad, then how to get the masks."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ConfigDict
+
+from wsss.core.recipes import recipe_names
+from wsss.data.index import Index
+from wsss.data.photos import Location
+from wsss.report.page import Step, Verdict
+
+QUICK, FULL = "quick", "photos"
+"""The recipe of minutes, and the one with better masks, which `wsss init` takes without --recipe."""
+FOUND = ("tags.csv", "folders", "xml")
+"""Tags that `wsss init` finds by itself."""
+FOLDER = "FOLDER"
+"""On the page, which other people may see elsewhere, for the folder of the photos."""
+
+
+class Place(Location):
+    """Section `dataset` as far as a command repeats it. It changes what a terminal is told, and no file."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    tags: str = "tags.csv"
+    photo_column: str = ""
+    tag_column: str = ""
+    drop: tuple[str, ...] = ()
+
+    @property
+    def options(self) -> str:
+        """Folder and options of a `wsss init` that reads the data set as it was read."""
+        table = "" if self.tags in FOUND else str(Path(self.root) / self.tags)
+        given = [("tags", table), ("photo-column", self.photo_column), ("tag-column", self.tag_column)]
+        given += [("drop", name) for name in self.drop]
+        return shlex.quote(self.root) + "".join(f" --{key} {shlex.quote(value)}" for key, value in given if value)
+
+    def folder(self, index: Index) -> str:
+        """Folder of the photos in `index`: without that of the masks, where it lies beside theirs."""
+        parents = [Path(self.root, record.image).parent for record in index.records]
+        return shlex.quote(os.path.commonpath(parents) if parents else self.root)
+
+
+def next_steps(
+    verdict: Verdict, recipe: str, index: Index, relabelled: Sequence[str], place: Place | None = None
+) -> tuple[Step, ...]:
+    """Remedies if the verdict is bad, each with its command, and how to segment all photos, last.
+
+    `recipe`: name of the one that the settings began with; `relabelled`: ids of photos with a relabelled label;
+    `place`: where the photos are; None for the page, which names none.
+    """
+    options, folder = (FOLDER, FOLDER) if place is None else (place.options, place.folder(index))
+    predict = f"wsss predict artifacts/student.pt {folder} -o ../found --overlays --min-area 0.1%"
+    if not verdict.bad:
+        return (Step("Masks of your photos", predict),)
+    steps = []
+    if recipe == QUICK:
+        again = f"wsss init {options} --recipe {FULL}"
+        steps.append(Step("Better masks, in more time (it says how many minutes)", again))
+    labels = "relabelled" if relabelled else "pseudo"
+    which = " (those of the training photos; artifacts/pseudo: all photos)" if relabelled else ""
+    export = f"wsss export --to cvat artifacts/{labels} ../labels.zip"
+    steps.append(Step(f"The labels may be better than these masks{which}", export))
+    if verdict.weak and len(index.classes) > 2:
+        names, first = ", ".join(verdict.weak), shlex.quote(verdict.weak[0])
+        # Without it the recipe would become another one.
+        same = f" --recipe {recipe}" if recipe in recipe_names() else ""
+        what = f"Add photos of {names}, or leave a class out (the others do not always become better)"
+        steps.append(Step(what, f"wsss init {options}{same} --drop {first}"))
+    return (*steps, Step("The masks as they are", predict))
+
+
+def steps_text(steps: Sequence[Step]) -> str:
+    """For a terminal."""
+    if len(steps) == 1:
+        return f"next: {steps[0].command}"
+    return "\n".join(["what to do:", *(f"  {step.what}:\n    {step.command}" for step in steps)])
