@@ -22,7 +22,8 @@ from tests.toy_networks import photo, write_student
 from tests.unit.predict.test_own_labels import write_labels
 from wsss import cli
 from wsss.commands import predict as command
-from wsss.core.errors import ErrorList
+from wsss.core.errors import ErrorList, UserError
+from wsss.core.folders import atomic_dir
 from wsss.core.lock import locked
 from wsss.core.log import Progress
 from wsss.data.crumbs import without_crumbs
@@ -447,6 +448,31 @@ def test_photos_that_are_not_there_or_twice(tmp_path: Path) -> None:
     assert f"{tmp_path}/empty: no photos in this folder (1 other files)" in text
     assert f"{tmp_path}/none: no such file or folder" in text
     assert f"{tmp_path}/b/x.png: has the same id as {tmp_path}/a/x.jpg ('x')" in text
+
+
+def test_what_wsss_wrote_is_never_segmented(
+    model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wherever it lies, also below -o; photos beside it stay, and so does a folder with other settings."""
+    names = [each.name for each in find_photos([photos])]
+    assert capsys.readouterr().err == ""
+    for out in (photos / "found", photos / "sub/earlier", photos):
+        assert predict(model, photos / "=sum.png", "-o", out, "--overlays")[0] == 0
+    with atomic_dir(photos / "gallery") as folder:
+        Image.fromarray(photo(8, 8, 0)).save(folder / "shown.png")
+    (photos / "other/masks").mkdir(parents=True)
+    (photos / "other/settings.json").write_text("{}")
+    Image.fromarray(photo(8, 8, 0)).save(photos / "other/masks/x.png")
+    assert [each.name for each in find_photos([photos])] == sorted([*names, "other/masks/x.png"])
+    assert capsys.readouterr().err == (
+        f"left out: what wsss predict wrote in {photos}, {photos / 'found'}, {photos / 'sub/earlier'}\n"
+        f"left out: what wsss wrote in {photos / 'gallery'}\n"
+    )
+    assert [each.name for each in find_photos([photos / "gallery"])] == ["shown.png"]  # a data set may be marked
+    with pytest.raises(UserError, match="no photos in this folder"):
+        find_photos([photos / "found"])
+    report = json.loads(predict(model, photos, "-o", photos / "found", "--overlays", "--json")[1])
+    assert (len(report["done"]), report["kept"]) == (3, ["=sum"])
 
 
 def test_pictures_that_cannot_be_read_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
