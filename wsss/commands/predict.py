@@ -127,8 +127,9 @@ def main(
     with explained_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         with locked(out / ".lock", "another wsss predict is writing here"), catch_signals():
-            folder.open(force, page=overlays)
+            folder.open(force, page=overlays, photos=[each.id for each in found])
             outcome = run_elsewhere(folder, found, work) if elsewhere() else run(segmenter, folder, found, work)
+            folder.finish()
             page = write_page(folder) if overlays else None
     show(report_json(out, folder, outcome) if as_json else report_text(out, folder, outcome, page))
     raise_all(list(outcome.failed.values()))

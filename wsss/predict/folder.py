@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,14 @@ class Row:
 class Folder:
     """Predictions in `path`, all made with `settings`: plain values that determine the masks, `classes` among them.
 
-    `rows` are the lines of the table by id.
+    `rows` are the lines of the table by id. `wanted`: of a run that has not come to its end, how many photos there would
+    be then; 0 of one that has.
     """
 
     path: Path
     settings: Mapping[str, Any]
     rows: dict[str, list[str]] = field(default_factory=dict)
+    wanted: int = 0
     _written: float = field(default_factory=time.monotonic)
 
     @property
@@ -62,8 +64,8 @@ class Folder:
         """16 hex digits over model and settings."""
         return hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16]
 
-    def open(self, force: bool, page: bool = False) -> None:
-        """Take over the rows of an earlier run. Raises `UserError` if it had another model or other settings, or if a
+    def open(self, force: bool, page: bool = False, photos: Collection[str] = ()) -> None:
+        """Take over the rows of an earlier run; `photos`: the ids that are to be predicted, until `finish`. Raises `UserError` if it had another model or other settings, or if a
         `page` is to be written where somebody's own is.
 
         With `force` these predictions are deleted instead: the files that its table names, and nothing else.
@@ -84,8 +86,11 @@ class Folder:
             self.rows = self._read_table(found["classes"], force)
             if changes or force:
                 self._delete()
-        content = {"format": FORMAT, "version": VERSION, "fingerprint": self.fingerprint, **self.settings}
-        write_text(self.path / SETTINGS, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+        self._write_settings(len({*self.rows, *photos}))
+
+    def finish(self) -> None:
+        """Note that no photo is left to do."""
+        self._write_settings(0)
 
     def read(self) -> None:
         """Take over what is there, to be read. Raises `UserError` if nothing is, `IntegrityError` if it is damaged."""
@@ -158,6 +163,12 @@ class Folder:
         write_text(self.path / TABLE, csv_text(header, [row for _, row in sorted(self.rows.items())]))
         self._written = time.monotonic()
 
+    def _write_settings(self, wanted: int) -> None:
+        self.wanted = wanted
+        content = {"format": FORMAT, "version": VERSION, "fingerprint": self.fingerprint, **self.settings}
+        content |= {"wanted": wanted} if wanted else {}
+        write_text(self.path / SETTINGS, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+
     def _earlier_settings(self, force: bool) -> dict[str, Any] | None:
         path = self.path / SETTINGS
         if not path.exists():
@@ -170,6 +181,7 @@ class Folder:
             if (found.pop("format"), found.pop("version")) != (FORMAT, VERSION):
                 raise ValueError("format")
             found.pop("fingerprint")
+            self.wanted = int(found.pop("wanted", 0))
             found["classes"] = [str(name) for name in found["classes"]]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             if force:

@@ -377,6 +377,37 @@ def test_signal_keeps_finished_work(model: Path, tmp_path: Path) -> None:
     assert len(table(out)) == len(list((out / "masks").iterdir()))
 
 
+@pytest.mark.parametrize("kind", ["voc", "coco", "cvat"])
+def test_export_of_an_interrupted_run_warns(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    out = tmp_path / "out"
+    Image.fromarray(photo(8, 8, 9)).save(photos / "unreadable.png")
+    (photos / "unreadable.png").write_bytes(b"no picture")
+
+    def export(name: str) -> str:
+        result = CliRunner().invoke(cli.main, ["export", "--to", kind, str(out), str(tmp_path / name)])
+        assert result.exit_code == 0
+        return result.stderr
+
+    with monkeypatch.context() as patched:
+        work, seen = running_photos.segment_photo, iter(range(2))
+
+        def interrupted(*arguments: Any) -> Any:
+            if next(seen, None) is None:
+                raise KeyboardInterrupt
+            return work(*arguments)
+
+        patched.setattr(running_photos, "segment_photo", interrupted)
+        assert predict(model, photos, "-o", out)[0] == 130
+    what = "2 of 4 photos: wsss predict was interrupted"
+    fix = "run the same wsss predict again: it goes on"
+    assert export("some") == f"warning: {out}: {what}\nfix: {fix}\n"
+    assert predict(model, photos, "-o", out)[0] == 2  # to its end, where the photo that cannot be read is told
+    assert export("all") == ""
+    assert len(table(out)) == 3
+
+
 def test_second_run_on_one_folder_is_told(model: Path, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with locked(tmp_path / "out" / ".lock", "busy"):
