@@ -146,14 +146,14 @@ def choose_tags(option: str | None, photos: Sequence[FoundPhoto], classes: Seque
 
     if option not in (None, NO_TAGS):
         source = read_known_tags(Path(option), photos, classes)
-        say(f"predict: tags of {len(source.tags)} of {len(photos)} photos are known ({source.path})")
+        say(f"predict: {source.counted(len(photos))}")
         return source
     indexed = read_indexed_tags(photos, classes)
     if indexed is None:
         if option is None:
             say(f"predict: {UNKNOWN}")
         return None
-    known = f"tags of {len(indexed.tags)} of {len(photos)} photos are known ({indexed.path})"
+    known = indexed.counted(len(photos))
     if option is None:
         say(f"predict: {known}; --tags {NO_TAGS} to leave them out")
     else:

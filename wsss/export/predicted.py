@@ -27,7 +27,8 @@ class Predicted:
     """Masks of photos by id; read access like that of a store. `records` says what the photos' files are called,
     `rows` what the table says of them, `settings` what the masks were made with.
 
-    Warns where a run of `wsss predict` has not come to its end. Raises `UserError` if `path` is no folder of predictions, `IntegrityError` if it is damaged.
+    Warns where a run of `wsss predict` has not come to its end. Raises `UserError` if `path` is no folder of
+    predictions, `IntegrityError` if it is damaged.
     """
 
     def __init__(self, path: Path) -> None:

@@ -49,8 +49,7 @@ class Row:
 class Folder:
     """Predictions in `path`, all made with `settings`: plain values that determine the masks, `classes` among them.
 
-    `rows` are the lines of the table by id. `wanted`: of a run that has not come to its end, how many photos there would
-    be then; 0 of one that has.
+    `rows` are the lines of the table by id. `wanted`: how many there will be when the run has come to its end, 0 after.
     """
 
     path: Path
@@ -65,8 +64,10 @@ class Folder:
         return hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16]
 
     def open(self, force: bool, page: bool = False, photos: Collection[str] = ()) -> None:
-        """Take over the rows of an earlier run; `photos`: the ids that are to be predicted, until `finish`. Raises `UserError` if it had another model or other settings, or if a
-        `page` is to be written where somebody's own is.
+        """Take over the rows of an earlier run; `photos`: the ids that are to be predicted, until `finish`.
+
+        Raises `UserError` if it had another model or other settings, or if a `page` is to be written where somebody's
+        own is.
 
         With `force` these predictions are deleted instead: the files that its table names, and nothing else.
         """

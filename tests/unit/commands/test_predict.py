@@ -149,7 +149,7 @@ def test_known_tags_leave_out_other_classes(model: Path, photos: Path, tmp_path:
     out = tmp_path / "out"
     code, _, said = predict(model, photos, "-o", out, "--as-is", "--tags", tags)
     assert code == 0
-    assert f"predict: tags of 2 of 3 photos are known ({tags})\n" in said
+    assert f"predict: tags of 2 of 3 photos are known ({tags}; 1 of them shows no class)\n" in said
     plain = tmp_path / "plain"
     assert predict(model, photos, "-o", plain, "--as-is")[0] == 0
     files = {each.id: (file_name(each.id, ".png"), load_image(each.path)) for each in find_photos([photos])}
@@ -203,6 +203,21 @@ def test_tags_of_the_data_set_in_the_present_folder_are_the_default(
     assert predict(model, photos / "=sum.png", photos / "Kuh 1.png", "-o", "index", "--as-is")[0] == 0
     code, _, text = predict(model, photos, "-o", "index", "--as-is", "--tags", "none")
     assert (code, "(tags: found " in text) == (2, True)
+
+
+def test_a_photo_whose_tags_are_all_dropped_is_not_doubtful(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(json.dumps({"dataset": {"root": str(photos), "drop": ["dog"]}}))
+    images = {"Kuh 1": "Kuh 1.png", "=sum": "=sum.png", "sub/ä": "sub/ä.jpg"}
+    records = tuple(Record(name, "train", image, None, (), 40, 56, "0" * 64) for name, image in images.items())
+    write_index(Path("artifacts/dataset"), Index(CLASSES, records, dropped=(9,)))
+    code, text, said = predict(model, photos, "-o", "out", "--as-is")
+    assert code == 0
+    assert "tags of 3 of 3 photos are known (artifacts/dataset; 3 of them show no class); --tags none" in said
+    assert "covers" not in text
+    assert [(row["tags"], row["area background"]) for row in table(Path("out"))] == [("none", "1")] * 3
 
 
 def test_masks_unlike_the_pseudo_label_of_the_run_are_looked_at(
