@@ -70,8 +70,7 @@ def read_indexed_tags(photos: Sequence[FoundPhoto], classes: Sequence[str], fold
     files. None if there are none, if there is no such index, or if its classes are not those of the network.
 
     A photo without tags may show anything: the index does not tell one that shows no class from one that nobody tagged.
-    Where classes were dropped and photos without a tag are errors, it is one whose tags were all dropped: it is known to
-    show none of the others.
+    Where classes were dropped and photos without a tag are errors, its tags were all dropped, and it shows none.
     """
     try:
         dataset = plain_values(folder / PARAMS, read_settings(folder / PARAMS))["dataset"]
