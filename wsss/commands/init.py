@@ -23,6 +23,7 @@ from wsss.core.minutes import note_estimate
 from wsss.core.params import load
 from wsss.core.project import make_project
 from wsss.core.recipes import SCHEMA, read_recipe, recipe_path, with_dataset
+from wsss.core.words import counted
 from wsss.formats.guess import dataset_yaml, guess_dataset, refuse_data
 from wsss.formats.settings import DatasetSettings
 
@@ -205,9 +206,9 @@ def _aside(remark: str) -> str:
 
 
 def _next(problems: int, warnings: int, params: Path) -> str:
-    limits = f", {warnings} warning{'' if warnings == 1 else 's'}" if warnings else ""
+    limits = f", {counted(warnings, 'warning')}" if warnings else ""
     if problems:
-        many = f"{problems} problem{'' if problems == 1 else 's'} to correct"
+        many = f"{counted(problems, 'problem')} to correct"
         return f"init: {many}{limits}; next: wsss check {params}"
     there = "" if params == Path("params.yaml") else f"copy {params} to the params.yaml of the pipeline, "
     if not there and could_be_project():

@@ -15,6 +15,7 @@ from wsss.core.executor import elsewhere
 from wsss.core.interrupt import catch_signals
 from wsss.core.lock import locked
 from wsss.core.log import say
+from wsss.core.words import counted
 from wsss.data.images import MAX_MEGAPIXELS
 from wsss.predict.collect import FoundPhoto, find_photos
 from wsss.predict.folder import TABLE, Folder, Row
@@ -171,13 +172,13 @@ def parse_scales(text: str) -> tuple[float, ...]:
 
 def report_text(out: Path, folder: Folder, outcome: Outcome, page: Path | None) -> str:
     """One line that counts, and the photos to look at first."""
-    kept = f", {len(outcome.kept)} were there" if outcome.kept else ""
+    kept = f", {len(outcome.kept)} {'was' if len(outcome.kept) == 1 else 'were'} there" if outcome.kept else ""
     failed = f", {len(outcome.failed)} cannot be read" if outcome.failed else ""
     files = f"{out / TABLE}{f', {page}' if page else ''}"
     rows, photos = look_at(folder, outcome), len(outcome.done) + len(outcome.kept)
-    lines = [f"predict: {len(outcome.done)} photos{kept}{failed} → {files}"]
+    lines = [f"predict: {counted(len(outcome.done), 'photo')}{kept}{failed} → {files}"]
     if rows:
-        lines.append(f"look at these first ({len(rows)} of {photos} photos, column look of the table):")
+        lines.append(f"look at these first ({len(rows)} of {counted(photos, 'photo')}, column look of the table):")
         lines += [f"  {row.id}: {'; '.join(row.look)}" for row in rows[:NAMED]]
     return "\n".join(lines)
 

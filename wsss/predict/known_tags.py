@@ -13,6 +13,7 @@ import torch
 
 from wsss.core.errors import UserError, WsssError, raise_all
 from wsss.core.settings_file import plain_values, read_settings
+from wsss.core.words import counted
 from wsss.data.index import read_index
 from wsss.formats.folder import match_rows, merge_rows
 from wsss.formats.problems import ALL, MOST_SHOWN, shortened
@@ -43,7 +44,7 @@ class TagSource:
         """How many of so many photos have tags, in words."""
         none = sum(not tags for tags in self.tags.values())
         empty = f"; {none} of them show{'s' if none == 1 else ''} no class" if none else ""
-        return f"tags of {len(self.tags)} of {photos} photo{'' if photos == 1 else 's'} are known ({self.path}{empty})"
+        return f"tags of {len(self.tags)} of {counted(photos, 'photo')} are known ({self.path}{empty})"
 
 
 def read_known_tags(path: Path, photos: Sequence[FoundPhoto], classes: Sequence[str]) -> TagSource:

@@ -517,6 +517,8 @@ def test_what_wsss_wrote_is_never_segmented(
     assert [each.name for each in find_photos([photos / "gallery"])] == ["shown.png"]  # a data set may be marked
     with pytest.raises(UserError, match="no photos in this folder"):
         find_photos([photos / "found"])
+    for said in ("predict: 1 photo → ", "predict: 0 photos, 1 was there → "):
+        assert predict(model, photos / "=sum.png", "-o", tmp_path / "one")[1].startswith(said)
     report = json.loads(predict(model, photos, "-o", photos / "found", "--overlays", "--json")[1])
     assert (len(report["done"]), report["kept"]) == (3, ["=sum"])
 
