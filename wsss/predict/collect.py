@@ -11,11 +11,7 @@ from wsss.core.folders import MARK
 from wsss.core.log import say
 from wsss.data.ids import PHOTO_SUFFIXES, clean_id, warn_foreign
 from wsss.formats.problems import some
-from wsss.predict.folder import SETTINGS, is_filled
-from wsss.predict.made import MASKS, PICTURES
-
-WRITTEN = {MASKS, *(kind.partition("/")[0] for kind in PICTURES)}
-"""Folders that `wsss predict` fills below the one of its results."""
+from wsss.predict.written import SETTINGS, WRITTEN, is_filled
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,12 @@ from wsss.core.errors import IntegrityError, UserError
 from wsss.data.ids import file_name
 from wsss.data.index import TAG_SEPARATOR
 from wsss.data.tables import csv_text, plain_rows
+from wsss.predict import written
 from wsss.predict.look import SEPARATOR, weight
-from wsss.predict.made import MASKS, PICTURES, Made
+from wsss.predict.made import PICTURES, Made
 
-FORMAT, VERSION = "wsss.predict", 4
-SETTINGS, TABLE, PAGE = "settings.json", "predictions.csv", "index.html"
+FORMAT, VERSION = written.FORMAT, 4
+SETTINGS, TABLE, PAGE = written.SETTINGS, "predictions.csv", "index.html"
 COLUMNS = ("id", "photo", "sha256", "height", "width", "confidence", "look", "tags")
 """Columns before one for the area of each class, as a share of the photo's pixels. `photo`: the file's name, below the
 folder that was given; `look`: see `predict.look`; `tags`: what is known of them, see `predict.made`."""
@@ -75,7 +76,7 @@ class Folder:
         if page and (self.path / PAGE).exists() and not self._own_page():
             what = "is there already, and wsss predict has not written it"
             raise UserError(self.path / PAGE, what, "choose another -o, or move it away")
-        foreign = [name for name in (TABLE, MASKS, *PICTURES) if (self.path / name).exists()]
+        foreign = [name for name in (TABLE, written.MASKS, *PICTURES) if (self.path / name).exists()]
         if foreign and not (self.path / SETTINGS).exists():
             what = f"holds files that wsss predict has not written ({', '.join(foreign)})"
             raise UserError(self.path, what, "choose another -o")
@@ -102,7 +103,7 @@ class Folder:
 
     def mask(self, name: str) -> Path:
         """Where the mask of photo `name` lies."""
-        return self.path / MASKS / file_name(name, ".png")
+        return self.path / written.MASKS / file_name(name, ".png")
 
     def picture(self, kind: str, name: str) -> Path:
         """Where the picture of photo `name` lies, of a kind of `PICTURES`."""
@@ -222,14 +223,6 @@ class Folder:
             for kind in PICTURES:
                 self.picture(kind, name).unlink(missing_ok=True)
         self.rows = {}
-
-
-def is_filled(path: Path) -> bool:
-    """True of a folder that `wsss predict` has filled, in whatever version."""
-    try:
-        return bool(json.loads((path / SETTINGS).read_text(encoding="utf-8"))["format"] == FORMAT)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return False
 
 
 def _parts(text: str, separator: str) -> tuple[str, ...]:

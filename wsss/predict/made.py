@@ -19,8 +19,6 @@ from wsss.predict.look import SEPARATOR, reasons
 if TYPE_CHECKING:
     from wsss.predict.segmenter import Segmentation
 
-MASKS = "masks"
-"""Folder of the masks."""
 OVERLAYS, PHOTOS, COLOURED = "overlays", "page/photos", "page/overlays"
 PICTURES = (OVERLAYS, PHOTOS, COLOURED)
 """Folders of pictures: overlays with the names of their classes below; for the page, where they lie on each other, the
