@@ -60,7 +60,7 @@ def test_predicts_without_the_packages_of_training(student: Path, tmp_path: Path
     picture = student.with_name("photo.png")
     code, text, errors = wsss("predict", student, picture, "-o", tmp_path / "a", "--no-crf", "--overlays")
     assert code == 0, errors
-    assert text.startswith("predict: 1 photos")
+    assert text.startswith("predict: 1 photo →")
     code, _, errors = wsss("predict", student, picture, "-o", tmp_path / "b", without=TRAIN)
     assert code == 0, errors
     assert "CRF, as the model was evaluated" in errors

@@ -16,6 +16,7 @@ from wsss.core.errors import ErrorList, UserError, WsssError
 from wsss.core.log import say
 from wsss.core.params import Seed, Settings, load
 from wsss.core.settings_file import read_settings
+from wsss.core.words import counted
 from wsss.formats.guess import refuse_data
 from wsss.formats.problems import ALL, MOST_SHOWN, shortened
 from wsss.formats.settings import DatasetSettings
@@ -137,8 +138,8 @@ def report_text(
 ) -> str:
     """All that `report_parts` has, and one line that counts errors and warnings."""
     photos = 0 if survey is None else len(survey.index.records)
-    counts = f"{_count(problems, 'error')}, {_count(findings, 'warning')}"
-    last = f"check: {photos} sound photos in {settings.dataset.root}; {counts}"
+    counts = f"{counted(len(problems), 'error')}, {counted(len(findings), 'warning')}"
+    last = f"check: {counted(photos, 'sound photo')} in {settings.dataset.root}; {counts}"
     return "\n\n".join([*report_parts(settings.dataset.root, survey, findings, problems), last])
 
 
@@ -188,7 +189,3 @@ def place(where: str) -> dict[str, Any]:
 def _order(where: str) -> tuple[str, int]:
     found = place(where)
     return found["file"], found["line"] or 0
-
-
-def _count(things: Sequence[object], name: str) -> str:
-    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"

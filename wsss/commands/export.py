@@ -13,6 +13,7 @@ import numpy as np
 from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import UserError
 from wsss.core.interrupt import catch_signals
+from wsss.core.words import counted
 from wsss.data.index import Record, read_index
 
 if TYPE_CHECKING:
@@ -160,7 +161,8 @@ def _network(
         return json_text({"out": str(out), "difference": made.difference, "photos": made.photos, **made.card})
     return (
         f"export: {made.card['kind']} with {len(made.card['classes'])} classes → {out}\n"
-        f"logits differ from torch by at most {made.difference:.1e} (random inputs of 4 sizes, {made.photos} photos)"
+        f"logits differ from torch by at most {made.difference:.1e} (random inputs of 4 sizes, "
+        f"{counted(made.photos, 'photo')})"
     )
 
 
@@ -226,12 +228,12 @@ def _labels(
         part = _part(source.name, store.ids, photos)
     else:
         named = named_photos(only, store, photos)
-        part = f"{len(named)} of {len(store.ids)} photos of {source.name}: those of {only}"
+        part = f"{len(named)} of {counted(len(store.ids), 'photo')} of {source.name}: those of {only}"
         store = Only(store, named)
     counts = write(store if least == Area() else WithoutCrumbs(store, photos, least), photos, out)
     if as_json:
         return json_text({"out": str(out), "format": kind, "classes": list(store.classes), **counts})
-    made = ", ".join(f"{count} {what}" for what, count in counts.items())
+    made = ", ".join(counted(count, what.removesuffix("s")) for what, count in counts.items())
     return f"export: {made} as {kind} → {out}" + (f"\n{part}" if part else "")
 
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import shlex
+import dataclasses
+import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
+from wsss.commands.again import Again
 from wsss.commands.check import Params, look, report_parts, warnings_of
 from wsss.commands.project_folder import could_be_project, is_here, wants_project
 from wsss.commands.replacing import refuse_edited, replace, sealed
-from wsss.commands.untagged import allowing, has_tags, need_tags, settle
+from wsss.commands.untagged import allowing, need_tags, settle
 from wsss.core.atomic import write_text
 from wsss.core.command import json_option, json_text, people_command
+from wsss.core.errors import WsssError, raise_all
 from wsss.core.log import say
 from wsss.core.minutes import note_estimate
 from wsss.core.params import load
 from wsss.core.project import make_project
 from wsss.core.recipes import SCHEMA, read_recipe, recipe_path, with_dataset
+from wsss.core.words import counted
 from wsss.formats.guess import dataset_yaml, guess_dataset, refuse_data
 from wsss.formats.settings import DatasetSettings
 
@@ -73,7 +76,8 @@ def main(
     """Write params.yaml for the photos in FOLDER: layout, tags, masks and class names are looked for there.
 
     Prints how they were read, what `wsss check` says of them, the values that the settings' rules derive from them, and
-    how long the pipeline will take on this machine. Few photos and no GPU: without --recipe, also how long the quick
+    how long the pipeline will take on this machine. Where no tag can be read, it writes the settings for `wsss check`
+    and stops with exit code 2. Few photos and no GPU: without --recipe, also how long the quick
     recipe would take. Outside of a checkout it also makes the folder you are in a project, if you like: dvc.yaml and
     .dvc, for `dvc repro`. `wsss init --project` alone does that and nothing else.
     """
@@ -84,17 +88,25 @@ def main(
     text, given = read_recipe(recipe), load(recipe_path(recipe), Params)
     refuse_data(params)
     asked: dict[str, str | tuple[str, ...]] = {"photo_column": photo_column, "tag_column": tag_column, "drop": drop}
-    guessed = guess_dataset(folder, tags, _options(asked, chosen, params, force)).model_copy(update=asked)
+    again = Again(folder, tags, asked, chosen, params, force)
+    guessed = guess_dataset(folder, tags, again.options).model_copy(update=asked)
     dataset = with_choices(guessed, given.dataset)
     if not force:
         refuse_edited(params)
     # Negatives are welcome, so that the first look treats them as such; then one is asked.
     survey, problems = look(given.model_copy(update={"dataset": allowing(dataset, True)}))
-    if not has_tags(survey):
+    problems = [again.pasteable(each) for each in problems]
+    raise_all([each for each in problems if drop and each.where == "dataset.drop"])
+    try:
+        survey = need_tags(survey, problems)
+    except WsssError as error:
+        say(str(error))
         # For `wsss check`, which lists all there is to correct; nothing is planned for photos without a tag.
         _, old = replace(params, _settings_text(text, recipe, dataset, params), force)
-        say(f"{params}{_aside(old)}: written as far as the data set could be read; next: wsss check {params}")
-    dataset, survey = settle(dataset, need_tags(survey, problems), problems, untagged)
+        written = f"{params}{_aside(old)} is written as far as the data set could be read"
+        say(f"{written}: wsss check {params} lists all errors")
+        sys.exit(error.exit_code)
+    dataset, survey = settle(dataset, survey, problems, untagged)
     made = make_project(Path()) if makes else []
     backup, old = replace(params, _settings_text(text, recipe, dataset, params), force)
     findings = warnings_of(survey)
@@ -132,7 +144,7 @@ def main(
     if plan is not None:
         parts.append(plan.text())
     if plan is not None and offer is not None:
-        parts.append(proposal(offer, plan, folder, tags, _options(asked, QUICK, params)))
+        parts.append(proposal(offer, plan, dataclasses.replace(again, recipe=QUICK, force=False)))
     return "\n\n".join([*parts, _next(len(problems), len(findings), params)])
 
 
@@ -159,23 +171,12 @@ def quick_plan(guessed: DatasetSettings, untagged: bool, seed: int) -> Plan | No
     return plan if plan.stages else None
 
 
-def proposal(quick: Plan, full: Plan, folder: Path, tags: Path | None, options: str) -> str:
-    """Both recipes in one line, with their time, and how to take the quick one: `options` follow the table's."""
-    table = "" if tags is None else f" --tags {tags}"
+def proposal(quick: Plan, full: Plan, other: Again) -> str:
+    """Both recipes in one line, with their time, and how to take the quick one: the command `other`."""
     return (
         f"recipes: {QUICK} ({quick.time}; the network stays as it came, only its last layers learn) or {FULL} "
-        f"({full.time}; better masks). This is {FULL}; for the other: wsss init {folder}{table}{options}"
+        f"({full.time}; better masks). This is {FULL}; for the other: {other.command}"
     )
-
-
-def _options(asked: Mapping[str, str | tuple[str, ...]], recipe: str | None, params: Path, force: bool = False) -> str:
-    """Options of a command that repeats this one, as they follow the folder and the table. `asked`: settings of section
-    `dataset` that were given as options.
-    """
-    given = [(key, each) for key, value in asked.items() for each in ([value] if isinstance(value, str) else value)]
-    written = "".join(f" --{key.replace('_', '-')} {shlex.quote(value)}" for key, value in given if value)
-    written += "" if params == Path("params.yaml") else f" --params {params}"
-    return written + (f" --recipe {recipe}" if recipe else "") + (" --force" if force else "")
 
 
 def with_choices(guessed: DatasetSettings, recipe: DatasetSettings) -> DatasetSettings:
@@ -205,9 +206,9 @@ def _aside(remark: str) -> str:
 
 
 def _next(problems: int, warnings: int, params: Path) -> str:
-    limits = f", {warnings} warning{'' if warnings == 1 else 's'}" if warnings else ""
+    limits = f", {counted(warnings, 'warning')}" if warnings else ""
     if problems:
-        many = f"{problems} problem{'' if problems == 1 else 's'} to correct"
+        many = f"{counted(problems, 'problem')} to correct"
         return f"init: {many}{limits}; next: wsss check {params}"
     there = "" if params == Path("params.yaml") else f"copy {params} to the params.yaml of the pipeline, "
     if not there and could_be_project():

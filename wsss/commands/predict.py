@@ -15,6 +15,7 @@ from wsss.core.executor import elsewhere
 from wsss.core.interrupt import catch_signals
 from wsss.core.lock import locked
 from wsss.core.log import say
+from wsss.core.words import counted
 from wsss.data.images import MAX_MEGAPIXELS
 from wsss.predict.collect import FoundPhoto, find_photos
 from wsss.predict.folder import TABLE, Folder, Row
@@ -127,8 +128,9 @@ def main(
     with explained_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         with locked(out / ".lock", "another wsss predict is writing here"), catch_signals():
-            folder.open(force, page=overlays)
+            folder.open(force, page=overlays, photos=[each.id for each in found])
             outcome = run_elsewhere(folder, found, work) if elsewhere() else run(segmenter, folder, found, work)
+            folder.finish()
             page = write_page(folder) if overlays else None
     show(report_json(out, folder, outcome) if as_json else report_text(out, folder, outcome, page))
     raise_all(list(outcome.failed.values()))
@@ -145,14 +147,14 @@ def choose_tags(option: str | None, photos: Sequence[FoundPhoto], classes: Seque
 
     if option not in (None, NO_TAGS):
         source = read_known_tags(Path(option), photos, classes)
-        say(f"predict: tags of {len(source.tags)} of {len(photos)} photos are known ({source.path})")
+        say(f"predict: {source.counted(len(photos))}")
         return source
     indexed = read_indexed_tags(photos, classes)
     if indexed is None:
         if option is None:
             say(f"predict: {UNKNOWN}")
         return None
-    known = f"tags of {len(indexed.tags)} of {len(photos)} photos are known ({indexed.path})"
+    known = indexed.counted(len(photos))
     if option is None:
         say(f"predict: {known}; --tags {NO_TAGS} to leave them out")
     else:
@@ -170,13 +172,13 @@ def parse_scales(text: str) -> tuple[float, ...]:
 
 def report_text(out: Path, folder: Folder, outcome: Outcome, page: Path | None) -> str:
     """One line that counts, and the photos to look at first."""
-    kept = f", {len(outcome.kept)} were there" if outcome.kept else ""
+    kept = f", {len(outcome.kept)} {'was' if len(outcome.kept) == 1 else 'were'} there" if outcome.kept else ""
     failed = f", {len(outcome.failed)} cannot be read" if outcome.failed else ""
     files = f"{out / TABLE}{f', {page}' if page else ''}"
     rows, photos = look_at(folder, outcome), len(outcome.done) + len(outcome.kept)
-    lines = [f"predict: {len(outcome.done)} photos{kept}{failed} → {files}"]
+    lines = [f"predict: {counted(len(outcome.done), 'photo')}{kept}{failed} → {files}"]
     if rows:
-        lines.append(f"look at these first ({len(rows)} of {photos} photos, column look of the table):")
+        lines.append(f"look at these first ({len(rows)} of {counted(photos, 'photo')}, column look of the table):")
         lines += [f"  {row.id}: {'; '.join(row.look)}" for row in rows[:NAMED]]
     return "\n".join(lines)
 

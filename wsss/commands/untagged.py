@@ -11,6 +11,7 @@ import click
 
 from wsss.core.errors import WsssError, raise_all
 from wsss.core.log import say
+from wsss.core.words import counted
 from wsss.formats.problems import ALL, MOST_SHOWN, Finding, shortened, some
 from wsss.formats.settings import DatasetSettings
 
@@ -45,8 +46,8 @@ def settle(
     paths = survey.untagged
     if answer is None and paths and not dataset.allow_untagged and not _asks():
         what = (
-            f"{_count(paths)} without a tag ({some(paths)}): kept as photos of no class (allow_untagged: true), as "
-            "nobody could be asked"
+            f"{counted(len(paths), 'photo')} without a tag ({some(paths)}): kept as photos of no class "
+            "(allow_untagged: true), as nobody could be asked"
         )
         default = Finding(what, "tag those that were forgotten; --untagged keep or error answers in advance")
         return allowing(dataset, True), replace(survey, findings=(default, *survey.findings), forgotten=())
@@ -65,7 +66,7 @@ def keeps(paths: tuple[str, ...], answer: Answer | None, chosen: bool) -> bool:
         return answer == "keep"
     if chosen or not paths:
         return chosen
-    what = f"{_count(paths)} without a tag ({some(paths)})"
+    what = f"{counted(len(paths), 'photo')} without a tag ({some(paths)})"
     return click.confirm(f"{what}: keep as negatives, photos of no class?", default=True, err=True)
 
 
@@ -76,7 +77,3 @@ def allowing(dataset: DatasetSettings, untagged: bool) -> DatasetSettings:
 
 def _asks() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def _count(paths: Sequence[str]) -> str:
-    return f"{len(paths)} photo{'' if len(paths) == 1 else 's'}"

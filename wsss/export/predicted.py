@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from wsss.core.errors import IntegrityError, UserError
+from wsss.core.log import warn
 from wsss.data.codec import open_image, read_file
 from wsss.data.index import Record
 from wsss.predict.folder import COLUMNS, SETTINGS, Folder
@@ -26,7 +27,8 @@ class Predicted:
     """Masks of photos by id; read access like that of a store. `records` says what the photos' files are called,
     `rows` what the table says of them, `settings` what the masks were made with.
 
-    Raises `UserError` if `path` is no folder of predictions, `IntegrityError` if it is damaged.
+    Warns where a run of `wsss predict` has not come to its end. Raises `UserError` if `path` is no folder of
+    predictions, `IntegrityError` if it is damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,6 +38,9 @@ class Predicted:
         self.classes: tuple[str, ...] = tuple(self._folder.settings["classes"])
         self.settings = {name: value for name, value in self._folder.settings.items() if name != "classes"}
         self.rows = self._folder.worst_first()
+        if (done := len(self.rows)) < self._folder.wanted:
+            what = f"{done} of {self._folder.wanted} photos: wsss predict was interrupted"
+            warn(path, what, "run the same wsss predict again: it goes on")
         try:
             self.records = {name: self._record(row) for name, row in self._folder.rows.items()}
         except ValueError as error:

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ from wsss.core.errors import IntegrityError, UserError
 from wsss.data.ids import file_name
 from wsss.data.index import TAG_SEPARATOR
 from wsss.data.tables import csv_text, plain_rows
+from wsss.predict import written
 from wsss.predict.look import SEPARATOR, weight
 from wsss.predict.made import PICTURES, Made
 
-FORMAT, VERSION = "wsss.predict", 4
-SETTINGS, TABLE, PAGE = "settings.json", "predictions.csv", "index.html"
+FORMAT, VERSION = written.FORMAT, 4
+SETTINGS, TABLE, PAGE = written.SETTINGS, "predictions.csv", "index.html"
 COLUMNS = ("id", "photo", "sha256", "height", "width", "confidence", "look", "tags")
 """Columns before one for the area of each class, as a share of the photo's pixels. `photo`: the file's name, below the
 folder that was given; `look`: see `predict.look`; `tags`: what is known of them, see `predict.made`."""
@@ -49,12 +50,13 @@ class Row:
 class Folder:
     """Predictions in `path`, all made with `settings`: plain values that determine the masks, `classes` among them.
 
-    `rows` are the lines of the table by id.
+    `rows` are the lines of the table by id. `wanted`: how many there will be when the run has come to its end, 0 after.
     """
 
     path: Path
     settings: Mapping[str, Any]
     rows: dict[str, list[str]] = field(default_factory=dict)
+    wanted: int = 0
     _written: float = field(default_factory=time.monotonic)
 
     @property
@@ -62,9 +64,11 @@ class Folder:
         """16 hex digits over model and settings."""
         return hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16]
 
-    def open(self, force: bool, page: bool = False) -> None:
-        """Take over the rows of an earlier run. Raises `UserError` if it had another model or other settings, or if a
-        `page` is to be written where somebody's own is.
+    def open(self, force: bool, page: bool = False, photos: Collection[str] = ()) -> None:
+        """Take over the rows of an earlier run; `photos`: the ids that are to be predicted, until `finish`.
+
+        Raises `UserError` if it had another model or other settings, or if a `page` is to be written where somebody's
+        own is.
 
         With `force` these predictions are deleted instead: the files that its table names, and nothing else.
         """
@@ -72,7 +76,7 @@ class Folder:
         if page and (self.path / PAGE).exists() and not self._own_page():
             what = "is there already, and wsss predict has not written it"
             raise UserError(self.path / PAGE, what, "choose another -o, or move it away")
-        foreign = [name for name in (TABLE, "masks", *PICTURES) if (self.path / name).exists()]
+        foreign = [name for name in (TABLE, written.MASKS, *PICTURES) if (self.path / name).exists()]
         if foreign and not (self.path / SETTINGS).exists():
             what = f"holds files that wsss predict has not written ({', '.join(foreign)})"
             raise UserError(self.path, what, "choose another -o")
@@ -84,8 +88,11 @@ class Folder:
             self.rows = self._read_table(found["classes"], force)
             if changes or force:
                 self._delete()
-        content = {"format": FORMAT, "version": VERSION, "fingerprint": self.fingerprint, **self.settings}
-        write_text(self.path / SETTINGS, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+        self._write_settings(len({*self.rows, *photos}))
+
+    def finish(self) -> None:
+        """Note that no photo is left to do."""
+        self._write_settings(0)
 
     def read(self) -> None:
         """Take over what is there, to be read. Raises `UserError` if nothing is, `IntegrityError` if it is damaged."""
@@ -96,7 +103,7 @@ class Folder:
 
     def mask(self, name: str) -> Path:
         """Where the mask of photo `name` lies."""
-        return self.path / "masks" / file_name(name, ".png")
+        return self.path / written.MASKS / file_name(name, ".png")
 
     def picture(self, kind: str, name: str) -> Path:
         """Where the picture of photo `name` lies, of a kind of `PICTURES`."""
@@ -158,6 +165,12 @@ class Folder:
         write_text(self.path / TABLE, csv_text(header, [row for _, row in sorted(self.rows.items())]))
         self._written = time.monotonic()
 
+    def _write_settings(self, wanted: int) -> None:
+        self.wanted = wanted
+        content = {"format": FORMAT, "version": VERSION, "fingerprint": self.fingerprint, **self.settings}
+        content |= {"wanted": wanted} if wanted else {}
+        write_text(self.path / SETTINGS, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+
     def _earlier_settings(self, force: bool) -> dict[str, Any] | None:
         path = self.path / SETTINGS
         if not path.exists():
@@ -170,6 +183,7 @@ class Folder:
             if (found.pop("format"), found.pop("version")) != (FORMAT, VERSION):
                 raise ValueError("format")
             found.pop("fingerprint")
+            self.wanted = int(found.pop("wanted", 0))
             found["classes"] = [str(name) for name in found["classes"]]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             if force:

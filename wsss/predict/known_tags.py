@@ -13,6 +13,7 @@ import torch
 
 from wsss.core.errors import UserError, WsssError, raise_all
 from wsss.core.settings_file import plain_values, read_settings
+from wsss.core.words import counted
 from wsss.data.index import read_index
 from wsss.formats.folder import match_rows, merge_rows
 from wsss.formats.problems import ALL, MOST_SHOWN, shortened
@@ -39,6 +40,12 @@ class TagSource:
     fingerprint: str
     records: Mapping[str, str] = field(default_factory=dict)
 
+    def counted(self, photos: int) -> str:
+        """How many of so many photos have tags, in words."""
+        none = sum(not tags for tags in self.tags.values())
+        empty = f"; {none} of them show{'s' if none == 1 else ''} no class" if none else ""
+        return f"tags of {len(self.tags)} of {counted(photos, 'photo')} are known ({self.path}{empty})"
+
 
 def read_known_tags(path: Path, photos: Sequence[FoundPhoto], classes: Sequence[str]) -> TagSource:
     """The tags of those `photos` that the table `path` names; `classes`: the network's names, background first.
@@ -64,16 +71,18 @@ def read_indexed_tags(photos: Sequence[FoundPhoto], classes: Sequence[str], fold
     files. None if there are none, if there is no such index, or if its classes are not those of the network.
 
     A photo without tags may show anything: the index does not tell one that shows no class from one that nobody tagged.
+    Where classes were dropped and photos without a tag are errors, its tags were all dropped, and it shows none.
     """
     try:
-        root = Path(plain_values(folder / PARAMS, read_settings(folder / PARAMS))["dataset"]["root"])
+        dataset = plain_values(folder / PARAMS, read_settings(folder / PARAMS))["dataset"]
+        root, emptied = Path(dataset["root"]), bool(dataset.get("drop")) and not dataset.get("allow_untagged")
         index = read_index(folder / INDEX)
-    except (WsssError, KeyError, TypeError):
+    except (WsssError, KeyError, TypeError, AttributeError):
         return None  # what is wrong there is no matter of these photos
     if index.classes != tuple(classes):
         return None
     resolved = cache(Path.resolve)
-    tagged = [record for record in index.records if record.tags]
+    tagged = [record for record in index.records if record.tags or emptied]
     places = {_place(folder / root / record.image, resolved): record for record in tagged}
     here = {photo.id: _place(photo.path, resolved) for photo in photos}
     found = {name: places[place] for name, place in here.items() if place in places}

@@ -27,6 +27,7 @@ from wsss.formats.settings import DatasetSettings
 from wsss.plan.settings import Params as PlanParams
 
 PARAMS = Path("params.yaml")
+WRITTEN = "params.yaml is written as far as the data set could be read: wsss check params.yaml lists all errors\n"
 SPLITS = ("train", "train", "train", "train", "val", "val")
 
 
@@ -363,10 +364,15 @@ def test_columns_are_named_with_options_which_the_offer_repeats(
     photos.write("tags.csv", "\n".join(["id,image,class name,split,label", *rows]) + "\n")
     refused = init("raw").stderr
     assert "2 columns may name the photos: 'id' and 'image'" in refused
-    assert "(wsss init: --photo-column NAME)" in refused
-    refused = init("raw", "--photo-column", "image").stderr
+    assert "fix: name the right one: wsss init raw --photo-column id\n" in refused
+    refused = init("raw", "--tags", "raw/tags.csv", "--photo-column", "image", "--recipe", "quick").stderr
     assert "2 columns may hold the tags: 'class name' and 'label'\n" in refused
-    assert "(wsss init: --tag-column NAME)" in refused
+    command = "wsss init raw --tags raw/tags.csv --photo-column image --tag-column 'class name' --recipe quick"
+    assert f"fix: name the right one: {command}\n" in refused
+    refused = init("raw", "--photo-column", "image", "--tag-column", "class nam").stderr
+    assert "fix: name the right one: wsss init raw --photo-column image --tag-column 'class name'\n" in refused
+    refused = init("raw", "--photo-column", "image", "--tag-column", "xyz").stderr
+    assert "fix: name the right one: wsss init raw --photo-column image --tag-column NAME\n" in refused
     result = init("raw", "--photo-column", "image", "--tag-column", "class name")
     assert result.exit_code == 0, result.stderr
     assert "photo = image; tags = class name; split = split; not read: id, label" in result.stdout
@@ -389,7 +395,11 @@ def test_a_class_is_dropped(photos: RawData) -> None:
     result = init("raw", "--drop", "the hat", "--drop", "hut")
     assert result.exit_code == 2
     assert "error: dataset.drop: unknown class 'hut'\nfix: choose among cow, sheep, the hat\n" in result.stderr
-    assert section()["drop"] == ["the hat", "hut"]
+    assert section()["drop"] == ["the hat"]  # as before
+    PARAMS.unlink()
+    for names in (["hut"], ["cow", "sheep", "the hat"]):
+        result = init("raw", *(part for name in names for part in ("--drop", name)))
+        assert (result.exit_code, result.stderr[:20], PARAMS.exists()) == (2, "error: dataset.drop:", False)
 
 
 def test_a_recipe_s_own_choices_hold_for_its_layout() -> None:
@@ -477,7 +487,8 @@ def test_a_table_without_a_single_tag_is_told_at_once(raw_data: RawData) -> None
     raw_data.write("tags.csv", "filename,tags\na.jpg,\n")
     result = init("raw")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.endswith("tags.csv: no row has a tag\nfix: write the names of classes into its cells\n")
+    said = "tags.csv: no row has a tag\nfix: write the names of classes into its cells\n" + WRITTEN
+    assert result.stderr.endswith(said)
     assert load(PARAMS, CheckParams).dataset.root.endswith("raw")  # for wsss check
 
 
@@ -497,7 +508,7 @@ def test_where_no_tag_can_be_read_nothing_is_planned(photos: RawData, table: str
     assert what in result.stderr
     assert result.stderr.count("error: ") == 1
     assert "tags.csv: photo = filename; " in result.stderr
-    assert "params.yaml: written as far as the data set could be read; next: wsss check params.yaml\n" in result.stderr
+    assert result.stderr.endswith(WRITTEN)
     assert load(PARAMS, CheckParams).dataset.root.endswith("raw")  # for wsss check
 
 

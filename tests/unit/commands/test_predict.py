@@ -22,7 +22,8 @@ from tests.toy_networks import photo, write_student
 from tests.unit.predict.test_own_labels import write_labels
 from wsss import cli
 from wsss.commands import predict as command
-from wsss.core.errors import ErrorList
+from wsss.core.errors import ErrorList, UserError
+from wsss.core.folders import atomic_dir
 from wsss.core.lock import locked
 from wsss.core.log import Progress
 from wsss.data.crumbs import without_crumbs
@@ -148,7 +149,7 @@ def test_known_tags_leave_out_other_classes(model: Path, photos: Path, tmp_path:
     out = tmp_path / "out"
     code, _, said = predict(model, photos, "-o", out, "--as-is", "--tags", tags)
     assert code == 0
-    assert f"predict: tags of 2 of 3 photos are known ({tags})\n" in said
+    assert f"predict: tags of 2 of 3 photos are known ({tags}; 1 of them shows no class)\n" in said
     plain = tmp_path / "plain"
     assert predict(model, photos, "-o", plain, "--as-is")[0] == 0
     files = {each.id: (file_name(each.id, ".png"), load_image(each.path)) for each in find_photos([photos])}
@@ -202,6 +203,21 @@ def test_tags_of_the_data_set_in_the_present_folder_are_the_default(
     assert predict(model, photos / "=sum.png", photos / "Kuh 1.png", "-o", "index", "--as-is")[0] == 0
     code, _, text = predict(model, photos, "-o", "index", "--as-is", "--tags", "none")
     assert (code, "(tags: found " in text) == (2, True)
+
+
+def test_a_photo_whose_tags_are_all_dropped_is_not_doubtful(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(json.dumps({"dataset": {"root": str(photos), "drop": ["dog"]}}))
+    images = {"Kuh 1": "Kuh 1.png", "=sum": "=sum.png", "sub/ä": "sub/ä.jpg"}
+    records = tuple(Record(name, "train", image, None, (), 40, 56, "0" * 64) for name, image in images.items())
+    write_index(Path("artifacts/dataset"), Index(CLASSES, records, dropped=(9,)))
+    code, text, said = predict(model, photos, "-o", "out", "--as-is")
+    assert code == 0
+    assert "tags of 3 of 3 photos are known (artifacts/dataset; 3 of them show no class); --tags none" in said
+    assert "covers" not in text
+    assert [(row["tags"], row["area background"]) for row in table(Path("out"))] == [("none", "1")] * 3
 
 
 def test_masks_unlike_the_pseudo_label_of_the_run_are_looked_at(
@@ -376,6 +392,37 @@ def test_signal_keeps_finished_work(model: Path, tmp_path: Path) -> None:
     assert len(table(out)) == len(list((out / "masks").iterdir()))
 
 
+@pytest.mark.parametrize("kind", ["voc", "coco", "cvat"])
+def test_export_of_an_interrupted_run_warns(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    out = tmp_path / "out"
+    Image.fromarray(photo(8, 8, 9)).save(photos / "unreadable.png")
+    (photos / "unreadable.png").write_bytes(b"no picture")
+
+    def export(name: str) -> str:
+        result = CliRunner().invoke(cli.main, ["export", "--to", kind, str(out), str(tmp_path / name)])
+        assert result.exit_code == 0
+        return result.stderr
+
+    with monkeypatch.context() as patched:
+        work, seen = running_photos.segment_photo, iter(range(2))
+
+        def interrupted(*arguments: Any) -> Any:
+            if next(seen, None) is None:
+                raise KeyboardInterrupt
+            return work(*arguments)
+
+        patched.setattr(running_photos, "segment_photo", interrupted)
+        assert predict(model, photos, "-o", out)[0] == 130
+    what = "2 of 4 photos: wsss predict was interrupted"
+    fix = "run the same wsss predict again: it goes on"
+    assert export("some") == f"warning: {out}: {what}\nfix: {fix}\n"
+    assert predict(model, photos, "-o", out)[0] == 2  # to its end, where the photo that cannot be read is told
+    assert export("all") == ""
+    assert len(table(out)) == 3
+
+
 def test_second_run_on_one_folder_is_told(model: Path, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with locked(tmp_path / "out" / ".lock", "busy"):
@@ -447,6 +494,33 @@ def test_photos_that_are_not_there_or_twice(tmp_path: Path) -> None:
     assert f"{tmp_path}/empty: no photos in this folder (1 other files)" in text
     assert f"{tmp_path}/none: no such file or folder" in text
     assert f"{tmp_path}/b/x.png: has the same id as {tmp_path}/a/x.jpg ('x')" in text
+
+
+def test_what_wsss_wrote_is_never_segmented(
+    model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wherever it lies, also below -o; photos beside it stay, and so does a folder with other settings."""
+    names = [each.name for each in find_photos([photos])]
+    assert capsys.readouterr().err == ""
+    for out in (photos / "found", photos / "sub/earlier", photos):
+        assert predict(model, photos / "=sum.png", "-o", out, "--overlays")[0] == 0
+    with atomic_dir(photos / "gallery") as folder:
+        Image.fromarray(photo(8, 8, 0)).save(folder / "shown.png")
+    (photos / "other/masks").mkdir(parents=True)
+    (photos / "other/settings.json").write_text("{}")
+    Image.fromarray(photo(8, 8, 0)).save(photos / "other/masks/x.png")
+    assert [each.name for each in find_photos([photos])] == sorted([*names, "other/masks/x.png"])
+    assert capsys.readouterr().err == (
+        f"left out: what wsss predict wrote in {photos}, {photos / 'found'}, {photos / 'sub/earlier'}\n"
+        f"left out: what wsss wrote in {photos / 'gallery'}\n"
+    )
+    assert [each.name for each in find_photos([photos / "gallery"])] == ["shown.png"]  # a data set may be marked
+    with pytest.raises(UserError, match="no photos in this folder"):
+        find_photos([photos / "found"])
+    for said in ("predict: 1 photo → ", "predict: 0 photos, 1 was there → "):
+        assert predict(model, photos / "=sum.png", "-o", tmp_path / "one")[1].startswith(said)
+    report = json.loads(predict(model, photos, "-o", photos / "found", "--overlays", "--json")[1])
+    assert (len(report["done"]), report["kept"]) == (3, ["=sum"])
 
 
 def test_pictures_that_cannot_be_read_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

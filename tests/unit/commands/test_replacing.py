@@ -45,7 +45,7 @@ def test_a_recipe_is_replaced_and_the_command_that_brings_it_back_is_named(name:
     PARAMS.write_text(read_recipe(name), encoding="utf-8")
     said = init().stderr
     old = f"(in place of recipes/{name}.yaml; to have it back: wsss recipe use {name})"
-    assert f"params.yaml {old}: written as far as the data set could be read" in said
+    assert f"params.yaml {old} is written as far as the data set could be read" in said
     assert not Path("params.yaml.bak").exists()
     other = Path("my settings.yaml")
     other.write_text(read_recipe(name), encoding="utf-8")
@@ -66,7 +66,7 @@ def test_what_the_last_commit_has_is_replaced() -> None:
     assert refused()
     PARAMS.write_text("seed: 1\n")
     old = "(in place of the committed one; to have it back: git checkout HEAD -- params.yaml)"
-    assert f"params.yaml {old}: written" in init().stderr
+    assert f"params.yaml {old} is written" in init().stderr
     git("checkout", "HEAD", "--", "params.yaml")
     assert PARAMS.read_text() == "seed: 1\n"
     Path("sub dir").mkdir()
@@ -85,7 +85,7 @@ def test_what_init_wrote_is_replaced_until_somebody_edits_it(raw_data: RawData) 
     assert "in place of" not in init().stderr  # the same again
     raw_data.write("classes.txt", "cow\n")
     again = init().stderr
-    assert "params.yaml (in place of what wsss init wrote last, unedited): written" in again
+    assert "params.yaml (in place of what wsss init wrote last, unedited) is written" in again
     whole = PARAMS.read_text(encoding="utf-8")
     for old, new in (("val_fraction: 0.2", "val_fraction: 0.3"), ("\n\n", "\n# mine\n\n"), (f"{SEAL}", f"{SEAL}0")):
         assert old in whole

@@ -38,6 +38,18 @@ def test_photos_of_the_data_set_have_its_tags(project: Path) -> None:
     assert source.path == Path("artifacts/dataset")
 
 
+@pytest.mark.parametrize(
+    ("settings", "known"),
+    [("drop: [dog]", True), ("drop: [dog]\n  allow_untagged: true", False), ("drop: []", False), ("drop: [", None)],
+)
+def test_a_photo_without_tags_shows_no_class_if_all_its_tags_were_dropped(
+    project: Path, settings: str, known: bool | None
+) -> None:
+    (project / "params.yaml").write_text(f"dataset:\n  root: ../album\n  tags: tags.csv\n  {settings}\n")
+    source = read_indexed_tags(find_photos([project.parent / "album"]), CLASSES, project)
+    assert (None if source is None else source.tags.get("c", False)) == (() if known else known)
+
+
 def test_ids_are_those_of_the_command_line_and_links_are_followed(project: Path) -> None:
     (project.parent / "link").symlink_to(project.parent / "album" / "sub")
     source = read_indexed_tags(find_photos([project.parent / "link"]), CLASSES, project)
