@@ -22,6 +22,7 @@ from wsss.data.ids import encode_id
 from wsss.data.index import IGNORE, Index, Record, read_index
 from wsss.data.size import fit_label
 from wsss.evaluation.edited_masks import EditedMasks, edited_masks
+from wsss.formats.problems import some
 from wsss.stores.labels import BY_HAND, PseudoStore, put_labels, put_mixtures
 from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
 
@@ -142,7 +143,7 @@ def _warn(source: Path, edited: EditedMasks, found: Correction, index: Index, re
         what = f"{len(edited.without)} photos have come back without a mask and keep their labels"
         warn(
             source,
-            f"{what}: {_some(edited.without)}",
+            f"{what}: {some(edited.without, NAMED)}",
             "none needed; if one shows no class, add a black mask of its name",
         )
     untagged = []
@@ -150,7 +151,7 @@ def _warn(source: Path, edited: EditedMasks, found: Correction, index: Index, re
         shown = [int(k) for k in np.unique(label) if k not in (0, IGNORE, *records[name].tags)]
         untagged += [f"{name} ({', '.join(index.classes[k] for k in shown)})"] if shown else []
     if untagged:
-        what = f"{len(untagged)} photos show classes that they are not tagged with: {_some(untagged)}"
+        what = f"{len(untagged)} photos show classes that they are not tagged with: {some(untagged, NAMED)}"
         warn(source, what, "add these tags to the table, or correct the masks")
 
 
@@ -178,7 +179,3 @@ def _lines(found: Correction, photos: int, count: int, base: PseudoStore, out: P
         f"({why}; if it was trained on this folder before: dvc repro -f -s distill)",
     ]
     return lines
-
-
-def _some(names: tuple[str, ...] | list[str]) -> str:
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")

@@ -33,7 +33,7 @@ class Portable(nn.Module):
 
 
 class PortableStudent(Portable):
-    """The same for a student that learns tags, with its logits before and after classes are left out."""
+    """The same for a student that learns tags, with its logits before and after the tags change them."""
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
         """Logits as the student gives them, and of all classes."""

@@ -23,7 +23,7 @@ from wsss.predict.segmenting import load_segmenting
 KINDS = (STUDENT, OSTE)
 ONNX_FORMAT, ONNX_VERSION = "wsss.onnx", 3
 LOGITS, ALL_LOGITS, LABELS = "logits", "all_logits", "labels"
-"""Outputs of an exported network. Only students that learn tags have the second, before any class is left out; `LABELS`
+"""Outputs of an exported network. Only students that learn tags have the second, before the tags change it; `LABELS`
 are the arg-max of the first at the photos' size.
 """
 NORMALISATION = "inside the network; give RGB 0..255"
@@ -32,9 +32,9 @@ NORMALISATION = "inside the network; give RGB 0..255"
 @dataclass(frozen=True)
 class Segmenting:
     """A network that segments: `run` maps (N, 3, H, W) float 0..255 → logits (N, K+1, h, w); `kind`: student or oste;
-    `classes`: names, background first. `parts`: like `run`, but without leaving out the classes that the photo as a
-    whole makes improbable, for pieces of a photo; None if `run` leaves out nothing. `sizes`: of the photos that it was
-    trained on, `view`: how it was evaluated; None if its file does not say.
+    `classes`: names, background first. `parts`: like `run`, but without heeding the tags that the whole photo seems
+    to have, for pieces of a photo; None if `run` heeds none. `sizes`: of the photos that it was trained on, `view`: how
+    it was evaluated; None if its file does not say.
     """
 
     run: Network
