@@ -62,13 +62,13 @@ def distill(
     settings = settings.planned(data.photos.records, data.index.foreground)
     settings.check()
     data.check(settings)
-    card = student_card(data.index, settings, data.remark)
-    student = make_student(card, data.oste, data.seed, settings)
+    first, *more = settings.each_round()
+    card = student_card(data.index, first, data.remark)
+    student = make_student(card, data.oste, data.seed, first)
     cells = None
-    if isinstance(student, LinearStudent):
+    if isinstance(student, LinearStudent) and not settings.quick_start:
         cells = see_photos(student, data, settings.optim.precision, stage.name)
     epochs = stage.scratch / "epochs"
-    first, *more = settings.each_round()
     if not more:
         watch = Snapshots(student, card.classes, data.photos, epochs)
         history = train_round(student, card, data, first, stage, "training", watch, cells)
@@ -82,6 +82,7 @@ def distill(
         fractions = change_fractions(labels, data.photos)
         listed = ", ".join(f"{name} {fraction:.1%}" for name, fraction in fractions.items())
         say(f"{stage.name}: fractions of pixels that the first round's student changed: {listed}")
+        card = student_card(data.index, settings, data.remark)
         if settings.restart:
             student = make_student(card, data.oste, data.seed, settings)
         else:
@@ -110,9 +111,11 @@ def train_round(
     """Train `student` in place on `data` with the losses of `settings`. Returns the history.
 
     Its checkpoints lie in folder `name` of the stage's scratch; `watch` is called after each epoch. `cells`: what a
-    linear student sees of the photos.
+    linear student sees of the photos, where another round sees it too.
     """
-    if isinstance(student, LinearStudent) and cells is not None:
+    if isinstance(student, LinearStudent):
+        if cells is None:
+            cells = see_photos(student, data, settings.optim.precision, stage.name)
         return fit_linear(student, cells, data, settings, stage.name, watch)
     needs = {need for loss in settings.losses() for need in loss.needs}
     oste = None

@@ -135,7 +135,7 @@ class _Work:
             step("train", everything, weak, second.optim, second.warmup_epochs)
             everything.enhancer.pool.shutdown()
 
-        planned = third.planned(self.index.split("train"), foreground).each_round()[0]
+        planned = third.planned(self.index.split("train"), foreground).each_round()[-1]
         if isinstance(self.student, LinearStudent):
             records = self.photos.records
             return found | {"distill": measured(linear_step(self.student, records, planned, self.where), len(records))}

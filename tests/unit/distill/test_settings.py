@@ -101,6 +101,28 @@ def test_two_rounds_share_the_epochs(begins: int) -> None:
     assert acting(without, 0) == ALWAYS + STAGE2[1:]
 
 
+def test_linear_first_student_has_the_epochs_of_the_first_round_and_a_rate_of_its_own() -> None:
+    whole = altered(TWO_ROUNDS, init="oste", first__head="linear", first__lr=0.004, optim__clip_norm=10.0)
+    whole.check()
+    first, second = whole.each_round()
+    assert (first.head, first.optim.epochs, first.optim.lr, first.optim.head_lr_factor) == ("linear", 1, 0.004, 1)
+    assert first.optim.clip_norm == 0
+    assert acting(first, 0) == ALWAYS  # a line learns from labels, and its tags are OSTE's
+    assert second == altered(whole, first__head="same").each_round()[1].model_copy(update={"first": whole.first})
+    # Where nothing comes second, or all is linear, it says nothing new.
+    assert not altered(SETTINGS, first__head="linear").quick_start
+    assert not altered(whole, head="linear").quick_start
+
+
+@pytest.mark.parametrize(("key", "value"), [("restart", False), ("init", "pretrained")])
+def test_what_cannot_follow_a_linear_first_student_is_refused(key: str, value: Any) -> None:
+    settings = altered(TWO_ROUNDS, **{"init": "oste", "first__head": "linear", key: value})
+    told = refused(settings)
+    assert told.startswith(f"distill.{key}: found {str(value).lower()}")
+    assert told.endswith("or set distill.first.head: same")
+    altered(settings, first__head="same").check()  # as the message says
+
+
 def test_store_of_labels(tmp_path: Path) -> None:
     assert SETTINGS.store(tmp_path) == tmp_path
     assert altered(labels="some/where").store(tmp_path) == Path("some/where")
