@@ -13,7 +13,6 @@ from typing import Any
 import torch
 
 from wsss.core.errors import UserError, WsssError, raise_all
-from wsss.core.settings_file import plain_values, read_settings
 from wsss.core.words import counted
 from wsss.data.index import read_index
 from wsss.formats.columns import Headings
@@ -25,11 +24,12 @@ from wsss.formats.raw import Listing
 from wsss.formats.tagfile import TagTable, read_tag_file, unknown_tags
 from wsss.models.base_student import IMPROBABLE
 from wsss.predict.collect import FoundPhoto
+from wsss.predict.project import PARAMS, dataset_settings
 from wsss.predict.segment import Network
 
 KnownTags = Mapping[str, tuple[int, ...]]
 """Class numbers by photo id; a photo that is not there may show anything."""
-PARAMS, INDEX = Path("params.yaml"), Path("artifacts/dataset")
+INDEX = Path("artifacts/dataset")
 SOME = 2
 """Names that an error shows of each side."""
 NO_ROW = "write names as the photos have them, with as many of their folders as are needed; or leave --tags out"
@@ -67,7 +67,7 @@ def read_known_tags(
     """
     if not path.is_file():
         raise UserError(path, "no such file", "correct --tags")
-    settings = _dataset(folder)
+    settings = dataset_settings(folder)
     problems: list[UserError] = []
     table = read_tag_file(path, problems, _headings(path, settings))
     dropped = sorted({str(name) for name in settings.get("drop") or ()} & {*table.tags()} - {*classes})
@@ -105,7 +105,7 @@ def read_indexed_tags(photos: Sequence[FoundPhoto], classes: Sequence[str], fold
     A photo without tags may show anything: the index does not tell one that shows no class from one that nobody tagged.
     Where classes were dropped and photos without a tag are errors, its tags were all dropped, and it shows none.
     """
-    dataset = _dataset(folder)
+    dataset = dataset_settings(folder)
     try:
         root, emptied = Path(dataset["root"]), bool(dataset.get("drop")) and not dataset.get("allow_untagged")
         index = read_index(folder / INDEX)
@@ -123,14 +123,6 @@ def read_indexed_tags(photos: Sequence[FoundPhoto], classes: Sequence[str], fold
     known = {name: record.tags for name, record in found.items()}
     fingerprint = _fingerprint([(record.image, record.tags) for record in tagged])
     return TagSource(INDEX, known, fingerprint, {name: record.id for name, record in found.items()})
-
-
-def _dataset(folder: Path) -> dict[str, Any]:
-    """Section `dataset` of the project in `folder`, unchecked; empty if there is none, or if it cannot be read."""
-    try:
-        return dict(plain_values(folder / PARAMS, read_settings(folder / PARAMS))["dataset"])
-    except (WsssError, KeyError, TypeError, ValueError, AttributeError):
-        return {}  # what is wrong there is no matter of these photos
 
 
 def _headings(path: Path, settings: Mapping[str, Any]) -> Headings | None:

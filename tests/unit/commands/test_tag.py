@@ -137,7 +137,7 @@ def test_columns_are_named_as_for_init(folder: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=20)
     assert out.splitlines()[-1].endswith(f"; next: wsss init {folder} --photo-column photo --tag-column animal")
-    assert (folder / "tags.csv").read_text(encoding="utf-8") == f"{text}c001.jpg;cow;\n"
+    assert (folder / "tags.csv").read_text(encoding="utf-8") == f"{text}c002.jpg;cow;\n"
 
 
 def test_only_this_machine_can_connect(folder: Path) -> None:
