@@ -71,7 +71,9 @@ def read_known_tags(
     problems: list[UserError] = []
     table = read_tag_file(path, problems, _headings(path, settings))
     dropped = sorted({str(name) for name in settings.get("drop") or ()} & {*table.tags()} - {*classes})
-    problems += unknown_tags(table, {*table.tags()} - {*dropped}, classes[1:], "a network that was trained with it")
+    for error in unknown_tags(table, {*table.tags()} - {*dropped}, classes[1:], ""):
+        fix = f"{error.fix.partition(';')[0]}: the network knows {some(classes[1:], 20)}"
+        problems.append(UserError(error.where, error.what, fix))
     raise_all(shortened(problems, MOST_SHOWN, ALL))
     listing = Listing(path.parent, {photo.id: [photo.name] for photo in photos})
     rows, _ = match_rows(named_below(table, photos), listing, [])

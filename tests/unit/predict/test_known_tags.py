@@ -120,7 +120,8 @@ def test_two_photos_that_a_path_may_mean_are_left_open(project: Path) -> None:
 
 def test_classes_that_the_project_drops_are_no_unknown_ones(project: Path) -> None:
     text = "photo,tags\na.jpg,cow|dog\nc.jpg,dog\nsub/b.JPG,cat\n"
-    with pytest.raises(UserError, match="unknown class 'dog'"):
+    fix = "edit these lines: the network knows cow, cat$"
+    with pytest.raises(UserError, match=rf"unknown class 'dog' in 2 rows \(lines 2, 3\)\nfix: {fix}"):
         told(project, text)
     (project / "params.yaml").write_text("dataset:\n  root: ../album\n  drop: [dog, horse]\n")
     assert told(project, text) == {"a": (1,), "c": (), "sub/b": (2,)}
