@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.helpers import CLASSES, IDS, toy_label, write_toy_store
 from tests.unit.export.test_tools import run
+from wsss.core.errors import UserError
 from wsss.core.stage import Stage
 from wsss.data.index import Index, Record, write_index
 from wsss.evaluation.import_corrected import import_edited
@@ -94,6 +95,11 @@ def test_the_choice_can_be_trained_on(store: Path, names: Path, tmp_path: Path) 
     corrected = PseudoStore(tmp_path / "corrected")
     for name in IDS:
         np.testing.assert_array_equal(corrected.label(name), (toy_label if name in CHOSEN else predicted_label)(name))
+
+
+def test_nothing_to_import(store: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="chosen: no such file or folder\nfix: give what CVAT, or wsss export, has"):
+        import_edited(tmp_path / "chosen", store, tmp_path / "dataset", tmp_path / "corrected")
 
 
 def test_other_classes_and_other_photos_are_refused(store: Path, names: Path, tmp_path: Path) -> None:
