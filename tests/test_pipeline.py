@@ -263,6 +263,14 @@ def test_every_settings_field_is_read() -> None:
     assert {"alpha", "gamma", "crop", "precision"} <= seen
 
 
+def test_make_repro_ends_with_the_verdict() -> None:
+    """DVC's last words are of git and of remotes; what the run is worth has to stand below them."""
+    said = subprocess.run(["make", "-n", "repro"], cwd=REPO, capture_output=True, text=True, check=True)
+    commands = [line for line in said.stdout.splitlines() if not line.startswith("#")]
+    assert commands[-2] == "dvc repro"
+    assert commands[-1].startswith("wsss watch --once ")
+
+
 def test_stage_functions_document_themselves() -> None:
     for stage in STAGES:
         module = importlib.import_module(f"pipeline.{stage}")

@@ -377,6 +377,22 @@ def test_scores_of_another_run_are_not_shown(tmp_path: Path) -> None:
     assert "model-index" not in front(text)
 
 
+def test_settings_of_a_stage_that_has_run_since_are_not_the_network_s(tmp_path: Path) -> None:
+    """A student of masks, beside labels of tags that nothing has been trained on yet."""
+    student = write_run(tmp_path, labels="masks_as_labels")
+    lock = YAML(typ="safe").load((tmp_path / "dvc.lock").read_text(encoding="utf-8"))
+    evaluate = lock["stages"]["evaluate"]
+    params = {"params.yaml": {"distill": {"labels": "pseudo"}}}
+    made = {"cmd": "x", "params": params, "outs": [{"path": "artifacts/distilled.pt", "md5": "1" * 32}]}
+    evaluate["params"]["params.yaml"].pop("distill")
+    evaluate["deps"] = [{"path": "artifacts/distilled.pt", "md5": "0" * 32}]
+    YAML(typ="safe").dump({"stages": {"distill": made, "evaluate": evaluate}}, tmp_path / "dvc.lock")
+    text = card_of(student)
+    assert "tags alone" not in text
+    assert "- recipe: unknown (its stage distill has run again since)" in text
+    assert "| student ms+flip+crf | val | 2 | 0.5125 |" in text  # the table is of the stage that wrote the student
+
+
 def test_names_cannot_break_the_card(tmp_path: Path) -> None:
     text = card_of(evaluated_student(tmp_path / "student.pt"), name='a": b | <script>')
     assert front(text)["license"] == "other"

@@ -1,4 +1,4 @@
-"""The command that repeats `wsss init`, as its messages write it, to be pasted."""
+"""The command that repeats `wsss init` or `wsss tag`, as its messages write it, to be pasted."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from wsss.core.errors import WsssError
 
+PARAMS = Path("params.yaml")
 SETTING = re.compile(r"set dataset\.(\w+) to the heading of the right one \(wsss init: --[a-z-]+ NAME\)")
 """In the fix of an error of `formats.columns`, which does not know what was typed."""
 MEANT = re.compile(r"""(?:may [a-z ]+: |did you mean )('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
@@ -19,14 +20,17 @@ MEANT = re.compile(r"""(?:may [a-z ]+: |did you mean )('(?:[^'\\]|\\.)*'|"(?:[^"
 
 @dataclass(frozen=True)
 class Again:
-    """What was typed. `asked`: settings of section `dataset` that are options as well, empty where left out."""
+    """What was typed, after `verb`, the name of the command. `asked`: settings of section `dataset` that are options as
+    well, empty where left out.
+    """
 
     folder: Path
     tags: Path | None
     asked: Mapping[str, str | tuple[str, ...]]
-    recipe: str | None
-    params: Path
+    recipe: str | None = None
+    params: Path = PARAMS
     force: bool = False
+    verb: str = "init"
 
     @property
     def options(self) -> str:
@@ -34,14 +38,14 @@ class Again:
         items = self.asked.items()
         given = [(key, each) for key, value in items for each in ([value] if isinstance(value, str) else value)]
         written = "".join(f" --{key.replace('_', '-')} {shlex.quote(value)}" for key, value in given if value)
-        written += "" if self.params == Path("params.yaml") else f" --params {shlex.quote(str(self.params))}"
+        written += "" if self.params == PARAMS else f" --params {shlex.quote(str(self.params))}"
         return written + (f" --recipe {self.recipe}" if self.recipe else "") + (" --force" if self.force else "")
 
     @property
     def command(self) -> str:
         """The whole command."""
         table = "" if self.tags is None else f" --tags {shlex.quote(str(self.tags))}"
-        return f"wsss init {shlex.quote(str(self.folder))}{table}{self.options}"
+        return f"wsss {self.verb} {shlex.quote(str(self.folder))}{table}{self.options}"
 
     def pasteable(self, error: WsssError) -> WsssError:
         """`error` with the whole command as its fix, where that was the setting of a column; the first is proposed."""

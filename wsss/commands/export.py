@@ -14,7 +14,7 @@ from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import UserError
 from wsss.core.interrupt import catch_signals
 from wsss.core.words import counted
-from wsss.data.index import Record, read_index
+from wsss.data.index import Record
 
 if TYPE_CHECKING:
     from wsss.data.crumbs import Area
@@ -51,6 +51,13 @@ FOLDERS = ("package", "voc", *WITH_PHOTOS)
     help="labels: only of the photos that a file names, an id or a file name a line, or a CSV with a column id, as "
     "reports/photos.csv",
 )
+@click.option(
+    "--instead",
+    metavar="SOURCE FILE",
+    type=(click.Path(path_type=Path), click.Path(path_type=Path)),
+    multiple=True,
+    help="labels: those of another SOURCE of the photos that a file names, as for --only; may be given several times",
+)
 @click.option("--dataset", type=click.Path(path_type=Path), help="index folder: names and sizes of the photos")
 @click.option("--polygons", is_flag=True, help="COCO: polygons instead of run lengths")
 @click.option(
@@ -77,6 +84,7 @@ def main(
     torchscript: bool,
     photos: Path | None,
     only: Path | None,
+    instead: tuple[tuple[Path, Path], ...],
     dataset: Path | None,
     polygons: bool,
     simplify: float,
@@ -108,8 +116,9 @@ def main(
         raise UserError(
             "--photos", f"{photos} is a file, expected a folder", "for labels of the photos it names: --only"
         )
-    if only is not None and chosen in NETWORKS:
-        raise UserError("--only", "is of labels", "leave it away")
+    for option, given in (("--only", only), ("--instead", instead)):
+        if given and chosen in NETWORKS:
+            raise UserError(option, "is of labels", "leave it away")
     if chosen not in FOLDERS:
         from wsss.export.own import refuse_foreign_file
 
@@ -121,7 +130,7 @@ def main(
             return _network(source, out, chosen, photos, dataset, licence, as_json)
         write = _writer(chosen, photos, polygons, simplify)
         with restorable(source):
-            return _labels(source, out, write, chosen, dataset, only, area, as_json)
+            return _labels(source, out, write, chosen, dataset, instead, only, area, as_json)
 
 
 def _chosen(source: Path, kind: str | None, torchscript: bool) -> str:
@@ -199,42 +208,33 @@ def _labels(
     write: Callable[..., dict[str, int]],
     kind: str,
     dataset: Path | None,
+    others: Sequence[tuple[Path, Path]],
     only: Path | None,
     least: Area,
     as_json: bool,
 ) -> str:
     from wsss.data.crumbs import Area
     from wsss.export.crumbs import WithoutCrumbs
-    from wsss.export.labels import Labels
+    from wsss.export.instead import instead
     from wsss.export.only import Only, named_photos
-    from wsss.export.predicted import Predicted, is_predicted
-    from wsss.stores.labels import LabelStore
-    from wsss.stores.opened import open_store
+    from wsss.export.opened import open_labels
 
-    store: Labels
-    if is_predicted(source):
-        store = Predicted(source)
-        photos = store.records
-    else:
-        opened = open_store(source)
-        if not isinstance(opened, LabelStore):
-            what = f"a store of {opened.format}, expected labels (pseudo-labels or predictions)"
-            raise UserError(source, what, "give artifacts/pseudo, artifacts/predictions, or a folder of wsss predict")
-        beside = source.parent / "dataset"
-        found = dataset or (beside if (beside / "index.csv").is_file() else None)
-        photos = {record.id: record for record in read_index(found).records} if found else {}
-        store = opened
-    if only is None:
-        part = _part(source.name, store.ids, photos)
-    else:
+    store, photos = open_labels(source, dataset)
+    parts = []
+    for other, file in others:
+        (store, photos), count = instead((store, photos), open_labels(other, dataset), file)
+        parts.append(f"of {counted(count, 'photo')} the labels of {other}: those of {file}")
+    if only is not None:
         named = named_photos(only, store, photos)
-        part = f"{len(named)} of {counted(len(store.ids), 'photo')} of {source.name}: those of {only}"
+        parts.append(f"{len(named)} of {counted(len(store.ids), 'photo')} of {source.name}: those of {only}")
         store = Only(store, named)
+    elif not others:
+        parts.append(_part(source.name, store.ids, photos))
     counts = write(store if least == Area() else WithoutCrumbs(store, photos, least), photos, out)
     if as_json:
         return json_text({"out": str(out), "format": kind, "classes": list(store.classes), **counts})
     made = ", ".join(counted(count, what.removesuffix("s")) for what, count in counts.items())
-    return f"export: {made} as {kind} → {out}" + (f"\n{part}" if part else "")
+    return f"export: {made} as {kind} → {out}" + "".join(f"\n{part}" for part in parts if part)
 
 
 def _part(source: str, ids: Sequence[str], photos: Mapping[str, Record]) -> str:

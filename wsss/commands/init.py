@@ -12,6 +12,7 @@ import click
 
 from wsss.commands.again import Again
 from wsss.commands.check import Params, look, report_parts, warnings_of
+from wsss.commands.outside import brought
 from wsss.commands.project_folder import could_be_project, is_here, wants_project
 from wsss.commands.replacing import refuse_edited, replace, sealed
 from wsss.commands.untagged import allowing, need_tags, settle
@@ -42,7 +43,11 @@ ASKED = ("photo_column", "tag_column", "drop")
 
 @people_command
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
-@click.option("--tags", type=click.Path(path_type=Path), help="table of tags; default: what FOLDER holds")
+@click.option(
+    "--tags",
+    type=click.Path(path_type=Path),
+    help="table of tags; default: what FOLDER holds. One that lies elsewhere is copied there",
+)
 @click.option("--photo-column", metavar="NAME", default="", help="heading of its column that names the photos")
 @click.option("--tag-column", metavar="NAME", default="", help="heading of its column of tags, of several")
 @click.option("--drop", metavar="CLASS", multiple=True, help="class to leave out; may be given several times")
@@ -87,12 +92,13 @@ def main(
     chosen, recipe = recipe, recipe or FULL
     text, given = read_recipe(recipe), load(recipe_path(recipe), Params)
     refuse_data(params)
+    if not force:
+        refuse_edited(params)
+    tags = brought(tags, folder)
     asked: dict[str, str | tuple[str, ...]] = {"photo_column": photo_column, "tag_column": tag_column, "drop": drop}
     again = Again(folder, tags, asked, chosen, params, force)
     guessed = guess_dataset(folder, tags, again.options).model_copy(update=asked)
     dataset = with_choices(guessed, given.dataset)
-    if not force:
-        refuse_edited(params)
     # Negatives are welcome, so that the first look treats them as such; then one is asked.
     survey, problems = look(given.model_copy(update={"dataset": allowing(dataset, True)}))
     problems = [again.pasteable(each) for each in problems]

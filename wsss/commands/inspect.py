@@ -1,4 +1,4 @@
-"""`wsss inspect`: what is in a store, a shard, a checkpoint, an index or an exported network."""
+"""`wsss inspect`: what is in a store, a shard, a checkpoint, an index, an exported network or a report."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 @json_option
 def main(path: Path, name: str | None, out: Path | None, data: Path | None, as_json: bool) -> str:
     """Say what is in PATH: CAMs, pseudo-labels, predictions (the folder or one shard), a checkpoint, an exported
-    network, the folder of the index, a folder of wsss predict; or, for a folder of these such as artifacts, what each
-    of them is. What dvc.lock lists has its lineage: the stage that made it, the settings, and whether its inputs and
-    the code are still those.
+    network, the folder of the index, a folder of wsss predict, a table, page or scores of reports; or, for a folder of
+    these such as artifacts or reports, what each of them is. What dvc.lock lists has its lineage: the stage that made
+    it, the settings, and whether its inputs and the code are still those, back to the photos.
 
     With ID, say it of that photo and show it in the terminal, where that has colours. The picture of -o has the photo
     beside it where that is found, and the names of the classes.

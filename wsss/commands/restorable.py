@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from wsss.core.errors import IntegrityError, UserError, WsssError
-from wsss.core.locked_files import Output, read_making
+from wsss.core.locked_files import Output, read_makings
 
 LOCK = "dvc.lock"
 
@@ -29,7 +29,7 @@ def _listed(path: Path) -> Output | None:
     """The output that `path` is, or lies in; None where no lock file above it lists one."""
     root = next((folder for folder in path.parents if (folder / LOCK).is_file()), None)
     try:
-        made = None if root is None else read_making(root / LOCK, path)
+        made = [] if root is None else read_makings(root / LOCK, path)
     except WsssError:  # the damage is to be told, and not that of dvc.lock
         return None
-    return None if made is None else made.output
+    return made[0].output if made else None

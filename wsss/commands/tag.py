@@ -9,11 +9,13 @@ import socket
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from wsss.commands.again import Again
 from wsss.core.command import people_command, show
 from wsss.core.errors import EnvError, UserError
 from wsss.core.log import warn
@@ -33,10 +35,20 @@ ENDINGS = (".csv", ".tsv", ".txt")
 @people_command
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--tags", type=click.Path(path_type=Path), help="table to write or begin with; default: tags.csv there")
+@click.option("--photo-column", metavar="NAME", default="", help="heading of its column that names the photos")
+@click.option("--tag-column", metavar="NAME", default="", help="heading of its column of tags, of several")
 @click.option("--classes", type=click.Path(path_type=Path), help="file of classes, one a line; default: FOLDER's own")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="port of this machine; 0: any that is free")
 @click.option("--no-browser", is_flag=True, help="print the address, and open no browser")
-def main(folder: Path, tags: Path | None, classes: Path | None, port: int, no_browser: bool) -> str:
+def main(
+    folder: Path,
+    tags: Path | None,
+    photo_column: str,
+    tag_column: str,
+    classes: Path | None,
+    port: int,
+    no_browser: bool,
+) -> str:
     """Tag the photos of FOLDER in the browser, and write the table that wsss init reads.
 
     Every step is on the disk at once. Ctrl-C ends it; the same command goes on where it was. After thirty photos it
@@ -51,13 +63,19 @@ def main(folder: Path, tags: Path | None, classes: Path | None, port: int, no_br
         raise UserError(classes, "no such file", "give a file with one class a line, or leave --classes out")
     _need_packages()
     from wsss.core.lock import locked
+    from wsss.formats.columns import Headings
     from wsss.formats.guess import other_tables
     from wsss.tag.pictures import Pictures
     from wsss.tag.server import tag_server
     from wsss.tag.session import Session
     from wsss.tag.suggest import Suggestions
 
-    session = Session(folder, None if tags is None else _inside(tags, folder), classes)
+    again = Again(folder, tags, {"photo_column": photo_column, "tag_column": tag_column}, verb="tag")
+    try:
+        table = None if tags is None else _inside(tags, folder)
+        session = Session(folder, table, classes, Headings(photo_column, tag_column))
+    except UserError as error:
+        raise again.pasteable(error) from error
     if tags is None and session.source is None and not session.path.exists() and (others := other_tables(folder)):
         fix = f"to go on with it: wsss tag {shlex.quote(str(folder))} --tags {shlex.quote(others[0])}"
         warn(folder, f"{some(others)} {'is' if len(others) == 1 else 'are'} not read; a new table is begun", fix)
@@ -81,17 +99,19 @@ def main(folder: Path, tags: Path | None, classes: Path | None, port: int, no_br
             _serve(app, listener, None if no_browser else address)
         finally:
             suggestions.end()
-    return last_words(session, folder, tags)
+    return last_words(session, again)
 
 
-def last_words(session: Session, folder: Path, tags: Path | None) -> str:
+def last_words(session: Session, again: Again) -> str:
     """How many photos are tagged, and the next command, in a line."""
     done, _ = session.counts()
     left = len(session.photos) - done
     rest = f" ({left} are not, and would count as photos of no class)" if left else ""
-    table = "" if tags is None and session.source is None else f" --tags {shlex.quote(str(session.path))}"
-    command = f"wsss init {shlex.quote(str(folder))}{table}" if done else f"wsss tag {shlex.quote(str(folder))}"
-    return f"tag: {done} of {len(session.photos)} photos are tagged{rest}; next: {command}"
+    if done:
+        own = session.source is not None  # a new table, with headings of ours
+        table = session.path if own or again.tags is not None else None
+        again = replace(again, verb="init", tags=table, asked={} if own else again.asked)
+    return f"tag: {done} of {len(session.photos)} photos are tagged{rest}; next: {again.command}"
 
 
 def _inside(tags: Path, folder: Path) -> Path:

@@ -34,29 +34,39 @@ class Output:
 
 @dataclass(frozen=True)
 class Making:
-    """How a stage made an `output`: its `inputs`, code among them, by path with their md5, those of them that other
-    stages `made`, and its `settings` by section.
+    """How a stage made an `output`: its `inputs`, code among them, by path with their md5, those of them that stages
+    `made`, as the lock has them now, and its `settings` by section.
     """
 
     output: Output
     inputs: dict[Path, str]
-    made: frozenset[Path]
+    made: dict[Path, Output]
     settings: dict[str, Any]
 
 
-def read_making(lock: Path, path: Path) -> Making | None:
-    """How the output was made that is `path`, or holds it; None if `lock` lists none. Errors as for `read_lock`."""
+def read_makings(lock: Path, path: Path) -> list[Making]:
+    """How the output was made that is `path`, or holds it; then how its inputs were, and theirs, the nearest first: one
+    for each stage. An input whose stage has run since then ends the line. Empty if `lock` lists no such output. Errors
+    as for `read_lock`.
+    """
+    stages = read_stages(lock)
     with _understood(lock):
-        stages = _stages(lock)
-        outputs = _outputs(stages, lock.parent)
-        output = next((one for one in outputs if path.resolve().is_relative_to(one.path.resolve())), None)
-        if output is None:
-            return None
-        entry = stages[output.stage]
-        inputs = {lock.parent / str(dep["path"]): str(dep["md5"]) for dep in entry.get("deps", [])}
-        settings = {name: part for file in entry.get("params", {}).values() for name, part in file.items()}
-        made = frozenset(one.path for one in outputs if one.path in inputs)
-    return Making(output, inputs, made, settings)
+        outputs = {one.path: one for one in _outputs(stages, lock.parent)}
+        first = next((one for one in outputs.values() if path.resolve().is_relative_to(one.path.resolve())), None)
+        wanted = {} if first is None else {first.stage: first}
+        found = []
+        for stage in reversed(stages):
+            if stage in wanted:
+                found.append(_making(wanted[stage], stages[stage], outputs, lock.parent))
+                same = (one for place, one in found[-1].made.items() if one.md5 == found[-1].inputs[place])
+                wanted = {one.stage: one for one in same} | wanted
+    return found
+
+
+def _making(output: Output, entry: dict[str, Any], outputs: dict[Path, Output], root: Path) -> Making:
+    inputs = {root / str(dep["path"]): str(dep["md5"]) for dep in entry.get("deps", [])}
+    settings = {name: part for file in entry.get("params", {}).values() for name, part in file.items()}
+    return Making(output, inputs, {place: outputs[place] for place in inputs if place in outputs}, settings)
 
 
 def is_as_listed(output: Output, cache: Path) -> bool:

@@ -112,6 +112,8 @@ def import_edited(source: Path, base_folder: Path, dataset: Path, out: Path) -> 
     """Import the masks in `source`, a folder or a zip, over the store `base_folder` as the store `out`. Returns the
     message to print. Raises `UserError` if nothing differs, or `out` is another store of labels.
     """
+    if not source.exists():
+        raise UserError(source, "no such file or folder", "give what CVAT, or wsss export, has written")
     _refuse_others(out, base_folder)
     index, base = read_index(dataset), PseudoStore(base_folder)
     base.expect_classes(index.classes)

@@ -15,6 +15,7 @@ from typing import Any
 
 from wsss.core.errors import WsssError
 from wsss.core.locked_files import content_md5, file_md5, read_lock, read_settings
+from wsss.core.locked_stages import newer_stage
 from wsss.core.recipes import SCHEMA
 from wsss.data.index import Index, read_index
 from wsss.models.checkpoint import NetworkCard
@@ -50,7 +51,8 @@ def find_provenance(model: Path, card: NetworkCard, dataset: Path | None = None)
         own = outputs.get(model.resolve())
         if own is None or file_md5(model) != own.md5:
             return Provenance(_index(model, card, dataset), gap=f"it is not the file that {LOCK} lists")
-        settings = read_settings(root / LOCK)
+        newer = newer_stage(root / LOCK, own.path.relative_to(root).as_posix())
+        settings = {} if newer else read_settings(root / LOCK)  # else they are of a later run, in part
     except WsssError as error:
         return Provenance(_index(model, card, dataset), gap=f"{error.where}: {error.what}")
 
@@ -61,8 +63,9 @@ def find_provenance(model: Path, card: NetworkCard, dataset: Path | None = None)
     tables = [root / "reports" / name for name in ("sources.csv", "classes.csv")]
     sources, classes = (_rows(path) if locked(path) else () for path in tables)
     index = _index(model, card, dataset)
-    gap = "" if sources else "the tables in reports/ are of another run"
-    return Provenance(index, settings, _header(root / "params.yaml", settings), sources, classes, gap)
+    gap = f"its stage {newer} has run again since" if newer else "the tables in reports/ are of another run"
+    header = _header(root / "params.yaml", settings) if settings else ""
+    return Provenance(index, settings, header, sources, classes, "" if sources and settings else gap)
 
 
 def _index(model: Path, card: NetworkCard, dataset: Path | None) -> Index | None:

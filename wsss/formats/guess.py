@@ -39,12 +39,7 @@ def guess_dataset(folder: Path, tags: Path | None, options: str = "") -> Dataset
 
     `options`: of the command line, as a fix that repeats it has to write them after the folder.
     """
-    if not folder.is_dir():
-        raise UserError(folder, "no such folder", "give the folder of the photos")
-    # Links stay as they are written, except where a `..` behind one would mean another folder.
-    root = folder.resolve() if ".." in folder.parts else folder.absolute()
-    inner = [root, root / "VOCdevkit" / "VOC2012", root / "VOC2012"]
-    voc = next((place for place in inner if (place / "JPEGImages").is_dir() and (place / "ImageSets").is_dir()), None)
+    root, voc = _roots(folder)
     given = None if tags is None else _below(tags, voc or root)
     if voc is not None:
         given = given or only(voc, ("tags.csv", "cls_labels.npy"), _ONE_TABLE)
@@ -72,6 +67,24 @@ def guess_dataset(folder: Path, tags: Path | None, options: str = "") -> Dataset
         tags=found,
         masks=masks,
         classes=only(root, CLASS_FILES, _ONE_LIST),
+    )
+
+
+def data_root(folder: Path) -> Path:
+    """The root of the data set in `folder`: that, or the folder of VOC's layout below it. `UserError` if none is."""
+    root, voc = _roots(folder)
+    return voc or root
+
+
+def _roots(folder: Path) -> tuple[Path, Path | None]:
+    """The absolute path of `folder`, and where VOC's layout lies in it, if it does."""
+    if not folder.is_dir():
+        raise UserError(folder, "no such folder", "give the folder of the photos")
+    # Links stay as they are written, except where a `..` behind one would mean another folder.
+    root = folder.resolve() if ".." in folder.parts else folder.absolute()
+    inner = (root, root / "VOCdevkit" / "VOC2012", root / "VOC2012")
+    return root, next(
+        (each for each in inner if (each / "JPEGImages").is_dir() and (each / "ImageSets").is_dir()), None
     )
 
 
@@ -113,7 +126,8 @@ def _below(tags: Path, root: Path) -> str:
     for candidate in (tags, root / tags):
         if candidate.exists():
             try:
-                return candidate.resolve().relative_to(root.resolve()).as_posix()
+                # A link in the folder is in it: DVC reads what it leads to.
+                return (candidate.parent.resolve() / candidate.name).relative_to(root.resolve()).as_posix()
             except ValueError:
                 what = f"lies outside {root}: DVC watches the data set's folder only, and would miss its changes"
                 raise UserError(tags, what, f"move it into {root}") from None

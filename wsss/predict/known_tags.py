@@ -5,65 +5,99 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import torch
 
 from wsss.core.errors import UserError, WsssError, raise_all
-from wsss.core.settings_file import plain_values, read_settings
 from wsss.core.words import counted
 from wsss.data.index import read_index
+from wsss.formats.columns import Headings
 from wsss.formats.folder import match_rows, merge_rows
-from wsss.formats.problems import ALL, MOST_SHOWN, shortened
+from wsss.formats.lines import read_lines
+from wsss.formats.names import spellings, stem
+from wsss.formats.problems import ALL, MOST_SHOWN, shortened, some
 from wsss.formats.raw import Listing
-from wsss.formats.tagfile import read_tag_file, unknown_tags
+from wsss.formats.tagfile import TagTable, read_tag_file, unknown_tags
 from wsss.models.base_student import IMPROBABLE
 from wsss.predict.collect import FoundPhoto
+from wsss.predict.project import PARAMS, dataset_settings
 from wsss.predict.segment import Network
 
 KnownTags = Mapping[str, tuple[int, ...]]
 """Class numbers by photo id; a photo that is not there may show anything."""
-PARAMS, INDEX = Path("params.yaml"), Path("artifacts/dataset")
+INDEX = Path("artifacts/dataset")
+SOME = 2
+"""Names that an error shows of each side."""
+NO_ROW = "write names as the photos have them, with as many of their folders as are needed; or leave --tags out"
 
 
 @dataclass(frozen=True)
 class TagSource:
     """`tags` of those photos that `path`, a table or an index, knows; `fingerprint`: 16 hex digits over all tags there,
     those of other photos among them, so that some photos may be predicted first and others later; `records`: of an
-    index, the ids there by those of the photos.
+    index, the ids there by those of the photos; `dropped`: of a table, classes whose tags do not count.
     """
 
     path: Path
     tags: KnownTags
     fingerprint: str
     records: Mapping[str, str] = field(default_factory=dict)
+    dropped: Sequence[str] = ()
 
     def counted(self, photos: int) -> str:
         """How many of so many photos have tags, in words."""
         none = sum(not tags for tags in self.tags.values())
         empty = f"; {none} of them show{'s' if none == 1 else ''} no class" if none else ""
-        return f"tags of {len(self.tags)} of {counted(photos, 'photo')} are known ({self.path}{empty})"
+        dropped = f"; {PARAMS} drops {some(self.dropped)}" if self.dropped else ""
+        return f"tags of {len(self.tags)} of {counted(photos, 'photo')} are known ({self.path}{empty}{dropped})"
 
 
-def read_known_tags(path: Path, photos: Sequence[FoundPhoto], classes: Sequence[str]) -> TagSource:
+def read_known_tags(
+    path: Path, photos: Sequence[FoundPhoto], classes: Sequence[str], folder: Path = Path()
+) -> TagSource:
     """The tags of those `photos` that the table `path` names; `classes`: the network's names, background first.
 
-    Raises `UserError`, several at once, for a table with mistakes, and for a tag that is no class. Rows of other photos
-    are no mistake.
+    Classes and columns are those of the settings of the project in `folder`, if it has any: what it drops, the network
+    was not to learn. Raises `UserError`, several at once, for a table with mistakes, and for a tag that is no class.
+    Rows of other photos are no mistake.
     """
+    if not path.is_file():
+        raise UserError(path, "no such file", "correct --tags")
+    settings = dataset_settings(folder)
     problems: list[UserError] = []
-    table = read_tag_file(path, problems)
-    problems += unknown_tags(table, table.tags(), classes[1:], "a network that was trained with it")
+    table = read_tag_file(path, problems, _headings(path, settings))
+    dropped = sorted({str(name) for name in settings.get("drop") or ()} & {*table.tags()} - {*classes})
+    for error in unknown_tags(table, {*table.tags()} - {*dropped}, classes[1:], ""):
+        fix = f"{error.fix.partition(';')[0]}: the network knows {some(classes[1:], 20)}"
+        problems.append(UserError(error.where, error.what, fix))
     raise_all(shortened(problems, MOST_SHOWN, ALL))
     listing = Listing(path.parent, {photo.id: [photo.name] for photo in photos})
-    rows, _ = match_rows(table, listing, [])
+    rows, _ = match_rows(named_below(table, photos), listing, [])
     tags = {name: merge_rows(table, found)[1] for name, found in sorted(rows.items())}
     if not tags:
-        raise UserError(path, "names none of these photos", "give the table of their tags, or leave --tags out")
-    known = {name: tuple(sorted(classes.index(tag) for tag in found)) for name, found in tags.items()}
-    return TagSource(path, known, _fingerprint(sorted((row.name, row.tags) for row in table.rows)))
+        what = f"names none of these photos: it has {some(repr(row.name) for row in table.rows[:SOME])}"
+        raise UserError(path, f"{what}, and they are {some(repr(photo.name) for photo in photos[:SOME])}", NO_ROW)
+    known = {name: tuple(sorted(classes.index(tag) for tag in {*found} - {*dropped})) for name, found in tags.items()}
+    return TagSource(path, known, _fingerprint(sorted((row.name, row.tags) for row in table.rows)), dropped=dropped)
+
+
+def named_below(table: TagTable, photos: Sequence[FoundPhoto]) -> TagTable:
+    """`table` with the names of `photos` in its rows, where these begin further up: ``images/a.jpg`` of ``a.jpg``."""
+    names = {row.name: PurePosixPath(stem(spellings(row.name)[-1])).parts for row in table.rows}
+    lengths = {len(parts) for parts in names.values()} - {1}
+    ends: dict[tuple[str, ...], set[str]] = {}
+    for photo in photos:
+        parts = photo.path.absolute().with_suffix("").parts
+        for length in lengths:
+            if length > len(PurePosixPath(photo.id).parts):
+                ends.setdefault(parts[-length:], set()).add(photo.name)
+    meant = {name: found for name, parts in names.items() if len(found := ends.get(parts, set())) == 1}
+    rows = (replace(row, name=next(iter(meant[row.name]))) if row.name in meant else row for row in table.rows)
+    return replace(table, rows=tuple(rows))
 
 
 def read_indexed_tags(photos: Sequence[FoundPhoto], classes: Sequence[str], folder: Path = Path()) -> TagSource | None:
@@ -73,11 +107,11 @@ def read_indexed_tags(photos: Sequence[FoundPhoto], classes: Sequence[str], fold
     A photo without tags may show anything: the index does not tell one that shows no class from one that nobody tagged.
     Where classes were dropped and photos without a tag are errors, its tags were all dropped, and it shows none.
     """
+    dataset = dataset_settings(folder)
     try:
-        dataset = plain_values(folder / PARAMS, read_settings(folder / PARAMS))["dataset"]
         root, emptied = Path(dataset["root"]), bool(dataset.get("drop")) and not dataset.get("allow_untagged")
         index = read_index(folder / INDEX)
-    except (WsssError, KeyError, TypeError, AttributeError):
+    except (WsssError, KeyError, TypeError):
         return None  # what is wrong there is no matter of these photos
     if index.classes != tuple(classes):
         return None
@@ -91,6 +125,15 @@ def read_indexed_tags(photos: Sequence[FoundPhoto], classes: Sequence[str], fold
     known = {name: record.tags for name, record in found.items()}
     fingerprint = _fingerprint([(record.image, record.tags) for record in tagged])
     return TagSource(INDEX, known, fingerprint, {name: record.id for name, record in found.items()})
+
+
+def _headings(path: Path, settings: Mapping[str, Any]) -> Headings | None:
+    """The columns that `settings` name, those that the table `path` has; None if they name none."""
+    given = [settings.get(key) or "" for key in ("photo_column", "tag_column")]
+    if not any(given):
+        return None
+    header = read_lines(path)[0]
+    return Headings(*(name if name in header else "" for name in given))
 
 
 def _place(path: Path, resolved: Callable[[Path], Path]) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from wsss.predict.networks import onnx_card, onnx_session
 from wsss.predict.package import is_package, read_package
 from wsss.report.drawing import Drawing
 from wsss.report.predicted import predicted_photo, predicted_summary
+from wsss.report.reports import KINDS, Table, in_a_line, report_summary
 from wsss.report.summary import (
     REMEDY,
     SHARES,
@@ -29,6 +31,9 @@ from wsss.report.summary import (
 from wsss.stores.hdf5 import read_array
 from wsss.stores.opened import OneShard, is_store, known_id, open_store
 from wsss.stores.store import Store
+
+UNBOUND = 1_000_000
+"""Letters of a line where no terminal ends it."""
 
 
 def look(path: Path, name: str | None) -> tuple[dict[str, Any], Drawing | None]:
@@ -51,11 +56,14 @@ def look(path: Path, name: str | None) -> tuple[dict[str, Any], Drawing | None]:
         raise UserError(path, "no such file or folder", "correct the path, or run the stage that writes it")
     if name is None and path.is_dir() and not is_package(path) and (found_there := _contents(path)):
         return {"what": "folder", "contents": found_there}, None
+    if path.suffix in KINDS and path.is_file():
+        return report_summary(path, name), None
+    if name is None and path.is_dir() and not is_package(path) and (line := in_a_line(path)):
+        return {"what": line}, None
     if path.suffix not in (".pt", ".onnx") and not is_package(path):
         kinds = "a store, a shard (.h5), a checkpoint (.pt), an exported network (.onnx), a package, an index"
-        raise UserError(
-            path, f"neither {kinds} nor a folder of wsss predict", "give one of these, e.g. artifacts/pseudo"
-        )
+        what = f"neither {kinds}, a folder of wsss predict nor a report ({', '.join(KINDS)})"
+        raise UserError(path, what, "give one of these, e.g. artifacts/pseudo")
     if name is not None:
         raise UserError(path, "a network holds no photos", "leave the ID away")
     return _network(path), None
@@ -75,6 +83,8 @@ def _contents(folder: Path) -> dict[str, str]:
                 found[path.name] = f"index of a data set, {len(read_index(path).records)} photos"
             elif path.is_file() and path.suffix in (".pt", ".onnx"):
                 found[path.name] = " ".join(str(_network(path).get(key, "")) for key in ("what", "kind")).strip()
+            elif line := in_a_line(path):
+                found[path.name] = line
         except WsssError as error:
             found[path.name] = f"cannot be read: {error.what}"
     return found
@@ -83,12 +93,14 @@ def _contents(folder: Path) -> dict[str, str]:
 def lines(summary: dict[str, Any], indent: str = "", shares: bool = False) -> list[str]:
     """A summary as text: a line a value, nested values indented, shares in per cent; an absent value is "none".
 
-    Nested lists are those of settings, so they stay lists: ``[1.25]``.
+    Nested lists are those of settings, so they stay lists: ``[1.25]``. Tables are no wider than a terminal.
     """
     text = []
     for key, value in summary.items():
         if isinstance(value, dict):
             text += [f"{indent}{key}:", *lines(value, indent + "  ", key == SHARES)]
+        elif isinstance(value, Table):
+            text += ["", *value.lines(shutil.get_terminal_size((UNBOUND, 0)).columns)]
         elif isinstance(value, (list, tuple)):
             items = ", ".join(str(item) for item in value)
             text.append(f"{indent}{key}: [{items}]" if indent else f"{key}: {items or 'none'}")

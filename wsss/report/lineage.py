@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from wsss.core.errors import WsssError
-from wsss.core.locked_files import CACHE, Output, is_as_listed, read_making
+from wsss.core.locked_files import CACHE, Making, Output, is_as_listed, read_makings
 from wsss.core.locked_stages import CODE
+from wsss.formats.problems import some
 
 LOCK = "dvc.lock"
 SAME, OTHER, ABSENT, RAW = "the same now", "another one now", "not here now", "not compared"
@@ -30,54 +31,117 @@ class Input:
         return f"{self.now} (md5 {self.md5[:8]}…)"
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """A stage further back: its `outputs` that the artifact comes from, the `inputs` and the code that are not the same
+    now; `again`: it has run since then, and nothing is known of how these outputs were made.
+    """
+
+    outputs: list[str]
+    inputs: dict[str, str]
+    code: list[str]
+    again: bool = False
+
+    def __str__(self) -> str:
+        made = ", ".join(self.outputs)
+        if self.again:
+            return f"{made}, of another run: the stage has run since then"
+        if not self.inputs and not self.code:
+            return f"{made}; inputs and code: {SAME}"
+        inputs = ", ".join(f"{name} is {now}" for name, now in self.inputs.items()) or SAME
+        return f"{made}; inputs: {inputs}; code: {_changed(self.code)}"
+
+
+class _Present:
+    """What lies in the folder `root` now; each path is read once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self._known = root, dict[tuple[Path, str], bool]()
+
+    def inputs(self, making: Making) -> dict[str, Input]:
+        """By name; without code."""
+        files = {path: md5 for path, md5 in making.inputs.items() if not self._is_code(path)}
+        raw = {path for path in files if path not in making.made and path.is_dir()}  # photos, of any number
+        return {
+            self.name(path): Input(md5, RAW if path in raw else self._now(path, md5)) for path, md5 in files.items()
+        }
+
+    def code(self, making: Making) -> tuple[int, list[str]]:
+        """How many files and folders it is, and those that have changed."""
+        code = {path: md5 for path, md5 in making.inputs.items() if self._is_code(path)}
+        return len(code), [self.name(path) for path, md5 in code.items() if self._now(path, md5) != SAME]
+
+    def name(self, path: Path) -> str:
+        """From the run's folder, or the whole path where it lies elsewhere."""
+        return "/".join(self._parts(path))
+
+    def _is_code(self, path: Path) -> bool:
+        return self._parts(path)[0] in CODE
+
+    def _parts(self, path: Path) -> tuple[str, ...]:
+        return path.relative_to(self.root).parts if path.is_relative_to(self.root) else path.parts
+
+    def _now(self, path: Path, md5: str) -> str:
+        if not path.exists():
+            return ABSENT
+        if (path, md5) not in self._known:
+            self._known[path, md5] = is_as_listed(Output("", path, md5), self.root / CACHE)
+        return SAME if self._known[path, md5] else OTHER
+
+
 def lineage(path: Path) -> dict[str, Any]:
-    """How the artifact at `path` was made, for `wsss inspect`; empty if no ``dvc.lock`` above it lists it.
+    """How the artifact at `path` was made, and in short what it was made of, back to the raw data, for `wsss inspect`;
+    empty if no ``dvc.lock`` above it lists it.
 
     Of an artifact that is not the listed one only that is said: its own inputs are unknown. Reads the bytes of the
     inputs that stages have made, of stores only the index.
     """
     root = next((folder for folder in path.absolute().parents[:3] if (folder / LOCK).is_file()), None)
     try:
-        made = None if root is None else read_making(root / LOCK, path)
+        makings = [] if root is None else read_makings(root / LOCK, path)
     except WsssError as error:  # such as of a merge that git left half done: the artifact is as good as before
         return _unknown(f"{error.where}: {error.what}")
-    if root is None or made is None:
+    if root is None or not makings:
         return {}
-    cache = root / CACHE
-    if not is_as_listed(made.output, cache):
+    made = makings[0]
+    if not is_as_listed(made.output, root / CACHE):
         return _unknown(f"this is not what {LOCK} lists: it is of another run")
-    files = {input_path: md5 for input_path, md5 in made.inputs.items() if _named(input_path, root)[0] not in CODE}
-
-    def now(input_path: Path, md5: str) -> str:
-        if not input_path.exists():
-            return ABSENT
-        if input_path in files and input_path not in made.made and input_path.is_dir():
-            return RAW  # photos, of any number
-        return SAME if is_as_listed(Output("", input_path, md5), cache) else OTHER
-
-    code = [each for each in made.inputs if each not in files]
-    changed = ["/".join(_named(each, root)) for each in code if now(each, made.inputs[each]) != SAME]
-    return {
-        "lineage": {
-            "stage": made.output.stage,
-            "inputs": {"/".join(_named(each, root)): Input(md5, now(each, md5)) for each, md5 in files.items()},
-            "code": _changes(changed, len(code)),
-            "settings": made.settings,
-        }
+    present = _Present(root)
+    count, changed = present.code(made)
+    found: dict[str, Any] = {
+        "stage": made.output.stage,
+        "inputs": present.inputs(made),
+        "code": f"{count} files and folders{';' if changed else ','} {_changed(changed)}",
+        "settings": made.settings,
     }
+    before = _earlier(makings, present)
+    return {"lineage": found | ({"before": before} if before else {})}
+
+
+def _earlier(makings: list[Making], present: _Present) -> dict[str, Earlier]:
+    """By stage, the nearest first."""
+    known = {making.output.stage: making for making in makings[1:]}
+    used: dict[str, list[str]] = {stage: [] for stage in known}
+    again: dict[str, list[str]] = {}
+    for making in makings:
+        for path, output in making.made.items():
+            names = (used if output.md5 == making.inputs[path] else again).setdefault(output.stage, [])
+            if present.name(path) not in names:
+                names.append(present.name(path))
+    found = {
+        stage: Earlier(
+            sorted(used[stage]),
+            {name: each.now for name, each in present.inputs(making).items() if each.now in (OTHER, ABSENT)},
+            present.code(making)[1],
+        )
+        for stage, making in known.items()
+    }
+    return found | {stage: Earlier(sorted(names), {}, [], again=True) for stage, names in again.items()}
 
 
 def _unknown(why: str) -> dict[str, Any]:
     return {"lineage": {"stage": "unknown", "why": why}}
 
 
-def _named(path: Path, root: Path) -> tuple[str, ...]:
-    """The parts of the path from the run's folder, or all of them where it lies elsewhere."""
-    return path.relative_to(root).parts if path.is_relative_to(root) else path.parts
-
-
-def _changes(changed: list[str], count: int) -> str:
-    if not changed:
-        return f"{count} files and folders, {SAME}"
-    more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
-    return f"{count} files and folders; changed since: {', '.join(changed[:NAMED])}{more}"
+def _changed(code: list[str]) -> str:
+    return f"changed since: {some(code, NAMED)}" if code else SAME

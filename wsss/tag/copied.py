@@ -9,24 +9,27 @@ from dataclasses import replace
 from pathlib import Path
 
 from wsss.core.errors import UserError, raise_all
+from wsss.formats.columns import Headings
 from wsss.formats.folder import match_rows, merge_rows
 from wsss.formats.names import NoPhoto
 from wsss.formats.problems import MOST_SHOWN, shortened
 from wsss.formats.raw import Listing
 from wsss.formats.tagfile import read_tag_file
-from wsss.tag.table import HEADER, OtherFormError, TagTable, read_table
+from wsss.tag.table import HEADER, UNNAMED, OtherFormError, TagTable, read_table
 
 WORKBOOK = ".xlsx"
 
 
-def open_table(path: Path, photos: Listing) -> TagTable:
-    """The table at `path`, or one that begins with its tags if it cannot be continued. Raises what reading it does."""
+def open_table(path: Path, photos: Listing, named: Headings = UNNAMED) -> TagTable:
+    """The table at `path`, or one that begins with its tags if it cannot be continued; `named`: its columns, where a
+    person names them. Raises what reading it does.
+    """
     if path.suffix.lower() == WORKBOOK:
-        return copied(path, photos)
+        return copied(path, photos, named)
     try:
-        return read_table(path, photos)
+        return read_table(path, photos, named)
     except OtherFormError:
-        return copied(path, photos)
+        return copied(path, photos, named)
 
 
 def own_path(source: Path) -> Path:
@@ -36,7 +39,7 @@ def own_path(source: Path) -> Path:
     return source.with_name(f"{source.stem}-tagged.csv")
 
 
-def copied(source: Path, photos: Listing) -> TagTable:
+def copied(source: Path, photos: Listing, named: Headings = UNNAMED) -> TagTable:
     """The table at `own_path`; if there is none yet, a new one, not written yet, with what `source` says of `photos`.
 
     Raises `UserError`, or an `ErrorList` of them, for what `wsss init` would not read in `source`. Rows of photos that
@@ -47,7 +50,7 @@ def copied(source: Path, photos: Listing) -> TagTable:
         return replace(read_table(path, photos), source=source)
     problems: list[UserError] = []
     matching: list[UserError] = []
-    table = read_tag_file(source, problems)
+    table = read_tag_file(source, problems, named)
     rows, _ = match_rows(table, photos, matching)
     problems += [error for error in matching if not isinstance(error, NoPhoto)]
     raise_all(shortened(problems, MOST_SHOWN, "see all with: wsss init, then wsss check --json"))

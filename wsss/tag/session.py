@@ -10,10 +10,12 @@ from pathlib import Path
 
 from wsss.core.errors import UserError, did_you_mean
 from wsss.core.log import warn
+from wsss.formats.columns import Headings
 from wsss.formats.guess import CLASS_FILES, TAG_FILES, WORKBOOKS, mask_folder, only
 from wsss.formats.raw import list_pictures
 from wsss.tag.classes import ClassList
 from wsss.tag.copied import open_table
+from wsss.tag.table import UNNAMED
 
 STEPS = 1000
 """Steps that can be undone."""
@@ -42,11 +44,13 @@ class Change:
 class Session:
     """The photos of a folder and their tags. Its methods may be called from any thread.
 
-    `version` grows with every step. Raises `UserError` if there are no photos, or if the table or the list of classes
-    is not one that can be continued.
+    `named`: the columns of the table, where a person names them; `version` grows with every step. Raises `UserError`
+    if there are no photos, or if the table or the list of classes is not one that can be continued.
     """
 
-    def __init__(self, folder: Path, tags: Path | None = None, classes: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, tags: Path | None = None, classes: Path | None = None, named: Headings = UNNAMED
+    ) -> None:
         self.folder = folder
         table = tags or folder / (only(folder, TAG_FILES, _WHICH) or TAG_FILES[0])
         if tags is None and not table.exists() and (book := only(folder, WORKBOOKS, _WHICH)):
@@ -65,7 +69,7 @@ class Session:
             warn(problem.where, f"left out: {problem.what}", problem.fix)
         if not self.photos:
             raise UserError(folder, "no photo found (expected JPEG, PNG, WEBP, BMP or TIFF)", "give the photos' folder")
-        self._table = open_table(table, listing)
+        self._table = open_table(table, listing, named)
         given = self._table.tags()
         own = folder / (only(folder, CLASS_FILES, "rename the one that does not list the classes") or CLASS_FILES[0])
         self.classes = ClassList(

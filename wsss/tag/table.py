@@ -18,13 +18,14 @@ from wsss.core.atomic import write_bytes
 from wsss.core.errors import UserError
 from wsss.data.codec import read_file
 from wsss.formats.cells import separate
-from wsss.formats.columns import find_columns
+from wsss.formats.columns import Headings, find_columns
 from wsss.formats.lines import Dialect, dialect_of
 from wsss.formats.names import Names
 from wsss.formats.raw import MAX_TEXT, Listing, decoded
 
 HEADER = ("filename", "tags")
 FORMULA = ("=", "+", "-", "@")
+UNNAMED = Headings()
 _FIX = "move the table away, or write another one with --tags NAME.csv"
 
 
@@ -111,8 +112,11 @@ class TagTable:
         self.written = data
 
 
-def read_table(path: Path, photos: Listing) -> TagTable:
-    """The table at `path`, or an empty one if there is none. Raises `UserError` if it is of another form."""
+def read_table(path: Path, photos: Listing, named: Headings = UNNAMED) -> TagTable:
+    """The table at `path`, or an empty one if there is none; `named`: its columns, where a person names them.
+
+    Raises `UserError` if it is of another form.
+    """
     if path.is_symlink():
         raise UserError(path, "is a link, which writing would replace", "give the file it leads to with --tags")
     data = _bytes(path)
@@ -127,7 +131,7 @@ def read_table(path: Path, photos: Listing) -> TagTable:
     except csv.Error as error:
         raise UserError(path, f"cannot be continued: not a CSV ({error})", _FIX) from error
     header = tuple(lines.pop(0)[1]) if lines else HEADER
-    columns = _columns(tuple(cell.strip() for cell in header), [cells for _, cells in lines], path)
+    columns = _columns(tuple(cell.strip() for cell in header), [cells for _, cells in lines], path, named)
     table = TagTable(path, header, written=data, columns=columns, dialect=dialect, encoding=encoding)
     names = Names(photos)
     for number, (line, cells) in enumerate(lines):
@@ -148,12 +152,12 @@ def read_table(path: Path, photos: Listing) -> TagTable:
     return table
 
 
-def _columns(header: tuple[str, ...], rows: list[list[str]], path: Path) -> tuple[int, int]:
-    """The columns of names and of tags: the table's own headings, else those that `wsss init` takes for them."""
-    if all(header.count(title) == 1 for title in HEADER):
+def _columns(header: tuple[str, ...], rows: list[list[str]], path: Path, named: Headings) -> tuple[int, int]:
+    """The columns of names and of tags: `named`, the table's own headings, or those that `wsss init` takes for them."""
+    if named == UNNAMED and all(header.count(title) == 1 for title in HEADER):
         return header.index(HEADER[0]), header.index(HEADER[1])
     try:
-        found = find_columns(header, rows, path)
+        found = find_columns(header, rows, path, named)
     except UserError as error:
         raise UserError(f"{path}:1", f"cannot be continued: {error.what}", f"{error.fix}; or {_FIX}") from error
     if len(found.tags) != 1:

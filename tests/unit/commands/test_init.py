@@ -231,10 +231,43 @@ def test_what_cannot_be_found_is_named(photos: RawData, arguments: list[str], wh
     assert not PARAMS.exists()
 
 
-def test_table_outside_the_folder(photos: RawData, tmp_path: Path) -> None:
-    (tmp_path / "mine.csv").write_text("filename,tags\n")
+def test_a_table_outside_the_folder_is_copied_into_it(photos: RawData, tmp_path: Path) -> None:
+    table = (photos.root / "tags.csv").rename(tmp_path / "mine.csv").read_bytes()
     result = init("raw", "--tags", "mine.csv")
-    what = f"mine.csv: lies outside {photos.root}: DVC watches the data set's folder only, and would miss its changes"
+    assert result.exit_code == 0, result.output
+    copy = photos.root / "mine.csv"
+    line = "init: mine.csv lies outside of the photos' folder, and DVC watches that alone: "
+    assert result.stderr.startswith(f"{line}copied to {copy}, which is read\n")
+    assert copy.read_bytes() == table == (tmp_path / "mine.csv").read_bytes()
+    assert section()["tags"] == "mine.csv"
+    again = init("raw", "--tags", "mine.csv")
+    assert (again.exit_code, "mine.csv lies outside" in again.stderr) == (0, False)
+
+
+def test_a_table_outside_the_folder_replaces_none_there(photos: RawData, tmp_path: Path) -> None:
+    before = (photos.root / "tags.csv").read_bytes()
+    (tmp_path / "tags.csv").write_text("filename,tags\np0.jpg,cow\n")
+    result = init("raw", "--tags", "tags.csv")
+    assert result.exit_code == 2
+    copy = photos.root / "tags.csv"
+    what = "is to become a copy of tags.csv, which lies outside of the photos' folder, and is another file"
+    assert result.stderr.startswith(f"error: {copy}: {what}\nfix: to read it as it is: wsss init raw --tags {copy}; ")
+    assert copy.read_bytes() == before
+    assert not PARAMS.exists()
+
+
+def test_a_link_in_the_folder_is_a_table_there(photos: RawData, tmp_path: Path) -> None:
+    (photos.root / "tags.csv").rename(tmp_path / "mine.csv")
+    (photos.root / "linked.csv").symlink_to(tmp_path / "mine.csv")
+    result = init("raw", "--tags", photos.root / "linked.csv")
+    assert result.exit_code == 0, result.output
+    assert section()["tags"] == "linked.csv"
+
+
+def test_a_folder_of_lists_outside_is_not_copied(photos: RawData, tmp_path: Path) -> None:
+    (tmp_path / "lists").mkdir()
+    result = init("raw", "--tags", "lists")
+    what = f"lists: lies outside {photos.root}: DVC watches the data set's folder only, and would miss its changes"
     assert result.stderr == f"error: {what}\nfix: move it into {photos.root}\n"
 
 

@@ -251,8 +251,8 @@ def test_extent_of_several_arrays_is_that_of_all_their_finite_numbers() -> None:
         (
             "a.txt",
             2,
-            "neither a store, a shard (.h5), a checkpoint (.pt), an exported network (.onnx), a package, an index "
-            "nor a folder of wsss predict",
+            "neither a store, a shard (.h5), a checkpoint (.pt), an exported network (.onnx), a package, an index, "
+            "a folder of wsss predict nor a report (.csv, .json, .html)",
         ),
         ("a.h5", 4, "not an HDF5 file, or damaged"),
         ("a.pt", 4, "not a checkpoint, or truncated"),

@@ -536,3 +536,29 @@ def test_a_photo_given_twice_is_one(tmp_path: Path) -> None:
     (tmp_path / "x.jpg").write_bytes(b"")
     found = find_photos([tmp_path, tmp_path / "x.jpg"])
     assert [photo.id for photo in found] == ["x"]
+
+
+def blank(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+
+
+def test_masks_of_tools_and_of_the_settings_are_no_photos(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photos, edited = tmp_path / "album", tmp_path / "album/edited"
+    blank(photos, "a.jpg", "sub/b.png", "masks/a.png", "SegmentationClass/c.png", "voc/JPEGImages/d.jpg")
+    blank(photos, "voc/SegmentationClass/d.png")
+    blank(edited, "labelmap.txt", "SegmentationClass/sub/b.png", "SegmentationObject/a.png", "JPEGImages/sub/b.jpg")
+    blank(edited, "JPEGImages/new.jpg")  # nowhere else
+    Path("params.yaml").write_text("dataset: {root: album, masks: masks}\n")
+    kept = ["SegmentationClass/c.png", "a.jpg", "edited/JPEGImages/new.jpg", "sub/b.png", "voc/JPEGImages/d.jpg"]
+    assert [photo.name for photo in find_photos([photos])] == kept
+    folders = (edited / "SegmentationClass", edited / "SegmentationObject", photos / "masks")
+    masks = ", ".join(map(str, (*folders, photos / "voc/SegmentationClass")))
+    copies = f"left out: copies of photos in {edited / 'JPEGImages'}\n"
+    assert capsys.readouterr().err == f"left out: masks in {masks}\n{copies}"
+    assert [photo.name for photo in find_photos([edited])] == ["JPEGImages/new.jpg", "JPEGImages/sub/b.jpg"]
+    assert [photo.name for photo in find_photos([photos / "masks"])] == ["a.png"]  # they were asked for

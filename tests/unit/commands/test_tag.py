@@ -125,6 +125,21 @@ def test_a_table_of_another_form_begins_one_which_the_next_command_names(folder:
     assert (folder / "tags.csv").read_text(encoding="utf-8") == "photo,cow,sheep\nc000,1,0\n"
 
 
+def test_columns_are_named_as_for_init(folder: Path) -> None:
+    text = "photo;animal;remark\nc000;cow;blurred\ns001;sheep;dark\n"
+    (folder / "tags.csv").write_text(text, encoding="utf-8")
+    result = CliRunner().invoke(main, [str(folder), "--no-browser"])
+    assert result.exit_code == 2
+    assert f"\nfix: name the right one: wsss tag {folder} --tag-column animal; or move the table away" in result.stderr
+    with running(folder, "--tag-column", "animal", "--photo-column", "photo") as (process, address):
+        assert json.load(urllib.request.urlopen(f"{address}news", timeout=20))["done"] == 2
+        tag(address, 1, "cow")
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=20)
+    assert out.splitlines()[-1].endswith(f"; next: wsss init {folder} --photo-column photo --tag-column animal")
+    assert (folder / "tags.csv").read_text(encoding="utf-8") == f"{text}c002.jpg;cow;\n"
+
+
 def test_only_this_machine_can_connect(folder: Path) -> None:
     with running(folder) as (_, address):
         port = int(address.split(":")[2].split("/")[0])

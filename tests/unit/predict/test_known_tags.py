@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from wsss.core.errors import UserError
 from wsss.data.index import Index, Record, write_index
 from wsss.predict.collect import find_photos
 from wsss.predict.known_tags import read_indexed_tags, read_known_tags
@@ -94,3 +95,51 @@ def test_the_fingerprint_is_of_all_tags_and_not_of_the_photos_asked_for(project:
     assert before is not None
     assert after is not None
     assert before.fingerprint != after.fingerprint
+
+
+def told(project: Path, text: str, *sources: str) -> dict[str, tuple[int, ...]]:
+    """The tags by a table outside of the photos' folder."""
+    (table := project / "mine.csv").write_text(text, encoding="utf-8")
+    found = find_photos([project.parent / source for source in sources or ("album",)])
+    return dict(read_known_tags(table, found, CLASSES, project).tags)
+
+
+def test_a_table_elsewhere_may_write_more_folders_than_were_given(project: Path) -> None:
+    assert told(project, "photo,tags\nalbum/a.jpg,cow\nalbum/sub/b,cat\n") == {"a": (1,), "sub/b": (2,)}
+    assert told(project, "photo,tags\nsub/b.JPG,cat\na.jpg,cow\n", "album/sub", "album/a.jpg") == {"a": (1,), "b": (2,)}
+    assert told(project, "photo,tags\nother/a.jpg,cat\na.jpg,cow\n") == {"a": (1,)}
+
+
+def test_two_photos_that_a_path_may_mean_are_left_open(project: Path) -> None:
+    for name in ("one/x/a.jpg", "two/x/a.jpg"):
+        (project.parent / "album" / name).parent.mkdir(parents=True)
+        (project.parent / "album" / name).write_bytes(b"")
+    with pytest.raises(UserError, match=r"names none of these photos: it has 'x/a.jpg', and they are 'a.jpg'"):
+        told(project, "photo,tags\nx/a.jpg,cat\n")
+
+
+def test_classes_that_the_project_drops_are_no_unknown_ones(project: Path) -> None:
+    text = "photo,tags\na.jpg,cow|dog\nc.jpg,dog\nsub/b.JPG,cat\n"
+    fix = "edit these lines: the network knows cow, cat$"
+    with pytest.raises(UserError, match=rf"unknown class 'dog' in 2 rows \(lines 2, 3\)\nfix: {fix}"):
+        told(project, text)
+    (project / "params.yaml").write_text("dataset:\n  root: ../album\n  drop: [dog, horse]\n")
+    assert told(project, text) == {"a": (1,), "c": (), "sub/b": (2,)}
+    source = read_known_tags(project / "mine.csv", find_photos([project.parent / "album"]), CLASSES, project)
+    line = "tags of 3 of 4 photos are known ({}; 1 of them shows no class; params.yaml drops dog)"
+    assert source.counted(4) == line.format(project / "mine.csv")
+    with pytest.raises(UserError, match="unknown class 'horses'"):
+        told(project, text + "new.jpg,horses\n")
+
+
+def test_columns_are_those_that_the_project_names(project: Path) -> None:
+    text = "id,file,animal,label\n1,a.jpg,cow,day\n2,c.jpg,cat,night\n"
+    settings = "dataset:\n  root: ../album\n  photo_column: file\n  tag_column: animal\n"
+    (project / "params.yaml").write_text(settings)
+    assert told(project, text) == {"a": (1,), "c": (2,)}
+    assert told(project, "photo,tags\na.jpg,cat\n") == {"a": (2,)}
+
+
+def test_a_table_that_is_not_there(project: Path) -> None:
+    with pytest.raises(UserError, match="no such file\nfix: correct --tags"):
+        read_known_tags(project / "none.csv", find_photos([project.parent / "album"]), CLASSES, project)

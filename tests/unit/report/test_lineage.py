@@ -97,9 +97,66 @@ def test_nothing_is_said_where_no_lock_lists_it(student: Path, tmp_path: Path) -
     assert lineage(student) == {}
 
 
+@pytest.fixture
+def pseudo(tmp_path: Path) -> Path:
+    """What dvc.lock lists as the last of three stages: index, cams, correct."""
+    names = ("raw/photo.jpg", "artifacts/index.csv", "wsss/crf.py", "artifacts/cams", "wsss/gmm.py", "artifacts/pseudo")
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+
+    def listed(*names: str) -> list[dict[str, str]]:
+        return [{"path": name, "md5": content_md5(tmp_path / name)} for name in names]
+
+    stages = {
+        "correct": {"deps": listed(*names[1:2], *names[3:5]), "outs": listed(names[5])},
+        "index": {"deps": listed("raw"), "outs": listed(names[1])},
+        "cams": {"deps": listed(*names[1:3]), "outs": listed(names[3])},
+        "later": {"deps": listed(names[5]), "outs": [{"path": "artifacts/later", "md5": "0" * 32}]},
+    }
+    (tmp_path / "dvc.lock").write_text(json.dumps({"stages": stages}))
+    return tmp_path / "artifacts/pseudo"
+
+
+def before(path: Path) -> dict[str, str]:
+    return {stage: str(each) for stage, each in lineage(path)["lineage"].get("before", {}).items()}
+
+
+def test_the_whole_way_back(pseudo: Path) -> None:
+    found = before(pseudo)
+    assert list(found) == ["cams", "index"]
+    assert found == {
+        "cams": "artifacts/cams; inputs and code: the same now",
+        "index": "artifacts/index.csv; inputs and code: the same now",
+    }
+    assert list(before(pseudo.parent / "cams")) == ["index"]
+    assert before(pseudo.parent / "index.csv") == {}
+
+
+def test_what_has_changed_further_back_is_told(pseudo: Path) -> None:
+    root = pseudo.parent.parent
+    (root / "wsss/crf.py").write_text("other")
+    (root / "artifacts/index.csv").unlink()
+    what = "artifacts/cams; inputs: artifacts/index.csv is not here now; code: changed since: wsss/crf.py"
+    assert before(pseudo)["cams"] == what
+
+
+def test_a_stage_that_has_run_since_ends_the_way(pseudo: Path) -> None:
+    lock = pseudo.parent.parent / "dvc.lock"
+    stages = json.loads(lock.read_text())["stages"]
+    stages["cams"]["outs"][0]["md5"] = "f" * 32
+    lock.write_text(json.dumps({"stages": stages}))
+    assert before(pseudo) == {
+        "index": "artifacts/index.csv; inputs and code: the same now",
+        "cams": "artifacts/cams, of another run: the stage has run since then",
+    }
+
+
 def test_inspect_shows_it(student: Path) -> None:
     text = CliRunner().invoke(cli.main, ["inspect", str(student)]).stdout
     assert "lineage:\n  stage: evaluate\n  inputs:\n    artifacts/cams: the same now (md5 " in text
-    assert text.endswith("  settings:\n    evaluate:\n      scales: [1.0, 1.5]\n    seed: 3\n")
+    settings = "  settings:\n    evaluate:\n      scales: [1.0, 1.5]\n    seed: 3\n"
+    before = "  before:\n    before: artifacts/cams, artifacts/table.csv; inputs and code: the same now\n"
+    assert text.endswith(settings + before)
     values = json.loads(CliRunner().invoke(cli.main, ["inspect", str(student), "--json"]).stdout)
     assert values["lineage"]["inputs"]["raw"]["now"] == RAW

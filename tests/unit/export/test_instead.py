@@ -1,0 +1,120 @@
+"""Of some photos the labels of another source: `wsss export --instead`, and the way back to train on the choice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.helpers import CLASSES, IDS, toy_label, write_toy_store
+from tests.unit.export.test_tools import run
+from wsss.core.errors import UserError
+from wsss.core.stage import Stage
+from wsss.data.index import Index, Record, write_index
+from wsss.evaluation.import_corrected import import_edited
+from wsss.export.predicted import Predicted
+from wsss.predict.folder import Folder
+from wsss.stores.labels import PseudoStore
+
+CHOSEN = (IDS[13], IDS[2])
+
+
+def predicted_label(name: str) -> np.ndarray:
+    """(8, 12), and unlike `toy_label` of any photo."""
+    return np.full((8, 12), 1 + IDS.index(name) % 2, np.uint8)
+
+
+def fill(out: Path, names: tuple[str, ...], classes: tuple[str, ...] = CLASSES, checksum: str = "") -> Path:
+    """A folder as `wsss predict` leaves it."""
+    folder = Folder(out, {"model": "m", "classes": list(classes)})
+    out.mkdir()
+    folder.open(force=False, page=False, photos=list(names))
+    for name in names:
+        path = folder.mask(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(predicted_label(name)).save(path)
+        values = (checksum, "8", "12", "0.9", "", "", *("0.5" for _ in classes))
+        folder.rows[name] = [name, f"{name}.jpg", *values]
+    folder.write_table()
+    folder.finish()
+    return out
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("WSSS_WORKERS", "0")
+    write_toy_store(Stage("correct", "f" * 16, tmp_path / "scratch"), tmp_path / "pseudo", tmp_path / "log")
+    records = tuple(Record(name, "train", f"{name}.jpg", None, (1,), 8, 12, "") for name in IDS)
+    write_index(tmp_path / "dataset", Index(CLASSES, records, 12))
+    return tmp_path / "pseudo"
+
+
+@pytest.fixture
+def names(tmp_path: Path) -> Path:
+    (tmp_path / "labels.txt").write_text("".join(f"{name}\n" for name in CHOSEN), encoding="utf-8")
+    return tmp_path / "labels.txt"
+
+
+def read(folder: Path, name: str) -> np.ndarray:
+    with Image.open(folder / "SegmentationClass" / f"{name}.png") as mask:
+        return np.asarray(mask)
+
+
+def test_photo_by_photo_the_mask_or_the_label(store: Path, names: Path, tmp_path: Path) -> None:
+    masks, out = fill(tmp_path / "found", IDS), tmp_path / "chosen"
+    code, text, errors = run("--to", "voc", masks, out, "--instead", store, names)
+    assert (code, errors) == (0, "")
+    assert text == f"export: {len(IDS)} photos as voc → {out}\nof 2 photos the labels of {store}: those of {names}\n"
+    for name in IDS:
+        np.testing.assert_array_equal(read(out, name), (toy_label if name in CHOSEN else predicted_label)(name))
+
+
+def test_labels_are_added_where_there_is_no_mask(store: Path, names: Path, tmp_path: Path) -> None:
+    masks, out = fill(tmp_path / "found", IDS[5:7]), tmp_path / "chosen"
+    assert run("--to", "voc", masks, out, "--instead", store, names)[0] == 0
+    found = {path.relative_to(out / "SegmentationClass").with_suffix("").as_posix() for path in out.rglob("*.png")}
+    assert found == {*IDS[5:7], *CHOSEN}
+
+
+def test_the_last_of_several_holds_and_only_is_of_them_all(store: Path, names: Path, tmp_path: Path) -> None:
+    one, masks, out = tmp_path / "one.txt", fill(tmp_path / "found", IDS), tmp_path / "chosen"
+    one.write_text(f"{CHOSEN[0]}\n", encoding="utf-8")
+    arguments = ("--to", "voc", store, out, "--instead", masks, names, "--instead", store, one, "--only", names)
+    assert run(*arguments)[0] == 0
+    np.testing.assert_array_equal(read(out, CHOSEN[0]), toy_label(CHOSEN[0]))
+    np.testing.assert_array_equal(read(out, CHOSEN[1]), predicted_label(CHOSEN[1]))
+    assert len(list(out.rglob("*.png"))) == 2
+
+
+def test_the_choice_can_be_trained_on(store: Path, names: Path, tmp_path: Path) -> None:
+    masks, out = fill(tmp_path / "found", IDS), tmp_path / "chosen"
+    run("--to", "voc", masks, out, "--instead", store, names)
+    import_edited(out, store, tmp_path / "dataset", tmp_path / "corrected")
+    corrected = PseudoStore(tmp_path / "corrected")
+    for name in IDS:
+        np.testing.assert_array_equal(corrected.label(name), (toy_label if name in CHOSEN else predicted_label)(name))
+
+
+def test_nothing_to_import(store: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="chosen: no such file or folder\nfix: give what CVAT, or wsss export, has"):
+        import_edited(tmp_path / "chosen", store, tmp_path / "dataset", tmp_path / "corrected")
+
+
+def test_other_classes_and_other_photos_are_refused(store: Path, names: Path, tmp_path: Path) -> None:
+    other = fill(tmp_path / "other", IDS, classes=(*CLASSES[:-1], "zebra"))
+    code, _, errors = run("--to", "voc", other, tmp_path / "chosen", "--instead", store, names)
+    assert code == 2
+    assert errors.startswith(f"error: {store}: has other classes than {other}: ")
+    other = fill(tmp_path / "namesakes", IDS, checksum="f" * 64)
+    code, _, errors = run("--to", "voc", other, tmp_path / "chosen", "--instead", store, names)
+    assert code == 2
+    assert errors.startswith(f"error: {store}: 2 of its photos are other files than those of these names in {other}: ")
+    assert not (tmp_path / "chosen").exists()
+    assert Predicted(other).ids == tuple(sorted(IDS))
+
+
+def test_a_network_has_no_labels(names: Path, store: Path, tmp_path: Path) -> None:
+    code, _, errors = run("--to", "onnx", tmp_path / "student.pt", tmp_path / "out", "--instead", store, names)
+    assert (code, errors) == (2, "error: --instead: is of labels\nfix: leave it away\n")

@@ -1,0 +1,30 @@
+"""Opens what labels are exported of: a store, or a folder of `wsss predict`; and says what its photos' files are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wsss.core.errors import UserError
+from wsss.data.index import Record, read_index
+from wsss.export.labels import Labels
+from wsss.export.predicted import Predicted, is_predicted
+from wsss.stores.labels import LabelStore
+from wsss.stores.opened import open_store
+
+Opened = tuple[Labels, dict[str, Record]]
+
+
+def open_labels(source: Path, dataset: Path | None = None) -> Opened:
+    """The labels of `source`, and the records of its photos by id: of the index `dataset`, for a store else of the one
+    beside it, if there is one. Raises `UserError` for what holds no labels.
+    """
+    if is_predicted(source):
+        predicted = Predicted(source)
+        return predicted, predicted.records
+    store = open_store(source)
+    if not isinstance(store, LabelStore):
+        what = f"a store of {store.format}, expected labels (pseudo-labels or predictions)"
+        raise UserError(source, what, "give artifacts/pseudo, artifacts/predictions, or a folder of wsss predict")
+    beside = source.parent / "dataset"
+    found = dataset or (beside if (beside / "index.csv").is_file() else None)
+    return store, {record.id: record for record in read_index(found).records} if found else {}
