@@ -1,4 +1,4 @@
-"""Classes that the tags can hardly tell apart, because they come together in nearly all of their photos.
+"""Classes that the tags can hardly tell apart, because they nearly always come together, or never alone.
 
 A classifier of tags learns nothing of where one of them ends and the other begins.
 """
@@ -31,3 +31,14 @@ def inseparable(records: Sequence[Record], foreground: int) -> list[tuple[int, .
                 joined = group[a] | group[b]
                 group.update(dict.fromkeys(joined, joined))
     return sorted({tuple(sorted(members)) for members in group.values() if len(members) > 1})
+
+
+def never_alone(records: Sequence[Record], foreground: int) -> list[int]:
+    """Classes 1..`foreground` of some of `records`, not of all, that are never a photo's only tag. Those that
+    `inseparable` finds are left out.
+    """
+    shown = {tag for record in records for tag in record.tags}
+    alone = {record.tags[0] for record in records if len(record.tags) == 1}
+    grouped = {k for group in inseparable(records, foreground) for k in group}
+    everywhere = {k for k in shown if all(k in record.tags for record in records)}
+    return sorted(shown - alone - grouped - everywhere)

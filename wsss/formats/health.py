@@ -8,7 +8,7 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-from wsss.data.companions import inseparable
+from wsss.data.companions import inseparable, never_alone
 from wsss.data.index import Record
 from wsss.formats.build import Survey
 from wsss.formats.cells import is_slip
@@ -121,7 +121,6 @@ def _classes(survey: Survey) -> Iterator[Finding]:
     counts = Counter(tag for tags in train for tag in tags)
     if not counts:  # an error says why
         return
-    alone = {tags[0] for tags in train if len(tags) == 1}
     kinds = range(1, len(names))
     if rare := [f"{names[k]} ({counts[k]})" for k in kinds if counts[k] < FEW]:
         yield Finding(f"classes with fewer than {FEW} training photos: {some(rare)}", DROP)
@@ -134,15 +133,14 @@ def _classes(survey: Survey) -> Iterator[Finding]:
     if constant := [names[k] for k in kinds if counts[k] == len(train)]:
         what = f"classes in every training photo: {some(constant)}; tags cannot tell them from background"
         yield Finding(what, "add training photos without them")
-    groups = inseparable([r for r in survey.index.records if r.split == "train"], survey.index.foreground)
-    for group in groups:
+    photos, foreground = survey.index.split("train"), survey.index.foreground
+    for group in inseparable(photos, foreground):
         yield Finding(
             f"classes that come together in nearly all of their training photos: {some([names[k] for k in group])}; "
             "tags hardly tell them apart, and their masks will run into each other",
             "add training photos that show one of them without the others; or make one class of them",
         )
-    grouped = {k for group in groups for k in group}
-    if never := [names[k] for k in kinds if counts[k] >= FEW and counts[k] < len(train) and k not in alone | grouped]:
+    if never := [names[k] for k in never_alone(photos, foreground) if counts[k] >= FEW]:
         always = "their masks may include what they always appear with"
         what = f"classes that never appear alone in a training photo: {some(never)}; {always}"
         yield Finding(what, "add photos that show them without other classes")

@@ -24,7 +24,7 @@ from wsss.formats.raw import Listing
 from wsss.formats.tagfile import TagTable, read_tag_file, unknown_tags
 from wsss.models.base_student import IMPROBABLE
 from wsss.predict.collect import FoundPhoto
-from wsss.predict.project import PARAMS, dataset_settings
+from wsss.predict.project import PARAMS, section_of
 from wsss.predict.segment import Network
 
 KnownTags = Mapping[str, tuple[int, ...]]
@@ -67,7 +67,7 @@ def read_known_tags(
     """
     if not path.is_file():
         raise UserError(path, "no such file", "correct --tags")
-    settings = dataset_settings(folder)
+    settings = section_of(folder, "dataset")
     problems: list[UserError] = []
     table = read_tag_file(path, problems, _headings(path, settings))
     dropped = sorted({str(name) for name in settings.get("drop") or ()} & {*table.tags()} - {*classes})
@@ -107,7 +107,7 @@ def read_indexed_tags(photos: Sequence[FoundPhoto], classes: Sequence[str], fold
     A photo without tags may show anything: the index does not tell one that shows no class from one that nobody tagged.
     Where classes were dropped and photos without a tag are errors, its tags were all dropped, and it shows none.
     """
-    dataset = dataset_settings(folder)
+    dataset = section_of(folder, "dataset")
     try:
         root, emptied = Path(dataset["root"]), bool(dataset.get("drop")) and not dataset.get("allow_untagged")
         index = read_index(folder / INDEX)

@@ -13,7 +13,7 @@ from wsss.core.folders import MARK
 from wsss.core.log import say
 from wsss.data.ids import PHOTO_SUFFIXES
 from wsss.formats.problems import some
-from wsss.predict.project import dataset_settings
+from wsss.predict.project import section_of
 from wsss.predict.written import SETTINGS, WRITTEN, is_filled
 
 PREDICTED, OWN, MASKS, COPIES = "what wsss predict wrote in", "what wsss wrote in", "masks in", "copies of photos in"
@@ -63,7 +63,7 @@ def _masks(source: Path, files: Sequence[Path]) -> Iterator[Path]:
             beside = (above.parent / LABELMAP).is_file() or (above.parent / PHOTOS).is_dir()
             if above.name in MASK_FOLDERS and beside:
                 yield above
-    settings = dataset_settings(Path())
+    settings = section_of(Path(), "dataset")
     if settings.get("masks") and settings.get("root"):
         masks = (Path(str(settings["root"])) / str(settings["masks"])).resolve()
         if masks.is_relative_to(source.resolve()) and masks != source.resolve():

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from wsss.core.errors import WsssError
-from wsss.stores.labels import LABEL_STORES, PseudoStore
+from wsss.predict.project import section_of
+from wsss.stores.labels import LABEL_STORES, LEARNED, PseudoStore
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,18 @@ class OwnLabels:
 
 def open_labels(records: Mapping[str, str], classes: Sequence[str], folder: Path = Path()) -> OwnLabels | None:
     """Those of the project in `folder`, for a network of these `classes`; `records`: see `OwnLabels`. None if there are
-    none.
+    none. Where the student was trained on other labels than `correct` made (`distill.labels`), those come before them.
 
     Stores of other classes are left out, and so are imported masks: what a person drew is not read.
     """
     stores = []
-    for kind in reversed(LABEL_STORES):
+    places = [(kind, kind.place) for kind in reversed(LABEL_STORES)]
+    # The usual value is a word and no folder: then there is no store, as where one was removed.
+    given = Path(str(section_of(folder, "distill").get("labels")))
+    places.insert(places.index((LEARNED, LEARNED.place)), (LEARNED, given))
+    for kind, place in places:
         try:
-            store = kind(folder / kind.place)
+            store = kind(folder / place)
         except WsssError:
             continue
         if store.classes == tuple(classes) and not store.upper_bound:

@@ -1,4 +1,4 @@
-"""What the settings in a folder say of its data set, for commands that know of them and do not need them."""
+"""What the settings in a folder say, for commands that know of them and do not need them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from wsss.core.settings_file import plain_values, read_settings
 PARAMS = Path("params.yaml")
 
 
-def dataset_settings(folder: Path) -> dict[str, Any]:
-    """Section `dataset` of the project in `folder`, unchecked; empty if there is none, or if it cannot be read."""
+def section_of(folder: Path, name: str) -> dict[str, Any]:
+    """A section of the settings in `folder`, unchecked; empty if there is none, or if it cannot be read."""
     try:
-        return dict(plain_values(folder / PARAMS, read_settings(folder / PARAMS))["dataset"])
+        return dict(plain_values(folder / PARAMS, read_settings(folder / PARAMS))[name])
     except (WsssError, KeyError, TypeError, ValueError, AttributeError):
         return {}  # what is wrong there is no matter of the photos that are given

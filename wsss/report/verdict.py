@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from wsss.core.errors import IntegrityError, UserError
-from wsss.data.companions import inseparable
+from wsss.data.companions import inseparable, never_alone
 from wsss.data.index import Index
 from wsss.data.tables import plain
 from wsss.report.class_table import BAD, PER_CLASS, is_behind
@@ -32,6 +32,8 @@ SHAKY = 0.3
 """Agreement of student and labels below which a class is doubtful, even if it passed as agreed. Chosen by hand."""
 FEW = 30
 """Held-out photos below which a score may be chance: a class has a handful of them at most."""
+THIN = 3
+"""Held-out photos of a class below which what is said of it may be chance."""
 WORDS = "The student is the network that makes your masks, the labels are what it learned from."
 """The two words that a newcomer has to know."""
 LOOK = (
@@ -39,6 +41,11 @@ LOOK = (
     "that show them elsewhere."
 )
 """What to do about classes that are behind."""
+UNSEEN = (
+    "It rests on tags and on agreement, which do not see a fault that labels and student share. No mask was read; a "
+    "dozen masks would tell the accuracy."
+)
+"""What the verdict rests on where no photo has a mask."""
 BETTER = 0.01
 """mIoU by which OSTE's branch has to be better than the student to be named instead."""
 
@@ -54,6 +61,7 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     disputed = [row["class"] for row in agreed if _is_disputed(row) and row["class"] not in unlearnt]
     photos = tags[0]["photos"] if tags else "0"
     unjudged = [row["class"] for row in tags if row["tagged"] == "0"]
+    thin = [f"{row['class']} ({row['tagged']})" for row in tags if 0 < int(row["tagged"]) < THIN]
     reasons = []
     if told:
         mean = _mean(told.values())
@@ -64,7 +72,7 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     shared = [float(row["agreement"]) for row in agreed if row["agreement"]]
     if shared:
         compared = _photos(agreed[0]["photos"], "held-out")
-        reasons += [f"Student and labels agree on {compared}: mean IoU {_mean(shared)}.", WORDS]
+        reasons += [f"Student and labels agree on {compared}: mean IoU {100 * sum(shared) / len(shared):.0f} %.", WORDS]
     if overall in ("poor", "doubtful"):
         reasons.append("That is less than half: look at the labels in the gallery before you use any mask.")
     if unlearnt:
@@ -75,31 +83,39 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
         reasons.append(f"Doubtful: {_some(disputed)}. Look at their labels in the gallery before you use their masks.")
     if unjudged and told:
         reasons.append(f"Not judged: {_some(unjudged)}. No photo of split val shows them: give it some.")
+    if thin and told:
+        reasons.append(
+            f"Judged on one or two held-out photos, perhaps by chance: {_some(thin)}. Look at their masks."
+        )
     for group in inseparable(index.split("train"), index.foreground):
         names = _some([index.classes[k] for k in group])
         reasons.append(f"Hardly told apart by tags: {names}. Add photos that show one of them without the others.")
+    if never := [index.classes[k] for k in never_alone(index.split("train"), index.foreground)]:
+        reasons.append(f"Never alone in a training photo: {_some(never)}. Masks may include what they come with.")
     if overall == "collapsed":
         reasons.append("The student predicts one class nearly everywhere. Look at the labels in the gallery.")
     poor = False
     best, branch = best_row(sources, split, "student"), best_row(sources, split, "oste")
     if best is not None and best.miou is not None:
         masked = _photos(best.images, split)
-        reasons.append(f"On the masks of {masked}, {best.called} has mIoU {100 * best.miou:.2f}.")
+        reasons.append(f"On the masks of {masked}, {best.called} has mIoU {100 * best.miou:.2f} %.")
         ious = _ious(reports / PER_CLASS, best.source)
         poor = any(iou < BAD for iou, _ in ious)
-        behind = [f"{name} {100 * iou:.2f}" for iou, name in ious if is_behind(iou, best.miou)]
+        behind = [f"{name} {100 * iou:.1f} %" for iou, name in ious if is_behind(iou, best.miou)]
         if behind:
             reasons.append(f"Weakest on the masks, IoU: {_some(behind, WEAKEST)}. {LOOK}")
         if branch is not None and branch.miou is not None and branch.miou >= best.miou + BETTER:
-            found = f"{branch.called}: {100 * branch.miou:.2f}"
+            found = f"{branch.called}: {100 * branch.miou:.2f} %"
             reasons.append(f"OSTE's own branch is better ({found}): give its network, oste.pt, to `wsss predict`.")
     else:
-        reasons.append("It rests on tags and on agreement. No mask was read; a dozen masks would tell the accuracy.")
+        reasons.append(UNSEEN)
     known = 1.0 if best is None or best.miou is None else best.miou
     hopeless = overall in ("collapsed", "poor") or (bool(tags) and len(unlearnt) == len(tags)) or known < BAD
-    doubtful = bool(unlearnt or disputed or unjudged or poor) or overall != "fine" or not told or known < MODEST
+    unseen = best is None or best.miou is None
+    some = unlearnt or disputed or unjudged or poor or (thin and unseen)
+    doubtful = bool(some) or overall != "fine" or not told or known < MODEST
     # Agreement with labels is no accuracy: only masks can tell more than that it is worth looking at.
-    fine = "usable" if best is not None and best.miou is not None else "usable as a first draft"
+    fine = "usable as a first draft" if unseen else "usable"
     headline = "not usable" if hopeless else "usable in part" if doubtful else fine
     bad = hopeless or overall in ("poor", "doubtful")
     # The worst first: it is the one that is proposed to be left out. The background cannot be.

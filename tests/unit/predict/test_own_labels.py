@@ -39,6 +39,16 @@ def test_the_last_label_of_a_photo_is_taken(tmp_path: Path) -> None:
     assert values(tmp_path) == {"sub/a": 2, "sub/b": 1, "sub/c": None, "new": None}
 
 
+def test_labels_that_the_student_was_trained_on_come_before_those_of_correct(tmp_path: Path) -> None:
+    write_labels(tmp_path / "artifacts/pseudo", {"a": 1, "b": 1})
+    write_labels(tmp_path / "corrected", {"a": 2})
+    assert values(tmp_path)["sub/a"] == 1
+    (tmp_path / "params.yaml").write_text("distill: {labels: corrected}\n")
+    assert values(tmp_path) == {"sub/a": 2, "sub/b": 1, "sub/c": None, "new": None}
+    (tmp_path / "params.yaml").write_text("distill: {labels: pseudo}\n")
+    assert values(tmp_path)["sub/a"] == 1
+
+
 def test_damaged_labels_are_none(tmp_path: Path) -> None:
     write_labels(tmp_path / "artifacts/pseudo", {"a": 1, "b": 1})
     labels = open_labels(RECORDS, CLASSES, tmp_path)

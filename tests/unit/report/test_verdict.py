@@ -52,9 +52,10 @@ def test_usable_without_masks_says_what_it_rests_on(tmp_path: Path) -> None:
     assert verdict(tmp_path).splitlines() == [
         "verdict: usable as a first draft",
         "  The classifier tells the tags of 40 held-out photos: mean AP 0.80.",
-        "  Student and labels agree on 40 held-out photos: mean IoU 0.60.",
+        "  Student and labels agree on 40 held-out photos: mean IoU 60 %.",
         "  The student is the network that makes your masks, the labels are what it learned from.",
-        "  It rests on tags and on agreement. No mask was read; a dozen masks would tell the accuracy.",
+        "  It rests on tags and on agreement, which do not see a fault that labels and student share. No mask was "
+        "read; a dozen masks would tell the accuracy.",
     ]
 
 
@@ -101,7 +102,7 @@ def test_a_class_that_is_poor_on_masks_or_that_no_val_photo_shows_is_named(tmp_p
     source = Source("student", "val", "12", "no", "", "no", "no", "no", 0.6, 0.6, 0.1, 1.0)
     text = verdict(tmp_path, sources=(source,), cow=0.12)
     assert text.startswith("verdict: usable in part\n")
-    assert "Weakest on the masks, IoU: cow 12.00. The gallery's table of classes" in text
+    assert "Weakest on the masks, IoU: cow 12.0 %. The gallery's table of classes" in text
     text = verdict(tmp_path, FINE[0] + "boat,40,0,0.0,,,not judged\n")
     assert text.startswith("verdict: usable in part\n")
     assert "Not judged: boat. No photo of split val shows them: give it some." in text
@@ -112,7 +113,7 @@ def test_a_class_far_behind_the_others_is_named_and_changes_no_verdict(tmp_path:
     source = Source("student", "val", "12", "no", "", "no", "no", "no", 0.6, 0.6, 0.1, 1.0)
     text = verdict(tmp_path, sources=(source,), cow=cow)
     assert text.startswith("verdict: usable\n")
-    assert ("Weakest on the masks, IoU: cow 29.00." in text) is named
+    assert ("Weakest on the masks, IoU: cow 29.0 %." in text) is named
 
 
 def test_the_three_weakest_are_named_and_the_others_counted(tmp_path: Path) -> None:
@@ -121,9 +122,9 @@ def test_the_three_weakest_are_named_and_the_others_counted(tmp_path: Path) -> N
     rows = "".join(f"c{number},0.{number}5\n" for number in range(9, -1, -1))
     (tmp_path / "per_class.csv").write_text(f"class,student\n{rows}")
     text = final_verdict(tmp_path, (student,), INDEX, "val").text
-    assert "Weakest on the masks, IoU: c0 5.00, c1 15.00, c2 25.00." in text
+    assert "Weakest on the masks, IoU: c0 5.0 %, c1 15.0 %, c2 25.0 %." in text
     text = final_verdict(tmp_path, (replace(student, miou=0.8),), INDEX, "val").text
-    assert "IoU: c0 5.00, c1 15.00, c2 25.00 and 1 more." in text
+    assert "IoU: c0 5.0 %, c1 15.0 %, c2 25.0 % and 1 more." in text
 
 
 @pytest.mark.parametrize("student", ["collapsed", "poor"])
@@ -151,17 +152,17 @@ def test_masks_are_told_where_there_are_any(tmp_path: Path) -> None:
         Source("cam", "val", "12", *made, 0.9, 0.9, 0.1, 1.0),
     )
     text = verdict(tmp_path, sources=once)
-    assert "On the masks of 12 val photos, student+crf has mIoU 50.00." in text  # it looked once, and not flipped
+    assert "On the masks of 12 val photos, student+crf has mIoU 50.00 %." in text  # it looked once, and not flipped
     assert "No mask was read" not in text
     several = replace(once[1], multiscale="yes")
-    assert "student ms+flip+crf has mIoU 50.00." in verdict(tmp_path, sources=(once[0], several))
+    assert "student ms+flip+crf has mIoU 50.00 %." in verdict(tmp_path, sources=(once[0], several))
 
 
 def test_a_better_branch_of_oste_is_named(tmp_path: Path) -> None:
     made = ("12", "no", "", "yes", "no", "no")
     student = Source("student", "val", *made, 0.4, 0.4, 0.1, 1.0)
     better, equal = (Source("oste ms+flip", "val", *made, miou, miou, 0.1, 1.0) for miou in (0.45, 0.405))
-    assert "OSTE's own branch is better (oste ms+flip: 45.00)" in verdict(tmp_path, sources=(student, better))
+    assert "OSTE's own branch is better (oste ms+flip: 45.00 %)" in verdict(tmp_path, sources=(student, better))
     assert "branch" not in verdict(tmp_path, sources=(student, equal))
 
 
@@ -169,6 +170,21 @@ def test_classes_that_come_together_are_named(tmp_path: Path) -> None:
     index = index_of(*[(1, 2)] * 6, (1,), (2, 3), (3,), (3,))
     assert "Hardly told apart by tags: cow, hat." in verdict(tmp_path, index=index)
     assert "told apart" not in verdict(tmp_path, index=index_of(*[(1, 2)] * 6, (1,), (1,), (2, 3), (3,)))
+
+
+def test_classes_that_are_never_alone_are_named(tmp_path: Path) -> None:
+    never = "Never alone in a training photo: hat. Masks may include what they come with."
+    assert never in verdict(tmp_path, index=index_of((1,), (1, 2), (2, 3), (3,)))
+    assert "Never alone" not in verdict(tmp_path, index=index_of((1,), (1, 2), (2,), (3,)))
+    # A class of every photo is another matter.
+    assert "Never alone in a training photo: cow, boat." in verdict(tmp_path, index=index_of((1, 2), (2, 3), (2, 3, 1)))
+
+
+@pytest.mark.parametrize(("count", "thin"), [(1, True), (2, True), (3, False)])
+def test_a_class_of_one_or_two_held_out_photos_is_hardly_judged(tmp_path: Path, count: int, thin: bool) -> None:
+    text = verdict(tmp_path, FINE[0].replace("hat,40,5", f"hat,40,{count}"))
+    assert (f"Judged on one or two held-out photos, perhaps by chance: hat ({count})." in text) == thin
+    assert text.startswith("verdict: usable in part\n" if thin else "verdict: usable as a first draft\n")
 
 
 @pytest.mark.parametrize(("student", "bad"), [("fine", False), ("doubtful", True), ("poor", True)])
