@@ -79,7 +79,7 @@ SWITCHES: dict[str, set[Any]] = {
     "distill.relabel.overrule": {True},
     "distill.relabel.agree": {True},
 }
-"""Settings that a recipe can change and the small configuration leaves as they are by default, and what counts."""
+"""What recipes switch on, and the values that count."""
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ def test_a_recipe_opens_no_mask_and_heeds_none(honest: Path, tmp_path: Path) -> 
         save_mask_png(work / MASKS / f"{Path(row['id']).name}.png", np.ones(shape, np.uint8))
     ended_all(work, "index", *UNSUPERVISED)
     assert all(row["mask"] for row in rows(work, "train") + rows(work, "val"))
-    if load(work / "params.yaml", Sections).cams.stuff:
+    if load(work / "params.yaml", Sections).cams.stuff:  # else the search ends before it begins
         index = read_index(work / "artifacts/dataset")
         assert choose(index.split("train"), index.foreground), "too few photos to look for classes that fill them"
     for stage in UNSUPERVISED:
@@ -143,7 +143,7 @@ def test_a_recipe_opens_no_mask_and_heeds_none(honest: Path, tmp_path: Path) -> 
 
 
 def test_these_runs_switch_on_what_a_recipe_can() -> None:
-    """And what looks for classes that fill their photos has photos enough to look at."""
+    """A recipe that changes takes its part of the promise with it."""
     found = [flat(load(REPO / f"recipes/{recipe}.yaml", Sections)) for recipe in RECIPES]
     seen = {key: {settings[key] for settings in found} for key in SWITCHES}
     assert {key: wanted for key, wanted in SWITCHES.items() if not wanted & seen[key]} == {}
