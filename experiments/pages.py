@@ -18,6 +18,7 @@ import click
 
 from experiments import zoo
 from experiments.lab import command as lab
+from experiments.provenance import origins
 from experiments.table import RESULTS, Table, markdown
 from wsss.core.atomic import write_text
 from wsss.core.errors import UserError
@@ -85,13 +86,8 @@ def block(folder: Path) -> str:
 
 def measured(kept: dict[str, Any]) -> str:
     """By what the rows were measured, where that is not today's settings and code; else nothing."""
-    then = kept.get("measured")
-    if then is None:
-        return ""
-    return (
-        f"Measured on {then['date']} (commit `{then['commit']}`, trainings in `{then['precision']}`); the command runs "
-        "today's settings.\n\n"
-    )
+    made = [f"on {row['date']} (commit `{row['commit']}`, trainings in `{row['precision']}`)" for row in origins(kept)]
+    return f"Measured {', '.join(made)}; the command runs today's settings.\n\n" if made else ""
 
 
 def command(table: Table, folder: Path, settings: list[str]) -> str:

@@ -15,10 +15,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from experiments.provenance import precision, provenance
 from wsss.core.atomic import write_text
 from wsss.core.errors import UserError
 from wsss.core.log import say
-from wsss.numeric.device import fast_bf16
 
 RESULTS = Path("experiments/results")
 SOURCES = Path("reports/sources.csv")
@@ -94,6 +94,15 @@ def run(table: Table, folder: Path, seeds: Sequence[int], common: Sequence[str])
                 what = f"row {row.name!r}, seed {seed}: dvc exp run ended with {done.returncode}"
                 raise UserError(folder, what, "mend what it says above, then run this again: it goes on from here")
             shutil.copyfile(SOURCES, target)
+            note_code(folder, target.name, common)
+
+
+def note_code(folder: Path, row: str, common: Sequence[str]) -> None:
+    """Write down when and by which code the result `row` of `folder` was computed."""
+    file = folder / "settings.json"
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    kept.setdefault("rows", {})[row] = provenance(settings_of(common))
+    write_text(file, json.dumps(kept, indent=1) + "\n")
 
 
 def check_place(common: Sequence[str]) -> None:
@@ -111,7 +120,7 @@ def check_settings(table: Table, folder: Path, common: Sequence[str]) -> None:
     same = settings_of(common)
     for override in table.rows[0].overrides:
         same = _without(same, override.split("=")[0])
-    same[AUTO] = "bf16-mixed" if fast_bf16() else "32-true"
+    same[AUTO] = precision()
     if not file.exists():
         kept = {"table": table.name, "recipe": recipe_of(), "settings": settings, "common": same}
         write_text(file, json.dumps(kept, indent=1) + "\n")

@@ -14,17 +14,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import click
 from ruamel.yaml import YAML
 
+from experiments.provenance import provenance
 from wsss.core.atomic import write_text
 from wsss.core.errors import UserError
 from wsss.core.log import say
-from wsss.numeric.device import fast_bf16
 
 RESULTS = Path("experiments/results/zoo")
 """A folder for each name, which is that of the recipe where none is given."""
@@ -154,9 +153,7 @@ def collect(work: Path) -> dict[str, Any]:
 
 def made_by() -> str:
     """Today's date, the commit of this code, and the precision that trainings have here."""
-    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip() or "unknown code"
-    return f"{date.today()}, {commit}, {'bf16-mixed' if fast_bf16() else '32-true'}"
+    return ", ".join(provenance({}).values())
 
 
 def rows(path: Path) -> list[Mapping[str, str]]:

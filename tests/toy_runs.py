@@ -46,8 +46,12 @@ def write_run(
     scores: Mapping[str, float] = SCORES,
     alpha: float = 0.5,
     crf: bool = True,
+    labels: tuple[float, float, float] | None = None,
 ) -> Path:
-    """Write photos, index, stores, scores and params.yaml into `folder`, as a finished run leaves them."""
+    """Write photos, index, stores, scores and params.yaml into `folder`, as a finished run leaves them.
+
+    `labels`: of the pseudo-labels mIoU, mIoU of labelled pixels only, and coverage.
+    """
     records = [_photo(folder / "data", toy) for toy in toys]
     write_index(folder / "artifacts/dataset", Index(classes, tuple(sorted(records, key=lambda record: record.id))))
     pseudo = {toy.name: (toy.pseudo, {}) for toy in toys if toy.pseudo is not None}
@@ -58,6 +62,9 @@ def write_run(
     _store(folder / "artifacts/predictions", PREDICTIONS_FORMAT, predictions, classes, crf=crf)
     values = {"split": "val", "images": len(made), "miou_labelled": "", "coverage": "1.0000"}
     named = [{"source": name, "miou": miou, **values} for name, miou in scores.items()]
+    if labels is not None:
+        measures = dict(zip(("miou", "miou_labelled", "coverage"), labels, strict=True))
+        named.insert(0, {"source": "pseudo-label", **values, **measures})
     rows = [[row.get(column, "no") for column in SOURCE_COLUMNS] for row in named]
     (folder / "reports").mkdir(parents=True, exist_ok=True)
     (folder / "reports/sources.csv").write_text(csv_text(SOURCE_COLUMNS, rows), encoding="utf-8")

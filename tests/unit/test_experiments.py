@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from experiments import difference, pages, zoo
 from experiments.__main__ import TABLES
 from experiments.__main__ import main as experiments_main
+from experiments.provenance import precision, provenance
 from experiments.table import RESULTS, Column, Row, Table, check_settings, markdown, result_file, run
 from manual.blocks import commands
 from manual.blocks import pages as all_pages
@@ -84,8 +85,12 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     Path("photos").mkdir()
     asked: list[list[str]] = []
 
-    def dvc(command: list[str], check: bool) -> subprocess.CompletedProcess[bytes]:
+    git = subprocess.run
+
+    def dvc(command: list[str], check: bool, **others: Any) -> subprocess.CompletedProcess[Any]:
         assert not check
+        if command[0] == "git":
+            return git(command, check=check, **others)
         asked.append(command)
         if "++pretrain.optim.lr=-1" in command:
             return subprocess.CompletedProcess(command, 255)
@@ -139,9 +144,9 @@ def test_differences_are_those_of_one_seed(tmp_path: Path) -> None:
     scores(tmp_path / "mine", low, 3, 0.9, 0.9)  # base has no such seed
     scores(tmp_path / "mine", high, 0, 0.9, 0.9)  # nor this row
     assert difference.markdown(TOY, tmp_path / "base", tmp_path / "mine").splitlines() == [
-        "| mine − base | seed 0 | seed 1 | seed 10 | mean |",
+        "| mine − base | seed 0 | seed 1 | seed 10 | mean [95 %] |",
         "| --- | --: | --: | --: | --: |",
-        "| low: val | +1.00 | +3.00 | +0.00 | +1.33 ± 1.53 |",
+        "| low: val | +1.00 | +3.00 | +0.00 | +1.33 ± 1.53 [-2.5, +5.1] |",
         "| low: labelled | +0.00 | +0.00 | +0.00 | +0.00 ± 0.00 |",
     ]
     scores(tmp_path / "base", high, 10, 0.5, 0.5)
@@ -156,8 +161,40 @@ def test_two_results_and_the_settings_that_differ(ran: list[list[str]], tmp_path
         run(table("chain"), RESULTS / name, (0, 1), (place, *settings))
     result = CliRunner().invoke(difference.main, ["base", "mine"])
     assert "| OSTE's branch, val | +2.00 | +2.00 | +2.00 ± 0.00 |\n" in result.stdout
-    assert result.stdout.endswith("\nsettings that differ: distill.rounds (base 2, mine 1)\n")
-    assert CliRunner().invoke(difference.main, ["base", "base"]).stdout.endswith("\nno setting differs\n")
+    assert "\nsettings that differ: distill.rounds (base 2, mine 1)\ncode: base " in result.stdout
+    assert result.stdout.endswith("; mine the same\n")
+    assert "\nno setting differs\n" in CliRunner().invoke(difference.main, ["base", "base"]).stdout
+
+
+def test_a_result_says_when_and_by_which_code_each_row_was_computed(
+    ran: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = iter([{"date": "2026-11-29", "commit": name, "precision": "32-true"} for name in ("a1", "b2")])
+    monkeypatch.setattr("experiments.table.provenance", lambda _: next(made))
+    for seed in (0, 1):
+        run(table("chain"), RESULTS / "base", (seed,), (f"dataset.root={tmp_path}",))
+    kept = json.loads((RESULTS / "base/settings.json").read_text())
+    assert {name: row["commit"] for name, row in kept["rows"].items()} == {
+        "recipe-seed0.csv": "a1",
+        "recipe-seed1.csv": "b2",
+    }
+    said = "on 2026-11-29 (commit `a1`, trainings in `32-true`), on 2026-11-29 (commit `b2`, trainings in `32-true`)"
+    assert said in pages.block(RESULTS / "base")
+    monkeypatch.undo()
+    found = provenance({"train.optim.precision": "32-true", "pretrain.optim.precision": "16"})
+    assert found["precision"] == f"16 and 32-true{' and bf16-mixed' if precision() == 'bf16-mixed' else ''}"
+    assert len(found["commit"].split()[0]) >= 7
+
+
+def test_results_that_kept_no_settings_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(RECIPE.parents[1])
+    said = CliRunner().invoke(difference.main, ["chain_eight", "chain"]).stdout
+    assert "| student, val | +1.85 | +0.40 | +0.25 | +0.83 ± 0.88 [-1.4, +3.0] |\n" in said
+    assert said.endswith(
+        "\nsettings: base and mine kept no list, only what the command set; in that differs distill.optim.epochs (base "
+        '"16", mine not written), distill.stage1.epochs (base "8", mine not written)\n'
+        "code: base 29162cd (2026-11-23, 32-true); mine the same\n"
+    )
 
 
 def test_what_cannot_be_compared_is_said(ran: list[list[str]], tmp_path: Path) -> None:
@@ -193,7 +230,7 @@ def test_rows_of_another_arithmetic_are_not_mixed(
     ran: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for fast in (True, False):
-        monkeypatch.setattr("experiments.table.fast_bf16", lambda fast=fast: fast)
+        monkeypatch.setattr("experiments.provenance.fast_bf16", lambda fast=fast: fast)
         if fast:
             run(TOY, tmp_path / "toy", (0,), (f"dataset.root={tmp_path}",))
     with pytest.raises(UserError, match=r'precision auto \(then "bf16-mixed", now "32-true"\)'):

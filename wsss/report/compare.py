@@ -20,7 +20,7 @@ from wsss.evaluation.confusion import count_pairs, share
 from wsss.evaluation.counting import predicted_sources
 from wsss.report.bootstrap import overlap
 from wsss.report.changes import changed
-from wsss.report.compare_rows import Photo, Pooled, Score, pooled
+from wsss.report.compare_rows import COVERAGE, LABELLED, LabelScore, Photo, Pooled, Row, Score, of_labels, pooled
 from wsss.report.differing import differing_settings
 from wsss.report.ranking import mean_iou
 from wsss.report.sides import Side
@@ -48,7 +48,8 @@ class Comparison:
     """Run A against run B.
 
     `photos`: those in both, of the splits `splits`; `classes`: IoU over all of them together, and their `mean`, empty
-    and None without masks; `scores`: every source of the runs' own tables; `settings`: key and its value in each run,
+    and None without masks, and `labelled`: of maps with ignored pixels what these hide; `scores`: every source of the
+    runs' own tables, and `labels`: the same of those with ignored pixels; `settings`: key and its value in each run,
     as text; `code`: stages that ran by other code; `newer`: of each run, the stage that is newer than its predictions.
     """
 
@@ -59,7 +60,9 @@ class Comparison:
     photos: tuple[Photo, ...]
     mean: Pooled | None
     classes: tuple[Pooled, ...]
+    labelled: tuple[Row, ...]
     scores: tuple[Score, ...]
+    labels: tuple[LabelScore, ...]
     settings: tuple[tuple[str, str, str], ...]
     code: tuple[str, ...]
     newer: tuple[str | None, str | None]
@@ -110,6 +113,7 @@ def compare(
     masked = MaskedImages(Photos(_root(a, b, data), MEGAPIXELS, records), len(b.index.classes), dropped=b.index.dropped)
     overlaps: list[np.ndarray] = []
     photos: list[Photo] = []
+    counts = np.zeros((2, masked.classes, masked.classes + 1), np.int64)
     with Progress("compare", len(records), "photos") as progress:
         for record in records:
             check_stop()
@@ -117,7 +121,9 @@ def compare(
             mask = masked.mask(record)
             ious: list[float | None] = [None, None]
             if mask is not None:
-                both = np.stack([overlap(count_pairs(mask, label, masked.classes)) for label in (first, second)])
+                pairs = [count_pairs(mask, label, masked.classes) for label in (first, second)]
+                counts += np.stack(pairs)
+                both = np.stack([overlap(each) for each in pairs])
                 ious = [mean_iou(share(*each)) for each in both]
                 overlaps.append(both)
             photos.append(Photo(record.id, ious[0], ious[1], record, changed(first, second)))
@@ -131,7 +137,9 @@ def compare(
         tuple(photos),
         mean,
         classes,
+        of_labels(counts),
         tuple(_scores(a, b)),
+        tuple(_label_scores(a, b)),
         tuple(differing_settings(a.settings, b.settings, defaults or {})),
         tuple(stage for stage, code in a.code.items() if code != b.code.get(stage, code)),
         (a.newer, b.newer),
@@ -209,4 +217,13 @@ def _scores(a: Side, b: Side) -> list[Score]:
         (first, photos_a), (second, photos_b) = (side.scores.get(key, (None, None)) for side in (a, b))
         source, split = key
         found.append(Score(source, first, second, split, (photos_a, photos_b)))
+    return found
+
+
+def _label_scores(a: Side, b: Side) -> list[LabelScore]:
+    found = []
+    for source, split in dict.fromkeys([*b.labels, *a.labels]):
+        first, second = (side.labels.get((source, split), (None, None)) for side in (a, b))
+        for measure, one, two in zip((LABELLED, COVERAGE), first, second, strict=True):
+            found.append(LabelScore(measure, one, two, source, split))
     return found

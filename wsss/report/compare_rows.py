@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wsss.data.index import Record
-from wsss.evaluation.confusion import share
+from wsss.evaluation.confusion import scores, share
 from wsss.numeric.precision import mean_known
 from wsss.report.bootstrap import difference_intervals
 
@@ -33,6 +33,23 @@ class Score(Row):
 
     split: str
     photos: tuple[int | None, int | None]
+
+
+@dataclass(frozen=True)
+class LabelScore(Row):
+    """One measure, `name`, of a source of one split that leaves pixels ignored: coverage, or mIoU without these."""
+
+    source: str
+    split: str
+
+    @property
+    def title(self) -> str:
+        """Source and measure."""
+        return f"{self.source}, {self.name}"
+
+
+LABELLED, COVERAGE = "labelled pixels only", "coverage"
+"""Measures of a `LabelScore`."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +86,20 @@ def pooled(names: Sequence[str], overlaps: Sequence[np.ndarray]) -> tuple[Pooled
     mean, *rows = (Pooled(*row) for row in zip(("mIoU", *names), a, b, intervals, strict=True))
     classes = [row for row in rows if (row.a, row.b) != (None, None)]
     return mean, tuple(sorted(classes, key=lambda row: (row.delta is None, -(row.delta or 0))))
+
+
+def of_labels(counts: np.ndarray) -> tuple[Row, ...]:
+    """What 255 in a label map hides: mIoU of labelled pixels only, and coverage; nothing where none is ignored.
+
+    `counts`: (2, C, C + 1) int64 of A and of B, as in `Confusion`.
+    """
+    if not counts[..., -1].any():
+        return ()
+    a, b = (scores(each) for each in counts)
+    return (
+        Row(LABELLED, _known(a.miou_labelled), _known(b.miou_labelled)),
+        Row(COVERAGE, _known(a.coverage), _known(b.coverage)),
+    )
 
 
 def _known(value: float) -> float | None:

@@ -56,6 +56,10 @@ def as_text(found: Comparison, count: int, page: Path) -> str:
         lines += ["", f"{'mIoU %':<{width}} {'split':<6} {HEAD}"]
         lines += [f"{score.name:<{width}} {score.split:<6} {_numbers(score)}" for score in found.scores]
         lines += [own_photos(found)] if own_photos(found) else []
+    if found.labels:
+        width = max(len(score.title) for score in found.labels)
+        lines += ["", f"{'labels, %':<{width}} {'split':<6} {HEAD}"]
+        lines += [f"{score.title:<{width}} {score.split:<6} {_numbers(score)}" for score in found.labels]
     if found.classes:
         rows = found.classes if found.mean is None else (found.mean, *found.classes)
         title, *table = _table(f"IoU % of {found.source}", rows)
@@ -63,6 +67,8 @@ def as_text(found: Comparison, count: int, page: Path) -> str:
         head, remark = (f"{title} {BESIDE}", [INTERVAL]) if any(intervals) else (title, [])
         lines += ["", head, *(f"{line} {beside}".rstrip() for line, beside in zip(table, intervals, strict=True))]
         lines += remark
+    if found.labelled:
+        lines += ["", *_table(f"{found.source}, %", found.labelled)]
     for title, photos in found.extremes(count).items():
         if not photos:
             lines += ["", f"{title}: none"]
@@ -90,6 +96,8 @@ def as_values(found: Comparison, count: int, page: Path) -> dict[str, Any]:
         "splits": list(found.splits),
         "judged": found.judged,
         "scores": [{"source": s.name, "split": s.split, **_values(s), "photos": list(s.photos)} for s in found.scores],
+        "labels": [{"source": s.source, "split": s.split, "measure": s.name, **_values(s)} for s in found.labels],
+        "labelled": [{"measure": row.name, **_values(row)} for row in found.labelled],
         "mean": None if found.mean is None else {**_values(found.mean), "interval": found.mean.interval},
         "classes": [{"class": row.name, **_values(row), "interval": row.interval} for row in found.classes],
         "photos": [{"id": photo.name, **_values(photo), "changed": photo.changed} for photo in found.photos],

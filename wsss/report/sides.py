@@ -33,7 +33,8 @@ class Side:
     `settings`: by section, those it ran with, `precision` as its processor made it of `auto`; `root`: where they say
     the photos lie; `scores`: mIoU in [0, 1] or None, and the number of photos, by source and split; `code`: of each
     stage, md5 by path, where a lock lists it. `newer`: the stage that ran after `predictions` were made, if one did:
-    then they are of an earlier run, and there are no `scores`.
+    then they are of an earlier run, and there are no `scores` and `labels`. `labels`: of sources that leave pixels
+    ignored, mIoU of labelled pixels only and coverage.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Side:
     root: Path | None
     code: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     newer: str | None = None
+    labels: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
 
 
 @contextmanager
@@ -78,13 +80,15 @@ def read_side(name: str, folder: Path, base: Path) -> Side:
     root = settings.get("dataset", {}).get("root")
     place = None if root is None else base / root
     if not (folder / LOCK).is_file():
-        return Side(name, index, *stores, read_scores(folder / SCORES), settings, place)
+        scores, labels = read_scores(folder / SCORES), read_label_scores(folder / SCORES)
+        return Side(name, index, *stores, scores, settings, place, labels=labels)
     if newer := newer_stage(folder / LOCK, PSEUDO):
         what = f"its stage {newer} is newer than its pseudo-labels and predictions: they are of other settings"
         raise UserError(name, what, "run it to its end: dvc repro")
     newer = newer_stage(folder / LOCK, PREDICTIONS)
     scores = {} if newer else read_scores(folder / SCORES)
-    return Side(name, index, *stores, scores, settings, place, code_of(folder / LOCK, PREDICTIONS), newer)
+    labels = {} if newer else read_label_scores(folder / SCORES)
+    return Side(name, index, *stores, scores, settings, place, code_of(folder / LOCK, PREDICTIONS), newer, labels)
 
 
 def with_precision(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -154,6 +158,20 @@ def read_scores(path: Path) -> dict[tuple[str, str], tuple[float | None, int]]:
         raise UserError(path, "no such file", fix) from error
     except (ValueError, TypeError, csv.Error) as error:
         raise IntegrityError(path, f"is not the table of scores ({error})", fix) from error
+
+
+def read_label_scores(path: Path) -> dict[tuple[str, str], tuple[float, float]]:
+    """mIoU of labelled pixels only and coverage, by (source, split), of sources that leave pixels ignored.
+
+    Nothing of a table that has no such columns. `read_scores` has found the table to be one.
+    """
+    with path.open(encoding="utf-8", newline="") as handle:
+        rows = [
+            (row, _score(row.get("miou_labelled") or ""), _score(row.get("coverage") or ""))
+            for row in csv.DictReader(handle)
+        ]
+    known = [(row, miou, covered) for row, miou, covered in rows if miou is not None and covered is not None]
+    return {(row["source"], row["split"]): (miou, covered) for row, miou, covered in known if covered < 1}
 
 
 def _link(name: str, folder: Path, cache: Path) -> None:

@@ -17,7 +17,7 @@ from wsss.commands.sections import default_values
 from wsss.core.errors import IntegrityError, UserError
 from wsss.report.compare import Comparison, compare, sources
 from wsss.report.differing import differing_settings
-from wsss.report.sides import open_sides, read_scores
+from wsss.report.sides import open_sides, read_label_scores, read_scores
 
 TRUTH = columns(0, 1)
 A = (
@@ -258,6 +258,36 @@ def test_terminal(runs: tuple[str, str]) -> None:
     assert lines[-1] == "compare: pictures → reports/compare/index.html"
 
 
+def test_label_sources_have_their_coverage_beside_their_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that ignores fewer pixels gains mIoU and loses accuracy: three numbers say so, one does not."""
+    monkeypatch.chdir(tmp_path)
+    for name, labels in (("a", (0.348, 0.45, 0.671)), ("b", (0.3544, 0.414, 0.776))):
+        write_run(tmp_path / name, A, labels=labels)
+    result = run("a", "b")
+    lines = result.stdout.splitlines()
+    assert "pseudo-label        val      34.80   35.44   +0.64" in lines
+    start = lines.index("labels, %                          split        A       B       Δ")
+    assert lines[start + 1 : start + 4] == [
+        "pseudo-label, labelled pixels only val      45.00   41.40   -3.60",
+        "pseudo-label, coverage             val      67.10   77.60  +10.50",
+        "",
+    ]
+    html = (tmp_path / "reports/compare/index.html").read_text(encoding="utf-8")
+    assert "+10.50" in html
+    values = json.loads(run("a", "b", "--json").stdout)["labels"]
+    assert [row["measure"] for row in values] == ["labelled pixels only", "coverage"]
+    assert values[1]["delta"] == pytest.approx(0.105)
+
+
+def test_what_ignored_pixels_hide_is_counted_in_the_compared_maps(runs: tuple[str, str]) -> None:
+    """Of the training photo A labels half, all of it right; B all of it, and as right."""
+    lines = run(*runs, "--source", "pseudo-label", "--split", "train").stdout.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("pseudo-label, %"))
+    assert lines[start + 1].split() == ["labelled", "pixels", "only", "100.00", "100.00", "+0.00"]
+    assert lines[start + 2].split() == ["coverage", "50.00", "100.00", "+50.00"]
+    assert found(runs).labelled == ()  # predictions ignore nothing
+
+
 def test_json(runs: tuple[str, str]) -> None:
     values = json.loads(run(*runs, "--json", "--images", "1").stdout)
     assert values["shown"] == {"most improved": ["better"], "most worsened": ["much worse"]}
@@ -308,6 +338,7 @@ def test_score_table_of_another_version(tmp_path: Path) -> None:
     path = tmp_path / "sources.csv"
     path.write_text("source,miou,split,images,more\ncam,0.5,val,3,x\ncam,,train,0,x\n")
     assert read_scores(path) == {("cam", "val"): (0.5, 3), ("cam", "train"): (None, 0)}
+    assert read_label_scores(path) == {}
     path.write_text("source,split\ncam,val\n")
     with pytest.raises(IntegrityError, match=r"is not the table of scores \(no column images, miou\)"):
         read_scores(path)
