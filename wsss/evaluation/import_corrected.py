@@ -46,33 +46,39 @@ class Correction:
 
 
 def correction(base: PseudoStore, edited: EditedMasks, records: Mapping[str, Record]) -> Correction:
-    """Compare the edited masks with the labels of `base`, at the size that photos are read at.
+    """Compare the edited masks with what `wsss export` writes of the labels of `base`, at the size of the photos'
+    files, so that a mask that nobody has touched differs nowhere. Only pixels that differ there are changed at the size
+    that photos are read at.
 
     Most tools have no label for 255, and give such pixels back as background: they stay 255, unless the masks come with
     a label for 255. Raises `UserError` for masks that fit no photo or class.
     """
-    found: dict[str, npt.NDArray[np.uint8]] = {}
-    for name in edited.files:
-        check_stop()
-        found[name] = fit_label(edited.mask(name, records[name].own_size), records[name].size)
-    knows = edited.knows_ignored or any(bool((label == IGNORE).any()) for label in found.values())
+    sizes = {name: records[name].own_size for name in edited.files}
+    knows = edited.knows_ignored or any(bool((edited.mask(name, sizes[name]) == IGNORE).any()) for name in sizes)
     labels: dict[str, npt.NDArray[np.uint8]] = {}
-    gained, lost, unpainted = np.zeros(256, np.int64), np.zeros(256, np.int64), 0
-    for name, label in found.items():
-        old = base.label(name)
-        if old.shape != label.shape:
+    gained, lost, kept, cleared = np.zeros(256, np.int64), np.zeros(256, np.int64), 0, 0
+    for name, own in sizes.items():
+        check_stop()
+        old, size = base.label(name), records[name].size
+        if old.shape != size:
             what = f"its label of {name} is {old.shape[1]} × {old.shape[0]}, but the photo is read at another size"
             raise UserError(base.path, what, "give the --dataset that it was made with")
-        cleared = (old == IGNORE) & (label == 0)
-        unpainted += int(cleared.sum())
-        if not knows:
-            label = np.where(cleared, np.uint8(IGNORE), label)
+        mask, exported = edited.mask(name, own), fit_label(old, own)
+        emptied = (exported == IGNORE) & (mask == 0)
+        count = int(fit_label(emptied.astype(np.uint8), size).sum())
+        if knows:
+            cleared += count
+        else:
+            kept += count
+            mask = np.where(emptied, np.uint8(IGNORE), mask)
+        touched = fit_label((mask != exported).astype(np.uint8), size) > 0
+        label = np.where(touched, fit_label(mask, size), old)
         changed = label != old
         if changed.any():
             labels[name] = label
             gained += np.bincount(label[changed], minlength=256)
             lost += np.bincount(old[changed], minlength=256)
-    return Correction(labels, gained, lost, *((0, unpainted) if knows else (unpainted, 0)))
+    return Correction(labels, gained, lost, kept, cleared)
 
 
 def corrected_store(stage: Stage, base: PseudoStore, labels: Mapping[str, np.ndarray], out: Path) -> int:

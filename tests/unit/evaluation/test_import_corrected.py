@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from tests.helpers import CLASSES
 from wsss.commands import export, labels
@@ -128,6 +129,32 @@ def test_archive_of_export_comes_back_as_it_was() -> None:
     assert done.exit_code == 2
     assert "error: all.zip: not one pixel of 3 masks differs from artifacts/pseudo" in done.stderr
     assert not Path("artifacts/corrected").exists()
+
+
+@pytest.fixture
+def enlarged() -> None:
+    """The photos' files have half the size that they are read at: their masks cannot hold every pixel of the labels."""
+    own = {"own_height": 1, "own_width": 2}
+    records = tuple(Record(name, "train", f"{name}.jpg", None, (1, 2), 2, 4, "0" * 64, **own) for name in IDS)
+    write_index(Path("artifacts/dataset"), Index(CLASSES, records))
+
+
+@pytest.mark.usefixtures("enlarged")
+def test_masks_smaller_than_the_labels_come_back_as_they_were() -> None:
+    assert CliRunner().invoke(export.main, ["--to", "voc", "artifacts/pseudo", "all"]).exit_code == 0
+    assert "not one pixel of 3 masks differs from artifacts/pseudo" in run(source="all").stderr
+
+
+@pytest.mark.usefixtures("enlarged")
+def test_in_masks_smaller_than_the_labels_only_painted_pixels_count() -> None:
+    assert CliRunner().invoke(export.main, ["--to", "voc", "artifacts/pseudo", "all"]).exit_code == 0
+    path = Path("all/SegmentationClass/images/b.png")
+    with Image.open(path) as image:
+        mask = np.array(image)
+    mask[0, 0] = 1
+    save_mask_png(path, mask)
+    assert "labels: 1 of 3 photos corrected, 4 pixels" in run(source="all").stdout
+    assert corrected().label("images/b").tolist() == [[1, 1, 1, 255], [1, 1, 1, 255]]
 
 
 def test_classes_without_a_tag_are_told() -> None:
