@@ -66,7 +66,7 @@ def test_labels_are_replaced_and_everything_is_marked() -> None:
     assert done.exit_code == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == (
-        "labels: 1 of 2 photos corrected, 3 pixels → artifacts/corrected (3 photos, 1 of them corrected by hand)"
+        "labels: 1 of 2 photos changed, 3 pixels → artifacts/corrected (3 photos, 1 of them corrected by hand)"
     )
     assert lines[1] == "pixels: background +1 −1, Kuh +1 −0, cat +1 −1, ignored +0 −1"
     assert "dvc exp run -S ++distill.labels=artifacts/corrected -S ++distill.relabel.overrule=false" in lines[2]
@@ -153,7 +153,7 @@ def test_in_masks_smaller_than_the_labels_only_painted_pixels_count() -> None:
         mask = np.array(image)
     mask[0, 0] = 1
     save_mask_png(path, mask)
-    assert "labels: 1 of 3 photos corrected, 4 pixels" in run(source="all").stdout
+    assert "labels: 1 of 3 photos changed, 4 pixels" in run(source="all").stdout
     assert corrected().label("images/b").tolist() == [[1, 1, 1, 255], [1, 1, 1, 255]]
 
 
