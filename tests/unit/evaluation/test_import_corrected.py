@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from tests.helpers import CLASSES
-from wsss.commands import export, labels
+from wsss.commands import export, inspect, labels
 from wsss.data.images import save_mask_png, voc_palette
 from wsss.data.index import Index, Record, write_index
 from wsss.stores.labels import PSEUDO_FORMAT, PseudoStore, put_labels, put_mixtures
@@ -203,3 +203,28 @@ def test_damaged_base_is_refused() -> None:
         file.attrs["x"] = 1
     assert run().exit_code == 4
     assert not Path("artifacts/corrected").exists()
+
+
+def test_inspect_says_what_imported_labels_are_made_of() -> None:
+    label = BASE.copy()
+    label[0, 0] = 2
+    edit("a", label)
+    assert run().exit_code == 0
+
+    def told(*names: str) -> list[str]:
+        return CliRunner().invoke(inspect.main, ["artifacts/corrected", *names]).stdout.splitlines()
+
+    text = told()
+    base, edited = (next(line for line in text if line.startswith(f"  {name}: ")) for name in ("base", "edited"))
+    assert (base, edited) == ("  base: artifacts/pseudo", "  edited: edited")
+    made = text[text.index("made of:") + 1 :]
+    assert made[0].startswith("  base: artifacts/pseudo: the same now (sha256 ")
+    assert made[1].startswith("  edited: edited: the same now (sha256 ")
+    assert made[2] == "corrected by hand: 1 photo: images/a"
+    assert "origin: corrected by hand" in told("images/a")
+    assert not any(line.startswith("origin") for line in told("images/b"))
+    edit("a", BASE)
+    Path("artifacts/pseudo/index.json").unlink()
+    made = told()[text.index("made of:") + 1 :]
+    assert made[0].startswith("  base: artifacts/pseudo: another one now")
+    assert made[1].startswith("  edited: edited: another one now")
