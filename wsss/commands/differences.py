@@ -107,6 +107,13 @@ def _together(errors: Sequence[IntegrityError], output: Output, made: bool, dama
     if not damaged_cache and (foreign or not has_own_checksums(output.path)):
         meant = f"stage {output.stage} was run without DVC" if made and not foreign else "that is meant"
         fix = f"if {meant}: dvc commit {output.stage}; else {fix}"
+    from wsss.stores.verify import photos_of
+
+    damaged = [Path(error.where) for error in errors if not error.what.startswith(FOREIGN)]
+    if damaged == [output.path] and (output.path / STORE_INDEX).is_file():
+        damaged = [Path(error.where) for error in own_errors(output.path)]
+    photos = photos_of(damaged)
+    of = f" ({photos})" if photos else ""
     if len(errors) == 1:
-        return IntegrityError(first.where, first.what, fix)
-    return IntegrityError(output.path, f"{_counts(errors, output)}: edited in place, or damaged", fix)
+        return IntegrityError(first.where, first.what + of, fix)
+    return IntegrityError(output.path, f"{_counts(errors, output)}: edited in place, or damaged{of}", fix)

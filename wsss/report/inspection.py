@@ -41,6 +41,8 @@ def look(path: Path, name: str | None, data: Path | None = None) -> tuple[dict[s
     """The summary of `path` or of its photo `name`, and what can be drawn of it, where there is something. `data`: the
     folder of the photos, if not where the settings say.
     """
+    if not path.exists():
+        raise UserError(path, "no such file or folder", "correct the path, or run the stage that writes it")
     if path.suffix == ".h5" or is_store(path):
         source = OneShard(path) if path.suffix == ".h5" else open_store(path)
         if name is None:
@@ -56,8 +58,6 @@ def look(path: Path, name: str | None, data: Path | None = None) -> tuple[dict[s
         found = known_id(path, tuple(record.id for record in index.records), name)
         record = next(record for record in index.records if record.id == found)
         return record_summary(record, index) | photo_file(path.resolve(), found, data), None
-    if not path.exists():
-        raise UserError(path, "no such file or folder", "correct the path, or run the stage that writes it")
     if name is None and path.is_dir() and not is_package(path) and (found_there := _contents(path)):
         return {"what": "folder", "contents": found_there}, None
     if path.suffix in KINDS and path.is_file():

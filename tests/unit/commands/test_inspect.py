@@ -95,6 +95,12 @@ def test_one_photo_and_its_picture(pseudo: Path, tmp_path: Path, monkeypatch: py
     assert text.count("▀") == 4 * 12
     red, green, blue = display_palette()[toy_label(name)[0, 0]]
     assert f"38;2;{red};{green};{blue}" in text
+    piped = CliRunner().invoke(cli.main, ["inspect", str(pseudo), name])
+    assert piped.stdout == text  # click would leave out the colours, and blocks without them show nothing
+
+
+def test_a_shard_that_is_not_there(pseudo: Path) -> None:
+    assert "00099.h5: no such file or folder" in inspect(pseudo / "00099.h5")[2]
 
 
 def test_encoded_id_is_understood(pseudo: Path) -> None:
