@@ -14,6 +14,7 @@ from wsss.export.predicted import is_predicted
 from wsss.models.checkpoint import FORMAT, VERSION, read_checkpoint
 from wsss.predict.networks import onnx_card, onnx_session
 from wsss.predict.package import is_package, read_package
+from wsss.report.beside import photo_row
 from wsss.report.drawing import Drawing, photo_file
 from wsss.report.imported import imported_summary, photo_origin
 from wsss.report.predicted import predicted_photo, predicted_summary
@@ -57,7 +58,8 @@ def look(path: Path, name: str | None, data: Path | None = None) -> tuple[dict[s
             return index_summary(index), None
         found = known_id(path, tuple(record.id for record in index.records), name)
         record = next(record for record in index.records if record.id == found)
-        return record_summary(record, index) | photo_file(path.resolve(), found, data), None
+        place = path.resolve()
+        return record_summary(record, index) | photo_file(place, found, data) | photo_row(place, found), None
     if name is None and path.is_dir() and not is_package(path) and (found_there := _contents(path)):
         return {"what": "folder", "contents": found_there}, None
     if path.suffix in KINDS and path.is_file():
@@ -136,6 +138,7 @@ def _photo(source: Store | OneShard, name: str, data: Path | None) -> tuple[dict
     group = source.group(name)
     store = (source.path.parent if isinstance(source, OneShard) else source.path).resolve()
     summary = photo_summary(name, group, source.classes) | photo_origin(group) | photo_file(store, name, data)
+    summary |= photo_row(store, name)
     label, maps = None, {}
     if "label" in group:
         label = read_array(group, "label", REMEDY)

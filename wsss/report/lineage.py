@@ -15,6 +15,7 @@ from wsss.core.locked_stages import CODE
 from wsss.core.stage import hash_input
 from wsss.data.origins import LABELS_SHA
 from wsss.formats.problems import some
+from wsss.report.beside import changed_settings
 from wsss.stores.labels import RelabelledStore
 
 LOCK, DISTILL, PSEUDO = "dvc.lock", "distill", "pseudo"
@@ -147,6 +148,8 @@ def lineage(path: Path) -> dict[str, Any]:
         "code": f"{count} files and folders{';' if changed else ','} {_changed(changed)}",
         "settings": made.settings,
     }
+    if others := changed_settings(root, made.settings):
+        found["settings changed since"] = others
     before = _earlier(makings, present)
     return {"lineage": found | ({"before": before} if before else {})}
 

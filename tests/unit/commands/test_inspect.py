@@ -206,6 +206,16 @@ def test_a_picture_has_the_photo_where_it_is_found(tmp_path: Path) -> None:
     assert inspect(store, "--data", run / "data")[0] == 2
 
 
+def test_a_photo_has_its_row_of_the_table_of_photos(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    write_run(run, [Toy("a", columns(0, 1)), Toy("b", columns(0, 1))])
+    (run / "reports/photos.csv").write_text("id,tags,iou,missing\na,cow,0.5,\n")
+    for path in ("artifacts/predictions", "artifacts/dataset"):
+        found = json.loads(inspect(run / path, "a", "--json")[1])
+        assert found["reports/photos.csv"] == {"tags": "cow", "iou": "0.5"}
+        assert "reports/photos.csv" not in json.loads(inspect(run / path, "b", "--json")[1])
+
+
 def test_a_photo_that_is_not_the_indexed_one_is_told(tmp_path: Path) -> None:
     run = tmp_path / "run"
     write_run(run, [Toy("a", columns(0, 1))])

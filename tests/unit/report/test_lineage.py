@@ -62,6 +62,21 @@ def test_stage_settings_and_inputs_that_are_still_there(student: Path) -> None:
     assert found["code"] == "2 files and folders, the same now"
 
 
+def test_settings_that_are_others_now_are_told(student: Path) -> None:
+    params = student.parent.parent / "params.yaml"
+    key = "settings changed since"
+    params.write_text("seed: 3\nevaluate: {scales: [1.0, 1.5]}\ndistill: {rounds: 1}\n")
+    assert key not in lineage(student)["lineage"]
+    params.write_text("seed: 4\nevaluate: {crf: {on: true}}\n")
+    assert lineage(student)["lineage"][key] == {
+        "evaluate.crf.on": "not written then, true now",
+        "evaluate.scales": "[1.0, 1.5] then, not written now",
+        "seed": "3 then, 4 now",
+    }
+    params.write_text("seed: [")
+    assert key not in lineage(student)["lineage"]
+
+
 def test_what_has_changed_since_is_told(student: Path) -> None:
     root = student.parent.parent
     (root / "artifacts/cams/00000.h5").write_text("other")
