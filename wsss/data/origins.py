@@ -53,7 +53,8 @@ def read_origins(folder: Path) -> dict[str, Origin]:
     """What that file in `folder` says, by photo id; empty where there is none, or none that can be read."""
     with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
         found = json.loads((folder / ORIGINS).read_text(encoding="utf-8"))
-        return {name: Origin(*map(str, parts)) for name, parts in found.items()}
+        origins = {name: Origin(*map(str, parts)) for name, parts in found.items()}
+        return {name: origin for name, origin in origins.items() if origin.kind in (HAND, NETWORK, LABELS)}
     return {}
 
 

@@ -67,7 +67,7 @@ def correction(base: PseudoStore, edited: EditedMasks, records: Mapping[str, Rec
     a label for 255. Raises `UserError` for masks that fit no photo or class.
     """
     sizes = {name: records[name].own_size for name in edited.files}
-    knows = edited.knows_ignored or any(bool((edited.mask(name, sizes[name]) == IGNORE).any()) for name in sizes)
+    knows = edited.knows_ignored or any(_has_ignored(edited, name, own) for name, own in sizes.items())
     labels: dict[str, npt.NDArray[np.uint8]] = {}
     origins, held_out = dict[str, Origin](), list[str]()
     gained, lost, kept, cleared = np.zeros(256, np.int64), np.zeros(256, np.int64), 0, 0
@@ -97,6 +97,11 @@ def correction(base: PseudoStore, edited: EditedMasks, records: Mapping[str, Rec
             gained += np.bincount(label[changed], minlength=256)
             lost += np.bincount(old[changed], minlength=256)
     return Correction(labels, origins, gained, lost, kept, cleared, tuple(held_out))
+
+
+def _has_ignored(edited: EditedMasks, name: str, size: tuple[int, int]) -> bool:
+    check_stop()
+    return bool((edited.mask(name, size) == IGNORE).any())
 
 
 def corrected_store(
@@ -149,7 +154,8 @@ def import_edited(source: Path, base_folder: Path, dataset: Path, out: Path) -> 
     if strange := [name for name in base.ids if name not in records]:
         what = f"holds {len(strange)} photos that are not in {dataset}, e.g. {strange[0]}"
         raise UserError(base_folder, what, "give the --dataset that it was made with")
-    with open_stage("import_labels", {}, [source, base_folder, dataset], folders=[out]) as stage:
+    paths = {"base": str(base_folder), "edited": str(source)}
+    with open_stage("import_labels", paths, [source, base_folder, dataset], folders=[out]) as stage:
         with edited_masks(source, base.ids, base.classes) as edited:
             photos, found = len(edited.files), correction(base, edited, records)
             _warn(source, edited, found, index, records)
@@ -158,8 +164,7 @@ def import_edited(source: Path, base_folder: Path, dataset: Path, out: Path) -> 
             if found.held_out:
                 what += f", but in {_kept(found)}"
             raise UserError(source, what, "export again what was edited, or give the --base that it was made of")
-        made_of = {"base": str(base_folder), "base_sha256": hash_input(base_folder)}
-        made_of |= {"edited": str(source), "edited_sha256": hash_input(source)}
+        made_of = paths | {"base_sha256": hash_input(base_folder), "edited_sha256": hash_input(source)}
         counts = corrected_store(stage, base, found, made_of, out)
     return "\n".join(_lines(found, photos, counts, base, records, out))
 

@@ -182,6 +182,6 @@ def test_origins_of_a_choice_are_kept_and_a_damaged_list_of_them_is_none(
     found = {name: (origin.kind, origin.source) for name, origin in read_origins(out).items()}
     expected = {name: ("labels", str(store)) if name in CHOSEN else ("network", str(masks)) for name in IDS}
     assert found == expected
-    for text in ("[1]", '{"a": [1]}', "{", "[" * 100_000):
+    for text in ("[1]", '{"a": [1]}', '{"a": ["elsewhere", "b", "c"]}', '{"a": "abc"}', "{", "[" * 100_000):
         (out / ORIGINS).write_text(text)
         assert read_origins(out) == {}
