@@ -78,6 +78,16 @@ def test_everything_agrees(checkout: Path) -> None:
         cached(checkout, "artifacts/pseudo")
 
 
+def test_imported_labels_that_are_gone_are_told(checkout: Path) -> None:
+    with (checkout / "dvc.lock").open("a") as lock:
+        lock.write("  distill:\n    params: {params.yaml: {distill: {labels: artifacts/corrected}}}\n")
+    line = "not here, and no output of dvc.lock: artifacts/corrected, the labels that the student learned from"
+    assert line in run(checkout).stdout.splitlines()
+    assert json.loads(run(checkout, "--json").stdout)["imported_absent"] == "artifacts/corrected"
+    (checkout / "artifacts/corrected").mkdir()
+    assert line not in run(checkout).stdout
+
+
 def test_before_any_stage_has_run_nothing_agrees(checkout: Path) -> None:
     """As in a fresh clone: git has dvc.lock and a table of scores."""
     shutil.rmtree(checkout / "artifacts")
