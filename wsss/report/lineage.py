@@ -71,7 +71,7 @@ class _Present:
         found = {
             self.name(path): Input(md5, RAW if path in raw else self._now(path, md5)) for path, md5 in files.items()
         }
-        labels = str(making.settings.get(DISTILL, {}).get("labels", PSEUDO))
+        labels = str((making.settings.get(DISTILL) or {}).get("labels", PSEUDO))
         if making.output.stage == DISTILL and labels != PSEUDO:  # which no stage makes, so dvc.lock does not list it
             found[labels] = Input("", self._labels(self.root / labels))
         return found
