@@ -10,14 +10,15 @@ from wsss.core.atomic import write_text
 from wsss.core.environment import leads
 from wsss.core.folders import publish
 from wsss.core.params import Seed, Settings, load
-from wsss.core.stage import open_stage
+from wsss.core.stage import hash_input, open_stage
 from wsss.data.index import read_index
 from wsss.data.inference import InferenceSettings
+from wsss.data.origins import FROM_NETWORK
 from wsss.data.photos import Location
 from wsss.data.tables import history_csv
 from wsss.distill.agreement import agreement_csv, judge_agreement
 from wsss.distill.data import TrainingData, open_labels
-from wsss.distill.settings import DistillSettings
+from wsss.distill.settings import PSEUDO, DistillSettings
 from wsss.distill.stage import distill
 from wsss.models.backbones.registry import weights_inputs
 from wsss.numeric.device import set_threads
@@ -66,7 +67,10 @@ def main(
         labels = open_labels(pseudo, settings.distill)
         labels.expect_classes(index.classes)
         photos = settings.dataset.photos(index.split("train"))
-        data = TrainingData(index, photos, labels, oste, settings.seed, labels.upper_bound, labels.by_hand)
+        taken = int(labels.attributes.get(FROM_NETWORK, 0))
+        learned = "" if settings.distill.labels == PSEUDO else hash_input(labels.path)
+        marks = labels.upper_bound, labels.by_hand, taken, learned
+        data = TrainingData(index, photos, labels, oste, settings.seed, *marks)
         made = distill(stage, data, settings.distill, settings.inference, out)
         if leads():
             write_text(history, history_csv(made.history))

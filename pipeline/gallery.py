@@ -12,6 +12,7 @@ from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
 from wsss.data.index import read_index
 from wsss.data.masks import MaskedImages, read_mask_checksums
+from wsss.data.origins import FROM_NETWORK, remark
 from wsss.report import verdict
 from wsss.report.cards import Results
 from wsss.report.differing import settings_beside_recipe
@@ -74,8 +75,10 @@ def main(
         for store in (results.cams, *labels, results.predictions):
             store.expect_classes(index.classes)
         sources = read_sources(reports / "sources.csv")
-        words = verdict.final_verdict(reports, sources, index, settings.gallery.split)
-        relabelled = [name for store in labels if store.place.name == "relabelled" for name in store.ids]
+        made = next(store for store in labels if store.place.name == "relabelled")
+        rests_on = remark(made.by_hand, int(made.attributes.get(FROM_NETWORK, 0)))
+        words = verdict.final_verdict(reports, sources, index, settings.gallery.split, rests_on)
+        relabelled = list(made.ids)
         known = words, settings.gallery.recipe, index, relabelled
         shown = replace(words, steps=next_steps(*known))
         first, *_ = build_gallery(results, sources, settings.gallery, out, reports, epochs, shown, photos, differing)

@@ -194,6 +194,8 @@ def train_student(
     upper_bound: bool = False,
     labels: type[ToyStore] = ToyStore,
     by_hand: int = 0,
+    from_network: int = 0,
+    learned: str = "",
 ) -> tuple[History, list[ToyStep]]:
     """The stage in `folder`, which also holds its photos, its teacher, its scratch and its three results: `student.pt`,
     and the folders `relabelled` and `epochs`. Returns the history and the steps of each round that was trained.
@@ -209,6 +211,7 @@ def train_student(
     with catch_signals(), pytest.MonkeyPatch.context() as patched:
         patched.setattr(distilling, "DistillStep", make)
         data = replace(toy_data(folder, upper_bound, labels), by_hand=by_hand)
+        data = replace(data, from_network=from_network, learned=learned)
         found = distilling.distill(toy_stage(folder), data, settings, INFERENCE, folder / "student.pt")
     if leads():
         publish(found.relabelled, folder / "relabelled")

@@ -28,10 +28,10 @@ from wsss.data.images import load_image, load_mask, save_mask_png
 from wsss.data.index import Index, Record, write_index
 from wsss.export import network as exporting
 from wsss.export.cvat import to_cvat
-from wsss.export.labels import to_voc
 from wsss.export.own import refuse_foreign_file
 from wsss.export.parity import largest_difference, refuse_difference
 from wsss.export.portable import Portable
+from wsss.export.voc import to_voc
 from wsss.models.backbones import registry
 from wsss.models.backbones.entry import Entry
 from wsss.models.backbones.tiny import Tiny

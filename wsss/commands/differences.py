@@ -98,6 +98,8 @@ def _back(output: Output) -> str:
 
 def _together(errors: Sequence[IntegrityError], output: Output, made: bool, damaged_cache: bool) -> IntegrityError:
     """One message for the files of an output. What is not in dvc.lock may be a person's: it is never to be deleted."""
+    from wsss.stores.verify import photos_of
+
     first, fix = errors[0], errors[0].fix
     foreign = [error for error in errors if error.what.startswith(FOREIGN)]
     if len(foreign) == len(errors):
@@ -107,6 +109,11 @@ def _together(errors: Sequence[IntegrityError], output: Output, made: bool, dama
     if not damaged_cache and (foreign or not has_own_checksums(output.path)):
         meant = f"stage {output.stage} was run without DVC" if made and not foreign else "that is meant"
         fix = f"if {meant}: dvc commit {output.stage}; else {fix}"
+    damaged = [Path(error.where) for error in errors if not error.what.startswith(FOREIGN)]
+    if damaged == [output.path] and (output.path / STORE_INDEX).is_file():
+        damaged = [Path(error.where) for error in own_errors(output.path)]
+    photos = photos_of(damaged)
+    of = f" ({photos})" if photos else ""
     if len(errors) == 1:
-        return IntegrityError(first.where, first.what, fix)
-    return IntegrityError(output.path, f"{_counts(errors, output)}: edited in place, or damaged", fix)
+        return IntegrityError(first.where, first.what + of, fix)
+    return IntegrityError(output.path, f"{_counts(errors, output)}: edited in place, or damaged{of}", fix)

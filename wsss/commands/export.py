@@ -189,7 +189,7 @@ def _writer(kind: str, photos: Path | None, polygons: bool, simplify: float) -> 
     from wsss.export.cvat import to_cvat
     from wsss.export.fiftyone import to_fiftyone
     from wsss.export.label_studio import to_label_studio
-    from wsss.export.labels import to_voc
+    from wsss.export.voc import to_voc
 
     if kind == "coco":
         return partial(to_coco, polygons=polygons, tolerance=simplify)

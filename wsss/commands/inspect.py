@@ -36,8 +36,8 @@ def main(path: Path, name: str | None, out: Path | None, data: Path | None, as_j
     """
     if out is not None and name is None:
         raise UserError("-o", "needs the ID of a photo", f"wsss inspect {path} ID -o {out}")
-    if data is not None and out is None:
-        raise UserError("--data", "needs a picture to draw", f"wsss inspect {path} ID -o FILE.png --data {data}")
+    if data is not None and name is None:
+        raise UserError("--data", "needs the ID of a photo", f"wsss inspect {path} ID --data {data}")
     if out is not None:
         if out.suffix.lower() not in FORMATS:
             fix = f"wsss inspect {path} {name} -o {out.with_suffix('.png')}"
@@ -48,7 +48,7 @@ def main(path: Path, name: str | None, out: Path | None, data: Path | None, as_j
     from wsss.report.lineage import lineage
 
     with restorable(path):
-        summary, drawing = look(path, name)
+        summary, drawing = look(path, name, data)
     if name is None:
         summary |= lineage(path)
     if out is not None:

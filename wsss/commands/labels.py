@@ -44,8 +44,9 @@ def import_corrected(edited: Path, base: Path, dataset: Path, out: Path) -> str:
     """Import the masks that a person has corrected as labels to train on: EDITED is a folder or a .zip, as CVAT exports
     it ("Segmentation mask 1.1").
 
-    The new store has the labels of --base, with those of the edited photos replaced, and is marked as corrected by
-    hand. Nothing reads it unless distill.labels names it.
+    The new store has the labels of --base, with those of the edited photos replaced, and is marked: so many are
+    corrected by hand, so many taken from a network's masks, as wsss export has written them. A network's masks of val
+    photos are left out, or the student would be judged by them. Nothing reads the store unless distill.labels names it.
     """
     from wsss.evaluation.import_corrected import import_edited
 

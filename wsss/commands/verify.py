@@ -11,7 +11,7 @@ import click
 from wsss.commands.differences import differences, has_own_checksums, own_errors
 from wsss.core.command import json_option, json_text, people_command, show
 from wsss.core.errors import IntegrityError, UserError
-from wsss.core.locked_files import CACHE, Output, read_lock
+from wsss.core.locked_files import CACHE, Output, read_lock, read_settings
 
 LOCK = "dvc.lock"
 ARTIFACTS = "artifacts"
@@ -51,8 +51,16 @@ def main(folder: Path, as_json: bool) -> str:
     made = bool(own) or any(
         output.path.is_relative_to(folder / ARTIFACTS) and output.path.exists() for output in outputs
     )
+    gone = _imported_and_gone(folder) if outputs else ""
     counts = {"lock": bool(outputs), "outputs": len(outputs), "absent": absent, "own_checksums": own, "made": made}
-    return _result(report_text(len(outputs), absent, own, errors, made), counts, errors, as_json)
+    text = report_text(len(outputs), absent, own, errors, made, gone)
+    return _result(text, counts | ({"imported_absent": gone} if gone else {}), errors, as_json)
+
+
+def _imported_and_gone(folder: Path) -> str:
+    """The store that the student learned from, if it was imported (`distill.labels`) and is not there; else empty."""
+    labels = str((read_settings(folder / LOCK).get("distill") or {}).get("labels", "pseudo"))
+    return "" if labels == "pseudo" or (folder / labels).exists() else labels
 
 
 def _one(path: Path, as_json: bool) -> str:
@@ -98,15 +106,24 @@ def _verdict(errors: Sequence[IntegrityError]) -> str:
 
 
 def report_text(
-    outputs: int, absent: Sequence[str], own: int, errors: Sequence[IntegrityError], made: bool = True
+    outputs: int,
+    absent: Sequence[str],
+    own: int,
+    errors: Sequence[IntegrityError],
+    made: bool = True,
+    gone: str = "",
 ) -> str:
-    """The errors, a line that counts what was read, and one that says what was not. `made`: any artifact is there."""
+    """The errors, a line that counts what was read, and one that says what was not. `made`: any artifact is there;
+    `gone`: the labels that the student learned from, which were imported and are not there.
+    """
     if not (made or errors):
         return f"verify: no stage has made an artifact here yet, so nothing of {LOCK} was compared; next: dvc repro"
     lines = [str(error) for error in errors]
     if absent:
         some = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
         lines.append(f"not here, so not checked: {some}")
+    if gone:
+        lines.append(f"not here, and no output of {LOCK}: {gone}, the labels that the student learned from")
     if not outputs:
         lines.append(f"no {LOCK}: only the artifacts' own checksums were checked")
     read = f"{outputs - len(absent)} outputs of {LOCK} and {own} stores and networks read"

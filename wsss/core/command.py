@@ -96,7 +96,10 @@ class Coloured(str):
 
 def show(text: str) -> None:
     """Print to standard output, with control characters of foreign names written out."""
-    click.echo(text if isinstance(text, Coloured) else visible(text))
+    if isinstance(text, Coloured):
+        click.echo(text, color=True)  # who returns it has asked for colours, and click would leave them out in a pipe
+    else:
+        click.echo(visible(text))
 
 
 def people_command(main: Callable[..., str]) -> click.Command:

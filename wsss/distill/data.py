@@ -11,6 +11,7 @@ import torch
 
 from wsss.core.errors import UserError
 from wsss.data.index import IGNORE, Index, Record
+from wsss.data.origins import remark
 from wsss.data.photos import Photos, tag_vector
 from wsss.data.samples import Batch, TrainingSamples
 from wsss.data.transforms import AugmentSettings, Sample
@@ -35,8 +36,9 @@ class LabelSource(Protocol):
 class TrainingData:
     """What a student is trained on: the index, the training photos and their labels, OSTE's network file, the seed.
 
-    `upper_bound`: the labels are masks; `by_hand`: of so many photos a person has corrected them. What is trained on
-    them must be marked as such.
+    `upper_bound`: the labels are masks; `by_hand`: of so many photos a person has corrected them; `from_network`: of so
+    many they are a network's masks. What is trained on them must be marked as such. `learned`: the checksum of the
+    store that `distill.labels` names, which no stage makes.
     """
 
     index: Index
@@ -46,6 +48,8 @@ class TrainingData:
     seed: int
     upper_bound: bool = False
     by_hand: int = 0
+    from_network: int = 0
+    learned: str = ""
 
     @property
     def ids(self) -> list[str]:
@@ -57,7 +61,7 @@ class TrainingData:
         """What beside tags the labels rest on; empty if nothing."""
         if self.upper_bound:
             return "UPPER BOUND: trained on masks"
-        return f"labels of {self.by_hand} photos corrected by hand" if self.by_hand else ""
+        return remark(self.by_hand, self.from_network)
 
     def check(self, settings: DistillSettings) -> None:
         """Raise `UserError` if no pixel is labelled, or if masks or a person's corrections would be overruled."""

@@ -16,6 +16,7 @@ from wsss.crf.dense import dense_crf
 from wsss.data.batches import needs, size_batches, to_batch
 from wsss.data.index import IGNORE, Record
 from wsss.data.inference import InferenceSettings
+from wsss.data.origins import FROM_NETWORK, LABELS_SHA
 from wsss.data.photos import Photos, tag_vector
 from wsss.distill.data import LabelSource, TrainingData
 from wsss.distill.rules import CHANGES, Relabelled, RelabelSettings, relabel
@@ -57,7 +58,10 @@ def relabel_photos(
 
 
 def _meta(data: TrainingData, attributes: dict[str, bool | int | float | str], crf: bool = False) -> StoreMeta:
-    marks = ({UPPER_BOUND: True} if data.upper_bound else {}) | ({BY_HAND: data.by_hand} if data.by_hand else {})
+    found = {UPPER_BOUND: data.upper_bound, BY_HAND: data.by_hand, FROM_NETWORK: data.from_network}
+    marks: dict[str, bool | int | float | str] = {name: value for name, value in found.items() if value}
+    if data.learned:
+        marks[LABELS_SHA] = data.learned
     return StoreMeta(PSEUDO_FORMAT, data.index.classes, {"multiscale": False, **attributes, "crf": crf, **marks})
 
 

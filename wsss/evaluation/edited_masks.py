@@ -22,6 +22,7 @@ from wsss.data.codec import open_image, own_limits, read_file
 from wsss.data.images import load_mask
 from wsss.data.index import IGNORE
 from wsss.data.mask_values import ids_of_colours
+from wsss.data.origins import HAND, Origin, digest, read_origins
 
 MASKS, LABELMAP, LISTS = "SegmentationClass", "labelmap.txt", "ImageSets/Segmentation"
 IGNORED = "ignore"
@@ -37,7 +38,8 @@ NONE = -1
 class EditedMasks:
     """The `files` of the masks by photo id; `colours`: (256, 3) of the class ids, or None where no label map came with
     them. `foreign`: labels of that map that are no class, which have the ids from `classes` on (background counted).
-    `without`: photos that were there, and have come back without a mask.
+    `without`: photos that were there, and have come back without a mask. `origins`: of masks that `wsss export` has
+    written there, by photo id.
     """
 
     files: Mapping[str, Path]
@@ -45,6 +47,7 @@ class EditedMasks:
     colours: npt.NDArray[np.int64] | None
     foreign: tuple[str, ...]
     without: tuple[str, ...]
+    origins: Mapping[str, Origin]
 
     def mask(self, name: str, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
         """(H, W) uint8 of the photo `name`, 0..K and 255. `size`: (H, W) of the photo's file.
@@ -69,6 +72,11 @@ class EditedMasks:
                 what = f"{int((found == number).sum())} pixels have the label {label!r}, which is no class"
                 raise UserError(path, what, "give them another label, and export again")
         return found
+
+    def origin(self, name: str, mask: npt.NDArray[np.uint8]) -> Origin:
+        """Of the `mask` of the photo `name`: a person's, unless it is as `wsss export` has written it."""
+        written, found = self.origins.get(name), digest(mask)
+        return written if written is not None and written.digest == found else Origin(HAND, "", found)
 
     @property
     def knows_ignored(self) -> bool:
@@ -128,7 +136,8 @@ def _in_folder(folder: Path, source: Path, ids: Sequence[str], classes: Sequence
         what = f"{len(unknown)} of {len(paths)} masks fit no photo of the labels: {', '.join(unknown[:NAMED])}{more}"
         raise UserError(source, what, "name them like their photos, or remove them")
     listed = {found for name in _listed(top) if (found := photo_of(name, ids))}
-    return EditedMasks(files, len(classes), *_colours(top / LABELMAP, classes), tuple(sorted(listed - set(files))))
+    without = tuple(sorted(listed - set(files)))
+    return EditedMasks(files, len(classes), *_colours(top / LABELMAP, classes), without, read_origins(top))
 
 
 def _listed(folder: Path) -> list[str]:

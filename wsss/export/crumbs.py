@@ -22,3 +22,7 @@ class WithoutCrumbs:
         """(H, W) uint8: class ids, 255 where ignored."""
         label = file_label(self._store, name, self._photos)
         return without_crumbs(label, self._least.least(label))
+
+    def giver(self, name: str) -> Labels:
+        """The store, of every photo."""
+        return self._store

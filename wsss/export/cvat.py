@@ -15,7 +15,9 @@ from wsss.core.atomic import atomic_file
 from wsss.core.log import Progress
 from wsss.data.images import voc_palette
 from wsss.data.index import IGNORE, Record
+from wsss.data.origins import ORIGINS, Origin, origins_text
 from wsss.export.labels import IGNORED, Counts, Labels, file_label, labelmap_text, safe_ids
+from wsss.export.origins import origin
 from wsss.export.own import zip_seal
 
 MIDNIGHT = (1980, 1, 1, 0, 0, 0)
@@ -25,12 +27,13 @@ LABELS = "labels.json"
 
 
 def to_cvat(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
-    """Colour PNGs of classes and of objects, a label map that says which colour is which class, and `LABELS`.
+    """Colour PNGs of classes and of objects, a label map that says which colour is which class, `LABELS`, and the
+    origin of each mask.
 
     255 becomes the label ``ignore``, where there is any: else CVAT, whose tools know no such value, would give these
     pixels back as background. CVAT compares names without extension.
     """
-    ignore = False
+    ignore, origins = False, dict[str, Origin]()
     labelmap_text(store.classes, ignore=True)  # its error comes before the work
     with (
         atomic_file(out, verify=_whole) as temporary,
@@ -40,6 +43,7 @@ def to_cvat(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
         for name in safe_ids(store):
             label = file_label(store, name, photos)
             ignore = ignore or bool((label == IGNORE).any())
+            origins[name] = origin(store, name, label)
             _add(archive, f"SegmentationClass/{name}.png", _png(label))
             _add(archive, f"SegmentationObject/{name}.png", _png(objects(label)))
             progress.advance()
@@ -47,6 +51,7 @@ def to_cvat(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
         _add(archive, "ImageSets/Segmentation/default.txt", "".join(f"{line}\n" for line in lines).encode())
         _add(archive, "labelmap.txt", labelmap_text(store.classes, ignore).encode())
         _add(archive, LABELS, labels_text(store.classes, ignore).encode())
+        _add(archive, ORIGINS, origins_text(origins).encode())
         archive.comment = zip_seal(archive)
     return {"photos": len(store.ids)}
 

@@ -27,7 +27,11 @@ class Instead:
 
     def label(self, name: str) -> np.ndarray:
         """(H, W) uint8: class ids, 255 where ignored."""
-        return (self._other if name in self._chosen else self._store).label(name)
+        return self.giver(name).label(name)
+
+    def giver(self, name: str) -> Labels:
+        """The one of the two whose label of photo `name` it is."""
+        return self._other if name in self._chosen else self._store
 
 
 def instead(opened: Opened, other: Opened, names: Path) -> tuple[Opened, int]:

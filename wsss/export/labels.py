@@ -1,4 +1,4 @@
-"""Label maps of a store as other tools read them: a VOC folder, and what all writers need.
+"""Label maps of a store as other tools read them: what all writers need.
 
 Other tools lay labels over the photos' files, so they are written at the files' own sizes. The writers take `photos`:
 the records of the index by id. A photo that is not there has the size of its label, and its name is ``<id>.jpg``.
@@ -12,12 +12,9 @@ from typing import Protocol
 
 import numpy as np
 
-from wsss.core.atomic import write_text
 from wsss.core.errors import UserError
-from wsss.core.folders import atomic_dir
-from wsss.core.log import Progress
 from wsss.data.ids import clean_id
-from wsss.data.images import save_mask_png, voc_palette
+from wsss.data.images import voc_palette
 from wsss.data.index import IGNORE, Record
 from wsss.data.size import fit_label
 
@@ -40,21 +37,6 @@ class Labels(Protocol):
     def label(self, name: str) -> np.ndarray:
         """(H, W) uint8: class ids, 255 where ignored."""
         ...
-
-
-def to_voc(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
-    """A folder with ``SegmentationClass/<id>.png`` (indexed, 255 = ignore), ``labelmap.txt``, ``classes.txt`` and
-    ``ImageSets/Segmentation/default.txt``. Masks are named by the ids.
-    """
-    labelmap = labelmap_text(store.classes, ignore=True)
-    with atomic_dir(out) as folder, Progress("export", len(store.ids), "masks") as progress:
-        for name in safe_ids(store):
-            save_mask_png(folder / "SegmentationClass" / f"{name}.png", file_label(store, name, photos))
-            progress.advance()
-        write_text(folder / "labelmap.txt", labelmap)
-        write_text(folder / "classes.txt", "".join(f"{name}\n" for name in store.classes[1:]))
-        write_text(folder / "ImageSets" / "Segmentation" / "default.txt", "".join(f"{name}\n" for name in store.ids))
-    return {"photos": len(store.ids)}
 
 
 def file_label(store: Labels, name: str, photos: Mapping[str, Record]) -> np.ndarray:

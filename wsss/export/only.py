@@ -31,6 +31,10 @@ class Only:
         """(H, W) uint8: class ids, 255 where ignored."""
         return self._store.label(name)
 
+    def giver(self, name: str) -> Labels:
+        """The store, of every photo."""
+        return self._store
+
 
 def named_photos(path: Path, store: Labels, photos: Mapping[str, Record]) -> frozenset[str]:
     """Ids of the photos of `store` that the file `path` names: an id or a photo's file on each line, or the column `id`

@@ -39,8 +39,8 @@ class Predicted:
         self.settings = {name: value for name, value in self._folder.settings.items() if name != "classes"}
         self.rows = self._folder.worst_first()
         if (done := len(self.rows)) < self._folder.wanted:
-            what = f"{done} of {self._folder.wanted} photos: wsss predict was interrupted"
-            warn(path, what, "run the same wsss predict again: it goes on")
+            what = f"{done} of {self._folder.wanted} photos: wsss predict still runs, or was interrupted"
+            warn(path, what, "wait for it; or, if it does not run, give the same wsss predict again: it goes on")
         try:
             self.records = {name: self._record(row) for name, row in self._folder.rows.items()}
         except ValueError as error:

@@ -18,7 +18,7 @@ from wsss.data.index import TAG_SEPARATOR
 from wsss.data.tables import csv_text, plain_rows
 from wsss.predict import written
 from wsss.predict.look import SEPARATOR, weight
-from wsss.predict.made import PICTURES, Made
+from wsss.predict.made import LABELS, PICTURES, Made
 
 FORMAT, VERSION = written.FORMAT, 4
 SETTINGS, TABLE, PAGE = written.SETTINGS, "predictions.csv", "index.html"
@@ -76,7 +76,7 @@ class Folder:
         if page and (self.path / PAGE).exists() and not self._own_page():
             what = "is there already, and wsss predict has not written it"
             raise UserError(self.path / PAGE, what, "choose another -o, or move it away")
-        foreign = [name for name in (TABLE, written.MASKS, *PICTURES) if (self.path / name).exists()]
+        foreign = [name for name in (TABLE, written.MASKS, *PICTURES, LABELS) if (self.path / name).exists()]
         if foreign and not (self.path / SETTINGS).exists():
             what = f"holds files that wsss predict has not written ({', '.join(foreign)})"
             raise UserError(self.path, what, "choose another -o")
@@ -106,7 +106,7 @@ class Folder:
         return self.path / written.MASKS / file_name(name, ".png")
 
     def picture(self, kind: str, name: str) -> Path:
-        """Where the picture of photo `name` lies, of a kind of `PICTURES`."""
+        """Where the picture of photo `name` lies, of a kind of `PICTURES`, or `LABELS`."""
         return self.path / kind / file_name(name, ".jpg")
 
     def has_pictures(self, name: str) -> bool:
@@ -133,6 +133,8 @@ class Folder:
         write_bytes(self.mask(name), made.mask)
         for kind, picture in made.pictures.items():
             write_bytes(self.picture(kind, name), picture)
+        if LABELS not in made.pictures:  # of an earlier photo of this name
+            self.picture(LABELS, name).unlink(missing_ok=True)
         self.rows[name] = [name, photo, *made.values]
         if time.monotonic() - self._written >= WRITE_SECONDS:
             self.write_table()
@@ -220,7 +222,7 @@ class Folder:
             (self.path / PAGE).unlink()
         for name in self.rows:
             self.mask(name).unlink(missing_ok=True)
-            for kind in PICTURES:
+            for kind in (*PICTURES, LABELS):
                 self.picture(kind, name).unlink(missing_ok=True)
         self.rows = {}
 

@@ -23,6 +23,8 @@ OVERLAYS, PHOTOS, COLOURED = "overlays", "page/photos", "page/overlays"
 PICTURES = (OVERLAYS, PHOTOS, COLOURED)
 """Folders of pictures: overlays with the names of their classes below; for the page, where they lie on each other, the
 photo alone and the overlay without these names. Not `photos`: somebody's own may lie in a folder of this name."""
+LABELS = "page/labels"
+"""The pseudo-label over the photo, of photos to look at that have one."""
 NO_TAG = "none"
 """In the table: it is known that the photo has no tag. An empty cell: nothing is known."""
 
@@ -54,10 +56,12 @@ def make(
     known = "" if tags is None else TAG_SEPARATOR.join(found.names[tag] for tag in tags) or NO_TAG
     sides = (str(side) for side in found.label.shape)
     values = (sha256, *sides, f"{confidence:.4f}", look, known, *areas)
-    return Made(_file(mask, format="PNG"), {} if overlay_width is None else _pictures(found, overlay_width), values)
+    compared = pseudo if look else None
+    pictures = {} if overlay_width is None else _pictures(found, overlay_width, compared)
+    return Made(_file(mask, format="PNG"), pictures, values)
 
 
-def _pictures(found: Segmentation, width: int) -> dict[str, bytes]:
+def _pictures(found: Segmentation, width: int, pseudo: np.ndarray | None) -> dict[str, bytes]:
     photo = fit(found.photo, width)
     small = replace(found, whole=photo, label=fit_label(found.label, photo.shape))
     drawn = {
@@ -65,6 +69,9 @@ def _pictures(found: Segmentation, width: int) -> dict[str, bytes]:
         PHOTOS: Image.fromarray(photo),
         COLOURED: small.overlay(width, with_legend=False),
     }
+    if pseudo is not None:
+        label = replace(small, label=fit_label(pseudo, photo.shape))
+        drawn[LABELS] = label.overlay(width, with_legend=False)
     return {kind: _file(image, format="JPEG", quality=90) for kind, image in drawn.items()}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wsss.core.atomic import sha256_file
 from wsss.core.errors import UserError, WsssError
 from wsss.data.captions import legend
 from wsss.data.images import MAX_MEGAPIXELS
@@ -79,14 +80,35 @@ class Drawing:
         try:
             index = read_index(self.store.parent / "dataset")
             record = next((record for record in index.records if record.id == self.id), None)
-            root = self._root() if data is None else data
+            root = photo_root(self.store) if data is None else data
             return None if record is None or root is None else Photos(root, MAX_MEGAPIXELS, [record]).image(record)
         except WsssError:
             if data is not None:
                 raise
             return None
 
-    def _root(self) -> Path | None:
-        folder = self.store.parent.parent
-        root = (run_settings(folder).get("dataset") or {}).get("root")
-        return None if root is None else folder / str(root)
+
+def photo_root(store: Path) -> Path | None:
+    """The folder of the photos of the run that the folder `store` is of; None where no settings say it."""
+    folder = store.parent.parent
+    root = (run_settings(folder).get("dataset") or {}).get("root")
+    return None if root is None else folder / str(root)
+
+
+def photo_file(store: Path, name: str, data: Path | None = None) -> dict[str, str]:
+    """Whether the file of photo `name` is the one that was indexed: by the index beside `store`, which may be the index
+    itself, in the folder `data`, by default the one that the run's settings name. Empty where neither tells.
+    """
+    try:
+        index = read_index(store.parent / "dataset")
+        record = next((record for record in index.records if record.id == name), None)
+        root = photo_root(store) if data is None else data
+        if record is None or root is None:
+            return {}
+        path = root / record.image
+        if not path.is_file():
+            return {"photo": f"{path}: not here now"}
+        same = sha256_file(path) == record.sha256
+        return {"photo": f"{path}: {'the same now' if same else 'another one now, or changed since it was indexed'}"}
+    except (OSError, WsssError):
+        return {}

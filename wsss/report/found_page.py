@@ -13,7 +13,7 @@ from wsss.core.atomic import write_text
 from wsss.core.errors import IntegrityError
 from wsss.predict.folder import PAGE, PAGE_MARK, TABLE, Folder, Row
 from wsss.predict.look import RULES, TWICE
-from wsss.predict.made import COLOURED, PHOTOS
+from wsss.predict.made import COLOURED, LABELS, PHOTOS
 from wsss.report.swatch import Swatch, make_swatch
 from wsss.report.templates import render
 
@@ -70,9 +70,10 @@ def _entry(folder: Folder, row: Row, classes: list[str]) -> Entry:
             width, height = image.size
     except OSError as error:
         raise IntegrityError(photo, f"not a photo ({error})", "delete it, and run wsss predict again") from error
-    pictures = tuple(
-        (title, f"{kind}/{quote(photo.name)}") for title, kind in (("Photo", PHOTOS), ("Overlay", COLOURED))
-    )
+    kinds = {"Photo": PHOTOS, "Overlay": COLOURED}
+    if row.look and folder.picture(LABELS, row.id).is_file():
+        kinds["Pseudo-label"] = LABELS
+    pictures = tuple((title, f"{kind}/{quote(photo.name)}") for title, kind in kinds.items())
     shares = tuple(
         (make_swatch(number, classes), area)
         for number, area in sorted(enumerate(row.areas), key=lambda each: -each[1])

@@ -14,7 +14,9 @@ from wsss.export.predicted import is_predicted
 from wsss.models.checkpoint import FORMAT, VERSION, read_checkpoint
 from wsss.predict.networks import onnx_card, onnx_session
 from wsss.predict.package import is_package, read_package
-from wsss.report.drawing import Drawing
+from wsss.report.beside import photo_row
+from wsss.report.drawing import Drawing, photo_file
+from wsss.report.imported import imported_summary, photo_origin
 from wsss.report.predicted import predicted_photo, predicted_summary
 from wsss.report.reports import KINDS, Table, in_a_line, report_summary
 from wsss.report.summary import (
@@ -36,14 +38,18 @@ UNBOUND = 1_000_000
 """Letters of a line where no terminal ends it."""
 
 
-def look(path: Path, name: str | None) -> tuple[dict[str, Any], Drawing | None]:
-    """The summary of `path` or of its photo `name`, and what can be drawn of it, where there is something."""
+def look(path: Path, name: str | None, data: Path | None = None) -> tuple[dict[str, Any], Drawing | None]:
+    """The summary of `path` or of its photo `name`, and what can be drawn of it, where there is something. `data`: the
+    folder of the photos, if not where the settings say.
+    """
+    if not path.exists():
+        raise UserError(path, "no such file or folder", "correct the path, or run the stage that writes it")
     if path.suffix == ".h5" or is_store(path):
         source = OneShard(path) if path.suffix == ".h5" else open_store(path)
         if name is None:
-            return store_summary(source), None
+            return store_summary(source) | (imported_summary(source) if isinstance(source, Store) else {}), None
         _refuse_other_split(source, name)
-        return _photo(source, known_id(path, source.ids, name))
+        return _photo(source, known_id(path, source.ids, name), data)
     if is_predicted(path):
         return (predicted_summary(path), None) if name is None else predicted_photo(path, name)
     if (path / "index.csv").is_file():
@@ -51,9 +57,9 @@ def look(path: Path, name: str | None) -> tuple[dict[str, Any], Drawing | None]:
         if name is None:
             return index_summary(index), None
         found = known_id(path, tuple(record.id for record in index.records), name)
-        return record_summary(next(record for record in index.records if record.id == found), index), None
-    if not path.exists():
-        raise UserError(path, "no such file or folder", "correct the path, or run the stage that writes it")
+        record = next(record for record in index.records if record.id == found)
+        place = path.resolve()
+        return record_summary(record, index) | photo_file(place, found, data) | photo_row(place, found), None
     if name is None and path.is_dir() and not is_package(path) and (found_there := _contents(path)):
         return {"what": "folder", "contents": found_there}, None
     if path.suffix in KINDS and path.is_file():
@@ -102,13 +108,18 @@ def lines(summary: dict[str, Any], indent: str = "", shares: bool = False) -> li
         elif isinstance(value, Table):
             text += ["", *value.lines(shutil.get_terminal_size((UNBOUND, 0)).columns)]
         elif isinstance(value, (list, tuple)):
-            items = ", ".join(str(item) for item in value)
+            items = ", ".join(map(plain_value, value))
             text.append(f"{indent}{key}: [{items}]" if indent else f"{key}: {items or 'none'}")
         elif shares:
             text.append(f"{indent}{key}: {100 * value:.2f} %")
         else:
-            text.append(f"{indent}{key}: {'none' if value is None else value}")
+            text.append(f"{indent}{key}: {plain_value(value)}")
     return text
+
+
+def plain_value(value: Any) -> str:
+    """A value as params.yaml writes it."""
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _refuse_other_split(source: Store | OneShard, name: str) -> None:
@@ -123,10 +134,11 @@ def _refuse_other_split(source: Store | OneShard, name: str) -> None:
         raise UserError(source.path, what, f"wsss inspect artifacts/pseudo {name}")
 
 
-def _photo(source: Store | OneShard, name: str) -> tuple[dict[str, Any], Drawing | None]:
+def _photo(source: Store | OneShard, name: str, data: Path | None) -> tuple[dict[str, Any], Drawing | None]:
     group = source.group(name)
-    summary = photo_summary(name, group, source.classes)
-    store = source.path.parent if isinstance(source, OneShard) else source.path
+    store = (source.path.parent if isinstance(source, OneShard) else source.path).resolve()
+    summary = photo_summary(name, group, source.classes) | photo_origin(group) | photo_file(store, name, data)
+    summary |= photo_row(store, name)
     label, maps = None, {}
     if "label" in group:
         label = read_array(group, "label", REMEDY)
@@ -137,7 +149,7 @@ def _photo(source: Store | OneShard, name: str) -> tuple[dict[str, Any], Drawing
         maps = dict(zip(summary["classes"], scores, strict=False))
     if label is None and not maps:
         return summary, None
-    return summary, Drawing(store.resolve(), name, source.classes, (height, width), label, maps)
+    return summary, Drawing(store, name, source.classes, (height, width), label, maps)
 
 
 def _network(path: Path) -> dict[str, Any]:

@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from wsss.core.errors import WsssError
-from wsss.core.locked_files import CACHE, Making, Output, is_as_listed, read_makings
+from wsss.core.locked_files import CACHE, Making, Output, is_as_listed, read_lock, read_makings
 from wsss.core.locked_stages import CODE
+from wsss.core.stage import hash_input
+from wsss.data.origins import LABELS_SHA
 from wsss.formats.problems import some
+from wsss.report.beside import changed_settings
+from wsss.stores.labels import RelabelledStore
 
-LOCK = "dvc.lock"
+LOCK, DISTILL, PSEUDO = "dvc.lock", "distill", "pseudo"
 SAME, OTHER, ABSENT, RAW = "the same now", "another one now", "not here now", "not compared"
 NAMED = 5
 """Changed files of code that are named; the rest are counted."""
@@ -22,19 +26,21 @@ NAMED = 5
 
 @dataclass(frozen=True)
 class Input:
-    """The md5 that an input had, and one of `SAME`, `OTHER`, `ABSENT`; `RAW` where no stage of this run made it."""
+    """The md5 that an input had, empty where dvc.lock does not list it, and one of `SAME`, `OTHER`, `ABSENT`; `RAW`
+    where no stage of this run made it.
+    """
 
     md5: str
     now: str
 
     def __str__(self) -> str:
-        return f"{self.now} (md5 {self.md5[:8]}…)"
+        return f"{self.now} (md5 {self.md5[:8]}…)" if self.md5 else self.now
 
 
 @dataclass(frozen=True)
 class Earlier:
     """A stage further back: its `outputs` that the artifact comes from, the `inputs` and the code that are not the same
-    now; `again`: it has run since then, and nothing is known of how these outputs were made.
+    now, or not compared; `again`: it has run since then, and nothing is known of how these outputs were made.
     """
 
     outputs: list[str]
@@ -62,9 +68,27 @@ class _Present:
         """By name; without code."""
         files = {path: md5 for path, md5 in making.inputs.items() if not self._is_code(path)}
         raw = {path for path in files if path not in making.made and path.is_dir()}  # photos, of any number
-        return {
+        found = {
             self.name(path): Input(md5, RAW if path in raw else self._now(path, md5)) for path, md5 in files.items()
         }
+        labels = str((making.settings.get(DISTILL) or {}).get("labels", PSEUDO))
+        if making.output.stage == DISTILL and labels != PSEUDO:  # which no stage makes, so dvc.lock does not list it
+            found[labels] = Input("", self._labels(self.root / labels))
+        return found
+
+    def _labels(self, path: Path) -> str:
+        """Of imported labels, by what stage `distill` has noted in its own store; `RAW` where that is not there."""
+        if not path.exists():
+            return ABSENT
+        place = self.root / RelabelledStore.place
+        try:
+            listed = [output for output in read_lock(self.root / LOCK) if output.path == place]
+            if not listed or not is_as_listed(listed[0], self.root / CACHE):
+                return RAW
+            noted = RelabelledStore(place).attributes.get(LABELS_SHA)
+        except (OSError, WsssError):
+            return RAW
+        return checked(path, str(noted)) if noted else RAW
 
     def code(self, making: Making) -> tuple[int, list[str]]:
         """How many files and folders it is, and those that have changed."""
@@ -73,7 +97,7 @@ class _Present:
 
     def name(self, path: Path) -> str:
         """From the run's folder, or the whole path where it lies elsewhere."""
-        return "/".join(self._parts(path))
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.as_posix()
 
     def _is_code(self, path: Path) -> bool:
         return self._parts(path)[0] in CODE
@@ -87,6 +111,16 @@ class _Present:
         if (path, md5) not in self._known:
             self._known[path, md5] = is_as_listed(Output("", path, md5), self.root / CACHE)
         return SAME if self._known[path, md5] else OTHER
+
+
+def checked(path: Path, sha256: str) -> str:
+    """One of `SAME`, `OTHER`, `ABSENT`, of a file, a folder or a store that had the checksum `sha256`."""
+    if not path.exists():
+        return ABSENT
+    try:
+        return SAME if hash_input(path) == sha256 else OTHER
+    except (OSError, WsssError):
+        return OTHER
 
 
 def lineage(path: Path) -> dict[str, Any]:
@@ -114,6 +148,8 @@ def lineage(path: Path) -> dict[str, Any]:
         "code": f"{count} files and folders{';' if changed else ','} {_changed(changed)}",
         "settings": made.settings,
     }
+    if others := changed_settings(root, made.settings):
+        found["settings changed since"] = others
     before = _earlier(makings, present)
     return {"lineage": found | ({"before": before} if before else {})}
 
@@ -131,7 +167,7 @@ def _earlier(makings: list[Making], present: _Present) -> dict[str, Earlier]:
     found = {
         stage: Earlier(
             sorted(used[stage]),
-            {name: each.now for name, each in present.inputs(making).items() if each.now in (OTHER, ABSENT)},
+            {name: each.now for name, each in present.inputs(making).items() if each.now != SAME},
             present.code(making)[1],
         )
         for stage, making in known.items()

@@ -50,9 +50,9 @@ BETTER = 0.01
 """mIoU by which OSTE's branch has to be better than the student to be named instead."""
 
 
-def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split: str) -> Verdict:
+def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split: str, rests_on: str = "") -> Verdict:
     """Compose the verdict from `TABLES` in the folder `reports`, the tags of the training photos in `index`, and, where
-    photos of `split` have masks, the scores `sources`.
+    photos of `split` have masks, the scores `sources`. `rests_on`: what beside tags the student's labels rest on.
     """
     tags, agreed = (_rows(reports / name) for name in TABLES)
     told = {row["class"]: float(row["kept"]) for row in tags if row["kept"]}
@@ -73,6 +73,8 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     if shared:
         compared = _photos(agreed[0]["photos"], "held-out")
         reasons += [f"Student and labels agree on {compared}: mean IoU {100 * sum(shared) / len(shared):.0f} %.", WORDS]
+    if rests_on:
+        reasons.append(f"It is no result of tags alone: the student learned from {rests_on}.")
     if overall in ("poor", "doubtful"):
         reasons.append("That is less than half: look at the labels in the gallery before you use any mask.")
     if unlearnt:

@@ -95,6 +95,12 @@ def test_one_photo_and_its_picture(pseudo: Path, tmp_path: Path, monkeypatch: py
     assert text.count("▀") == 4 * 12
     red, green, blue = display_palette()[toy_label(name)[0, 0]]
     assert f"38;2;{red};{green};{blue}" in text
+    piped = CliRunner().invoke(cli.main, ["inspect", str(pseudo), name])
+    assert piped.stdout == text  # click would leave out the colours, and blocks without them show nothing
+
+
+def test_a_shard_that_is_not_there(pseudo: Path) -> None:
+    assert "00099.h5: no such file or folder" in inspect(pseudo / "00099.h5")[2]
 
 
 def test_encoded_id_is_understood(pseudo: Path) -> None:
@@ -197,7 +203,37 @@ def test_a_picture_has_the_photo_where_it_is_found(tmp_path: Path) -> None:
     code, _, text = inspect(store, "a", "-o", tmp_path / "x.png", "--data", tmp_path / "none")
     assert code == 2
     assert "cannot be read" in text
-    assert inspect(store, "a", "--data", run / "data")[0] == 2
+    assert inspect(store, "--data", run / "data")[0] == 2
+
+
+def test_a_photo_has_its_row_of_the_table_of_photos(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    write_run(run, [Toy("a", columns(0, 1)), Toy("b", columns(0, 1))])
+    (run / "reports/photos.csv").write_text("id,tags,iou,missing\na,cow,0.5,\n")
+    for path in ("artifacts/predictions", "artifacts/dataset"):
+        found = json.loads(inspect(run / path, "a", "--json")[1])
+        assert found["reports/photos.csv"] == {"tags": "cow", "iou": "0.5"}
+        assert "reports/photos.csv" not in json.loads(inspect(run / path, "b", "--json")[1])
+
+
+def test_a_photo_that_is_not_the_indexed_one_is_told(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    write_run(run, [Toy("a", columns(0, 1))])
+    (run / "params.yaml").write_text("dataset: {root: data}\n")
+    (file,) = (path for path in (run / "data").rglob("a.*") if path.suffix != ".txt" and "masks" not in path.parts)
+
+    def told(path: str) -> str:
+        return next(line for line in inspect(run / path, "a")[1].splitlines() if line.startswith("photo: "))
+
+    for path in ("artifacts/predictions", "artifacts/dataset"):
+        assert told(path) == f"photo: {file}: the same now"
+    file.write_bytes(file.read_bytes() + b"x")
+    for path in ("artifacts/predictions", "artifacts/dataset"):
+        assert told(path) == f"photo: {file}: another one now, or changed since it was indexed"
+    file.unlink()
+    assert told("artifacts/predictions") == f"photo: {file}: not here now"
+    text = inspect(run / "artifacts/predictions", "a", "--data", tmp_path)[1]
+    assert f"photo: {tmp_path / file.relative_to(run / 'data')}: not here now" in text
 
 
 def test_the_precision_of_a_training_is_told(tmp_path: Path) -> None:

@@ -415,8 +415,8 @@ def test_export_of_an_interrupted_run_warns(
 
         patched.setattr(running_photos, "segment_photo", interrupted)
         assert predict(model, photos, "-o", out)[0] == 130
-    what = "2 of 4 photos: wsss predict was interrupted"
-    fix = "run the same wsss predict again: it goes on"
+    what = "2 of 4 photos: wsss predict still runs, or was interrupted"
+    fix = "wait for it; or, if it does not run, give the same wsss predict again: it goes on"
     assert export("some") == f"warning: {out}: {what}\nfix: {fix}\n"
     assert predict(model, photos, "-o", out)[0] == 2  # to its end, where the photo that cannot be read is told
     assert export("all") == ""

@@ -15,6 +15,7 @@ from wsss.core.errors import IntegrityError
 from wsss.core.folders import atomic_dir
 from wsss.core.locked_files import content_md5, damages, file_md5, read_lock
 from wsss.core.stage import Stage
+from wsss.stores.labels import PseudoStore
 
 
 @pytest.fixture
@@ -77,6 +78,16 @@ def test_everything_agrees(checkout: Path) -> None:
         cached(checkout, "artifacts/pseudo")
 
 
+def test_imported_labels_that_are_gone_are_told(checkout: Path) -> None:
+    with (checkout / "dvc.lock").open("a") as lock:
+        lock.write("  distill:\n    params: {params.yaml: {distill: {labels: artifacts/corrected}}}\n")
+    line = "not here, and no output of dvc.lock: artifacts/corrected, the labels that the student learned from"
+    assert line in run(checkout).stdout.splitlines()
+    assert json.loads(run(checkout, "--json").stdout)["imported_absent"] == "artifacts/corrected"
+    (checkout / "artifacts/corrected").mkdir()
+    assert line not in run(checkout).stdout
+
+
 def test_before_any_stage_has_run_nothing_agrees(checkout: Path) -> None:
     """As in a fresh clone: git has dvc.lock and a table of scores."""
     shutil.rmtree(checkout / "artifacts")
@@ -125,7 +136,8 @@ def test_damage_of_a_store_is_one_message(checkout: Path) -> None:
     store = checkout / "artifacts/pseudo"
     again = f"restore it: dvc checkout --force {store}; or make it again: dvc repro -f -s correct"
     assert run(checkout).stdout.splitlines()[:2] == [
-        f"error: {store}: of its files 2 differ from dvc.lock (first 00001.h5): edited in place, or damaged",
+        f"error: {store}: of its files 2 differ from dvc.lock (first 00001.h5): edited in place, or damaged "
+        "(6 photos: set/b 3%, set/b 4%, set/b 5% and 3 more)",
         f"fix: {again}",
     ]
     (store / "mine.png").write_bytes(b"x")
@@ -234,7 +246,11 @@ def test_without_a_lock_own_checksums_are_compared(checkout: Path) -> None:
     (checkout / "artifacts/pseudo/00000.h5").write_bytes(b"")
     result = run(checkout)
     assert result.exit_code == 4
-    assert "00000.h5: differs from its checksum in index.json (damaged, cut or edited)" in result.stdout
+    ids = PseudoStore(checkout / "artifacts/pseudo").ids
+    named = f"(damaged, cut or edited; 3 photos: {', '.join(ids[:3])})"
+    assert f"00000.h5: differs from its checksum in index.json {named}" in result.stdout
+    (checkout / "artifacts/pseudo/00000.h5").unlink()
+    assert f"00000.h5: is missing, but index.json lists it (3 photos: {', '.join(ids[:3])})" in run(checkout).stdout
 
 
 @pytest.mark.parametrize("content", ["", "stages: 3\n", "stages: {a: {outs: [{path: x}]}}\n", "a: [", "\0"])

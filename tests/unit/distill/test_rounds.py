@@ -359,6 +359,16 @@ def test_what_comes_of_labels_corrected_by_hand_says_so(tmp_path: Path, rounds: 
     assert card.weights.endswith("; labels of 2 photos corrected by hand")
 
 
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_what_comes_of_masks_that_a_person_has_chosen_says_so(tmp_path: Path, rounds: int) -> None:
+    settings = altered(TWO_ROUNDS, rounds=rounds, relabel__overrule=False)
+    train_student(tmp_path, settings, by_hand=1, from_network=3, learned="f" * 64)
+    marks = RelabelledStore(tmp_path / "relabelled").attributes
+    assert (marks["corrected_by_hand"], marks["taken_from_network"], marks["labels_sha256"]) == (1, 3, "f" * 64)
+    _, card = load_student(tmp_path / "student.pt", CLASSES)
+    assert card.weights.endswith("; labels of 1 photo corrected by hand and of 3 photos taken from a network's masks")
+
+
 def test_labels_corrected_by_hand_are_not_overruled(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a first student would overrule the labels corrected by hand"):
         train_student(tmp_path, TWO_ROUNDS, by_hand=2)

@@ -9,9 +9,10 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from tests.helpers import CLASSES
-from wsss.commands import export, labels
+from wsss.commands import export, inspect, labels
 from wsss.data.images import save_mask_png, voc_palette
 from wsss.data.index import Index, Record, write_index
 from wsss.stores.labels import PSEUDO_FORMAT, PseudoStore, put_labels, put_mixtures
@@ -65,7 +66,7 @@ def test_labels_are_replaced_and_everything_is_marked() -> None:
     assert done.exit_code == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == (
-        "labels: 1 of 2 photos corrected, 3 pixels → artifacts/corrected (3 photos, 1 of them corrected by hand)"
+        "labels: 1 of 2 photos changed, 3 pixels → artifacts/corrected (3 photos, 1 of them corrected by hand)"
     )
     assert lines[1] == "pixels: background +1 −1, Kuh +1 −0, cat +1 −1, ignored +0 −1"
     assert "dvc exp run -S ++distill.labels=artifacts/corrected -S ++distill.relabel.overrule=false" in lines[2]
@@ -130,6 +131,32 @@ def test_archive_of_export_comes_back_as_it_was() -> None:
     assert not Path("artifacts/corrected").exists()
 
 
+@pytest.fixture
+def enlarged() -> None:
+    """The photos' files have half the size that they are read at: their masks cannot hold every pixel of the labels."""
+    own = {"own_height": 1, "own_width": 2}
+    records = tuple(Record(name, "train", f"{name}.jpg", None, (1, 2), 2, 4, "0" * 64, **own) for name in IDS)
+    write_index(Path("artifacts/dataset"), Index(CLASSES, records))
+
+
+@pytest.mark.usefixtures("enlarged")
+def test_masks_smaller_than_the_labels_come_back_as_they_were() -> None:
+    assert CliRunner().invoke(export.main, ["--to", "voc", "artifacts/pseudo", "all"]).exit_code == 0
+    assert "not one pixel of 3 masks differs from artifacts/pseudo" in run(source="all").stderr
+
+
+@pytest.mark.usefixtures("enlarged")
+def test_in_masks_smaller_than_the_labels_only_painted_pixels_count() -> None:
+    assert CliRunner().invoke(export.main, ["--to", "voc", "artifacts/pseudo", "all"]).exit_code == 0
+    path = Path("all/SegmentationClass/images/b.png")
+    with Image.open(path) as image:
+        mask = np.array(image)
+    mask[0, 0] = 1
+    save_mask_png(path, mask)
+    assert "labels: 1 of 3 photos changed, 4 pixels" in run(source="all").stdout
+    assert corrected().label("images/b").tolist() == [[1, 1, 1, 255], [1, 1, 1, 255]]
+
+
 def test_classes_without_a_tag_are_told() -> None:
     label = BASE.copy()
     label[0, 0] = 3
@@ -176,3 +203,28 @@ def test_damaged_base_is_refused() -> None:
         file.attrs["x"] = 1
     assert run().exit_code == 4
     assert not Path("artifacts/corrected").exists()
+
+
+def test_inspect_says_what_imported_labels_are_made_of() -> None:
+    label = BASE.copy()
+    label[0, 0] = 2
+    edit("a", label)
+    assert run().exit_code == 0
+
+    def told(*names: str) -> list[str]:
+        return CliRunner().invoke(inspect.main, ["artifacts/corrected", *names]).stdout.splitlines()
+
+    text = told()
+    base, edited = (next(line for line in text if line.startswith(f"  {name}: ")) for name in ("base", "edited"))
+    assert (base, edited) == ("  base: artifacts/pseudo", "  edited: edited")
+    made = text[text.index("made of:") + 1 :]
+    assert made[0].startswith("  base: artifacts/pseudo: the same now (sha256 ")
+    assert made[1].startswith("  edited: edited: the same now (sha256 ")
+    assert made[2] == "corrected by hand: 1 photo: images/a"
+    assert "origin: corrected by hand" in told("images/a")
+    assert not any(line.startswith("origin") for line in told("images/b"))
+    edit("a", BASE)
+    Path("artifacts/pseudo/index.json").unlink()
+    made = told()[text.index("made of:") + 1 :]
+    assert made[0].startswith("  base: artifacts/pseudo: another one now")
+    assert made[1].startswith("  edited: edited: another one now")

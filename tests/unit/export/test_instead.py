@@ -12,7 +12,9 @@ from tests.helpers import CLASSES, IDS, toy_label, write_toy_store
 from tests.unit.export.test_tools import run
 from wsss.core.errors import UserError
 from wsss.core.stage import Stage
+from wsss.data.images import save_mask_png
 from wsss.data.index import Index, Record, write_index
+from wsss.data.origins import ORIGINS, read_origins
 from wsss.evaluation.import_corrected import import_edited
 from wsss.export.predicted import Predicted
 from wsss.predict.folder import Folder
@@ -118,3 +120,68 @@ def test_other_classes_and_other_photos_are_refused(store: Path, names: Path, tm
 def test_a_network_has_no_labels(names: Path, store: Path, tmp_path: Path) -> None:
     code, _, errors = run("--to", "onnx", tmp_path / "student.pt", tmp_path / "out", "--instead", store, names)
     assert (code, errors) == (2, "error: --instead: is of labels\nfix: leave it away\n")
+
+
+def test_what_was_chosen_is_not_corrected_by_hand(store: Path, names: Path, tmp_path: Path) -> None:
+    masks, out = fill(tmp_path / "found", IDS), tmp_path / "chosen"
+    run("--to", "voc", masks, out, "--instead", store, names)
+    painted = IDS[0]
+    mask = read(out, painted).copy()
+    mask[0, 0] = 0
+    save_mask_png(out / "SegmentationClass" / f"{painted}.png", mask)
+    says = import_edited(out, store, tmp_path / "dataset", tmp_path / "corrected")
+    taken = len(IDS) - len(CHOSEN) - 1
+    assert f"({len(IDS)} photos, 1 of them corrected by hand, {taken} taken from a network's masks)" in says
+    corrected = PseudoStore(tmp_path / "corrected")
+    assert (corrected.by_hand, corrected.attributes["taken_from_network"]) == (1, taken)
+    assert corrected.attributes["edited"] == str(out)
+    for name in IDS:
+        marks = {mark for mark in ("corrected_by_hand", "taken_from_network") if mark in corrected.group(name).attrs}
+        mark = "corrected_by_hand" if name == painted else "taken_from_network"
+        assert marks == (set() if name in CHOSEN else {mark})
+    assert corrected.group(IDS[1]).attrs["taken_from_network"] == str(masks)
+
+
+@pytest.mark.parametrize("kind", ["voc", "cvat"])
+def test_held_out_photos_keep_their_labels_where_the_masks_are_of_a_network(
+    kind: str, store: Path, tmp_path: Path
+) -> None:
+    records = tuple(
+        Record(name, "val" if name in CHOSEN else "train", f"{name}.jpg", None, (1,), 8, 12, "") for name in IDS
+    )
+    write_index(tmp_path / "dataset", Index(CLASSES, records, 12))
+    out = tmp_path / ("chosen.zip" if kind == "cvat" else "chosen")
+    run("--to", kind, fill(tmp_path / "found", IDS), out)
+    says = import_edited(out, store, tmp_path / "dataset", tmp_path / "corrected")
+    assert "2 val photos keep their labels: with a network's masks there" in says
+    corrected = PseudoStore(tmp_path / "corrected")
+    for name in IDS:
+        np.testing.assert_array_equal(corrected.label(name), (toy_label if name in CHOSEN else predicted_label)(name))
+
+
+def test_held_out_photos_that_a_person_has_painted_are_told(store: Path, tmp_path: Path) -> None:
+    records = tuple(Record(name, "val", f"{name}.jpg", None, (1,), 8, 12, "") for name in IDS)
+    write_index(tmp_path / "dataset", Index(CLASSES, records, 12))
+    out = tmp_path / "chosen"
+    run("--to", "voc", fill(tmp_path / "found", IDS), out)
+    with pytest.raises(UserError, match=f"differs from .*, but in {len(IDS)} val photos, where it is a network's"):
+        import_edited(out, store, tmp_path / "dataset", tmp_path / "corrected")
+    mask = read(out, IDS[0]).copy()
+    mask[0, 0] = 0
+    save_mask_png(out / "SegmentationClass" / f"{IDS[0]}.png", mask)
+    assert "1 val photo corrected by hand: the student's agreement is measured on them" in import_edited(
+        out, store, tmp_path / "dataset", tmp_path / "corrected"
+    )
+
+
+def test_origins_of_a_choice_are_kept_and_a_damaged_list_of_them_is_none(
+    store: Path, names: Path, tmp_path: Path
+) -> None:
+    masks, out = fill(tmp_path / "found", IDS), tmp_path / "chosen"
+    run("--to", "voc", masks, out, "--instead", store, names, "--min-area", "2")
+    found = {name: (origin.kind, origin.source) for name, origin in read_origins(out).items()}
+    expected = {name: ("labels", str(store)) if name in CHOSEN else ("network", str(masks)) for name in IDS}
+    assert found == expected
+    for text in ("[1]", '{"a": [1]}', '{"a": ["elsewhere", "b", "c"]}', '{"a": "abc"}', "{", "[" * 100_000):
+        (out / ORIGINS).write_text(text)
+        assert read_origins(out) == {}

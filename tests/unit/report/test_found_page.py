@@ -14,7 +14,7 @@ from wsss.core.errors import IntegrityError
 from wsss.data.palette import display_palette
 from wsss.data.render import css_colour
 from wsss.predict.folder import Folder
-from wsss.predict.made import PHOTOS, make
+from wsss.predict.made import LABELS, PHOTOS, make
 from wsss.predict.segmenter import Segmentation
 from wsss.report.found_page import write_page
 
@@ -65,6 +65,23 @@ def test_pictures_are_the_overlays_in_the_folder(folder: Folder) -> None:
     for path in (folder.path / "overlays").iterdir():
         with Image.open(path) as image:
             assert image.height > 10  # the names of the classes below
+
+
+def test_a_photo_to_look_at_shows_its_pseudo_label(folder: Folder) -> None:
+    other = np.full((5, 10), 2, np.uint8)
+    folder.put("differs", "differs.jpg", make(segmented(0, 10), "0" * 64, 64, (1,), other))
+    folder.put("agrees", "agrees.jpg", make(segmented(6, 4), "0" * 64, 64, (1,), segmented(6, 4).label))
+    page = parse(write_page(folder).parent)
+    titles = [str(found["alt"]) for found in page.all("img") if "src" in found]
+    assert [title for title in titles if title.startswith("Pseudo-label")] == ["Pseudo-label of differs"]
+    with Image.open(folder.picture(LABELS, "differs")) as image:
+        assert image.size == (20, 10)
+    folder.put("differs", "differs.jpg", make(segmented(0, 10), "1" * 64, 64, (1,)))
+    assert not folder.picture(LABELS, "differs").exists()
+    folder.put("differs", "differs.jpg", make(segmented(0, 10), "0" * 64, 64, (1,), other))
+    folder.write_table()
+    folder.open(force=True)
+    assert not folder.picture(LABELS, "differs").exists()
 
 
 def test_known_tags_are_beside_their_photo(folder: Folder) -> None:

@@ -9,10 +9,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from tests.helpers import CLASSES
 from tests.toy_networks import write_student
 from wsss import cli
 from wsss.core.locked_files import CACHE, content_md5
+from wsss.core.stage import hash_input
+from wsss.data.origins import LABELS_SHA
 from wsss.report.lineage import ABSENT, OTHER, RAW, SAME, Input, lineage
+from wsss.stores.labels import PSEUDO_FORMAT
+from wsss.stores.shards import StoreMeta, write_store_index
 
 INPUTS = ("artifacts/cams", "artifacts/table.csv", "raw", "wsss/crf", "pipeline/evaluate.py")
 
@@ -55,6 +60,21 @@ def test_stage_settings_and_inputs_that_are_still_there(student: Path) -> None:
     assert (found["stage"], found["settings"]) == ("evaluate", {"evaluate": {"scales": [1.0, 1.5]}, "seed": 3})
     assert inputs(student) == {"artifacts/cams": SAME, "artifacts/table.csv": SAME, "raw": RAW}
     assert found["code"] == "2 files and folders, the same now"
+
+
+def test_settings_that_are_others_now_are_told(student: Path) -> None:
+    params = student.parent.parent / "params.yaml"
+    key = "settings changed since"
+    params.write_text("seed: 3\nevaluate: {scales: [1.0, 1.5]}\ndistill: {rounds: 1}\n")
+    assert key not in lineage(student)["lineage"]
+    params.write_text("seed: 4\nevaluate: {crf: {on: true}}\n")
+    assert lineage(student)["lineage"][key] == {
+        "evaluate.crf.on": "not written then, true now",
+        "evaluate.scales": "[1.0, 1.5] then, not written now",
+        "seed": "3 then, 4 now",
+    }
+    params.write_text("seed: [")
+    assert key not in lineage(student)["lineage"]
 
 
 def test_what_has_changed_since_is_told(student: Path) -> None:
@@ -127,7 +147,7 @@ def test_the_whole_way_back(pseudo: Path) -> None:
     assert list(found) == ["cams", "index"]
     assert found == {
         "cams": "artifacts/cams; inputs and code: the same now",
-        "index": "artifacts/index.csv; inputs and code: the same now",
+        "index": "artifacts/index.csv; inputs: raw is not compared; code: the same now",
     }
     assert list(before(pseudo.parent / "cams")) == ["index"]
     assert before(pseudo.parent / "index.csv") == {}
@@ -141,13 +161,53 @@ def test_what_has_changed_further_back_is_told(pseudo: Path) -> None:
     assert before(pseudo)["cams"] == what
 
 
+@pytest.fixture
+def distilled(tmp_path: Path) -> Path:
+    """A student that has learned from imported labels, and the store in which the stage has noted their checksum."""
+    labels = tmp_path / "artifacts/corrected/index.json"
+    labels.parent.mkdir(parents=True)
+    labels.write_text("{}")
+    meta = StoreMeta(PSEUDO_FORMAT, CLASSES, {LABELS_SHA: hash_input(labels.parent)})
+    (tmp_path / "artifacts/relabelled").mkdir()
+    write_store_index(tmp_path / "artifacts/relabelled", meta, [])
+    (tmp_path / "artifacts/distilled.pt").write_text("student")
+    made = ("artifacts/distilled.pt", "artifacts/relabelled")
+    outs = [{"path": name, "md5": content_md5(tmp_path / name)} for name in made]
+    params = {"params.yaml": {"distill": {"labels": "artifacts/corrected"}}}
+    (tmp_path / "dvc.lock").write_text(json.dumps({"stages": {"distill": {"params": params, "outs": outs}}}))
+    return tmp_path / "artifacts/distilled.pt"
+
+
+def test_labels_that_were_imported_are_an_input(distilled: Path) -> None:
+    assert inputs(distilled) == {"artifacts/corrected": SAME}
+    (distilled.parent / "corrected/index.json").write_text("{} ")
+    assert inputs(distilled) == {"artifacts/corrected": OTHER}
+    (distilled.parent / "corrected/index.json").unlink()
+    (distilled.parent / "corrected").rmdir()
+    assert inputs(distilled) == {"artifacts/corrected": ABSENT}
+
+
+def test_labels_of_a_run_that_has_noted_no_checksum_are_not_compared(distilled: Path) -> None:
+    (distilled.parent / "relabelled/index.json").unlink()
+    assert inputs(distilled) == {"artifacts/corrected": RAW}
+    assert str(Input("", RAW)) == "not compared"
+
+
+def test_an_absolute_path_has_one_slash(student: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    lock, elsewhere = student.parent.parent / "dvc.lock", tmp_path_factory.mktemp("photos")
+    stages = json.loads(lock.read_text())["stages"]
+    stages["evaluate"]["deps"].append({"path": str(elsewhere), "md5": "0" * 32})
+    lock.write_text(json.dumps({"stages": stages}))
+    assert inputs(student)[str(elsewhere)] == RAW
+
+
 def test_a_stage_that_has_run_since_ends_the_way(pseudo: Path) -> None:
     lock = pseudo.parent.parent / "dvc.lock"
     stages = json.loads(lock.read_text())["stages"]
     stages["cams"]["outs"][0]["md5"] = "f" * 32
     lock.write_text(json.dumps({"stages": stages}))
     assert before(pseudo) == {
-        "index": "artifacts/index.csv; inputs and code: the same now",
+        "index": "artifacts/index.csv; inputs: raw is not compared; code: the same now",
         "cams": "artifacts/cams, of another run: the stage has run since then",
     }
 

@@ -9,6 +9,7 @@ import pytest
 
 from wsss.core.errors import IntegrityError, UserError
 from wsss.data.index import Index, Record
+from wsss.data.origins import remark
 from wsss.report.scores import Source
 from wsss.report.verdict import final_verdict
 
@@ -114,6 +115,13 @@ def test_a_class_far_behind_the_others_is_named_and_changes_no_verdict(tmp_path:
     text = verdict(tmp_path, sources=(source,), cow=cow)
     assert text.startswith("verdict: usable\n")
     assert ("Weakest on the masks, IoU: cow 29.0 %." in text) is named
+
+
+def test_what_the_labels_rest_on_beside_tags_is_told(tmp_path: Path) -> None:
+    write_tables(tmp_path)
+    text = final_verdict(tmp_path, (), INDEX, "val", remark(0, 2)).text
+    assert "It is no result of tags alone: the student learned from labels of 2 photos taken from a network's" in text
+    assert "no result of tags alone" not in final_verdict(tmp_path, (), INDEX, "val", remark(0, 0)).text
 
 
 def test_the_three_weakest_are_named_and_the_others_counted(tmp_path: Path) -> None:

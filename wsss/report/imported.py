@@ -1,0 +1,62 @@
+"""Of labels that were imported: what of, whether that is still the same, and which photos are whose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from wsss.core.words import counted
+from wsss.data.origins import FROM_LABELS, FROM_NETWORK
+from wsss.formats.problems import some
+from wsss.report.lineage import checked
+from wsss.stores.labels import BY_HAND
+from wsss.stores.store import Store
+
+NAMED = 5
+MADE_OF = ("base", "edited")
+WORDS = {
+    BY_HAND: "corrected by hand",
+    FROM_NETWORK: "taken from a network's masks",
+    FROM_LABELS: "taken from other labels",
+}
+
+
+@dataclass(frozen=True)
+class Ids:
+    """Some photos; as text, the first of them and how many there are."""
+
+    ids: list[str]
+
+    def __str__(self) -> str:
+        return f"{counted(len(self.ids), 'photo')}: {some(self.ids, NAMED)}"
+
+
+def imported_summary(store: Store) -> dict[str, Any]:
+    """What a store of imported labels was made of, and the ids by origin; empty of any other. Reads every shard."""
+    attributes, found = store.attributes, dict[str, Any]()
+    if made := {name: attributes[name] for name in MADE_OF if f"{name}_sha256" in attributes}:
+        found["made of"] = {name: _made(name, Path(str(path)), attributes) for name, path in made.items()}
+    if BY_HAND in attributes or FROM_NETWORK in attributes or FROM_LABELS in attributes:
+        marks = {name: set(store.group(name).attrs) for name in store.ids}
+        for mark, words in WORDS.items():
+            if ids := [name for name, those in marks.items() if mark in those]:
+                found[words] = Ids(ids)
+    return found
+
+
+def photo_origin(group: h5py.Group) -> dict[str, str]:
+    """Of one photo of such a store."""
+    for mark, words in WORDS.items():
+        if mark in group.attrs:
+            source = group.attrs[mark]
+            return {"origin": words if mark == BY_HAND else f"{words}: {source}"}
+    return {}
+
+
+def _made(name: str, path: Path, attributes: Mapping[str, Any]) -> str:
+    sha256 = str(attributes[f"{name}_sha256"])
+    return f"{path}: {checked(path, sha256)} (sha256 {sha256[:8]}…)"
