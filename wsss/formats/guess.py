@@ -11,7 +11,7 @@ from pathlib import Path
 
 from wsss.core.errors import UserError, WsssError
 from wsss.formats.class_folders import FOLDERS, are_classes
-from wsss.formats.columns import names_photos
+from wsss.formats.headings import names_photos
 from wsss.formats.lines import read_lines
 from wsss.formats.problems import some
 from wsss.formats.raw import list_pictures

@@ -501,18 +501,18 @@ def test_odd_data_sets_are_planned_and_told(
 
 
 def test_photos_that_cannot_be_read_leave_nothing_to_plan(photos: RawData) -> None:
-    for number in range(6):
+    for number in range(7):
         photos.write(f"p{number}.jpg", b"x")
     result = init("raw")
     assert result.exit_code == 0
-    assert "init: 6 problems to correct" in result.stdout
+    assert "init: 7 problems to correct" in result.stdout
     assert "derived" not in result.stdout
     checked = CliRunner().invoke(check, [])
     assert checked.exit_code == 2
     assert checked.stdout.count("error: ") == 6  # five, and one that counts
-    assert "1 more errors like this one\nfix: see all with: wsss check --json" in checked.stdout
+    assert "2 more errors like this one\nfix: see all with: wsss check --json" in checked.stdout
     everything = json.loads(CliRunner().invoke(check, ["--json"]).stdout)
-    assert len(everything["errors"]) == 6
+    assert len(everything["errors"]) == 7
 
 
 def test_a_table_without_a_single_tag_is_told_at_once(raw_data: RawData) -> None:
