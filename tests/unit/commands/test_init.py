@@ -271,6 +271,15 @@ def test_a_folder_of_lists_outside_is_not_copied(photos: RawData, tmp_path: Path
     assert result.stderr == f"error: {what}\nfix: move it into {photos.root}\n"
 
 
+def test_folder_without_photos_and_one_that_is_not_there(raw_data: RawData) -> None:
+    raw_data.root.mkdir(exist_ok=True)
+    raw_data.write("notes.csv", "photo,tags\n")
+    result = init("raw")
+    assert result.exit_code == 2
+    assert "raw: no photo in this folder (expected JPEG, PNG, WEBP, BMP or TIFF)\nfix: give the folder" in result.stderr
+    assert "rew: no such folder (did you mean 'raw'?)\nfix: give the folder of the photos" in init("rew").stderr
+
+
 def test_folder_without_tags(raw_data: RawData) -> None:
     raw_data.photo("a.jpg")
     result = init("raw")
