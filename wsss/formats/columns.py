@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -204,12 +205,14 @@ def _words(
     words = [i for i in free if i not in full and are_words(column(rows, i)) and not says_yes_or_no(column(rows, i))]
     if len(full) > 1 or any(header[i] in known for i in classes) or any(says_yes_or_no(column(rows, i)) for i in full):
         return []
-    groups = {common(header[i]) or header[i]: i for i in words}
+    several = Counter(common(header[i]) for i in free if i not in full)
+    stems = {i: common(header[i]) if several[common(header[i])] > 1 else "" for i in words}
+    groups = dict.fromkeys(stems[i] or header[i] for i in words)
     if len(groups) > 1:
         fix = "give the one that does the heading 'tags': the others are then not read"
         fix = fix if named is None else _setting("tag_column", named)
         raise _two("hold the tags", [*groups], range(len(groups)), where, fix, "columns of words")
-    return [i for i in free if i in words or common(header[i]) in {common(header[j]) for j in words} - {""}]
+    return [i for i in free if i in words or (i not in full and common(header[i]) in {*stems.values()} - {""})]
 
 
 def _rivals(

@@ -95,6 +95,7 @@ def unread_findings(
 
 
 def _may_answer(cells: Sequence[str]) -> bool:
-    """True for cells of which some say yes or no, and for one word, which may be a yes in another spelling."""
+    """True for cells of which some say yes or no, and for one word or mere signs, which may be a yes in another way."""
     found = [cell for cell in cells if cell]
-    return any(map(is_answer, found)) or (len({*found}) == 1 and any(map(str.isalpha, found[0])))
+    alike = len({*found}) == 1 and not any(map(str.isdigit, found[0]))
+    return any(map(is_answer, found)) or alike or not any(map(str.isalnum, "".join(found)))

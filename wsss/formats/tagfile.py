@@ -187,7 +187,12 @@ def _odd_rows(width: int, lines: Iterable[tuple[int, Sequence[str]]], path: Path
 def _tags(columns: Columns, row: Sequence[str]) -> tuple[str, ...]:
     if columns.tags:
         return tuple(dict.fromkeys(tag for i in columns.tags for tag in separate(row[i])))
-    return tuple(name for i, name in columns.classes.items() if is_yes(row[i]))
+    says = _in_words if columns.strict else is_yes
+    return tuple(name for i, name in columns.classes.items() if says(row[i]))
+
+
+def _in_words(cell: str) -> bool:
+    return cell.strip().casefold() in YES
 
 
 def _answer(columns: Columns, cell: str) -> bool:

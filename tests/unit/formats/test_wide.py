@@ -154,6 +154,24 @@ def test_numbered_columns_of_words_are_read_together(table: str, read: str) -> N
     assert find(table).reading() == f"photo = photo; tags = {read}"
 
 
+def test_a_number_at_the_end_of_a_single_heading_means_nothing() -> None:
+    with pytest.raises(UserError, match="'Area 51' and 'Who'"):
+        find("photo,Area 51,Who\na,Cow,MB\nb,Ox,AK")
+
+
+def test_other_signs_for_yes_are_not_passed_over_in_silence(raw_data: RawData) -> None:
+    raw = read(raw_data, "photo,Cow,Sheep,Goat\na,1,,+\nb,,1,++\nc,1,1,\nd,1,,+\n")
+    (finding,) = raw.findings
+    assert finding.what == "tags.csv: columns that are not read, though some of their cells may mean yes: Goat"
+
+
+def test_where_no_column_says_yes_or_no_nobody_has_a_tag(raw_data: RawData) -> None:
+    raw = read(raw_data, "photo,year\na,2021\nb,2022\nc,2021\nd,2023\n")
+    (problem,) = raw.problems
+    assert problem.what == "column 'year': found '2021', expected 1 or 0 (and something else in 3 more rows)"
+    assert not any(tags(raw).values())
+
+
 def test_numbered_columns_are_named_by_what_their_headings_have_in_common() -> None:
     table = "photo,Species 1,Species 2,Who\na,Cow,Car,MB\nb,Tree,Ox,AK"
     with pytest.raises(UserError) as caught:
