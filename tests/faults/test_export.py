@@ -522,6 +522,9 @@ def test_what_cannot_be_exported(student: Path, store: Path, tmp_path: Path) -> 
     assert run(student, out, "--to", "voc", "--torchscript")[0] == 2
     assert run(store, out, "--torchscript")[2].startswith(f"error: {store}: is a folder, expected a network for --to")
     assert run(tmp_path, out, "--to", "voc")[2].startswith(f"error: {tmp_path}: not a store (no index.json in it)")
+    mistyped = store.with_name(f"{store.name}x")
+    said = run(mistyped, out, "--to", "voc")[2]
+    assert said.startswith(f"error: {mistyped}: no such folder (did you mean {str(store)!r}?)\n")
     (tmp_path / "index.json").write_text('{"format": "other"}')
     assert run(tmp_path, out, "--to", "voc")[0] == 4
     assert not out.exists()

@@ -242,12 +242,13 @@ def test_a_table_for_other_photos_is_told_once(raw_data: RawData) -> None:
     assert raw.explained == {"a", "b", "c"}
 
 
-def test_a_column_that_is_no_class_is_told_once(raw_data: RawData) -> None:
+def test_a_number_in_every_row_is_no_class_and_told_once(raw_data: RawData) -> None:
     raw = read(raw_data, "filename,width,cow\na,640,1\nb,480,0\nc,640,1\n")
-    (problem,) = raw.problems
-    assert problem.what == "column 'width': found '640', expected 1 or 0 (and something else in 2 more rows)"
+    assert raw.problems == ()
+    (finding,) = raw.findings
+    assert finding.what == "tags.csv: columns with a number in every row are not read as classes: width"
     assert tags_of(raw) == {"a": "cow", "b": "", "c": "cow"}
-    assert "b" in raw.explained
+    assert raw.reading[1] == "tags.csv: photo = filename; a class each = cow; no split; not read: width"
 
 
 def test_words_in_the_only_other_column_are_the_tags(raw_data: RawData) -> None:

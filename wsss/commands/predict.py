@@ -180,6 +180,8 @@ def report_text(out: Path, folder: Folder, outcome: Outcome, page: Path | None) 
     if rows:
         lines.append(f"look at these first ({len(rows)} of {counted(photos, 'photo')}, column look of the table):")
         lines += [f"  {row.id}: {'; '.join(row.look)}" for row in rows[:NAMED]]
+    elif photos:
+        lines.append(f"none of {counted(photos, 'photo')} is conspicuous (column look of the table)")
     return "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ from wsss.core.errors import IntegrityError, UserError, WsssError
 from wsss.core.locked_files import Output, read_makings
 
 LOCK = "dvc.lock"
+MISSING = ("no such file", "no such folder")
 
 
 @contextmanager
@@ -18,7 +19,7 @@ def restorable(path: Path) -> Iterator[None]:
     try:
         yield
     except (IntegrityError, UserError) as error:
-        output = _listed(path) if isinstance(error, IntegrityError) or error.what == "no such file" else None
+        output = _listed(path) if isinstance(error, IntegrityError) or error.what.startswith(MISSING) else None
         if output is None or not Path(error.where).is_relative_to(output.path):
             raise
         fix = f"restore it: dvc checkout --force {output.path}; or {error.fix}"

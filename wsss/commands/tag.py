@@ -19,6 +19,7 @@ from wsss.commands.again import Again
 from wsss.core.command import people_command, show
 from wsss.core.errors import EnvError, UserError
 from wsss.core.log import warn
+from wsss.core.missing import similar
 from wsss.formats.problems import some
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def main(
     read, and stays as it is: its tags begin a new table beside it.
     """
     if not folder.is_dir():
-        raise UserError(folder, "no such folder", "give the folder of the photos")
+        raise UserError(folder, f"no such folder{similar(folder)}", "give the folder of the photos")
     if classes is not None and not classes.is_file():
         raise UserError(classes, "no such file", "give a file with one class a line, or leave --classes out")
     _need_packages()

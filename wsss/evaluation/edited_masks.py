@@ -85,13 +85,16 @@ class EditedMasks:
 
 
 @contextmanager
-def edited_masks(source: Path, ids: Sequence[str], classes: Sequence[str]) -> Iterator[EditedMasks]:
+def edited_masks(
+    source: Path, ids: Sequence[str], classes: Sequence[str], splits: Mapping[str, str] | None = None
+) -> Iterator[EditedMasks]:
     """The masks in `source`, a folder or a zip, of the photos `ids`; an archive is unpacked as long as this is open.
 
+    `splits`: of all photos of the data set, by id, to say where a photo is that is not among `ids`.
     Raises `UserError` if there is none, for masks of unknown photos, and for two masks of one photo.
     """
     if source.is_dir():
-        yield _in_folder(source, source, ids, classes)
+        yield _in_folder(source, source, ids, classes, splits or {})
         return
     if source.suffix != ".zip" or not source.is_file():
         raise UserError(source, "no folder and no .zip of masks", "give what CVAT has exported, or its folder")
@@ -99,7 +102,7 @@ def edited_masks(source: Path, ids: Sequence[str], classes: Sequence[str]) -> It
         folder = Path(temporary) / "edited"
         unpack(source, folder, LIMITS)
         try:
-            yield _in_folder(folder, source, ids, classes)
+            yield _in_folder(folder, source, ids, classes, splits or {})
         except UserError as error:  # a person knows the archive, and not where it was unpacked
             raise UserError(error.where.replace(str(folder), str(source)), error.what, error.fix) from error
 
@@ -113,19 +116,23 @@ def photo_of(name: str, ids: Sequence[str]) -> str | None:
     return fits[0] if len(fits) == 1 else None
 
 
-def _in_folder(folder: Path, source: Path, ids: Sequence[str], classes: Sequence[str]) -> EditedMasks:
+def _in_folder(
+    folder: Path, source: Path, ids: Sequence[str], classes: Sequence[str], splits: Mapping[str, str]
+) -> EditedMasks:
     top = folder.parent if folder.name == MASKS else folder
     masks = folder / MASKS if (folder / MASKS).is_dir() else folder
     paths = sorted(masks.rglob("*.png"))
     if not paths:
         raise UserError(source, "holds no mask (expected .png)", f"give a folder or a .zip with {MASKS} in it")
     files: dict[str, Path] = {}
-    unknown = []
+    unknown, others = [], False
     for path in paths:
         name = path.relative_to(masks).with_suffix("").as_posix()
         found = photo_of(name, ids)
         if found is None:
-            unknown.append(f"{name}{did_you_mean(name, ids)}")
+            other = photo_of(name, [*splits])
+            others |= other is not None
+            unknown.append(f"{name} (of split {splits[other]})" if other else f"{name}{did_you_mean(name, ids)}")
         elif found in files:
             both = " and ".join(one.relative_to(masks).as_posix() for one in (files[found], path))
             raise UserError(source, f"two masks are of photo {found}: {both}", "remove one of them")
@@ -134,7 +141,10 @@ def _in_folder(folder: Path, source: Path, ids: Sequence[str], classes: Sequence
     if unknown:
         more = f" and {len(unknown) - NAMED} more" if len(unknown) > NAMED else ""
         what = f"{len(unknown)} of {len(paths)} masks fit no photo of the labels: {', '.join(unknown[:NAMED])}{more}"
-        raise UserError(source, what, "name them like their photos, or remove them")
+        fix = "name them like their photos, or remove them"
+        if others:
+            fix = "give a --base that has all of them (artifacts/pseudo has), or remove these masks"
+        raise UserError(source, what, fix)
     listed = {found for name in _listed(top) if (found := photo_of(name, ids))}
     without = tuple(sorted(listed - set(files)))
     return EditedMasks(files, len(classes), *_colours(top / LABELMAP, classes), without, read_origins(top))

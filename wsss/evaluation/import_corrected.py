@@ -155,8 +155,9 @@ def import_edited(source: Path, base_folder: Path, dataset: Path, out: Path) -> 
         what = f"holds {len(strange)} photos that are not in {dataset}, e.g. {strange[0]}"
         raise UserError(base_folder, what, "give the --dataset that it was made with")
     paths = {"base": str(base_folder), "edited": str(source)}
+    splits = {each.id: each.split for each in index.records}
     with open_stage("import_labels", paths, [source, base_folder, dataset], folders=[out]) as stage:
-        with edited_masks(source, base.ids, base.classes) as edited:
+        with edited_masks(source, base.ids, base.classes, splits) as edited:
             photos, found = len(edited.files), correction(base, edited, records)
             _warn(source, edited, found, index, records)
         if not found.labels:
@@ -238,7 +239,7 @@ def _lines(
     if "overrule" in base.attributes:  # what a first round's student has made
         rounds, why = " -S distill.rounds=1", "one round, because the student of a first one has corrected these before"
     lines += [
-        f"to train on them: dvc exp run -S ++distill.labels={out} -S ++distill.relabel.overrule=false{rounds}",
+        f"to train on them: dvc exp run gallery -S ++distill.labels={out} -S ++distill.relabel.overrule=false{rounds}",
         f"({why}; if it was trained on this folder before: dvc repro -f -s distill)",
     ]
     return lines

@@ -88,6 +88,6 @@ def import_train_masks(params: Path, dataset: Path, checksums: Path, out: Path) 
     return (
         f"labels: {known} masks → {out}\n"
         "UPPER BOUND: a student trained on these has seen masks and is not weakly supervised. "
-        f"To train it: dvc exp run -S ++distill.labels={out} -S ++distill.relabel.overrule=false "
+        f"To train it: dvc exp run gallery -S ++distill.labels={out} -S ++distill.relabel.overrule=false "
         "-S distill.rounds=1; if it was trained before: dvc repro -f -s distill"
     )

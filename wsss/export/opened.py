@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from wsss.core.errors import UserError
+from wsss.core.missing import similar
 from wsss.data.index import Record, read_index
 from wsss.export.labels import Labels
 from wsss.export.predicted import Predicted, is_predicted
@@ -18,6 +19,9 @@ def open_labels(source: Path, dataset: Path | None = None) -> Opened:
     """The labels of `source`, and the records of its photos by id: of the index `dataset`, for a store else of the one
     beside it, if there is one. Raises `UserError` for what holds no labels.
     """
+    if not source.exists():
+        fix = "give a store, such as artifacts/pseudo, or a folder of wsss predict"
+        raise UserError(source, f"no such folder{similar(source)}", fix)
     if is_predicted(source):
         predicted = Predicted(source)
         return predicted, predicted.records

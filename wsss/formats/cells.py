@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from wsss.formats.raw import is_background
 
 _YES = "1 1.0 1,0 true t yes y x ja j wahr oui vrai si sí sì verdadero vero sim verdadeiro ✓ ✔ ☑"
 _NO = "0 0.0 0,0 false f no n nein falsch non faux falso não nao ✗ ✘ ☐"
 YES, NO = frozenset(_YES.split()), frozenset(_NO.split()) | {""}
+
+_DOUBT = "? -1 -1.0 -1,0 maybe perhaps possibly unsure vielleicht peut-être quizás forse talvez"
+DOUBT = frozenset(_DOUBT.split())
+"""What people write where they cannot say: the column asks for yes and no all the same."""
+_COUNT = re.compile(r"(\d{1,6})([.,]0+)?", re.ASCII)
+"""A whole number, also as spreadsheets write it. What is longer is a date, or a number that some register gives."""
 
 _QUOTED = r"""(?:'[^']*'|"[^"]*")"""
 _LIST = re.compile(rf"[\[({{]\s*(?:{_QUOTED}\s*(?:,\s*{_QUOTED}\s*)*,?\s*)?[\])}}]")
@@ -39,6 +45,59 @@ def is_binary(cells: Iterable[str]) -> bool:
     """True if every cell says yes or no, and not all are empty."""
     folded = {cell.strip().casefold() for cell in cells}
     return folded <= YES | NO and bool(folded - {""})
+
+
+def is_yes(cell: str) -> bool:
+    """True for a word for yes, and for a count from one on."""
+    word = cell.strip().casefold()
+    return word in YES or _count(word) > 0
+
+
+def is_answer(cell: str) -> bool:
+    """True for what says yes or no: a word, a count, or nothing."""
+    word = cell.strip().casefold()
+    return word in YES | NO or _count(word) >= 0
+
+
+def answers(cells: Iterable[str]) -> bool:
+    """True if a column says of each photo whether it shows a class: at least half of what stands there are yes, no,
+    counts or doubts. It is false for numbers that all photos have, such as a year; true for a column without a cell.
+    """
+    given = list(cells)
+    found = [cell for cell in given if cell.strip()]
+    said = [cell for cell in found if is_answer(cell) or cell.strip().casefold() in DOUBT]
+    return 2 * len(said) >= len(found) and not is_numbers(given)
+
+
+def is_numbers(cells: Sequence[str]) -> bool:
+    """True if every row has a number and fewer than half have a 1: a year, a plot, a size, and hardly a count of what
+    photos show.
+    """
+    counts = [_count(cell.strip()) for cell in cells]
+    return bool(counts) and min(counts) > 0 and 2 * counts.count(1) < len(counts)
+
+
+def says_yes_or_no(cells: Iterable[str]) -> bool:
+    """True if a word for yes or no is among the cells."""
+    return any(cell.casefold() in YES | NO for cell in cells if cell)
+
+
+def in_most_rows(cells: Sequence[str]) -> bool:
+    """True if more than half of the cells hold something."""
+    return 2 * sum(map(bool, cells)) > len(cells)
+
+
+def are_words(cells: Iterable[str]) -> bool:
+    """True if most of the cells that hold something are words, of which there are several."""
+    given = [cell for cell in cells if cell]
+    found = [cell for cell in given if any(map(str.isalpha, cell))]
+    return 2 * len(found) > len(given) and len({*found}) > 1
+
+
+def _count(word: str) -> int:
+    """The whole number that `word` is; -1 if it is none."""
+    found = _COUNT.fullmatch(word)
+    return int(found[1]) if found else -1
 
 
 def wrong_names(names: Iterable[str]) -> Iterator[tuple[str, str]]:

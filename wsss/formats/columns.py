@@ -4,49 +4,39 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from wsss.core.errors import UserError, did_you_mean
 from wsss.data.ids import PHOTO_SUFFIXES
-from wsss.formats.cells import NO, YES, is_binary
-from wsss.formats.problems import Finding, some
+from wsss.formats.cells import answers, are_words, in_most_rows, is_answer, is_binary, says_yes_or_no
+from wsss.formats.headings import (
+    NAMES,
+    NAMES_ABROAD,
+    NUMBERED,
+    SPLIT,
+    SUBJECTS,
+    TAGS,
+    TAGS_ABROAD,
+    UNREAD,
+    common,
+    plain,
+)
+from wsss.formats.problems import some
 from wsss.formats.raw import is_background
 from wsss.formats.splits import SPLITS
 
-_NAMES = """
-file filename filepath id image imagefile imagefilename imageid imagename imagepath img imgfile imgid imgname imgpath
-name path photo photofile photoid photoname photopath picture
-"""
-_TAGS = """
-categories category categoryid categoryname class classes classid classids classname classnames keyword keywords label
-labelid labelids labelname labelnames labels tag tags
-"""
-NAMES, TAGS = frozenset(_NAMES.split()), frozenset(_TAGS.split())
-_NAMES_ABROAD = """
-datei dateiname dateien bild bildname bilddatei foto fotos fichier nomfichier nomdefichier nomdufichier archivo
-nombrearchivo nombredearchivo imagen immagine nomefile arquivo nomearquivo imagem
-"""
-_TAGS_ABROAD = """
-klasse klassen kategorie kategorien schlagwort schlagworte schlagwörter stichwort stichworte stichwörter classe
-catégorie catégories étiquette étiquettes etiquette etiquettes clase clases etiqueta etiquetas classi etichetta
-etichette
-"""
-NAMES_ABROAD, TAGS_ABROAD = frozenset(_NAMES_ABROAD.split()), frozenset(_TAGS_ABROAD.split())
-"""Headings in German, French, Spanish, Italian and Portuguese; they count where no English one is."""
-SPLIT = frozenset({"split", "splits", "subset", "set", "partition"})
-"""Headings in small letters, without blanks, `_` and `-`."""
-NUMBERED = re.compile(r"(tag|label|class|category)\d+")
-"""Headings of several columns that each hold one tag."""
-UNREAD = frozenset(("", "source", "license", "url"))
-"""Headings that never mean anything here, so that what stands below them is no second candidate."""
 _HIDE = "delete the one that does not, or its heading: a column without one is not read"
 
 
 @dataclass(frozen=True)
 class Headings:
-    """The headings of the columns of photos and of tags where a person has named them; empty: to be found out."""
+    """The headings of the columns of photos and of tags where a person has named them; empty: to be found out.
+
+    `tags` may also be what the headings of several columns have in common: ``Species`` of ``Species 1``, ``Species 2``.
+    """
 
     photo: str = ""
     tags: str = ""
@@ -54,7 +44,10 @@ class Headings:
 
 @dataclass(frozen=True)
 class Columns:
-    """Numbers of columns. Either `tags`, whose cells hold tags, or `classes`, by number, whose cells say yes or no."""
+    """Numbers of columns. Either `tags`, whose cells hold tags, or `classes`, by number, whose cells say yes or no.
+
+    `strict`: no column says yes or no, so that counts are no answers either; then `classes` are all columns.
+    """
 
     header: tuple[str, ...]
     name: int
@@ -62,6 +55,7 @@ class Columns:
     tags: tuple[int, ...]
     classes: dict[int, str]
     unread: tuple[int, ...]
+    strict: bool = False
 
     def reading(self) -> str:
         """How the table is read, in a line."""
@@ -69,35 +63,31 @@ class Columns:
         tags = (
             "tags = " + ", ".join(map(title, self.tags))
             if self.tags
-            else f"a class each = {some(self.classes.values())}"
+            else f"a class each = {some(self.classes.values(), 20)}"
         )
         split = "no split" if self.split is None else f"split = {title(self.split)}"
-        unread = some(title(i) or f"column {i + 1}" for i in self.unread)
+        unread = some((title(i) or f"column {i + 1}" for i in self.unread), 20)
         return f"photo = {title(self.name)}; {tags}; {split}" + (f"; not read: {unread}" if unread else "")
 
 
-def names_photos(header: Sequence[str]) -> bool:
-    """True for a heading of several columns of which one is called as those of photos are."""
-    return len(header) > 1 and any(_key(cell) in NAMES | NAMES_ABROAD for cell in header)
-
-
-def _key(cell: str) -> str:
-    return re.sub(r"[\s_-]+", "", cell.strip().casefold())
-
-
 def find_columns(
-    header: Sequence[str], rows: Sequence[Sequence[str]], path: Path, named: Headings | None = None
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    path: Path,
+    named: Headings | None = None,
+    known: Collection[str] = (),
+    dropped: Collection[str] = (),
 ) -> Columns:
     """The columns of a table with this `header`. `named`: those that settings name; None: no settings can.
 
-    Raises `UserError` if one is missing, or two claim the same role.
+    `known`: names of classes; a column with such a heading is one. `dropped`: headings that are no class, or none that
+    counts. Raises `UserError` if a column is missing, or two claim the same role.
     """
     where = f"{path}:1"
-    keys = [_key(cell) for cell in header]
+    keys = [plain(cell) for cell in header]
     photo, chosen = _chosen(header, named or Headings(), where)
     # What was named for one role is no candidate for the other, and the other candidates for it are none for a class.
-    if chosen is not None:
-        keys[chosen] = ""
+    keys = ["" if i in chosen else key for i, key in enumerate(keys)]
     if photo is not None:
         others = {i for i in _naming(keys, rows) if i != photo and not is_binary(column(rows, i))}
         keys = ["" if i in others else key for i, key in enumerate(keys)]
@@ -111,34 +101,28 @@ def find_columns(
     numbered = [i for i in open_ if NUMBERED.fullmatch(keys[i])]
     if all(is_binary(column(rows, i)) for i in numbered):
         numbered = []
-    if chosen is None and (len(tags) > 1 or (tags and numbered)):
+    if not chosen and (len(tags) > 1 or (tags and numbered)):
         raise _two("hold the tags", header, [*tags, *numbered], where, _setting("tag_column", named))
-    tags = [chosen] if chosen is not None else tags or numbered
+    tags = chosen or tags or numbered
     split = [i for i in open_ if i not in tags and (keys[i] in SPLIT or _says_splits(column(rows, i)))]
     if len(split) > 1:
         raise _two("say the split", header, split, where, _HIDE)
     rest = [i for i in open_ if i not in (*tags, *split)]
+    classes: list[int] = []
+    strict = False
     if not tags:
-        tags = _words(header, rest, rows, where, named)
-    classes = {} if tags else {i: header[i] for i in rest if not is_background(header[i])}
-    if not tags and not classes:
+        free = [i for i in rest if header[i] not in dropped or all(map(is_answer, column(rows, i)))]
+        classes = [i for i in free if header[i] in known or answers(column(rows, i))]
+        tags = _words(header, free, classes, rows, where, named, known)
+        strict = not tags and not any(header[i] in known or any(column(rows, i)) for i in classes)
+        classes = free if strict else sorted({*classes, *_rivals(header, free, classes, rows)})
+    titles = {} if tags else {i: header[i] for i in classes if not is_background(header[i])}
+    if not tags and not titles:
         other = "" if named is None or len(header) < 2 else f"; or {_setting('tag_column', named)}"
         raise UserError(where, "no column of tags", f"add a column named tags{other}")
-    used = {name, *tags, *split, *classes}
+    used = {name, *tags, *split, *titles}
     unread = tuple(i for i in range(len(header)) if i not in used)
-    return Columns(tuple(header), name, split[0] if split else None, tuple(tags), classes, unread)
-
-
-def unread_classes(columns: Columns, rows: Sequence[Sequence[str]], path: Path) -> list[Finding]:
-    """What to ask where a table has tags in a column, and columns of yes and no beside it."""
-    if not columns.tags:
-        return []
-    binary = [columns.header[i] for i in columns.unread if columns.header[i] and is_binary(column(rows, i))]
-    if not binary:
-        return []
-    tags = columns.header[columns.tags[0]]
-    what = f"{path.name}: columns of yes and no are not read, because column {tags!r} has the tags: {some(binary)}"
-    return [Finding(what, f"if these are the classes, delete column {tags!r}; else nothing has to be done")]
+    return Columns(tuple(header), name, split[0] if split else None, tuple(tags), titles, unread, strict)
 
 
 def column(rows: Iterable[Sequence[str]], number: int) -> list[str]:
@@ -146,19 +130,26 @@ def column(rows: Iterable[Sequence[str]], number: int) -> list[str]:
     return [row[number].strip() for row in rows if number < len(row)]
 
 
-def _chosen(header: Sequence[str], named: Headings, where: str) -> tuple[int | None, int | None]:
+def named_columns(header: Sequence[str], heading: str) -> list[int]:
+    """The columns that `heading` names: the one that has it, or several whose headings add numbers to it."""
+    title = unicodedata.normalize("NFC", heading).strip()
+    return [header.index(title)] if title in header else [i for i, cell in enumerate(header) if common(cell) == title]
+
+
+def _chosen(header: Sequence[str], named: Headings, where: str) -> tuple[int | None, list[int]]:
     """The columns of photos and of tags that are `named`. Raises `UserError` for one that is not there."""
-    found: list[int | None] = []
+    found: list[list[int]] = []
     for key, heading in (("photo_column", named.photo), ("tag_column", named.tags)):
-        title = unicodedata.normalize("NFC", heading).strip()
-        if title and title not in header:
+        title = heading.strip()
+        columns = named_columns(header, title) if title else []
+        if title and (not columns or (key == "photo_column" and len(columns) > 1)):
             what = f"no column {title!r}{did_you_mean(title, header)}; there are {some(map(repr, header), 20)}"
             raise UserError(where, what, _setting(key, named))
-        found.append(header.index(title) if title else None)
-    if found[0] is not None and found[0] == found[1]:
-        what = f"column {header[found[0]]!r} cannot hold both, the names of photos and the tags"
+        found.append(columns)
+    if {*found[0]} & {*found[1]}:
+        what = f"column {header[found[0][0]]!r} cannot hold both, the names of photos and the tags"
         raise UserError(where, what, "correct dataset.photo_column or dataset.tag_column")
-    return found[0], found[1]
+    return found[0][0] if found[0] else None, found[1]
 
 
 def _setting(key: str, named: Headings | None) -> str:
@@ -197,27 +188,42 @@ def _naming(keys: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
 
 
 def _words(
-    header: Sequence[str], rest: Sequence[int], rows: Sequence[Sequence[str]], where: str, named: Headings | None
+    header: Sequence[str],
+    free: Sequence[int],
+    classes: Sequence[int],
+    rows: Sequence[Sequence[str]],
+    where: str,
+    named: Headings | None,
+    known: Collection[str],
 ) -> list[int]:
-    """The column of tags where no heading says so: the one whose cells are words, beside no column of yes and no.
+    """The columns of tags where no heading says so: the one whose cells are words, or several of one name and a number,
+    beside no column of yes and no, and not two of counts.
 
     Numbers are no words: they may be anything. Nor is one word for all photos, which may be a yes in another spelling.
     """
-    cells = {i: [cell for cell in column(rows, i) if cell] for i in rest}
-    answers = [i for i in rest if any(cell.casefold() in YES | NO for cell in cells[i])]
-    words = [i for i in rest if i not in answers and _are_words(cells[i])]
-    if answers or not words:
+    full = [i for i in classes if any(column(rows, i))]
+    words = [i for i in free if i not in full and are_words(column(rows, i)) and not says_yes_or_no(column(rows, i))]
+    if len(full) > 1 or any(header[i] in known for i in classes) or any(says_yes_or_no(column(rows, i)) for i in full):
         return []
-    if len(words) > 1:
+    several = Counter(common(header[i]) for i in free if i not in full)
+    stems = {i: common(header[i]) if several[common(header[i])] > 1 else "" for i in words}
+    groups = dict.fromkeys(stems[i] or header[i] for i in words)
+    if len(groups) > 1:
         fix = "give the one that does the heading 'tags': the others are then not read"
         fix = fix if named is None else _setting("tag_column", named)
-        raise _two("hold the tags", header, words, where, fix, "columns of words")
-    return words
+        raise _two("hold the tags", [*groups], range(len(groups)), where, fix, "columns of words")
+    return [i for i in free if i in words or (i not in full and common(header[i]) in {*stems.values()} - {""})]
 
 
-def _are_words(cells: Sequence[str]) -> bool:
-    found = [cell for cell in cells if any(map(str.isalpha, cell))]
-    return 2 * len(found) > len(cells) and len({*found}) > 1
+def _rivals(
+    header: Sequence[str], free: Sequence[int], classes: Sequence[int], rows: Sequence[Sequence[str]]
+) -> list[int]:
+    """Columns of words that may hold the tags as well as `classes` may be classes: beside a single one, which may count
+    or confirm what the words name, or with a heading of `SUBJECTS`.
+    """
+    single = sum(any(column(rows, i)) for i in classes) == 1
+    words = [i for i in free if i not in classes and in_most_rows(cells := column(rows, i)) and are_words(cells)]
+    return [i for i in words if single or plain(header[i]) in SUBJECTS]
 
 
 def _is_file(cell: str) -> bool:

@@ -31,13 +31,14 @@ def scan(settings: DatasetSettings) -> RawDataset:
     if not photos.paths:
         raise UserError(root, "no photo found (expected JPEG, PNG, WEBP, BMP or TIFF)", "correct dataset.root")
     photos.warn_foreign()
+    listed = read_classes(root / settings.classes) if settings.classes else ()
     if settings.tags == FOLDERS:
         table = folder_tags(photos)
     else:
-        table = read_tag_file(settings.tags_path, problems, settings.headings)
+        table = read_tag_file(settings.tags_path, problems, settings.headings, listed, settings.dropped)
     twins: dict[str, list[str]] = {}
-    if settings.classes:
-        classes = read_classes(root / settings.classes)
+    if listed:
+        classes = listed
     else:
         problems += wrong_tags(table, settings.dropped)
         if twins := case_twins(table):
@@ -91,7 +92,8 @@ def scan(settings: DatasetSettings) -> RawDataset:
         masks_line(settings.masks, masks, len(items)),
     )
     rowless = frozenset(name for name in photos.paths if name not in rows and name not in explained)
-    return RawDataset(classes, tuple(items), tuple(problems), tuple(findings), reading, frozenset(explained), rowless)
+    facts = tuple(items), tuple(problems), tuple(findings), reading, frozenset(explained), rowless
+    return RawDataset(classes, *facts, others=frozenset(table.unread))
 
 
 def match_rows(

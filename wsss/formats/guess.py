@@ -10,8 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from wsss.core.errors import UserError, WsssError
+from wsss.core.missing import similar
 from wsss.formats.class_folders import FOLDERS, are_classes
-from wsss.formats.columns import names_photos
+from wsss.formats.headings import names_photos
 from wsss.formats.lines import read_lines
 from wsss.formats.problems import some
 from wsss.formats.raw import list_pictures
@@ -79,7 +80,7 @@ def data_root(folder: Path) -> Path:
 def _roots(folder: Path) -> tuple[Path, Path | None]:
     """The absolute path of `folder`, and where VOC's layout lies in it, if it does."""
     if not folder.is_dir():
-        raise UserError(folder, "no such folder", "give the folder of the photos")
+        raise UserError(folder, f"no such folder{similar(folder)}", "give the folder of the photos")
     # Links stay as they are written, except where a `..` behind one would mean another folder.
     root = folder.resolve() if ".." in folder.parts else folder.absolute()
     inner = (root, root / "VOCdevkit" / "VOC2012", root / "VOC2012")
@@ -170,6 +171,10 @@ def other_tables(root: Path) -> list[str]:
 
 
 def _no_tags(root: Path, folder: Path, options: str) -> UserError:
+    photos = list_pictures(root, [])
+    if not photos.paths and not photos.foreign:
+        what = "no photo in this folder (expected JPEG, PNG, WEBP, BMP or TIFF)"
+        raise UserError(root, what, "give the folder of the photos")
     what = "no table of tags (looked for tags.csv, annotations of VOC, lists of COCO), and no folder for each class"
     if found := other_tables(root):
         command = f"wsss init {folder} --tags {shlex.quote(found[0]) if len(found) == 1 else 'NAME'}{options}"

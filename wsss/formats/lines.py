@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsss.core.errors import UserError
-from wsss.formats.columns import names_photos
+from wsss.formats.headings import names_photos
 from wsss.formats.raw import read_text
 from wsss.formats.sheets import read_sheet
 

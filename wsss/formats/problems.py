@@ -37,15 +37,16 @@ def some(names: Iterable[str], most: int = MOST_SHOWN) -> str:
 
 
 def shortened(errors: Sequence[WsssError], most: int, see: str) -> list[WsssError]:
-    """The first `most` errors of each kind, and after them one that counts the rest; `see`: how to see them all.
+    """The first `most` errors of each kind, and after them one that counts the rest, if they are more than one: that is
+    shown instead. `see`: how to see them all.
 
     Two errors are of one kind if they differ only in names, numbers and what stands in brackets.
     """
     kinds: dict[str, list[WsssError]] = {}
     for error in errors:
         kinds.setdefault(re.sub(r"'[^']*'|\([^()]*\)|\d+", "…", error.what), []).append(error)
-    last = {id(found[most - 1]): found for found in kinds.values() if len(found) > most}
-    wanted = {id(error) for found in kinds.values() for error in found[:most]}
+    last = {id(found[most - 1]): found for found in kinds.values() if len(found) > most + 1}
+    wanted = {id(error) for found in kinds.values() for error in found[: most if len(found) > most + 1 else most + 1]}
     shown: list[WsssError] = []
     for error in errors:
         if id(error) in wanted:

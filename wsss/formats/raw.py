@@ -34,7 +34,8 @@ class RawDataset:
 
     `reading`: how each column, list and folder was read, a line each. `explained`: ids of photos whose lack of tags
     follows from one of the `problems`, or is meant; `rowless`: ids of the others that no row of the table names.
-    `numbering`: names by their numbers in masks, where these are not `classes`; else empty.
+    `numbering`: names by their numbers in masks, where these are not `classes`; else empty. `others`: headings of the
+    table's columns that are not read.
     """
 
     classes: tuple[str, ...]
@@ -45,6 +46,7 @@ class RawDataset:
     explained: frozenset[str] = frozenset()
     rowless: frozenset[str] = frozenset()
     numbering: tuple[str, ...] = ()
+    others: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import PurePosixPath
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
-from wsss.formats.cells import bare_numbers, joined_names, wrong_names
+from wsss.formats.cells import (
+    are_words,
+    bare_numbers,
+    in_most_rows,
+    is_answer,
+    is_binary,
+    is_numbers,
+    joined_names,
+    wrong_names,
+)
+from wsss.formats.columns import Columns, column
 from wsss.formats.problems import Finding, some
 from wsss.formats.raw import Listing
 
@@ -53,3 +63,39 @@ def name_findings(classes: Sequence[str], declared: bool) -> list[Finding]:
         what = f"classes whose names hardly are names: {some(map(repr, odd))}"
         found.append(Finding(what, "if they mean that there is nothing, delete them; else nothing has to be done"))
     return found
+
+
+def unread_findings(
+    columns: Columns, rows: Sequence[Sequence[str]], path: Path, dropped: Collection[str] = ()
+) -> Iterator[Finding]:
+    """What to ask about columns that are not read and may be meant all the same; but for `dropped` ones."""
+    titles = {i: columns.header[i] for i in columns.unread if columns.header[i] and columns.header[i] not in dropped}
+    cells = {title: column(rows, i) for i, title in titles.items()}
+    if columns.tags:
+        if binary := [title for title, found in cells.items() if is_binary(found)]:
+            tags = columns.header[columns.tags[0]]
+            what = f"{path.name}: columns of yes and no are not read, because column {tags!r} has the tags"
+            fix = f"if these are the classes, delete column {tags!r}; else nothing has to be done"
+            yield Finding(f"{what}: {some(binary)}", fix)
+        return
+    numbers = [title for title, found in cells.items() if is_numbers(found)]
+    words = [title for title, found in cells.items() if are_words(found) and in_most_rows(found)]
+    parts = [title for title, found in cells.items() if title not in (*numbers, *words) and _may_answer(found)]
+    if numbers:
+        what = f"{path.name}: columns with a number in every row are not read as classes: {some(numbers)}"
+        fix = "if they count what photos show, list all classes in a file and set dataset.classes to it"
+        yield Finding(what, f"{fix}; else nothing has to be done")
+    if words:
+        what = f"{path.name}: columns of words are not read, because other columns say yes or no: {some(words)}"
+        fix = "if one of them has the tags, set dataset.tag_column to its heading; else nothing has to be done"
+        yield Finding(what, fix)
+    if parts:
+        what = f"{path.name}: columns that are not read, though some of their cells may mean yes: {some(parts)}"
+        yield Finding(what, "if they are classes, write 1 or 0 into their cells; else nothing has to be done")
+
+
+def _may_answer(cells: Sequence[str]) -> bool:
+    """True for cells of which some say yes or no, and for one word or mere signs, which may be a yes in another way."""
+    found = [cell for cell in cells if cell]
+    alike = len({*found}) == 1 and not any(map(str.isdigit, found[0]))
+    return any(map(is_answer, found)) or alike or not any(map(str.isalnum, "".join(found)))

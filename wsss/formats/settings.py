@@ -32,8 +32,9 @@ class DatasetSettings(Settings):
     )
     tag_column: str = Field(
         default="",
-        description="heading of the table's column of tags, of several that may be it; the others are not read; empty: "
-        "the one whose heading says so, or a column per class",
+        description="heading of the table's column of tags, of several that may be it; the others are not read; of "
+        "numbered ones (Species 1, Species 2) what their headings share; empty: the one whose heading says so, or a "
+        "column per class",
     )
     masks: str = Field(default="", description="folder of masks, used for scoring only; empty: none")
     classes: str = Field(

@@ -1,11 +1,13 @@
 """Tag files as people write them: long or wide CSV, any usual delimiter, encoding, quoting, spelling of yes.
 
 Long: ``filename,tags[,split]`` with tags separated by ``|``, ``;`` or ``,``, one row per tag, or one tag a column.
-Wide: ``filename,cow,grass,…[,split]`` with 1/0, true/false, yes/no or an empty cell.
+Wide: ``filename,cow,grass,…[,split]`` with 1/0, true/false, yes/no, a count or an empty cell, and columns of other
+things between them, which are not read.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,10 +15,12 @@ from pathlib import Path
 
 from wsss.core.errors import UserError, did_you_mean
 from wsss.core.log import warn
-from wsss.formats.cells import NO, YES, separate, wrong_names
-from wsss.formats.columns import Columns, Headings, find_columns, unread_classes
+from wsss.core.words import counted
+from wsss.formats.cells import NO, YES, is_answer, is_yes, separate, wrong_names
+from wsss.formats.columns import Columns, Headings, find_columns
 from wsss.formats.lines import read_lines
 from wsss.formats.problems import HINTS, Finding, shortened_name, some
+from wsss.formats.reading import unread_findings
 from wsss.formats.splits import EXPECTED, SPLITS
 
 
@@ -34,7 +38,7 @@ class TagRow:
 class TagTable:
     """All rows that can be read, the class names that a wide table's header gives, and how the columns were read.
 
-    `broken`: photos, as named, of rows that are problems.
+    `broken`: photos, as named, of rows that are problems. `unread`: the headings of columns that are not read.
     """
 
     path: Path
@@ -43,6 +47,7 @@ class TagTable:
     reading: str
     findings: tuple[Finding, ...]
     broken: tuple[str, ...]
+    unread: tuple[str, ...] = ()
 
     @property
     def wide(self) -> bool:
@@ -58,14 +63,21 @@ class TagTable:
         return lines
 
 
-def read_tag_file(path: Path, problems: list[UserError], named: Headings | None = None) -> TagTable:
+def read_tag_file(
+    path: Path,
+    problems: list[UserError],
+    named: Headings | None = None,
+    known: Collection[str] = (),
+    dropped: Collection[str] = (),
+) -> TagTable:
     """Read a tag file. Raises `UserError` if it is no table; cells that cannot be read go to `problems`.
 
-    `named`: the columns that settings name; None: no settings can.
+    `named`: the columns that settings name; None: no settings can. `known`: names of classes, where a list has them;
+    `dropped`: those whose tags do not count, or headings of columns that are no class.
     """
     header, lines, sheet = read_lines(path)
     cells = [row for _, row in lines]
-    columns = find_columns(header, cells, path, named)
+    columns = find_columns(header, cells, path, named, known, dropped)
     _hint(columns, path)
     rows: list[TagRow] = []
     broken: list[str] = []
@@ -81,14 +93,16 @@ def read_tag_file(path: Path, problems: list[UserError], named: Headings | None 
     problems += _odd_rows(len(header), lines, path)
     problems += _unknown_splits(columns, whole, path)
     for number, name in columns.classes.items():
-        wrong = [(line, row) for line, row in whole if row[number].strip().casefold() not in YES | NO]
+        wrong = [(line, row) for line, row in whole if not _answer(columns, row[number])]
         if wrong:
-            problems.append(_no_answer(path, name, number, wrong, named is not None))
+            said = sum(bool(row[number].strip()) for _, row in whole) - len(wrong)
+            problems.append(_no_answer(path, name, number, wrong, said, named is not None))
             broken += [row[columns.name] for _, row in wrong]
-    findings = () if named and named.tags else tuple(unread_classes(columns, cells, path))
+    findings = () if named and named.tags else tuple(unread_findings(columns, cells, path, dropped))
     classes = tuple(columns.classes.values())
     place = f"{path.name}, sheet {sheet!r}" if sheet else path.name
-    return TagTable(path, tuple(rows), classes, f"{place}: {columns.reading()}", findings, tuple(broken))
+    unread = tuple(header[i] for i in columns.unread if header[i])
+    return TagTable(path, tuple(rows), classes, f"{place}: {columns.reading()}", findings, tuple(broken), unread)
 
 
 def wrong_tags(table: TagTable, dropped: Collection[str] = ()) -> list[UserError]:
@@ -173,7 +187,16 @@ def _odd_rows(width: int, lines: Iterable[tuple[int, Sequence[str]]], path: Path
 def _tags(columns: Columns, row: Sequence[str]) -> tuple[str, ...]:
     if columns.tags:
         return tuple(dict.fromkeys(tag for i in columns.tags for tag in separate(row[i])))
-    return tuple(name for i, name in columns.classes.items() if row[i].strip().casefold() in YES)
+    says = _in_words if columns.strict else is_yes
+    return tuple(name for i, name in columns.classes.items() if says(row[i]))
+
+
+def _in_words(cell: str) -> bool:
+    return cell.strip().casefold() in YES
+
+
+def _answer(columns: Columns, cell: str) -> bool:
+    return cell.strip().casefold() in YES | NO if columns.strict else is_answer(cell)
 
 
 def _unknown_splits(columns: Columns, lines: Iterable[tuple[int, Sequence[str]]], path: Path) -> list[UserError]:
@@ -196,16 +219,18 @@ def _unknown_splits(columns: Columns, lines: Iterable[tuple[int, Sequence[str]]]
 
 
 def _no_answer(
-    path: Path, name: str, number: int, wrong: Sequence[tuple[int, Sequence[str]]], settable: bool
+    path: Path, name: str, number: int, wrong: Sequence[tuple[int, Sequence[str]]], said: int, settable: bool
 ) -> UserError:
+    """One error for the cells of a column that are `wrong`; `said`: how many others say something."""
     line, row = wrong[0]
-    more = f" (and something else in {len(wrong) - 1} more rows)" if len(wrong) > 1 else ""
+    more = f" (and something else in {counted(len(wrong) - 1, 'more row')})" if len(wrong) > 1 else ""
     what = f"column {name!r}: found {row[number].strip()!r}, expected 1 or 0{more}"
     named = "set dataset.tag_column to the column of tags" if settable else "name the column of tags 'tags'"
-    fix = f"edit line {line}, or {named}"
-    if len(wrong) > 1:
-        fix = f"{named}; or, if {name!r} is no class, delete the column or its heading"
-    return UserError(f"{path}:{line}", what, fix)
+    if len(wrong) == 1:
+        return UserError(f"{path}:{line}", what, f"edit line {line}, or {named}")
+    first = "write 1, 0 or a count into these cells" if said >= len(wrong) else named
+    drop = f"leave it out (dataset.drop; wsss init: --drop {shlex.quote(name)})" if settable else "delete the column"
+    return UserError(f"{path}:{line}", what, f"{first}; or, if {name!r} is no class, {drop}")
 
 
 def _hint(columns: Columns, path: Path) -> None:

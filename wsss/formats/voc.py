@@ -57,7 +57,7 @@ def scan(settings: DatasetSettings) -> RawDataset:
         masks_line(settings.masks, found, len(items)),
     )
     sets = frozenset(tags.explained), frozenset(tags.rowless)
-    return RawDataset(classes, tuple(items), tuple(problems), tuple(tags.findings), reading, *sets)
+    return RawDataset(classes, tuple(items), tuple(problems), tuple(tags.findings), reading, *sets, others=tags.others)
 
 
 def find_lists(root: Path) -> dict[str, Path]:

@@ -31,6 +31,7 @@ class VocTags:
     findings: list[Finding] = field(default_factory=list)
     explained: set[str] = field(default_factory=set)
     rowless: set[str] = field(default_factory=set)
+    others: frozenset[str] = frozenset()
 
 
 def read_tags(
@@ -42,7 +43,7 @@ def read_tags(
         return _annotations(path, entries)
     if path.suffix == ".npy":
         return _vectors(settings, classes, entries, photos)
-    return _table(settings, entries, photos)
+    return _table(settings, classes, entries, photos)
 
 
 def unknown_classes(found: VocTags, classes: tuple[str, ...], settings: DatasetSettings) -> list[UserError]:
@@ -123,16 +124,19 @@ def _vectors(
     return found
 
 
-def _table(settings: DatasetSettings, entries: Mapping[str, tuple[str, str]], photos: Listing) -> VocTags:
+def _table(
+    settings: DatasetSettings, classes: tuple[str, ...], entries: Mapping[str, tuple[str, str]], photos: Listing
+) -> VocTags:
     path = settings.tags_path
     problems: list[UserError] = []
-    table = read_tag_file(path, problems, settings.headings)
+    table = read_tag_file(path, problems, settings.headings, classes, settings.dropped)
     matching: list[UserError] = []
     rows, explained = match_rows(table, photos, matching)
     # A table may be that of a larger set.
     beyond = [error for error in matching if isinstance(error, NoPhoto)]
     problems += [error for error in matching if not isinstance(error, NoPhoto)]
     found = VocTags(f"tags: {table.reading}", problems=problems, findings=[*table.findings], explained=explained)
+    found.others = frozenset(table.unread)
     if beyond:
         what = f"{path.name}: rows that name no photo of {photos.folder}: {some(_line(error) for error in beyond)}"
         found.findings.append(Finding(what, "correct the names, unless the table is that of a larger set"))

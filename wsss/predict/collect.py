@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsss.core.errors import UserError, WsssError, raise_all
+from wsss.core.missing import similar
 from wsss.data.ids import PHOTO_SUFFIXES, clean_id, warn_foreign
 from wsss.predict.left_out import without_own
 
@@ -50,7 +51,7 @@ def _files(source: Path) -> list[Path]:
     if source.is_file():
         return [source]
     if not source.is_dir():
-        raise UserError(source, "no such file or folder", "correct the path")
+        raise UserError(source, f"no such file or folder{similar(source)}", "correct the path")
     files = without_own(source, [path for path in source.rglob("*") if path.is_file()])
     files = [path for path in files if not _hidden(path.relative_to(source))]
     photos = sorted(path for path in files if path.suffix.lower() in PHOTO_SUFFIXES)

@@ -15,7 +15,7 @@ import torch
 from wsss.core.errors import UserError, WsssError, raise_all
 from wsss.core.words import counted
 from wsss.data.index import read_index
-from wsss.formats.columns import Headings
+from wsss.formats.columns import Headings, named_columns
 from wsss.formats.folder import match_rows, merge_rows
 from wsss.formats.lines import read_lines
 from wsss.formats.names import spellings, stem
@@ -39,7 +39,8 @@ NO_ROW = "write names as the photos have them, with as many of their folders as 
 class TagSource:
     """`tags` of those photos that `path`, a table or an index, knows; `fingerprint`: 16 hex digits over all tags there,
     those of other photos among them, so that some photos may be predicted first and others later; `records`: of an
-    index, the ids there by those of the photos; `dropped`: of a table, classes whose tags do not count.
+    index, the ids there by those of the photos; `dropped`: of a table, classes whose tags do not count, and `unread`,
+    where it has a column per class, the headings of the other ones.
     """
 
     path: Path
@@ -47,13 +48,16 @@ class TagSource:
     fingerprint: str
     records: Mapping[str, str] = field(default_factory=dict)
     dropped: Sequence[str] = ()
+    unread: Sequence[str] = ()
 
     def counted(self, photos: int) -> str:
         """How many of so many photos have tags, in words."""
         none = sum(not tags for tags in self.tags.values())
         empty = f"; {none} of them show{'s' if none == 1 else ''} no class" if none else ""
         dropped = f"; {PARAMS} drops {some(self.dropped)}" if self.dropped else ""
-        return f"tags of {len(self.tags)} of {counted(photos, 'photo')} are known ({self.path}{empty}{dropped})"
+        unread = f"; not read: {some(self.unread, 20)}" if self.unread else ""
+        told = f"{self.path}{empty}{dropped}{unread}"
+        return f"tags of {len(self.tags)} of {counted(photos, 'photo')} are known ({told})"
 
 
 def read_known_tags(
@@ -69,8 +73,9 @@ def read_known_tags(
         raise UserError(path, "no such file", "correct --tags")
     settings = section_of(folder, "dataset")
     problems: list[UserError] = []
-    table = read_tag_file(path, problems, _headings(path, settings))
-    dropped = sorted({str(name) for name in settings.get("drop") or ()} & {*table.tags()} - {*classes})
+    drop = frozenset(map(str, settings.get("drop") or ()))
+    table = read_tag_file(path, problems, _headings(path, settings), classes, drop)
+    dropped = sorted(drop & {*table.tags()} - {*classes})
     for error in unknown_tags(table, {*table.tags()} - {*dropped}, classes[1:], ""):
         fix = f"{error.fix.partition(';')[0]}: the network knows {some(classes[1:], 20)}"
         problems.append(UserError(error.where, error.what, fix))
@@ -82,7 +87,8 @@ def read_known_tags(
         what = f"names none of these photos: it has {some(repr(row.name) for row in table.rows[:SOME])}"
         raise UserError(path, f"{what}, and they are {some(repr(photo.name) for photo in photos[:SOME])}", NO_ROW)
     known = {name: tuple(sorted(classes.index(tag) for tag in {*found} - {*dropped})) for name, found in tags.items()}
-    return TagSource(path, known, _fingerprint(sorted((row.name, row.tags) for row in table.rows)), dropped=dropped)
+    fingerprint = _fingerprint(sorted((row.name, row.tags) for row in table.rows))
+    return TagSource(path, known, fingerprint, dropped=dropped, unread=table.unread if table.wide else ())
 
 
 def named_below(table: TagTable, photos: Sequence[FoundPhoto]) -> TagTable:
@@ -133,7 +139,7 @@ def _headings(path: Path, settings: Mapping[str, Any]) -> Headings | None:
     if not any(given):
         return None
     header = read_lines(path)[0]
-    return Headings(*(name if name in header else "" for name in given))
+    return Headings(*(name if named_columns(header, name) else "" for name in given))
 
 
 def _place(path: Path, resolved: Callable[[Path], Path]) -> Path:

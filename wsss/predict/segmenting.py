@@ -7,6 +7,7 @@ from typing import Any
 
 from wsss.core.atomic import sha256_file
 from wsss.core.errors import UserError
+from wsss.core.missing import need_made
 from wsss.models.base_student import BaseStudent
 from wsss.models.checkpoint import (
     FORMAT,
@@ -37,6 +38,7 @@ def load_segmenting(path: Path) -> tuple[BaseStudent | Oste, NetworkCard]:
 
     Raises `UserError` for a network that does not segment, and as `read_network`.
     """
+    need_made(path)
     with of_this_version(path):
         content = read_network(path)
         kind, classes = content["kind"], content["classes"]

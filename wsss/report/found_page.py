@@ -44,6 +44,7 @@ def write_page(folder: Folder) -> Path:
     classes: list[str] = list(folder.settings["classes"])
     entries = [_entry(folder, row, classes) for row in rows]
     seen = {swatch.number: swatch for entry in entries for swatch, _ in entry.shares}
+    named = any(entry.row.look for entry in entries)
     html = render(
         "found.html",
         ("viewer.js",),
@@ -51,7 +52,7 @@ def write_page(folder: Folder) -> Path:
         table=TABLE,
         groups=[
             ("Look at these first", [entry for entry in entries if entry.row.look]),
-            ("The others", [entry for entry in entries if not entry.row.look]),
+            ("The others" if named else "None is conspicuous", [entry for entry in entries if not entry.row.look]),
         ],
         count=len(entries),
         swatches=[seen[number] for number in sorted(seen)],

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wsss.core.errors import UserError, raise_all
+from wsss.core.log import say, warn
 from wsss.formats.columns import Headings
 from wsss.formats.folder import match_rows, merge_rows
 from wsss.formats.names import NoPhoto
@@ -54,6 +55,10 @@ def copied(source: Path, photos: Listing, named: Headings = UNNAMED) -> TagTable
     rows, _ = match_rows(table, photos, matching)
     problems += [error for error in matching if not isinstance(error, NoPhoto)]
     raise_all(shortened(problems, MOST_SHOWN, "see all with: wsss init, then wsss check --json"))
+    if table.wide:
+        say(table.reading)
+        for finding in table.findings:
+            warn(source, finding.what, finding.fix)
     split = ("split",) if any(row.split for row in table.rows) else ()
     made = TagTable(path, (*HEADER, *split), source=source, classes=table.columns)
     for name, found in sorted(rows.items()):

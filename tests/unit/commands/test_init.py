@@ -271,6 +271,15 @@ def test_a_folder_of_lists_outside_is_not_copied(photos: RawData, tmp_path: Path
     assert result.stderr == f"error: {what}\nfix: move it into {photos.root}\n"
 
 
+def test_folder_without_photos_and_one_that_is_not_there(raw_data: RawData) -> None:
+    raw_data.root.mkdir(exist_ok=True)
+    raw_data.write("notes.csv", "photo,tags\n")
+    result = init("raw")
+    assert result.exit_code == 2
+    assert "raw: no photo in this folder (expected JPEG, PNG, WEBP, BMP or TIFF)\nfix: give the folder" in result.stderr
+    assert "rew: no such folder (did you mean 'raw'?)\nfix: give the folder of the photos" in init("rew").stderr
+
+
 def test_folder_without_tags(raw_data: RawData) -> None:
     raw_data.photo("a.jpg")
     result = init("raw")
@@ -501,18 +510,18 @@ def test_odd_data_sets_are_planned_and_told(
 
 
 def test_photos_that_cannot_be_read_leave_nothing_to_plan(photos: RawData) -> None:
-    for number in range(6):
+    for number in range(7):
         photos.write(f"p{number}.jpg", b"x")
     result = init("raw")
     assert result.exit_code == 0
-    assert "init: 6 problems to correct" in result.stdout
+    assert "init: 7 problems to correct" in result.stdout
     assert "derived" not in result.stdout
     checked = CliRunner().invoke(check, [])
     assert checked.exit_code == 2
     assert checked.stdout.count("error: ") == 6  # five, and one that counts
-    assert "1 more errors like this one\nfix: see all with: wsss check --json" in checked.stdout
+    assert "2 more errors like this one\nfix: see all with: wsss check --json" in checked.stdout
     everything = json.loads(CliRunner().invoke(check, ["--json"]).stdout)
-    assert len(everything["errors"]) == 6
+    assert len(everything["errors"]) == 7
 
 
 def test_a_table_without_a_single_tag_is_told_at_once(raw_data: RawData) -> None:

@@ -115,3 +115,12 @@ def test_what_is_neither_folder_nor_archive(tmp_path: Path) -> None:
     (tmp_path / "labelmap.txt").write_text("cow:red::\n")
     with pytest.raises(UserError, match="not a line of a label map"):
         read(tmp_path)
+
+
+def test_photos_that_only_another_store_has_are_told_as_such(tmp_path: Path) -> None:
+    write(tmp_path, "images/c")
+    splits = dict.fromkeys(IDS, "train") | {"images/c": "val"}
+    with pytest.raises(UserError) as caught, edited_masks(tmp_path, IDS, CLASSES, splits):
+        pass
+    assert caught.value.what == "1 of 1 masks fit no photo of the labels: images/c (of split val)"
+    assert caught.value.fix == "give a --base that has all of them (artifacts/pseudo has), or remove these masks"

@@ -69,7 +69,7 @@ def test_labels_are_replaced_and_everything_is_marked() -> None:
         "labels: 1 of 2 photos changed, 3 pixels → artifacts/corrected (3 photos, 1 of them corrected by hand)"
     )
     assert lines[1] == "pixels: background +1 −1, Kuh +1 −0, cat +1 −1, ignored +0 −1"
-    assert "dvc exp run -S ++distill.labels=artifacts/corrected -S ++distill.relabel.overrule=false" in lines[2]
+    assert "dvc exp run gallery -S ++distill.labels=artifacts/corrected -S ++distill.relabel.overrule=false" in lines[2]
     store, base = corrected(), corrected("artifacts/pseudo")
     assert (store.ids, store.classes) == (IDS, CLASSES)
     assert store.attributes["corrected_by_hand"] == 1

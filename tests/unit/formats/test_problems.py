@@ -36,6 +36,14 @@ def test_each_kind_of_error_is_cut_by_itself_and_the_order_stays() -> None:
     assert isinstance(shown[5], IntegrityError)  # and so the exit code stays what it is
 
 
+def test_a_single_error_more_is_shown_and_not_counted() -> None:
+    errors = [UserError("a", f"number {n}", "mend it") for n in range(6)]
+    assert shortened(errors, 5, ALL) == errors
+    assert [each.what for each in shortened([*errors, UserError("b", "number 6", "mend it")], 5, ALL)][
+        -1
+    ] == "2 more errors like this one"
+
+
 def test_few_errors_stay_as_they_are() -> None:
     errors = [UserError("a", f"number {n}", "mend it") for n in range(5)]
     assert shortened(errors, 5, ALL) == errors

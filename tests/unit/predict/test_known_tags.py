@@ -110,6 +110,13 @@ def test_a_table_elsewhere_may_write_more_folders_than_were_given(project: Path)
     assert told(project, "photo,tags\nother/a.jpg,cat\na.jpg,cow\n") == {"a": (1,)}
 
 
+def test_a_table_of_counts_is_read_by_the_classes_of_the_network(project: Path) -> None:
+    (table := project / "mine.csv").write_text("photo,who,cow,cat\na.jpg,MB,2,\nsub/b,AK,3,1\n")
+    source = read_known_tags(table, find_photos([project.parent / "album"]), CLASSES, project)
+    assert source.tags == {"a": (1,), "sub/b": (1, 2)}  # though each photo has a number of cows, as it may have a plot
+    assert source.counted(3) == f"tags of 2 of 3 photos are known ({table}; not read: who)"
+
+
 def test_two_photos_that_a_path_may_mean_are_left_open(project: Path) -> None:
     for name in ("one/x/a.jpg", "two/x/a.jpg"):
         (project.parent / "album" / name).parent.mkdir(parents=True)

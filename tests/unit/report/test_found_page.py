@@ -10,11 +10,13 @@ import pytest
 from PIL import Image
 
 from tests.unit.report.test_gallery import IMG, SCRIPT, parse
+from wsss.commands.predict import report_text
 from wsss.core.errors import IntegrityError
 from wsss.data.palette import display_palette
 from wsss.data.render import css_colour
 from wsss.predict.folder import Folder
 from wsss.predict.made import LABELS, PHOTOS, make
+from wsss.predict.run import Outcome
 from wsss.predict.segmenter import Segmentation
 from wsss.report.found_page import write_page
 
@@ -47,6 +49,20 @@ def test_worst_first_with_reasons_and_shares(folder: Folder) -> None:
     assert "plain" not in [found["title"] for found in page.all("h3")]  # it has no pictures
     for reason in ("cow is no tag and covers 100 %", f"{SCRIPT} covers 100 %", "60.0\u00a0%", "40.0\u00a0%"):
         assert reason in page.text
+
+
+def test_where_no_photo_has_a_reason_the_heading_says_so(tmp_path: Path) -> None:
+    made = Folder(tmp_path / "out", {"classes": list(CLASSES)})
+    made.open(force=False)
+    made.put("good", "good.jpg", make(segmented(6, 4), "0" * 64, 64, (1,)))
+    made.write_table()
+    page = parse(write_page(made).parent)
+    assert "None is conspicuous 1" in " ".join(page.text.split())
+    assert "The others" not in page.text
+    outcome = Outcome(["good"], [], {})
+    assert report_text(made.path, made, outcome, None).endswith(
+        "\nnone of 1 photo is conspicuous (column look of the table)"
+    )
 
 
 def test_pictures_are_the_overlays_in_the_folder(folder: Folder) -> None:

@@ -73,13 +73,22 @@ def test_a_workbook_begins_the_table_that_init_then_finds(folder: Path) -> None:
     assert (folder / "tags.xlsx").read_bytes() == data
 
 
+def test_a_table_of_counts_is_read_and_says_what_is_not(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = "photo,who,cow,dog,plot\na,MB,3,,7\nb/c,AK,,x,8\nd,AK,0,,8\n"
+    (folder / "tags.csv").write_text(table, encoding="utf-8")
+    assert Session(folder).tags() == [("cow",), ("dog",), ()]
+    said = capsys.readouterr().err
+    assert "tags.csv: photo = photo; a class each = cow, dog; no split; not read: who, plot\n" in said
+    assert "columns with a number in every row are not read as classes: plot" in said
+
+
 def test_what_is_wrong_in_it_is_told_where_it_stands(folder: Path) -> None:
-    (folder / "tags.csv").write_text("photo,cow,dog\na,1,0\nb/c,2,\nd,1\n", encoding="utf-8")
+    (folder / "tags.csv").write_text("photo,cow,dog\na,1,0\nb/c,two,\nd,1\n", encoding="utf-8")
     with pytest.raises(ErrorList) as caught:
         Session(folder)
     text = str(caught.value)
     assert "tags.csv:4: found 2 cells, expected 3" in text
-    assert "tags.csv:3: column 'cow': found '2', expected 1 or 0" in text
+    assert "tags.csv:3: column 'cow': found 'two', expected 1 or 0" in text
     (folder / "tags.csv").write_text("photo,cow,dog\na,1,0\n", encoding="utf-8")
     (folder / "classes.txt").write_text("cov\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"tags\.csv: a\.jpg: unknown class 'cow' \(did you mean 'cov'"):

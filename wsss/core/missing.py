@@ -1,0 +1,27 @@
+"""What to say of a file or folder that is not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wsss.core.errors import UserError, did_you_mean
+
+MOST = 1000
+"""Neighbours that are compared with the name that was written."""
+
+
+def similar(path: Path) -> str:
+    """`` (did you mean '../my_photos'?)``, where something beside `path` is called nearly like it; else nothing."""
+    try:
+        beside = {str(path.parent / each.name): each.name for each in sorted(path.parent.iterdir())[:MOST]}
+    except OSError:
+        return ""
+    hint = did_you_mean(path.name, beside.values())
+    return next((hint.replace(repr(name), repr(whole)) for whole, name in beside.items() if repr(name) in hint), "")
+
+
+def need_made(path: Path) -> None:
+    """Raise `UserError` if `path`, a product of the pipeline, is not there: not made yet, or in another folder."""
+    if not path.exists():
+        fix = "correct the path; or, in the folder of your project, run the stages that write it: dvc repro gallery"
+        raise UserError(path, f"no such file{similar(path)}", fix)
