@@ -86,9 +86,7 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     if unjudged and told:
         reasons.append(f"Not judged: {_some(unjudged)}. No photo of split val shows them: give it some.")
     if thin and told:
-        reasons.append(
-            f"Judged on one or two held-out photos, perhaps by chance: {_some(thin)}. Look at their masks."
-        )
+        reasons.append(f"Judged on one or two held-out photos, perhaps by chance: {_some(thin)}. Look at their masks.")
     for group in inseparable(index.split("train"), index.foreground):
         names = _some([index.classes[k] for k in group])
         reasons.append(f"Hardly told apart by tags: {names}. Add photos that show one of them without the others.")
