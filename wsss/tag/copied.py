@@ -55,7 +55,7 @@ def copied(source: Path, photos: Listing, named: Headings = UNNAMED) -> TagTable
     rows, _ = match_rows(table, photos, matching)
     problems += [error for error in matching if not isinstance(error, NoPhoto)]
     raise_all(shortened(problems, MOST_SHOWN, "see all with: wsss init, then wsss check --json"))
-    if table.wide:
+    if table.wide and table.unread:
         say(table.reading)
         for finding in table.findings:
             warn(source, finding.what, finding.fix)
