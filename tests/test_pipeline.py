@@ -332,7 +332,9 @@ def test_every_settings_field_is_read() -> None:
 
 def test_make_repro_ends_with_the_verdict() -> None:
     """DVC's last words are of git and of remotes; what the run is worth has to stand below them."""
-    said = subprocess.run(["make", "-n", "repro"], cwd=REPO, capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        ["make", "--no-print-directory", "-n", "repro"], cwd=REPO, capture_output=True, text=True, check=True
+    )
     commands = [line for line in said.stdout.splitlines() if not line.startswith("#")]
     assert commands[-2] == "dvc repro"
     assert commands[-1].startswith("wsss watch --once ")

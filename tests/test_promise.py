@@ -30,7 +30,8 @@ pytestmark = pytest.mark.slow
 UNSUPERVISED = STAGES[STAGES.index("pretrain") : STAGES.index("evaluate")]
 MASKS = Path("data/demo/masks")
 RECIPES = ("photos", "quick")
-"""What `wsss init` gives people. Of `msrc` only numbers and `probe: false` are others, which the small one has."""
+"""What `wsss init` gives people. Of `msrc` its first student is another, which they get here, and `probe: false`, which
+the small run has."""
 SMALL: dict[str, Any] = {
     "demo": {"train": 40, "val": 4, "size": 64},
     "dataset": {"root": "data/demo", "format": "folder", "masks": "masks", "classes": "classes.txt", "long_side": 0},
@@ -74,7 +75,6 @@ SWITCHES: dict[str, set[Any]] = {
     "correct.method": {"gmm"},
     "distill.rounds": {2},
     "distill.head": {"linear"},
-    "distill.first.head": {"linear"},
     "distill.tags.enabled": {True},
     "distill.relabel.overrule": {True},
     "distill.relabel.agree": {True},
@@ -117,7 +117,8 @@ def honest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     merge(params, TINY)
     merge(params, SMALL)
     if params["distill"].get("head") != "linear":  # else it has no stages
-        merge(params, {"distill": {"stage1": {"epochs": 1}}})
+        # The first student of `msrc`; one like the second is in the small run.
+        merge(params, {"distill": {"stage1": {"epochs": 1}, "first": {"head": "linear"}}})
     with (folder / "params.yaml").open("w", encoding="utf-8") as file:
         yaml.dump(params, file)
     ended_all(folder, "demo", "index", *UNSUPERVISED)
