@@ -35,11 +35,6 @@ class Source:
     boundary_miou: float | None
     coverage: float | None
 
-    @property
-    def called(self) -> str:
-        """`source` without the scales and flips that its name promises, where one look was all."""
-        return self.source if self.multiscale == "yes" else self.source.replace(" ms+flip", "")
-
 
 def read_sources(path: Path) -> tuple[Source, ...]:
     """Read `reports/sources.csv`. Raises `UserError` if missing, `IntegrityError` if it is something else."""

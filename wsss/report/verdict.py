@@ -98,14 +98,14 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     best, branch = best_row(sources, split, "student"), best_row(sources, split, "oste")
     if best is not None and best.miou is not None:
         masked = _photos(best.images, split)
-        reasons.append(f"On the masks of {masked}, {best.called} has mIoU {100 * best.miou:.2f} %.")
+        reasons.append(f"On the masks of {masked}, the student has mIoU {100 * best.miou:.2f} % ({best.source}).")
         ious = _ious(reports / PER_CLASS, best.source)
         poor = any(iou < BAD for iou, _ in ious)
         behind = [f"{name} {100 * iou:.1f} %" for iou, name in ious if is_behind(iou, best.miou)]
         if behind:
             reasons.append(f"Weakest on the masks, IoU: {_some(behind, WEAKEST)}. {LOOK}")
         if branch is not None and branch.miou is not None and branch.miou >= best.miou + BETTER:
-            found = f"{branch.called}: {100 * branch.miou:.2f} %"
+            found = f"{branch.source}: {100 * branch.miou:.2f} %"
             reasons.append(f"OSTE's own branch is better ({found}): give its network, oste.pt, to `wsss predict`.")
     else:
         reasons.append(UNSEEN)
