@@ -23,7 +23,7 @@ from wsss.report.scores import read_sources
 from wsss.report.steps import Place, next_steps, steps_text
 from wsss.report.templates import percent
 from wsss.stores.cams import CamStore
-from wsss.stores.labels import PredictionStore
+from wsss.stores.labels import PredictionStore, RelabelledStore
 from wsss.stores.options import label_store_options, open_label_stores
 
 
@@ -75,7 +75,7 @@ def main(
         for store in (results.cams, *labels, results.predictions):
             store.expect_classes(index.classes)
         sources = read_sources(reports / "sources.csv")
-        made = next(store for store in labels if store.place.name == "relabelled")
+        made = next(store for store in labels if isinstance(store, RelabelledStore))
         rests_on = remark(made.by_hand, int(made.attributes.get(FROM_NETWORK, 0)))
         words = verdict.final_verdict(reports, sources, index, settings.gallery.split, rests_on)
         relabelled = list(made.ids)

@@ -140,7 +140,7 @@ class DistillSettings(Settings):
         return self.stage2.enabled and self.stage2.kl.enabled and self.stage2.kl.teacher == "mutual"
 
     @property
-    def quick_start(self) -> bool:
+    def linear_first(self) -> bool:
         """True if the first round's student is linear and the second's is not."""
         return self.rounds == 2 and self.head != "linear" and self.first.head == "linear"
 
@@ -153,7 +153,7 @@ class DistillSettings(Settings):
             "stage2": self.stage2.model_copy(update={"enabled": False}),
             "optim": optim.model_copy(update={"epochs": stage1.epochs}),
         }
-        if self.quick_start:
+        if self.linear_first:
             # As the recipe `quick` trains it: AdamW, at one rate for its one layer.
             each = {"epochs": stage1.epochs, "lr": self.first.lr, "head_lr_factor": 1.0, "clip_norm": 0.0}
             first |= {
@@ -176,8 +176,8 @@ class DistillSettings(Settings):
         begins, epochs = self.stage1.epochs, self.optim.epochs
         if self.head == "linear":
             self._check_linear()
-        if self.quick_start:
-            self._check_quick_start()
+        if self.linear_first:
+            self._check_linear_first()
         if self.rounds == 2 and not 0 < begins < epochs:
             raise UserError(
                 "distill.stage1.epochs",
@@ -217,7 +217,7 @@ class DistillSettings(Settings):
             what = f"found {self.init}, but a student with head: linear looks through OSTE's backbone"
             raise UserError("distill.init", what, "set it to oste, or set distill.head: aspp")
 
-    def _check_quick_start(self) -> None:
+    def _check_linear_first(self) -> None:
         """What a second student must have that follows a linear one."""
         other = "or set distill.first.head: same"
         if not self.restart:

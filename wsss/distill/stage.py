@@ -66,7 +66,7 @@ def distill(
     card = student_card(data.index, first, data.remark)
     student = make_student(card, data.oste, data.seed, first)
     cells = None
-    if isinstance(student, LinearStudent) and not settings.quick_start:
+    if isinstance(student, LinearStudent) and not settings.linear_first:
         cells = see_photos(student, data, settings.optim.precision, stage.name)
     epochs = stage.scratch / "epochs"
     if not more:

@@ -88,7 +88,7 @@ def estimate(params: Params, index: Index, made: tuple[Training, ...], probe: Pr
         chosen = LOOKED_AT * len(SHARES) * probe.costs["look"].seconds if not params.train.augment.crop else 0.0
         second = (LOOKS + 1) * asked + chosen + looks("look", seen) + looks("look", evenly(train, MOST_VAL))
         larger = (high / low) ** 2
-    linear = params.distill.head == LINEAR or params.distill.quick_start
+    linear = params.distill.head == LINEAR or params.distill.linear_first
     features = looks("look", train) if linear else 0.0
     relabel = visits("relabel", train) if params.distill.rounds > 1 else 0.0
     snapshots = by_stage["distill"].optim.epochs * min(SNAPSHOTS, len(train)) * probe.costs["look"].of(1)

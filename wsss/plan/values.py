@@ -67,7 +67,7 @@ def trainings(params: Params, index: Index) -> tuple[Training, ...]:
     if params.train.enabled:
         found.append(training("train", second, (sides[0], sides[-1])))
     # A linear first student's steps take seconds in all.
-    shown = student.each_round()[-1] if student.quick_start else student
+    shown = student.each_round()[-1] if student.linear_first else student
     cut = None if params.distill.head == LINEAR else (student.augment.pixels, student.augment.pixels)
     return (*found, training("distill", shown.optim, cut))
 
@@ -81,7 +81,7 @@ def values(params: Params, index: Index, made: tuple[Training, ...]) -> list[Val
     for training in made:
         section, stage = sections[training.stage], training.stage
         rounds = f" in {params.distill.rounds} rounds" if stage == "distill" and params.distill.rounds > 1 else ""
-        rounds = ", after a linear first student" if rounds and params.distill.quick_start else rounds
+        rounds = ", after a linear first student" if rounds and params.distill.linear_first else rounds
         length = f"{training.optim.epochs} epochs, {training.steps} steps{rounds}"
         found.append(Value(stage, "length", length, AS_WRITTEN if section.optim.epochs else _length(stage, index)))
         if training.crops is None:

@@ -11,17 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from wsss.core.errors import IntegrityError, UserError
+from wsss.core.words import counted
 from wsss.data.companions import inseparable, never_alone
 from wsss.data.index import Index
 from wsss.data.tables import plain
+from wsss.formats.problems import some
 from wsss.report.class_table import BAD, PER_CLASS, is_behind
 from wsss.report.page import Verdict
 from wsss.report.scores import Source, best_row
 
 TABLES = ("train_tags.csv", "agreement.csv")
 """What is read, from the folder of reports."""
-NAMED = 8
-"""Classes that a sentence names; the rest are counted."""
 MODEST = 0.4
 """mIoU on masks, where there are some, below which a student is usable in part at most; below `BAD` it is not usable.
 Chosen by hand.
@@ -32,6 +32,7 @@ SHAKY = 0.3
 """Agreement of student and labels below which a class is doubtful, even if it passed as agreed. Chosen by hand."""
 FEW = 30
 """Held-out photos below which a score may be chance: a class has a handful of them at most."""
+HELD_OUT = "held-out photo"
 THIN = 3
 """Held-out photos of a class below which what is said of it may be chance."""
 WORDS = "The student is the network that makes your masks, the labels are what it learned from."
@@ -66,12 +67,12 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     if told:
         mean = _mean(told.values())
         few = " These are few photos, and a class may come or go by chance." if int(photos) < FEW else ""
-        reasons.append(f"The classifier tells the tags of {_photos(photos, 'held-out')}: mean AP {mean}.{few}")
+        reasons.append(f"The classifier tells the tags of {counted(int(photos), HELD_OUT)}: mean AP {mean}.{few}")
     else:
         reasons.append("No held-out photo has a tag that others lack: nothing says whether the tags were learnt.")
     shared = [float(row["agreement"]) for row in agreed if row["agreement"]]
     if shared:
-        compared = _photos(agreed[0]["photos"], "held-out")
+        compared = counted(int(agreed[0]["photos"]), HELD_OUT)
         reasons += [f"Student and labels agree on {compared}: mean IoU {100 * sum(shared) / len(shared):.0f} %.", WORDS]
     if rests_on:
         reasons.append(f"It is no result of tags alone: the student learned from {rests_on}.")
@@ -79,31 +80,31 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
         reasons.append("That is less than half: look at the labels in the gallery before you use any mask.")
     if unlearnt:
         reasons.append(
-            f"Not learnt: {_some(unlearnt)}. Check their tags, add photos of them, or drop them (dataset.drop)."
+            f"Not learnt: {some(unlearnt)}. Check their tags, add photos of them, or drop them (dataset.drop)."
         )
     if disputed:
-        reasons.append(f"Doubtful: {_some(disputed)}. Look at their labels in the gallery before you use their masks.")
+        reasons.append(f"Doubtful: {some(disputed)}. Look at their labels in the gallery before you use their masks.")
     if unjudged and told:
-        reasons.append(f"Not judged: {_some(unjudged)}. No photo of split val shows them: give it some.")
+        reasons.append(f"Not judged: {some(unjudged)}. No photo of split val shows them: give it some.")
     if thin and told:
-        reasons.append(f"Judged on one or two held-out photos, perhaps by chance: {_some(thin)}. Look at their masks.")
+        reasons.append(f"Judged on one or two held-out photos, perhaps by chance: {some(thin)}. Look at their masks.")
     for group in inseparable(index.split("train"), index.foreground):
-        names = _some([index.classes[k] for k in group])
+        names = some([index.classes[k] for k in group])
         reasons.append(f"Hardly told apart by tags: {names}. Add photos that show one of them without the others.")
     if never := [index.classes[k] for k in never_alone(index.split("train"), index.foreground)]:
-        reasons.append(f"Never alone in a training photo: {_some(never)}. Masks may include what they come with.")
+        reasons.append(f"Never alone in a training photo: {some(never)}. Masks may include what they come with.")
     if overall == "collapsed":
         reasons.append("The student predicts one class nearly everywhere. Look at the labels in the gallery.")
     poor = False
     best, branch = best_row(sources, split, "student"), best_row(sources, split, "oste")
     if best is not None and best.miou is not None:
-        masked = _photos(best.images, split)
+        masked = counted(int(best.images), f"{split} photo")
         reasons.append(f"On the masks of {masked}, the student has mIoU {100 * best.miou:.2f} % ({best.source}).")
         ious = _ious(reports / PER_CLASS, best.source)
         poor = any(iou < BAD for iou, _ in ious)
         behind = [f"{name} {100 * iou:.1f} %" for iou, name in ious if is_behind(iou, best.miou)]
         if behind:
-            reasons.append(f"Weakest on the masks, IoU: {_some(behind, WEAKEST)}. {LOOK}")
+            reasons.append(f"Weakest on the masks, IoU: {some(behind, WEAKEST)}. {LOOK}")
         if branch is not None and branch.miou is not None and branch.miou >= best.miou + BETTER:
             found = f"{branch.source}: {100 * branch.miou:.2f} %"
             reasons.append(f"OSTE's own branch is better ({found}): give its network, oste.pt, to `wsss predict`.")
@@ -112,8 +113,8 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     known = 1.0 if best is None or best.miou is None else best.miou
     hopeless = overall in ("collapsed", "poor") or (bool(tags) and len(unlearnt) == len(tags)) or known < BAD
     unseen = best is None or best.miou is None
-    some = unlearnt or disputed or unjudged or poor or (thin and unseen)
-    doubtful = bool(some) or overall != "fine" or not told or known < MODEST
+    any_bad = unlearnt or disputed or unjudged or poor or (thin and unseen)
+    doubtful = bool(any_bad) or overall != "fine" or not told or known < MODEST
     # Agreement with labels is no accuracy: only masks can tell more than that it is worth looking at.
     fine = "usable as a first draft" if unseen else "usable"
     headline = "not usable" if hopeless else "usable in part" if doubtful else fine
@@ -147,15 +148,6 @@ def _rows(path: Path) -> list[Mapping[str, str]]:
     return rows
 
 
-def _photos(count: str, which: str) -> str:
-    return f"{count} {which} photo{'' if count == '1' else 's'}"
-
-
 def _mean(values: Iterable[float]) -> str:
     numbers = list(values)
     return f"{sum(numbers) / len(numbers):.2f}"
-
-
-def _some(names: Sequence[str], most: int = NAMED) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -87,16 +87,16 @@ def test_so_it_does_without_a_restart(
     assert finish(tmp_path, GOES_ON) == without_restart
 
 
-QUICK_START = altered(TWO_ROUNDS, init="oste", first__head="linear")
+LINEAR_FIRST = altered(TWO_ROUNDS, init="oste", first__head="linear")
 
 
 def test_linear_first_student_corrects_the_labels_for_one_of_the_usual_kind(tmp_path: Path) -> None:
-    history, rounds = train_student(tmp_path / "whole", QUICK_START)
+    history, rounds = train_student(tmp_path / "whole", LINEAR_FIRST)
     first, _ = load_student(tmp_path / "whole" / "scratch" / "first.pt", CLASSES)
     second, card = load_student(tmp_path / "whole" / "student.pt", CLASSES)
     assert isinstance(first, LinearStudent)
     assert not isinstance(second, LinearStudent)
-    assert card.settings["channels"] == QUICK_START.channels
+    assert card.settings["channels"] == LINEAR_FIRST.channels
     assert [row["epoch"] for row in history] == [1, 2, 3, 4]
     assert history[0]["feature_fine"] == 0 < history[1]["feature_fine"]  # of the second round alone
     (second_round,) = rounds  # the first has no steps on photos
@@ -104,18 +104,18 @@ def test_linear_first_student_corrects_the_labels_for_one_of_the_usual_kind(tmp_
     assert epochs_of(tmp_path / "whole" / "epochs") == [1, 2, 3, 4]
     labels = RelabelledStore(tmp_path / "whole" / "relabelled")
     usual = tmp_path / "usual"
-    train_student(usual, altered(QUICK_START, first__head="same"))
+    train_student(usual, altered(LINEAR_FIRST, first__head="same"))
     other = RelabelledStore(usual / "relabelled")
     assert any((labels.label(name) != other.label(name)).any() for name in labels.ids)
 
 
 @pytest.mark.parametrize("stop_after", [1, 3])
 def test_so_it_does_after_a_linear_first_student(tmp_path: Path, stop_after: int) -> None:
-    whole = finish(tmp_path / "whole", QUICK_START)
+    whole = finish(tmp_path / "whole", LINEAR_FIRST)
     with pytest.raises(InterruptedStage, match="SIGTERM"):
-        train_student(tmp_path / "stopped", QUICK_START, stop_after=stop_after)
+        train_student(tmp_path / "stopped", LINEAR_FIRST, stop_after=stop_after)
     torch.manual_seed(99)
-    assert finish(tmp_path / "stopped", QUICK_START) == whole
+    assert finish(tmp_path / "stopped", LINEAR_FIRST) == whole
 
 
 def test_projections_of_the_second_round_do_not_depend_on_what_ran_before_it(

@@ -110,8 +110,8 @@ def test_linear_first_student_has_the_epochs_of_the_first_round_and_a_rate_of_it
     assert acting(first, 0) == ALWAYS  # a line learns from labels, and its tags are OSTE's
     assert second == altered(whole, first__head="same").each_round()[1].model_copy(update={"first": whole.first})
     # Where nothing comes second, or all is linear, it says nothing new.
-    assert not altered(SETTINGS, first__head="linear").quick_start
-    assert not altered(whole, head="linear").quick_start
+    assert not altered(SETTINGS, first__head="linear").linear_first
+    assert not altered(whole, head="linear").linear_first
 
 
 @pytest.mark.parametrize(("key", "value"), [("restart", False), ("init", "pretrained")])
