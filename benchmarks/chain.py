@@ -43,13 +43,13 @@ def rates(folder: Path, where: str, photos: Path | None, toy: bool) -> Iterator[
     """
     shutil.rmtree(folder, ignore_errors=True)
     few, many = (2, 4) if toy else (FEW, MANY)
-    drawn = {"demo": {"train": many, "val": 4, "size": 64 if toy else SIDE}}
+    drawn = {"demo": {"train": few + many, "val": 4, "size": 64 if toy else SIDE}}
     params = _settings("msrc", folder, photos, drawn, toy)
     begin(folder, params)
     _read(folder, photos)
     made, index = load(folder / "params.yaml", Params), read_index(folder / "artifacts/dataset")
-    everything = made.location.photos(index.records)
-    some = {count: replace(everything, records=evenly(index.split("train"), count)) for count in (few, many)}
+    index = replace(index, records=tuple(evenly(index.split("train"), many)))  # `correct` surveys all maps of train
+    some = {count: made.location.photos(evenly(index.records, count)) for count in (few, many)}
     shape = shape_of(made.train, branch=True)
     backbone = made.pretrain.backbone.model_copy(update={"output_stride": made.train.output_stride})
     card = NetworkCard(OSTE, backbone, shape, index.classes, backbone.weights)

@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks import LOG
 from benchmarks.stages import begin, run_stage, settings
+from wsss.core.atomic import sha256_file
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import LabelStore, PredictionStore, PseudoStore
 
@@ -51,17 +52,21 @@ ALIKE: dict[str, Any] = {section: {"dropout": 0.0} for section in ("pretrain", "
 
 
 def compare_stages(folder: Path, where: str, toy: bool) -> Iterator[dict[str, Any]]:
-    """A row for each stage: seconds on both, each difference with its limit, and whether all are kept."""
+    """A row for each stage: seconds on both, each difference with its limit, whether all are kept, and whether the
+    device writes the same bytes when it does it again.
+    """
     shutil.rmtree(folder, ignore_errors=True)
-    log, cpu, other = folder.parent / LOG, folder / "cpu", folder / "device"
+    log, cpu, other, again = folder.parent / LOG, folder / "cpu", folder / "device", folder / "again"
     params = settings("demo", TINY if toy else SMALL, ALIKE)
     params["dataset"]["root"] = str(cpu / "data" / "demo")
     begin(cpu, params)
     run_stage("demo", cpu, "cpu", log)
     for stage in STAGES:
-        shutil.rmtree(other, ignore_errors=True)
-        shutil.copytree(cpu, other)
+        for copy in (other, again):
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(cpu, copy)
         seconds = {"cpu_s": run_stage(stage, cpu, "cpu", log), "device_s": run_stage(stage, other, where, log)}
+        run_stage(stage, again, where, log)
         differences = DIFFERENCES[stage](cpu, other)
         yield {
             "stage": stage,
@@ -69,6 +74,7 @@ def compare_stages(folder: Path, where: str, toy: bool) -> Iterator[dict[str, An
             **{name: round(value, 2) for name, value in seconds.items()},
             "differences": {name: [round(found, 6), LIMITS[name]] for name, found in differences.items()},
             "passed": passes(differences),
+            "same_bytes_again": _files(other) == _files(again),
         }
 
 
@@ -135,6 +141,12 @@ DIFFERENCES: dict[str, Callable[[Path, Path], dict[str, float]]] = {
     "evaluate": score_difference,
 }
 """For each stage: its measures of what two runs of it, in two folders, have made."""
+
+
+def _files(folder: Path) -> dict[str, str]:
+    """Checksum of each file that a stage has left, by its path."""
+    made = [path for part in ("artifacts", "reports") for path in sorted((folder / part).rglob("*")) if path.is_file()]
+    return {str(path.relative_to(folder)): sha256_file(path) for path in made}
 
 
 def _other_pixels(ours: LabelStore, theirs: LabelStore) -> float:

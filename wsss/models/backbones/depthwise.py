@@ -1,8 +1,9 @@
-"""Depthwise convolution whose gradient is fast on a CPU.
+"""Depthwise convolution: its gradient on a CPU, and maps of any size on a GPU, without waiting.
 
 torch's gradient of a dilated, strided or wide depthwise convolution takes 3 to 100 times as long as the convolution
 itself: in EfficientNet-Lite at output stride 16, a quarter of a whole training step. In 16 bit all of its gradients do,
-and make bf16-mixed slower than 32-true, where the rest of the network takes half the time.
+and make bf16-mixed slower than 32-true, where the rest of the network takes half the time. On an H200, photos of many sizes
+wait for a compiler nine tenths of the time (docs/benchmarks.md#on-a-gpu).
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ def depthwise(
         if half or (x.dtype == weight.dtype == torch.float32 and _pays(x, weight, stride, dilation)):
             y: Tensor = _Depthwise.apply(x, weight, bias, stride, padding[0], dilation)  # type: ignore[no-untyped-call]
             return y
+    if x.device.type == "cuda":
+        # Channels last, cuDNN compiles a kernel for every new size of a map. Contiguous, torch has one for all sizes.
+        whole = F.conv2d(x.contiguous(), weight.contiguous(), bias, stride, padding, dilation, len(weight))
+        return whole.contiguous(memory_format=torch.channels_last)
     return F.conv2d(x, weight, bias, stride, padding, dilation, len(weight))
 
 
