@@ -2,8 +2,8 @@
 
 torch's gradient of a dilated, strided or wide depthwise convolution takes 3 to 100 times as long as the convolution
 itself: in EfficientNet-Lite at output stride 16, a quarter of a whole training step. In 16 bit all of its gradients do,
-and make bf16-mixed slower than 32-true, where the rest of the network takes half the time. On an H200, photos of many sizes
-wait for a compiler nine tenths of the time (docs/benchmarks.md#on-a-gpu).
+and make bf16-mixed slower than 32-true, where the rest of the network takes half the time. On an H200, photos of many
+sizes wait for a compiler nine tenths of the time (docs/benchmarks.md#on-a-gpu).
 """
 
 from __future__ import annotations
