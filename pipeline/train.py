@@ -53,14 +53,14 @@ def main(params: Path, dataset: Path, classifier: Path, out: Path, history: Path
             made = keep_classifier(stage, index, photos, classifier, settings.train, out)
         write_text(history, history_csv(made.history))
         write_text(tags, tags_csv(made.tags))
+    if not settings.train.enabled:
+        return f"train: the classifier as it is; stage pretrain has judged it → {out}"
     known = judge_tags(stage.name, made.tags, BEFORE, settings.train.verdict)
     judge_signal(stage.name, made.tags, made.signal)
     return f"train: {len(index.split('train'))} photos, {_trained(made.history, settings.train)}, {known} → {out}"
 
 
 def _trained(rows: History, settings: TrainSettings) -> str:
-    if not rows:
-        return "the classifier as it is"
     first = rows[min(settings.warmup_epochs, len(rows) - 1)]  # the warm-up has fewer terms
     losses = f"loss {first['loss']:.3f} → {rows[-1]['loss']:.3f}"
     return f"{len(rows)} epochs, {losses}, {100 * rows[-1]['labelled']:.0f} % of pixels labelled"
