@@ -17,12 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from wsss.core.errors import UserError, did_you_mean
+from wsss.core.interrupt import check_stop
 from wsss.core.unpack import Limits, unpack
 from wsss.data.codec import broken, open_image, own_limits, read_file
 from wsss.data.images import load_mask
-from wsss.data.index import IGNORE
+from wsss.data.index import IGNORE, Record
 from wsss.data.mask_values import ids_of_colours
-from wsss.data.origins import HAND, Origin, digest, read_origins
+from wsss.data.origins import HAND, LABELS, Origin, digest, read_origins
 
 MASKS, LABELMAP, LISTS = "SegmentationClass", "labelmap.txt", "ImageSets/Segmentation"
 IGNORED = "ignore"
@@ -30,6 +31,10 @@ IGNORED = "ignore"
 LIMITS = Limits(files=1_000_000, size=1 << 38)
 NAMED = 5
 """Photos that an error names; the rest are counted."""
+BY = "by "
+"""How the source of a mask begins that another method has made; its name follows."""
+MADE_BY = "made_by"
+"""Attribute of a store: the names of these methods."""
 DAMAGED = "damaged or truncated"
 """How `broken` begins of a PNG."""
 NONE = -1
@@ -89,10 +94,22 @@ class EditedMasks:
                 raise UserError(path, what, "give them another label, and export again")
         return found
 
-    def origin(self, name: str, mask: npt.NDArray[np.uint8]) -> Origin:
-        """Of the `mask` of the photo `name`: a person's, unless it is as `wsss export` has written it."""
+    def origin(self, name: str, mask: npt.NDArray[np.uint8], made_by: str = "") -> Origin:
+        """Of the `mask` of the photo `name`: a person's, or that of the method `made_by`, unless it is as `wsss export`
+        has written it.
+        """
         written, found = self.origins.get(name), digest(mask)
-        return written if written is not None and written.digest == found else Origin(HAND, "", found)
+        if written is not None and written.digest == found:
+            return written
+        return Origin(LABELS, f"{BY}{made_by}", found) if made_by else Origin(HAND, "", found)
+
+    def has_label_for_ignored(self, records: Mapping[str, Record]) -> bool:
+        """Whether the masks have a label for 255: in the label map, or in any mask."""
+        return self.knows_ignored or any(self._has_ignored(name, records[name].own_size) for name in self.files)
+
+    def _has_ignored(self, name: str, size: tuple[int, int]) -> bool:
+        check_stop()
+        return bool((self.mask(name, size) == IGNORE).any())
 
     @property
     def knows_ignored(self) -> bool:
