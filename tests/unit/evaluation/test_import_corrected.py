@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import h5py
@@ -292,6 +293,20 @@ def test_damaged_base_is_refused() -> None:
         file.attrs["x"] = 1
     assert run().exit_code == 4
     assert not stores()
+
+
+def test_damaged_and_missing_bases_name_the_stage_that_makes_them() -> None:
+    relabelled()
+    edit("a", np.zeros_like(BASE))
+    outs = "    outs:\n    - {path: artifacts/%s, md5: 0.dir}\n"
+    stages = "".join(f"  {stage}:\n{outs % name}" for stage, name in (("correct", "pseudo"), ("distill", "relabelled")))
+    Path("dvc.lock").write_text(f"schema: '2.0'\nstages:\n{stages}")
+    Path("artifacts/relabelled/00000.h5").write_bytes(b"x")
+    for options in ((), ("--base", "artifacts/relabelled")):
+        assert "\nfix: make it again: dvc repro -f -s distill\n" in run(*options).stderr
+    for path in ("artifacts/pseudo", "artifacts/relabelled"):
+        shutil.rmtree(path)
+    assert "artifacts/pseudo/index.json: no such file\nfix: make it: dvc repro correct\n" in run().stderr
 
 
 def test_inspect_says_what_imported_labels_are_made_of() -> None:
