@@ -1,6 +1,6 @@
 """What each stage of the distillation adds to pseudo-labels only, for each kind of teacher; and the upper bound.
 
-The upper bound's labels have to be there first: `wsss labels import-masks`.
+The upper bound's labels have to be there first: `wsss labels import-masks --out artifacts/masks_as_labels`.
 """
 
 from __future__ import annotations

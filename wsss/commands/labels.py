@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
 from wsss.core.command import CONTEXT, people_command
+from wsss.core.errors import UserError
 
 
 @click.group("labels", context_settings=dict(CONTEXT))
@@ -20,11 +22,15 @@ def main() -> None:
 @click.option(
     "--masks", type=click.Path(path_type=Path), default="artifacts/masks.csv", help="their checksums, of `index`"
 )
-@click.option("--out", type=click.Path(path_type=Path), default="artifacts/masks_as_labels", help="folder to write")
-def import_masks(params: Path, dataset: Path, masks: Path, out: Path) -> str:
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="new folder to write  [default: artifacts/masks_as_labels_ and 8 digits of its checksum]",
+)
+def import_masks(params: Path, dataset: Path, masks: Path, out: Path | None) -> str:
     """Import the masks of the train split as labels, to train the UPPER BOUND: a student that has seen masks.
 
-    Nothing reads them unless distill.labels names them.
+    Nothing reads them unless distill.labels names them. Nothing is replaced: other masks get another folder.
     """
     from wsss.core.processes import end_children
     from wsss.evaluation.import_masks import import_train_masks
@@ -37,20 +43,38 @@ def import_masks(params: Path, dataset: Path, masks: Path, out: Path) -> str:
 
 @people_command
 @click.argument("edited", type=click.Path(path_type=Path))
-@click.option("--base", type=click.Path(path_type=Path), default="artifacts/pseudo", help="store that was exported")
+@click.option(
+    "--base",
+    type=click.Path(path_type=Path),
+    help="store that was exported  [default: that of artifacts/pseudo, relabelled and corrected*, from which the "
+    "fewest masks differ]",
+)
 @click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset", help="what `index` wrote")
-@click.option("--out", type=click.Path(path_type=Path), default="artifacts/corrected", help="folder to write")
-def import_corrected(edited: Path, base: Path, dataset: Path, out: Path) -> str:
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="new folder to write  [default: artifacts/corrected_ and 8 digits of its checksum]",
+)
+@click.option("--made-by", metavar="NAME", help="the method that has made the masks, if no person has")
+def import_corrected(edited: Path, base: Path | None, dataset: Path, out: Path | None, made_by: str | None) -> str:
     """Import the masks that a person has corrected as labels to train on: EDITED is a folder or a .zip, as CVAT exports
     it ("Segmentation mask 1.1").
 
     The new store has the labels of --base, with those of the edited photos replaced, and is marked: so many are
-    corrected by hand, so many taken from a network's masks, as wsss export has written them. A network's masks of val
-    photos are left out, or the student would be judged by them. Nothing reads the store unless distill.labels names it.
+    corrected by hand, so many taken from a network's masks, as wsss export has written them, so many made by the
+    method of --made-by. A network's masks of val photos are left out, or the student would be judged by them. Nothing
+    reads the store unless distill.labels names it. Nothing is replaced: other labels get another folder.
     """
+    from wsss.commands.restorable import restorable
     from wsss.evaluation.import_corrected import import_edited
+    from wsss.stores.labels import LABEL_STORES
 
-    return import_edited(edited, base, dataset, out)
+    if made_by is not None and not made_by.strip():
+        raise UserError("--made-by", "is empty", "give the name of the method; or leave it away if a person did it")
+    with ExitStack() as stack:
+        for store in [base] if base else [kind.place for kind in LABEL_STORES]:
+            stack.enter_context(restorable(store))
+        return import_edited(edited, base, dataset, out, (made_by or "").strip())
 
 
 main.add_command(import_corrected, "import")

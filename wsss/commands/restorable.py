@@ -1,4 +1,4 @@
-"""Errors of damaged artifacts name the quickest remedy: DVC's copy, where `dvc.lock` lists the artifact."""
+"""Errors of damaged artifacts name the quickest remedy: DVC's copy, where there is one, else the stage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from wsss.core.errors import IntegrityError, UserError, WsssError
-from wsss.core.locked_files import Output, read_makings
+from wsss.core.locked_files import Output, cached_copies, read_makings
 
 LOCK = "dvc.lock"
 MISSING = ("no such file", "no such folder")
@@ -15,15 +15,34 @@ MISSING = ("no such file", "no such folder")
 
 @contextmanager
 def restorable(path: Path) -> Iterator[None]:
-    """While inside, the error of what is damaged or missing at or below `path` also says how DVC restores it."""
+    """While inside, the error of what is damaged or missing at or below `path` says which stage makes it, and, where
+    DVC's cache has it, how DVC restores it.
+    """
     try:
         yield
     except (IntegrityError, UserError) as error:
-        output = _listed(path) if isinstance(error, IntegrityError) or error.what.startswith(MISSING) else None
+        missing = error.what.startswith(MISSING)
+        output = _listed(path) if isinstance(error, IntegrityError) or missing else None
         if output is None or not Path(error.where).is_relative_to(output.path):
             raise
-        fix = f"restore it: dvc checkout --force {output.path}; or {error.fix}"
+        again = f"make it again: dvc repro -f -s {output.stage}"
+        if _cached(output):
+            fix = f"restore it: dvc checkout --force {output.path}; or {again}"
+        else:  # what the stage reads may be missing as well, as in a fresh clone
+            fix = again if output.path.exists() else f"make it: dvc repro {output.stage}"
         raise type(error)(error.where, error.what, fix) from error
+
+
+def _cached(output: Output) -> bool:
+    """Whether DVC's cache has all of it."""
+    from wsss.commands.verify import cache_folder
+
+    root = next(folder for folder in output.path.parents if (folder / LOCK).is_file())
+    try:
+        copies = cached_copies(output, cache_folder(root))
+    except WsssError:  # a damaged list
+        return False
+    return copies is not None and all(copy.is_file() for copy in copies.values())
 
 
 def _listed(path: Path) -> Output | None:

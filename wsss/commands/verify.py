@@ -11,7 +11,7 @@ import click
 from wsss.commands.differences import differences, has_own_checksums, own_errors
 from wsss.core.command import json_option, json_text, people_command, show
 from wsss.core.errors import IntegrityError, UserError
-from wsss.core.locked_files import CACHE, Output, read_lock, read_settings
+from wsss.core.locked_files import CACHE, Output, read_lock
 
 LOCK = "dvc.lock"
 ARTIFACTS = "artifacts"
@@ -31,6 +31,7 @@ def main(folder: Path, as_json: bool) -> str:
     status tells whether settings, code or data have changed since.
     """
     from wsss.predict.package import is_package
+    from wsss.report.lineage import ABSENT, OTHER, learned_labels
     from wsss.stores.verify import verify_folder
 
     if not (folder.is_dir() or (folder.is_file() and has_own_checksums(folder))):
@@ -51,16 +52,13 @@ def main(folder: Path, as_json: bool) -> str:
     made = bool(own) or any(
         output.path.is_relative_to(folder / ARTIFACTS) and output.path.exists() for output in outputs
     )
-    gone = _imported_and_gone(folder) if outputs else ""
+    labels, state = learned_labels(folder) if outputs else ("", "")
+    imported = (
+        {"imported_absent": labels} if state == ABSENT else {"imported_changed": labels} if state == OTHER else {}
+    )
     counts = {"lock": bool(outputs), "outputs": len(outputs), "absent": absent, "own_checksums": own, "made": made}
-    text = report_text(len(outputs), absent, own, errors, made, gone)
-    return _result(text, counts | ({"imported_absent": gone} if gone else {}), errors, as_json)
-
-
-def _imported_and_gone(folder: Path) -> str:
-    """The store that the student learned from, if it was imported (`distill.labels`) and is not there; else empty."""
-    labels = str((read_settings(folder / LOCK).get("distill") or {}).get("labels", "pseudo"))
-    return "" if labels == "pseudo" or (folder / labels).exists() else labels
+    text = report_text(len(outputs), absent, own, errors, made, **imported)
+    return _result(text, counts | imported, errors, as_json)
 
 
 def _one(path: Path, as_json: bool) -> str:
@@ -111,10 +109,12 @@ def report_text(
     own: int,
     errors: Sequence[IntegrityError],
     made: bool = True,
-    gone: str = "",
+    imported_absent: str = "",
+    imported_changed: str = "",
 ) -> str:
     """The errors, a line that counts what was read, and one that says what was not. `made`: any artifact is there;
-    `gone`: the labels that the student learned from, which were imported and are not there.
+    `imported_absent`, `imported_changed`: the labels that the student learned from, where they were imported and are
+    not there, or are others now.
     """
     if not (made or errors):
         return f"verify: no stage has made an artifact here yet, so nothing of {LOCK} was compared; next: dvc repro"
@@ -122,8 +122,11 @@ def report_text(
     if absent:
         some = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
         lines.append(f"not here, so not checked: {some}")
-    if gone:
-        lines.append(f"not here, and no output of {LOCK}: {gone}, the labels that the student learned from")
+    if imported_absent:
+        lines.append(f"not here, and no output of {LOCK}: {imported_absent}, the labels that the student learned from")
+    if imported_changed:
+        again = "to learn these: dvc repro -f -s distill, then dvc repro"
+        lines.append(f"other labels now than those that the student learned from: {imported_changed} ({again})")
     if not outputs:
         lines.append(f"no {LOCK}: only the artifacts' own checksums were checked")
     read = f"{outputs - len(absent)} outputs of {LOCK} and {own} stores and networks read"

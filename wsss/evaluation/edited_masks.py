@@ -17,12 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from wsss.core.errors import UserError, did_you_mean
+from wsss.core.interrupt import check_stop
 from wsss.core.unpack import Limits, unpack
-from wsss.data.codec import open_image, own_limits, read_file
+from wsss.data.codec import broken, open_image, own_limits, read_file
 from wsss.data.images import load_mask
-from wsss.data.index import IGNORE
+from wsss.data.index import IGNORE, Record
 from wsss.data.mask_values import ids_of_colours
-from wsss.data.origins import HAND, Origin, digest, read_origins
+from wsss.data.origins import HAND, LABELS, Origin, digest, read_origins
 
 MASKS, LABELMAP, LISTS = "SegmentationClass", "labelmap.txt", "ImageSets/Segmentation"
 IGNORED = "ignore"
@@ -30,6 +31,12 @@ IGNORED = "ignore"
 LIMITS = Limits(files=1_000_000, size=1 << 38)
 NAMED = 5
 """Photos that an error names; the rest are counted."""
+BY = "by "
+"""How the source of a mask begins that another method has made; its name follows."""
+MADE_BY = "made_by"
+"""Attribute of a store: the names of these methods."""
+DAMAGED = "damaged or truncated"
+"""How `broken` begins of a PNG."""
 NONE = -1
 """A colour that no pixel has."""
 
@@ -55,13 +62,27 @@ class EditedMasks:
         Raises `UserError` for another size, and for values, colours or labels that are no class.
         """
         path = self.files[name]
+        try:
+            return self._read(path, size)
+        except UserError as error:
+            if not error.what.startswith(DAMAGED):
+                raise
+            fix = "export it again; without this mask its photo keeps its label"
+            raise UserError(path, error.what, fix) from error
+
+    def _read(self, path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
         if self.colours is None:
             return load_mask(path, size, self.classes)
-        image = open_image(read_file(path), path, ("PNG",))
+        data = read_file(path)
+        image = open_image(data, path, ("PNG",))
         if image.mode not in ("RGB", "RGBA") or (image.height, image.width) != size:
             return load_mask(path, size, self.classes)  # class ids; or it says what is wrong
-        with own_limits:
-            pixels = np.asarray(image)
+        try:
+            with own_limits:
+                image.load()
+        except Exception as error:  # Pillow raises nearly anything on damaged bytes
+            raise broken(data, path, error, ("PNG",)) from error
+        pixels = np.asarray(image)
         try:
             found = ids_of_colours(pixels, path, cast("npt.NDArray[np.uint8]", self.colours))  # wider, for `NONE`
         except UserError as error:
@@ -73,10 +94,22 @@ class EditedMasks:
                 raise UserError(path, what, "give them another label, and export again")
         return found
 
-    def origin(self, name: str, mask: npt.NDArray[np.uint8]) -> Origin:
-        """Of the `mask` of the photo `name`: a person's, unless it is as `wsss export` has written it."""
+    def origin(self, name: str, mask: npt.NDArray[np.uint8], made_by: str = "") -> Origin:
+        """Of the `mask` of the photo `name`: a person's, or that of the method `made_by`, unless it is as `wsss export`
+        has written it.
+        """
         written, found = self.origins.get(name), digest(mask)
-        return written if written is not None and written.digest == found else Origin(HAND, "", found)
+        if written is not None and written.digest == found:
+            return written
+        return Origin(LABELS, f"{BY}{made_by}", found) if made_by else Origin(HAND, "", found)
+
+    def has_label_for_ignored(self, records: Mapping[str, Record]) -> bool:
+        """Whether the masks have a label for 255: in the label map, or in any mask."""
+        return self.knows_ignored or any(self._has_ignored(name, records[name].own_size) for name in self.files)
+
+    def _has_ignored(self, name: str, size: tuple[int, int]) -> bool:
+        check_stop()
+        return bool((self.mask(name, size) == IGNORE).any())
 
     @property
     def knows_ignored(self) -> bool:
@@ -88,13 +121,18 @@ class EditedMasks:
 def edited_masks(
     source: Path, ids: Sequence[str], classes: Sequence[str], splits: Mapping[str, str] | None = None
 ) -> Iterator[EditedMasks]:
-    """The masks in `source`, a folder or a zip, of the photos `ids`; an archive is unpacked as long as this is open.
-
-    `splits`: of all photos of the data set, by id, to say where a photo is that is not among `ids`.
-    Raises `UserError` if there is none, for masks of unknown photos, and for two masks of one photo.
+    """The masks in `source`, a folder or a zip, as `masks_in` finds them; an archive is unpacked as long as this is
+    open.
     """
+    with unpacked(source) as folder:
+        yield masks_in(folder, source, ids, classes, splits or {})
+
+
+@contextmanager
+def unpacked(source: Path) -> Iterator[Path]:
+    """The folder `source`, or that of what is in the zip `source`; inside, errors name the archive."""
     if source.is_dir():
-        yield _in_folder(source, source, ids, classes, splits or {})
+        yield source
         return
     if source.suffix != ".zip" or not source.is_file():
         raise UserError(source, "no folder and no .zip of masks", "give what CVAT has exported, or its folder")
@@ -102,7 +140,7 @@ def edited_masks(
         folder = Path(temporary) / "edited"
         unpack(source, folder, LIMITS)
         try:
-            yield _in_folder(folder, source, ids, classes, splits or {})
+            yield folder
         except UserError as error:  # a person knows the archive, and not where it was unpacked
             raise UserError(error.where.replace(str(folder), str(source)), error.what, error.fix) from error
 
@@ -116,9 +154,14 @@ def photo_of(name: str, ids: Sequence[str]) -> str | None:
     return fits[0] if len(fits) == 1 else None
 
 
-def _in_folder(
+def masks_in(
     folder: Path, source: Path, ids: Sequence[str], classes: Sequence[str], splits: Mapping[str, str]
 ) -> EditedMasks:
+    """The masks in `folder`, which is what is in `source`, of the photos `ids`.
+
+    `splits`: of all photos of the data set, by id, to say where a photo is that is not among `ids`.
+    Raises `UserError` if there is none, for masks of unknown photos, and for two masks of one photo.
+    """
     top = folder.parent if folder.name == MASKS else folder
     masks = folder / MASKS if (folder / MASKS).is_dir() else folder
     paths = sorted(masks.rglob("*.png"))

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from wsss.core.errors import UserError
-from wsss.core.folders import STORE_INDEX, publish, refuse_foreign
 from wsss.core.interrupt import check_stop
 from wsss.core.log import warn
 from wsss.core.params import Settings, load
@@ -20,11 +19,14 @@ from wsss.data.index import IGNORE, Index, Record, read_index
 from wsss.data.masks import MaskedImages, read_mask_checksums
 from wsss.data.photos import Location
 from wsss.data.size import fit_label
+from wsss.evaluation.new_store import publish_new
 from wsss.numeric.device import set_threads
-from wsss.stores.labels import PSEUDO_FORMAT, UPPER_BOUND, PseudoStore, put_labels
+from wsss.stores.labels import PSEUDO_FORMAT, UPPER_BOUND, put_labels
 from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
 
 SHARD = 32
+MASKS = Path("artifacts/masks_as_labels")
+"""What the names of imported masks begin with."""
 
 
 class Params(Settings):
@@ -33,8 +35,8 @@ class Params(Settings):
     dataset: Location
 
 
-def import_masks(stage: Stage, index: Index, masks: MaskedImages, out: Path) -> tuple[int, int]:
-    """Write the masks of `masks.photos` as a store of labels. Returns the numbers of photos with and without a mask.
+def import_masks(stage: Stage, index: Index, masks: MaskedImages) -> tuple[Path, int]:
+    """Write the masks of `masks.photos` as a store of labels in the scratch folder. Returns it, and how many there are.
 
     A photo without a mask is 255 everywhere. Raises `UserError` if no photo has a mask.
     """
@@ -48,8 +50,7 @@ def import_masks(stage: Stage, index: Index, masks: MaskedImages, out: Path) -> 
         )
     meta = StoreMeta(PSEUDO_FORMAT, index.classes, {"crf": False, UPPER_BOUND: True})
     shards = plan_shards([record.id for record in records], SHARD)
-    publish(build_store(stage, meta, shards, import_shard, (masks,)), out)
-    return known, len(records) - known
+    return build_store(stage, meta, shards, import_shard, (masks,)), known
 
 
 def import_shard(path: Path, shard: Shard, meta: StoreMeta, masks: MaskedImages) -> None:
@@ -68,26 +69,25 @@ def label_of(masks: MaskedImages, record: Record) -> np.ndarray:
     return np.full(record.size, IGNORE, np.uint8) if mask is None else fit_label(mask, record.size)
 
 
-def import_train_masks(params: Path, dataset: Path, checksums: Path, out: Path) -> str:
-    """Import the masks of the train split of the index `dataset` into the store `out`. Returns the message to print.
+def import_train_masks(params: Path, dataset: Path, checksums: Path, out: Path | None = None) -> str:
+    """Import the masks of the train split of the index `dataset` into the store `out`, without that into one named by
+    its content. Returns the message to print. Raises `UserError` if `out` holds anything else.
 
     `checksums`: those of the masks by stage `index`, so that shards of an interrupted import are not mixed with others.
     """
     settings = load(params, Params)
-    refuse_foreign(out)
-    if (out / STORE_INDEX).is_file() and not PseudoStore(out).upper_bound:
-        raise UserError(out, "is a store of labels that are no masks", "choose another --out")
-    with open_stage("import_masks", {}, [dataset, checksums], folders=[out]) as stage:
+    with open_stage("import_masks", {}, [dataset, checksums], folders=[out] if out else []) as stage:
         index = read_index(dataset)
         photos = settings.dataset.photos(index.split("train"))
-        known, unknown = import_masks(
-            stage, index, MaskedImages(photos, len(index.classes), read_mask_checksums(checksums), index.dropped), out
-        )
-    if unknown:
-        warn(out, f"{unknown} train photos have no mask and are 255 everywhere", "none needed, but the bound is lower")
+        masks = MaskedImages(photos, len(index.classes), read_mask_checksums(checksums), index.dropped)
+        built, known = import_masks(stage, index, masks)
+        place, new = publish_new(built, out, MASKS)
+    if unknown := len(photos.records) - known:
+        what = f"{unknown} train photos have no mask and are 255 everywhere"
+        warn(place, what, "none needed, but the bound is lower")
     return (
-        f"labels: {known} masks → {out}\n"
+        f"labels: {known} masks → {place}{'' if new else ', which is there already'}\n"
         "UPPER BOUND: a student trained on these has seen masks and is not weakly supervised. "
-        f"To train it: dvc exp run gallery -S ++distill.labels={out} -S ++distill.relabel.overrule=false "
-        "-S distill.rounds=1; if it was trained before: dvc repro -f -s distill"
+        f"To train it: dvc exp run gallery -S ++distill.labels={place} -S ++distill.relabel.overrule=false "
+        "-S distill.rounds=1"
     )

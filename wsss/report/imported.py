@@ -11,6 +11,7 @@ import h5py
 
 from wsss.core.words import counted
 from wsss.data.origins import FROM_LABELS, FROM_NETWORK
+from wsss.evaluation.edited_masks import BY
 from wsss.formats.problems import some
 from wsss.report.lineage import checked
 from wsss.stores.labels import BY_HAND
@@ -41,10 +42,12 @@ def imported_summary(store: Store) -> dict[str, Any]:
     if made := {name: attributes[name] for name in MADE_OF if f"{name}_sha256" in attributes}:
         found["made of"] = {name: _made(name, Path(str(path)), attributes) for name, path in made.items()}
     if BY_HAND in attributes or FROM_NETWORK in attributes or FROM_LABELS in attributes:
-        marks = {name: set(store.group(name).attrs) for name in store.ids}
-        for mark, words in WORDS.items():
-            if ids := [name for name, those in marks.items() if mark in those]:
-                found[words] = Ids(ids)
+        ids: dict[str, list[str]] = {}
+        for name in store.ids:
+            group = store.group(name)
+            for mark in WORDS.keys() & group.attrs.keys():
+                ids.setdefault(_whose(group, mark), []).append(name)
+        found |= {words: Ids(those) for words, those in sorted(ids.items())}
     return found
 
 
@@ -52,9 +55,15 @@ def photo_origin(group: h5py.Group) -> dict[str, str]:
     """Of one photo of such a store."""
     for mark, words in WORDS.items():
         if mark in group.attrs:
-            source = group.attrs[mark]
-            return {"origin": words if mark == BY_HAND else f"{words}: {source}"}
+            whose = _whose(group, mark)
+            return {"origin": f"{words}: {group.attrs[mark]}" if whose == words and mark != BY_HAND else whose}
     return {}
+
+
+def _whose(group: h5py.Group, mark: str) -> str:
+    """In words, of a photo with this mark."""
+    source = str(group.attrs[mark])
+    return source if source.startswith(BY) else WORDS[mark]
 
 
 def _made(name: str, path: Path, attributes: Mapping[str, Any]) -> str:

@@ -5,18 +5,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wsss.core.errors import WsssError
-from wsss.core.locked_files import CACHE, Making, Output, is_as_listed, read_lock, read_makings
+from wsss.core.locked_files import CACHE, Making, Output, is_as_listed, read_lock, read_makings, read_settings
 from wsss.core.locked_stages import CODE
 from wsss.core.stage import hash_input
-from wsss.data.origins import LABELS_SHA
+from wsss.core.words import counted
+from wsss.data.origins import FROM_LABELS, FROM_NETWORK, LABELS_SHA
+from wsss.evaluation.edited_masks import MADE_BY
 from wsss.formats.problems import some
 from wsss.report.beside import changed_settings
-from wsss.stores.labels import RelabelledStore
+from wsss.stores.labels import BY_HAND, PseudoStore, RelabelledStore
 
 LOCK, DISTILL, PSEUDO = "dvc.lock", "distill", "pseudo"
 SAME, OTHER, ABSENT, RAW = "the same now", "another one now", "not here now", "not compared"
@@ -27,13 +31,16 @@ NAMED = 5
 @dataclass(frozen=True)
 class Input:
     """The md5 that an input had, empty where dvc.lock does not list it, and one of `SAME`, `OTHER`, `ABSENT`; `RAW`
-    where no stage of this run made it.
+    where no stage of this run made it. `whose`: of labels that were imported.
     """
 
     md5: str
     now: str
+    whose: str = ""
 
     def __str__(self) -> str:
+        if self.whose:
+            return f"{self.now}, {self.whose}"
         return f"{self.now} (md5 {self.md5[:8]}…)" if self.md5 else self.now
 
 
@@ -71,12 +78,13 @@ class _Present:
         found = {
             self.name(path): Input(md5, RAW if path in raw else self._now(path, md5)) for path, md5 in files.items()
         }
-        labels = str((making.settings.get(DISTILL) or {}).get("labels", PSEUDO))
-        if making.output.stage == DISTILL and labels != PSEUDO:  # which no stage makes, so dvc.lock does not list it
-            found[labels] = Input("", self._labels(self.root / labels))
+        labels = imported(making.settings)
+        if making.output.stage == DISTILL and labels:  # which no stage makes, so dvc.lock does not list it
+            now = self.labels(self.root / labels)
+            found[labels] = Input("", now, _whose(self.root / labels) if now == SAME else "")
         return found
 
-    def _labels(self, path: Path) -> str:
+    def labels(self, path: Path) -> str:
         """Of imported labels, by what stage `distill` has noted in its own store; `RAW` where that is not there."""
         if not path.exists():
             return ABSENT
@@ -111,6 +119,33 @@ class _Present:
         if (path, md5) not in self._known:
             self._known[path, md5] = is_as_listed(Output("", path, md5), self.root / CACHE)
         return SAME if self._known[path, md5] else OTHER
+
+
+def imported(settings: Mapping[str, Any]) -> str:
+    """The labels that these settings, by section, let stage `distill` learn from, if they were imported; else empty."""
+    labels = str((settings.get(DISTILL) or {}).get("labels", PSEUDO))
+    return "" if labels == PSEUDO else labels
+
+
+def learned_labels(root: Path) -> tuple[str, str]:
+    """The imported labels that the student in the checkout `root` has learned from, and one of `SAME`, `OTHER`,
+    `ABSENT`, `RAW`; empty if it has learned from the pipeline's own. Errors as for `read_lock`.
+    """
+    labels = imported(read_settings(root / LOCK))
+    return (labels, _Present(root).labels(root / labels)) if labels else ("", "")
+
+
+def _whose(path: Path) -> str:
+    """``2 photos corrected by hand, 3 by otsu``; empty where the store does not say."""
+    with suppress(OSError, WsssError):
+        attributes = PseudoStore(path).attributes
+        words = {BY_HAND: "corrected by hand", FROM_NETWORK: "taken from a network's masks"}
+        words[FROM_LABELS] = f"by {attributes[MADE_BY]}" if MADE_BY in attributes else "from other labels"
+        parts = [
+            f"{counted(int(attributes[mark]), 'photo')} {text}" for mark, text in words.items() if mark in attributes
+        ]
+        return ", ".join(parts)
+    return ""
 
 
 def checked(path: Path, sha256: str) -> str:

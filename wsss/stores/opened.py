@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,25 @@ from wsss.core.folders import STORE_INDEX
 from wsss.data.ids import decode_id, encode_id
 from wsss.stores.cams import CamStore
 from wsss.stores.hdf5 import DAMAGE, check_seal, open_checked
-from wsss.stores.labels import PredictionStore, PseudoStore
+from wsss.stores.labels import UPPER_BOUND, PredictionStore, PseudoStore, RelabelledStore
 from wsss.stores.shards import VERSION
 from wsss.stores.store import Store
 
 KINDS: tuple[type[Store], ...] = (CamStore, PseudoStore, PredictionStore)
 STAGES = {kind.format: kind.stage for kind in KINDS}
+
+
+class ImportedStore(PseudoStore):
+    """Labels that no stage makes: corrected ones, or masks."""
+
+    def __init__(self, path: Path) -> None:
+        masks = "import-masks" if _index_of(path).get(UPPER_BOUND) else "import"
+        again = f"no stage makes it: copy it again, or delete it and import it again: wsss labels {masks}"
+        try:
+            super().__init__(path)
+        except IntegrityError as error:
+            raise IntegrityError(error.where, error.what, again) from error
+        self._remedy = again
 
 
 def open_store(path: Path) -> Store:
@@ -34,7 +48,24 @@ def open_store(path: Path) -> Store:
         kind = next(kind for kind in KINDS if kind.format == found)
     except (ValueError, KeyError, TypeError, RecursionError, StopIteration) as error:
         raise IntegrityError(index, "not the index of a store", "make it again: dvc repro") from error
-    return kind(path)
+    return open_pseudo(path) if kind is PseudoStore else kind(path)
+
+
+def open_pseudo(path: Path) -> PseudoStore:
+    """The store of labels in folder `path`, whose errors say what makes it. Errors as for a `Store`."""
+    index = _index_of(path)
+    if "edited_sha256" in index or (UPPER_BOUND in index and "multiscale" not in index):
+        return ImportedStore(path)
+    relabelled = "multiscale" in index if index else path.name == RelabelledStore.place.name
+    return RelabelledStore(path) if relabelled else PseudoStore(path)
+
+
+def _index_of(path: Path) -> dict[str, Any]:
+    """Empty where there is none that can be read."""
+    with suppress(OSError, ValueError, RecursionError):
+        index = json.loads((path / STORE_INDEX).read_text(encoding="utf-8"))
+        return index if isinstance(index, dict) else {}
+    return {}
 
 
 def is_store(path: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import operator
+import shutil
 from pathlib import Path
 
 import h5py
@@ -18,6 +19,7 @@ from tests.helpers import CLASSES, IDS, toy_label, write_toy_store
 from tests.toy_networks import photo, write_oste, write_student
 from tests.toy_runs import Toy, columns, write_run
 from wsss import cli
+from wsss.core.locked_files import content_md5, file_md5
 from wsss.core.stage import Stage
 from wsss.data.index import Index, Record, write_index
 from wsss.data.palette import display_palette
@@ -25,6 +27,7 @@ from wsss.report.drawing import READABLE
 from wsss.report.summary import Extent, Values
 from wsss.report.terminal import ansi, half_blocks
 from wsss.stores.cams import FORMAT, Cams, put_cams
+from wsss.stores.labels import PSEUDO_FORMAT, put_labels
 from wsss.stores.shards import StoreMeta, plan_shards, shard_writer, write_store_index
 
 
@@ -127,25 +130,68 @@ def test_photo_of_another_split_is_no_unknown_one(pseudo: Path) -> None:
     assert "did you mean 'set/b 2%'" in inspect(pseudo, "set/b 12%")[2]
 
 
+def locked(pseudo: Path, stage: str = "correct", cached: bool = True) -> None:
+    """List the store in dvc.lock; where it is `cached`, DVC's cache has its files and their list."""
+    md5, cache = content_md5(pseudo), pseudo.parent / ".dvc/cache/files/md5"
+    (pseudo.parent / "dvc.lock").write_text(
+        f"schema: '2.0'\nstages:\n  {stage}:\n    outs:\n    - path: {pseudo.name}\n      md5: {md5}\n"
+    )
+    if cached:
+        files = sorted(pseudo.iterdir())
+        listing = json.dumps([{"md5": file_md5(f), "relpath": f.name} for f in files], sort_keys=True).encode()
+        for name, data in {md5: listing, **{file_md5(f): f.read_bytes() for f in files}}.items():
+            (cache / name[:2]).mkdir(parents=True, exist_ok=True)
+            (cache / name[:2] / name[2:]).write_bytes(data)
+
+
 @pytest.mark.parametrize("command", ["inspect", "export"])
 def test_damage_of_what_dvc_has_a_copy_of(pseudo: Path, tmp_path: Path, command: str) -> None:
-    (tmp_path / "dvc.lock").write_text(
-        "schema: '2.0'\nstages:\n  correct:\n    outs:\n    - path: pseudo\n      md5: 0.dir\n"
-    )
-    restore = f"fix: restore it: dvc checkout --force {pseudo}; or "
+    locked(pseudo)
+    again = "make it again: dvc repro -f -s correct"
+    restore = f"fix: restore it: dvc checkout --force {pseudo}; or {again}\n"
     arguments = [command, pseudo] if command == "inspect" else [command, "--to", "voc", pseudo, tmp_path / "out"]
 
     def errors() -> str:
         return CliRunner().invoke(cli.main, [*map(str, arguments)]).stderr
 
     (pseudo / "00000.h5").write_bytes(b"x")
-    assert f"00000.h5: differs from its checksum in index.json\n{restore}make it again: dvc repro" in errors()
+    assert f"00000.h5: differs from its checksum in index.json\n{restore}" in errors()
     (pseudo / "00000.h5").unlink()
-    assert f"00000.h5: no such file\n{restore}make it again" in errors()
+    assert f"00000.h5: no such file\n{restore}" in errors()
     (pseudo / "index.json").unlink()
-    assert f"index.json: is missing, and without it the shards beside it are no store\n{restore}copy" in errors()
+    assert f"index.json: is missing, and without it the shards beside it are no store\n{restore}" in errors()
+    shutil.rmtree(tmp_path / ".dvc")
+    assert f"\nfix: {again}\n" in errors()
     (tmp_path / "dvc.lock").unlink()
     assert "\nfix: copy the whole folder again, or make it again: dvc repro\n" in errors()
+
+
+def test_what_a_fresh_clone_has_not_is_made_with_all_it_needs(pseudo: Path) -> None:
+    locked(pseudo, cached=False)
+    shutil.rmtree(pseudo)
+    assert inspect(pseudo)[2] == f"error: {pseudo}: no such file or folder\nfix: make it: dvc repro correct\n"
+
+
+def test_damage_names_the_stage_that_makes_the_store(tmp_path: Path) -> None:
+    (tmp_path / "artifacts").mkdir()
+    for name, attributes, remedy in (
+        ("relabelled", {"multiscale": False}, "make it again: dvc repro -f -s distill"),
+        ("corrected_1", {"multiscale": False, "edited_sha256": "f"}, "import it again: wsss labels import"),
+        ("masks", {"upper_bound": True}, "import it again: wsss labels import-masks"),
+    ):
+        store = tmp_path / "artifacts" / name
+        shards = plan_shards(IDS, 2)
+        meta = StoreMeta(PSEUDO_FORMAT, CLASSES, attributes)
+        for shard in shards:
+            with shard_writer(store / shard.name, shard, meta) as file:
+                for photo_id in shard.ids:
+                    put_labels(file, photo_id, toy_label(photo_id), np.ones((8, 12)))
+        write_store_index(store, meta, shards)
+        (store / "00000.h5").unlink()
+        code, _, errors = inspect(store)
+        assert (code, "00000.h5: no such file\n" in errors, f"{remedy}\n" in errors) == (2, True, True)
+        (store / "index.json").write_text((store / "index.json").read_text().replace("00000", "00009"))
+        assert f"{remedy}\n" in inspect(store)[2]
 
 
 @pytest.mark.parametrize(("name", "kind"), [("x.png", "PNG"), ("x.JPG", "JPEG"), ("x.gif", None), ("x", None)])

@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.helpers import write_toy_store
+from tests.helpers import CLASSES, write_toy_store
 from wsss.commands import verify
 from wsss.core.errors import IntegrityError
 from wsss.core.folders import atomic_dir
 from wsss.core.locked_files import content_md5, damages, file_md5, read_lock
-from wsss.core.stage import Stage
-from wsss.stores.labels import PseudoStore
+from wsss.core.stage import Stage, hash_input
+from wsss.data.origins import LABELS_SHA
+from wsss.stores.labels import PSEUDO_FORMAT, PseudoStore
+from wsss.stores.shards import StoreMeta, write_store_index
 
 
 @pytest.fixture
@@ -86,6 +88,28 @@ def test_imported_labels_that_are_gone_are_told(checkout: Path) -> None:
     assert json.loads(run(checkout, "--json").stdout)["imported_absent"] == "artifacts/corrected"
     (checkout / "artifacts/corrected").mkdir()
     assert line not in run(checkout).stdout
+
+
+def test_imported_labels_that_are_others_now_are_told(checkout: Path) -> None:
+    labels = checkout / "artifacts/corrected"
+    labels.mkdir()
+    (labels / "notes.txt").write_text("x")
+    relabelled = checkout / "artifacts/relabelled"
+    relabelled.mkdir()
+    meta = StoreMeta(PSEUDO_FORMAT, CLASSES, {LABELS_SHA: hash_input(labels)})
+    write_store_index(relabelled, meta, [])
+    with (checkout / "dvc.lock").open("a") as lock:
+        lock.write(
+            "  distill:\n    params: {params.yaml: {distill: {labels: artifacts/corrected}}}\n    outs:\n"
+            f"    - {{path: artifacts/relabelled, md5: {content_md5(relabelled)}}}\n"
+        )
+    line = (
+        "other labels now than those that the student learned from: artifacts/corrected (to learn these: dvc repro -f"
+    )
+    assert line not in run(checkout).stdout
+    (labels / "notes.txt").write_text("y")
+    assert line in run(checkout).stdout
+    assert json.loads(run(checkout, "--json").stdout)["imported_changed"] == "artifacts/corrected"
 
 
 def test_before_any_stage_has_run_nothing_agrees(checkout: Path) -> None:

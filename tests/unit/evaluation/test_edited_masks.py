@@ -124,3 +124,22 @@ def test_photos_that_only_another_store_has_are_told_as_such(tmp_path: Path) -> 
         pass
     assert caught.value.what == "1 of 1 masks fit no photo of the labels: images/c (of split val)"
     assert caught.value.fix == "give a --base that has all of them (artifacts/pseudo has), or remove these masks"
+
+
+@pytest.mark.parametrize("archive", [False, True])
+@pytest.mark.parametrize("colours", [False, True])
+def test_a_cut_mask_is_named(tmp_path: Path, colours: bool, archive: bool) -> None:
+    source = tmp_path / "made"
+    write(source, "a", voc_palette() if colours else None)
+    (source / "labelmap.txt").write_text("background:0,0,0::\ncow:128,0,0::\ndog:0,128,0::\nignore:224,224,192::\n")
+    mask = source / "SegmentationClass/a.png"
+    mask.write_bytes(mask.read_bytes()[:-24])
+    if archive:
+        source = tmp_path / "made.zip"
+        with zipfile.ZipFile(source, "w") as file:
+            for name in ("SegmentationClass/a.png", "labelmap.txt"):
+                file.write(tmp_path / "made" / name, name)
+    with pytest.raises(UserError, match="damaged or truncated PNG") as caught:
+        read(source)
+    assert caught.value.where == f"{source}/SegmentationClass/a.png"
+    assert caught.value.fix == "export it again; without this mask its photo keeps its label"

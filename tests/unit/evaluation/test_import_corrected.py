@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import h5py
@@ -33,14 +34,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_base(Path("artifacts/pseudo"), {"method": "gmm"})
 
 
-def write_base(folder: Path, attributes: dict[str, str | bool]) -> None:
+def write_base(folder: Path, attributes: dict[str, str | bool], label: np.ndarray = BASE) -> None:
     meta = StoreMeta(PSEUDO_FORMAT, CLASSES, {"crf": True, **attributes})
     shards = plan_shards(IDS, 2)
     folder.mkdir()
     for shard in shards:
         with shard_writer(folder / shard.name, shard, meta) as file:
             for name in shard.ids:
-                put_labels(file, name, BASE, np.full(BASE.shape, 0.4))
+                put_labels(file, name, label, np.full(BASE.shape, 0.4))
                 put_mixtures(file, name, np.ones((2, 18)))
     write_store_index(folder, meta, shards)
 
@@ -53,8 +54,13 @@ def run(*arguments: str, source: str = "edited") -> Result:
     return CliRunner().invoke(labels.main, ["import", source, *arguments])
 
 
-def corrected(name: str = "artifacts/corrected") -> PseudoStore:
-    return PseudoStore(Path(name))
+def corrected(name: str = "") -> PseudoStore:
+    """The store of this name; without one, the only one that was made."""
+    return PseudoStore(Path(name) if name else stores()[0])
+
+
+def stores() -> list[Path]:
+    return sorted(Path("artifacts").glob("corrected*"))
 
 
 def test_labels_are_replaced_and_everything_is_marked() -> None:
@@ -65,11 +71,11 @@ def test_labels_are_replaced_and_everything_is_marked() -> None:
     done = run()
     assert done.exit_code == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0] == (
-        "labels: 1 of 2 photos changed, 3 pixels → artifacts/corrected (3 photos, 1 of them corrected by hand)"
-    )
+    name = f"artifacts/corrected_{corrected().attributes['content_sha256'][:8]}"
+    assert lines[0] == f"labels: 1 of 2 photos changed, 3 pixels → {name} (3 photos, 1 of them corrected by hand)"
     assert lines[1] == "pixels: background +1 −1, Kuh +1 −0, cat +1 −1, ignored +0 −1"
-    assert "dvc exp run gallery -S ++distill.labels=artifacts/corrected -S ++distill.relabel.overrule=false" in lines[2]
+    assert lines[2] == "base: artifacts/pseudo, from which 1 of the masks differ"
+    assert f"dvc exp run gallery -S ++distill.labels={name} -S ++distill.relabel.overrule=false" in lines[3]
     store, base = corrected(), corrected("artifacts/pseudo")
     assert (store.ids, store.classes) == (IDS, CLASSES)
     assert store.attributes["corrected_by_hand"] == 1
@@ -128,7 +134,7 @@ def test_archive_of_export_comes_back_as_it_was() -> None:
     done = run(source="all.zip")
     assert done.exit_code == 2
     assert "error: all.zip: not one pixel of 3 masks differs from artifacts/pseudo" in done.stderr
-    assert not Path("artifacts/corrected").exists()
+    assert not stores()
 
 
 @pytest.fixture
@@ -170,21 +176,105 @@ def test_labels_that_a_student_has_corrected_are_for_one_round() -> None:
     write_base(Path("artifacts/relabelled"), {"overrule": True})
     edit("a", np.zeros_like(BASE))
     assert "overrule=false -S distill.rounds=1\n(one round, because" in run("--base", "artifacts/relabelled").stdout
-    assert "-S distill.rounds=1" not in run().stdout
+    assert "-S distill.rounds=1" not in run("--base", "artifacts/pseudo").stdout
 
 
-def test_other_stores_are_not_replaced() -> None:
+def test_nothing_is_replaced() -> None:
     label = BASE.copy()
     label[0, 0] = 2
     edit("a", label)
-    assert "is the --base itself" in run("--out", "artifacts/pseudo").stderr
+    assert "holds something else, and nothing is replaced" in run("--out", "artifacts/pseudo").stderr
     assert run().exit_code == 0
-    refused = run("--base", "artifacts/corrected", "--out", "artifacts/pseudo")
-    assert "is a store of labels that nobody has corrected" in refused.stderr
+    first = stores()
+    again = run()
+    assert f"→ {first[0]}, which is there already (3 photos" in again.stdout
+    assert run("--out", str(first[0])).exit_code == 0  # the same labels
     label[0, 1] = 2
     edit("a", label)
+    refused = run("--out", str(first[0]))
+    assert (refused.exit_code, refused.stderr.splitlines()[-1]) == (
+        *(2, "fix: choose another --out, or leave --out away: then the name is a new one"),
+    )
     assert run().exit_code == 0
-    np.testing.assert_array_equal(corrected().label("images/a"), label)
+    np.testing.assert_array_equal(corrected(str(first[0])).label("images/a")[0], [2, 0, 1, 255])
+    second = set(stores()) - set(first)
+    np.testing.assert_array_equal(corrected(str(second.pop())).label("images/a"), label)
+    label[0, 1] = 0
+    edit("a", label)
+    (first[0] / "00000.h5").unlink()
+    assert (
+        f"fix: delete {first[0]}, and import again" in run("--base", "artifacts/pseudo", "--out", f"{first[0]}").stderr
+    )
+
+
+def test_the_name_is_of_the_labels_and_not_of_the_archive() -> None:
+    label = BASE.copy()
+    label[0, 0] = 2
+    edit("a", label)
+    assert run().exit_code == 0
+    edit("a", label, "again")
+    edit("b", BASE, "again")
+    assert "which is there already" in run("--base", "artifacts/pseudo", source="again").stdout
+
+
+def relabelled() -> np.ndarray:
+    """A store of other labels, of which most masks were exported; its label."""
+    label = BASE.copy()
+    label[:, 0] = 2
+    write_base(Path("artifacts/relabelled"), {"overrule": True, "multiscale": False}, label)
+    return label
+
+
+def test_the_base_is_the_store_from_which_the_fewest_masks_differ() -> None:
+    label = relabelled()
+    for name in "ab":
+        edit(name, label)
+    label[1, 1] = 1
+    edit("c", label)
+    lines = run().stdout.splitlines()
+    assert lines[0].startswith("labels: 1 of 3 photos changed, 1 pixels")
+    base = "base: artifacts/relabelled, from which 1 of the masks differ"
+    assert f"{base} (artifacts/pseudo: 3; to take another one: --base)" in lines
+    assert "labels: 3 of 3 photos changed" in run("--base", "artifacts/pseudo").stdout
+
+
+def test_of_equal_bases_the_one_with_the_most_corrections_is_taken() -> None:
+    label = BASE.copy()
+    label[0, 0] = 2
+    edit("a", label)
+    assert run().exit_code == 0
+    edit("b", label, "more")
+    assert f"base: {stores()[0]}, from which 1 of the masks differ (artifacts/pseudo: 1;" in run(source="more").stdout
+    assert sorted(corrected(str(path)).by_hand for path in stores()) == [1, 2]
+
+
+def test_a_base_without_photos_says_why() -> None:
+    meta = StoreMeta(PSEUDO_FORMAT, CLASSES, {"multiscale": False})
+    Path("artifacts/relabelled").mkdir()
+    write_store_index(Path("artifacts/relabelled"), meta, [])
+    edit("a", np.zeros_like(BASE))
+    told = run("--base", "artifacts/relabelled").stderr
+    assert "artifacts/relabelled: this store holds no photo: distill.rounds is 1" in told
+    assert "base: artifacts/pseudo" in run().stdout
+
+
+def test_labels_of_another_method_are_no_work_of_a_hand() -> None:
+    edit("a", np.zeros_like(BASE))
+    assert run("--made-by", " ").exit_code == 2
+    done = run("--made-by", "otsu")
+    assert "(3 photos, 1 of them by otsu)" in done.stdout
+    assert "overrule" not in done.stdout
+    store = corrected()
+    assert (store.by_hand, store.attributes["taken_from_labels"], store.attributes["made_by"]) == (0, 1, "otsu")
+    assert store.group("images/a").attrs["taken_from_labels"] == "by otsu"
+    told = CliRunner().invoke(inspect.main, [str(store.path)]).stdout.splitlines()
+    assert "by otsu: 1 photo: images/a" in told
+    assert "hand" not in "".join(told)
+    assert "origin: by otsu" in CliRunner().invoke(inspect.main, [str(store.path), "images/a"]).stdout
+    edit("b", np.ones_like(BASE), "painted")
+    more = run("--base", str(store.path), source="painted").stdout
+    assert "1 of them corrected by hand, 1 by otsu" in more
+    assert "overrule=false" in more
 
 
 def test_equal_masks_are_equal_bytes() -> None:
@@ -202,7 +292,21 @@ def test_damaged_base_is_refused() -> None:
     with h5py.File("artifacts/pseudo/00000.h5", "r+") as file:
         file.attrs["x"] = 1
     assert run().exit_code == 4
-    assert not Path("artifacts/corrected").exists()
+    assert not stores()
+
+
+def test_damaged_and_missing_bases_name_the_stage_that_makes_them() -> None:
+    relabelled()
+    edit("a", np.zeros_like(BASE))
+    outs = "    outs:\n    - {path: artifacts/%s, md5: 0.dir}\n"
+    stages = "".join(f"  {stage}:\n{outs % name}" for stage, name in (("correct", "pseudo"), ("distill", "relabelled")))
+    Path("dvc.lock").write_text(f"schema: '2.0'\nstages:\n{stages}")
+    Path("artifacts/relabelled/00000.h5").write_bytes(b"x")
+    for options in ((), ("--base", "artifacts/relabelled")):
+        assert "\nfix: make it again: dvc repro -f -s distill\n" in run(*options).stderr
+    for path in ("artifacts/pseudo", "artifacts/relabelled"):
+        shutil.rmtree(path)
+    assert "artifacts/pseudo/index.json: no such file\nfix: make it: dvc repro correct\n" in run().stderr
 
 
 def test_inspect_says_what_imported_labels_are_made_of() -> None:
@@ -212,7 +316,7 @@ def test_inspect_says_what_imported_labels_are_made_of() -> None:
     assert run().exit_code == 0
 
     def told(*names: str) -> list[str]:
-        return CliRunner().invoke(inspect.main, ["artifacts/corrected", *names]).stdout.splitlines()
+        return CliRunner().invoke(inspect.main, [str(stores()[0]), *names]).stdout.splitlines()
 
     text = told()
     base, edited = (next(line for line in text if line.startswith(f"  {name}: ")) for name in ("base", "edited"))

@@ -203,3 +203,28 @@ def test_another_store_of_pseudo_labels_may_be_named() -> None:
     assert not open_labels(Path("nowhere"), altered(labels="other")).upper_bound
     with pytest.raises(UserError, match="no such file"):
         open_labels(Path("nowhere"), SETTINGS)
+
+
+def test_other_masks_get_another_name() -> None:
+    write_project()
+    arguments = ["import-masks", "--dataset", "dataset", "--masks", "masks.csv"]
+
+    def told() -> str:
+        done = CliRunner().invoke(labels.main, arguments)
+        assert done.exit_code == 0, done.stderr
+        return done.stdout
+
+    first = told()
+    place = next(Path("artifacts").glob("masks_as_labels_*"))
+    assert f"labels: 7 masks → {place}\n" in first
+    assert f"-S ++distill.labels={place} " in first
+    assert f"→ {place}, which is there already" in told()
+    assert run_import(str(place)).exit_code == 0
+    records = list(write_project().records)
+    records[1] = replace(records[1], mask=None)
+    write_index(Path("dataset"), Index(CLASSES, tuple(records)))
+    assert "holds something else, and nothing is replaced" in run_import(str(place)).stderr
+    assert "labels: 6 masks" in told()
+    assert len(list(Path("artifacts").glob("masks_as_labels_*"))) == 2
+    (place / "index.json").write_text("{}")
+    assert run_import(str(place)).exit_code == 2

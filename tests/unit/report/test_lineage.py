@@ -187,6 +187,19 @@ def test_labels_that_were_imported_are_an_input(distilled: Path) -> None:
     assert inputs(distilled) == {"artifacts/corrected": ABSENT}
 
 
+def test_labels_that_were_imported_say_whose_they_are(distilled: Path) -> None:
+    labels, relabelled = distilled.parent / "corrected", distilled.parent / "relabelled"
+    attributes = {"corrected_by_hand": 1, "taken_from_labels": 20, "made_by": "otsu"}
+    write_store_index(labels, StoreMeta(PSEUDO_FORMAT, CLASSES, attributes), [])
+    write_store_index(relabelled, StoreMeta(PSEUDO_FORMAT, CLASSES, {LABELS_SHA: hash_input(labels)}), [])
+    lock = distilled.parent.parent / "dvc.lock"
+    stages = json.loads(lock.read_text())["stages"]
+    stages["distill"]["outs"][1]["md5"] = content_md5(relabelled)
+    lock.write_text(json.dumps({"stages": stages}))
+    told = str(lineage(distilled)["lineage"]["inputs"]["artifacts/corrected"])
+    assert told == "the same now, 1 photo corrected by hand, 20 photos by otsu"
+
+
 def test_labels_of_a_run_that_has_noted_no_checksum_are_not_compared(distilled: Path) -> None:
     (distilled.parent / "relabelled/index.json").unlink()
     assert inputs(distilled) == {"artifacts/corrected": RAW}

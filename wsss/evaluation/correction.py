@@ -1,0 +1,81 @@
+"""What is other in masks that were edited than in the labels of a store, pixel by pixel, and whose it is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from wsss.core.errors import UserError
+from wsss.core.interrupt import check_stop
+from wsss.data.index import IGNORE, Record
+from wsss.data.origins import NETWORK, Origin
+from wsss.data.size import fit_label
+from wsss.evaluation.edited_masks import EditedMasks
+from wsss.stores.labels import PseudoStore
+
+HELD_OUT = "val"
+
+
+@dataclass(frozen=True)
+class Correction:
+    """The new `labels` of the photos that have changed, and their `origins`; pixels that each of 256 label values has
+    `gained` and `lost` in them; the ignored pixels that came back as background: those `kept` ignored and those that
+    are background now; and the `held_out` photos that keep their labels, because the new ones are a network's.
+    """
+
+    labels: Mapping[str, npt.NDArray[np.uint8]]
+    origins: Mapping[str, Origin]
+    gained: npt.NDArray[np.int64]
+    lost: npt.NDArray[np.int64]
+    kept: int
+    cleared: int
+    held_out: tuple[str, ...]
+
+    def count(self, kind: str, names: Collection[str]) -> int:
+        """Of the photos `names`, those whose new label is of this kind of origin."""
+        return sum(origin.kind == kind for name, origin in self.origins.items() if name in names)
+
+
+def correction(base: PseudoStore, edited: EditedMasks, records: Mapping[str, Record], made_by: str = "") -> Correction:
+    """Compare the edited masks with what `wsss export` writes of the labels of `base`, at the size of the photos'
+    files, so that a mask that nobody has touched differs nowhere. Only pixels that differ there are changed at the size
+    that photos are read at.
+
+    Most tools have no label for 255, and give such pixels back as background: they stay 255, unless the masks come with
+    a label for 255. `made_by`: the method that has made the masks, empty for a person.
+    Raises `UserError` for masks that fit no photo or class.
+    """
+    sizes = {name: records[name].own_size for name in edited.files}
+    knows = edited.has_label_for_ignored(records)
+    labels: dict[str, npt.NDArray[np.uint8]] = {}
+    origins, held_out = dict[str, Origin](), list[str]()
+    gained, lost, kept, cleared = np.zeros(256, np.int64), np.zeros(256, np.int64), 0, 0
+    for name, own in sizes.items():
+        check_stop()
+        old, size = base.label(name), records[name].size
+        if old.shape != size:
+            what = f"its label of {name} is {old.shape[1]} × {old.shape[0]}, but the photo is read at another size"
+            raise UserError(base.path, what, "give the --dataset that it was made with")
+        mask, exported = edited.mask(name, own), fit_label(old, own)
+        origin = edited.origin(name, mask, made_by)
+        if origin.kind == NETWORK and records[name].split == HELD_OUT:
+            held_out += [name] if (mask != exported).any() else []
+            continue
+        emptied = (exported == IGNORE) & (mask == 0)
+        count = int(fit_label(emptied.astype(np.uint8), size).sum())
+        if knows:
+            cleared += count
+        else:
+            kept += count
+            mask = np.where(emptied, np.uint8(IGNORE), mask)
+        touched = fit_label((mask != exported).astype(np.uint8), size) > 0
+        label = np.where(touched, fit_label(mask, size), old)
+        changed = label != old
+        if changed.any():
+            labels[name], origins[name] = label, origin
+            gained += np.bincount(label[changed], minlength=256)
+            lost += np.bincount(old[changed], minlength=256)
+    return Correction(labels, origins, gained, lost, kept, cleared, tuple(held_out))

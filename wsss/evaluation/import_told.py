@@ -1,0 +1,124 @@
+"""What is said of an import of corrected labels: warnings, what has changed, whose it is, and how to train on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wsss.core.log import warn
+from wsss.core.words import counted
+from wsss.data.index import IGNORE, Index, Record
+from wsss.data.origins import FROM_LABELS, FROM_NETWORK, HAND
+from wsss.evaluation.correction import HELD_OUT, Correction
+from wsss.evaluation.edited_masks import BY, EditedMasks
+from wsss.formats.problems import some
+from wsss.stores.labels import BY_HAND, PseudoStore
+
+NAMED = 5
+
+
+def warn_of(source: Path, edited: EditedMasks, found: Correction, index: Index, records: Mapping[str, Record]) -> None:
+    """Warn of photos without a mask, and of classes that a photo is not tagged with."""
+    if edited.without:
+        what = f"{len(edited.without)} photos have come back without a mask and keep their labels"
+        warn(
+            source,
+            f"{what}: {some(edited.without, NAMED)}",
+            "none needed; if one shows no class, add a black mask of its name",
+        )
+    untagged = []
+    for name, label in found.labels.items():
+        shown = [int(k) for k in np.unique(label) if k not in (0, IGNORE, *records[name].tags)]
+        untagged += [f"{name} ({', '.join(index.classes[k] for k in shown)})"] if shown else []
+    if untagged:
+        what = f"{len(untagged)} photos show classes that they are not tagged with: {some(untagged, NAMED)}"
+        warn(source, what, "add these tags to the table, or correct the masks")
+
+
+@dataclass(frozen=True)
+class Told:
+    """An import: what was `found` in the masks of so many `photos`, the photos of the store that are `marked`, its
+    `place` and whether it is `new` there; how the base was `chosen`, empty if it was given; `made_by`: the method that
+    has made the masks, empty for a person.
+    """
+
+    found: Correction
+    photos: int
+    marked: Mapping[str, Mapping[str, str]]
+    base: PseudoStore
+    records: Mapping[str, Record]
+    place: Path
+    new: bool
+    chosen: str
+    made_by: str
+
+    def lines(self) -> Iterator[str]:
+        """The message, line by line."""
+        found = self.found
+        whose = [f"{len(self.base.ids)} photos", *self._whose()]
+        there = "" if self.new else ", which is there already"
+        yield (
+            f"labels: {len(found.labels)} of {self.photos} photos changed, {found.gained.sum():,} pixels → "
+            f"{self.place}{there} ({', '.join(whose)})"
+        )
+        names = dict(enumerate(self.base.classes)) | {IGNORE: "ignored"}
+        changed = [
+            f"{name} +{found.gained[number]:,} −{found.lost[number]:,}"
+            for number, name in names.items()
+            if found.gained[number] or found.lost[number]
+        ]
+        yield f"pixels: {', '.join(changed)}"
+        if self.chosen:
+            yield self.chosen
+        if found.kept:
+            yield f"{found.kept:,} ignored pixels came back as background, without a label for them: still ignored"
+        if found.cleared:
+            yield f"{found.cleared:,} ignored pixels are background now: the masks have a label for ignored ones"
+        yield from self._held_out()
+        yield from self._next()
+
+    def _whose(self) -> list[str]:
+        """``2 of them corrected by hand``, ``3 by otsu`` …, those of the base among them."""
+        parts = {"corrected by hand": len(self.marked[BY_HAND])}
+        parts["taken from a network's masks"] = len(self.marked[FROM_NETWORK])
+        others = Counter(_by(source) for source in self.marked[FROM_LABELS].values())
+        found = [(count, words) for words, count in (parts | dict(sorted(others.items()))).items() if count]
+        return [f"{count} {'' if number else 'of them '}{words}" for number, (count, words) in enumerate(found)]
+
+    def _held_out(self) -> Iterator[str]:
+        if self.found.held_out:
+            yield (
+                f"{counted(len(self.found.held_out), f'{HELD_OUT} photo')} keep their labels: with a network's masks "
+                "there, the agreement of student and labels would tell nothing"
+            )
+        held_out = [name for name in self.found.labels if self.records[name].split == HELD_OUT]
+        painted = self.found.count(HAND, held_out)
+        parts = [f"{counted(painted, f'{HELD_OUT} photo')} corrected by hand"] if painted else []
+        if others := len(held_out) - painted:
+            parts.append(f"{counted(others, f'{HELD_OUT} photo')} {_by(f'{BY}{self.made_by}' if self.made_by else '')}")
+        if parts:
+            yield (
+                f"{' and '.join(parts)}: the student's agreement is measured on them, "
+                "so do not compare it with that of earlier runs"
+            )
+
+    def _next(self) -> Iterator[str]:
+        rounds, why = "", ""
+        # Another method's labels may be overruled, as those of the pipeline are.
+        overrule = " -S ++distill.relabel.overrule=false" if self.marked[BY_HAND] or not self.made_by else ""
+        if overrule:
+            why = "overrule: false, or the first of two rounds may overrule what was corrected"
+        if "overrule" in self.base.attributes:  # what a first round's student has made
+            rounds = " -S distill.rounds=1"
+            why = "one round, because the student of a first one has corrected these before"
+        yield f"to train on them: dvc exp run gallery -S ++distill.labels={self.place}{overrule}{rounds}"
+        if why:
+            yield f"({why})"
+
+
+def _by(source: str) -> str:
+    return source if source.startswith(BY) else "from other labels"
