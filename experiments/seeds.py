@@ -45,8 +45,14 @@ def mark(records: Records) -> str:
 def remarks(rows: Mapping[str, Records]) -> list[str]:
     """What a reader has to know of the seeds of `rows`, a line each; none where all is as it should be."""
     found = [line for row, records in rows.items() for line in _mixtures(row, records)]
-    if unknown := [f"{row}, {text}" for row, records in rows.items() if (text := _unknown(records))]:
-        found.append(f"unknown: settings in effect, code and libraries of {some(unknown)}")
+    unknown: dict[str, list[str]] = {}
+    for row, records in rows.items():
+        unknown.setdefault(_unknown(records), []).append(repr(row))
+    found += [
+        f"{some(names)}: unknown by which settings in effect, code and libraries: {who}"
+        for who, names in unknown.items()
+        if who
+    ]
     if any(DRAWN in record.get("code", {}) for each in rows.values() if len(each) > 1 for record in each.values()):
         found.append("the demo's scenes are drawn by the seed: ± is of other data and another training together")
     return found

@@ -92,10 +92,11 @@ def remarks(table: Table, folder: Path) -> list[str]:
     return seeds.remarks({row.name: records_of(folder, row) for row in table.rows})
 
 
-def markdown(table: Table, folder: Path) -> str:
+def markdown(table: Table, folder: Path, dated: bool = False) -> str:
     """The rows that are computed; mean ± standard deviation, and how many, where there are several seeds.
 
-    Raises `UserError` where the seeds of a row are of different settings.
+    `dated`: a row that sets nothing is a recipe as it was when it was measured, and says when. Raises `UserError` where
+    the seeds of a row are of different settings.
     """
     headings = ["", *(column.title for column in table.columns), *([table.paper] if table.paper else [])]
     lines = [headings, ["---", *("--:" for _ in headings[1:])]]
@@ -106,7 +107,9 @@ def markdown(table: Table, folder: Path) -> str:
             continue
         cells = [_cell([score_of(file, column) for file in files]) for column in table.columns]
         paper = [] if not table.paper else ["" if row.paper is None else f"{row.paper:.2f}"]
-        name = row.name if len(files) == 1 else f"{row.name} ({len(files)} seeds{seeds.mark(records)})"
+        days = sorted({record["date"] for record in records.values()})
+        name = f"{row.name} as of {' and '.join(days)}" if dated and not row.overrides else row.name
+        name += f" ({len(files)} seeds{seeds.mark(records)})" if len(files) > 1 else ""
         lines.append([name, *cells, *paper])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

@@ -183,7 +183,9 @@ def test_a_result_says_when_and_by_which_code_each_row_was_computed(
         "recipe-seed1.csv": "b2",
     }
     said = "on 2026-11-29 (commit `a1`, trainings in `32-true`), on 2026-11-29 (commit `b2`, trainings in `32-true`)"
-    assert said in pages.block(RESULTS / "base")
+    block = pages.block(RESULTS / "base")
+    assert said in block
+    assert "\n| recipe as of 2026-11-29 (2 seeds) |" in block
     monkeypatch.undo()
     found = provenance({"train.optim.precision": "32-true", "pretrain.optim.precision": "16"})
     assert found["precision"] == f"16 and 32-true{' and bf16-mixed' if precision() == 'bf16-mixed' else ''}"
@@ -199,10 +201,10 @@ def test_results_that_kept_no_settings_say_so(monkeypatch: pytest.MonkeyPatch) -
         '"16", mine not written), distill.stage1.epochs (base "8", mine not written)\n'
         "code: base 29162cd (2026-11-23, 32-true); mine the same\n"
         "versions of the libraries: unknown of base and mine\n"
-        "chain_eight: unknown: settings in effect, code and libraries of recipe, seeds 0, 1, 2 by 29162cd (2026-11-23, "
-        "32-true)\n"
-        "chain: unknown: settings in effect, code and libraries of recipe, seeds 0, 1, 2 by 29162cd (2026-11-23, "
-        "32-true)\n"
+        "chain_eight: 'recipe': unknown by which settings in effect, code and libraries: seeds 0, 1, 2 by 29162cd "
+        "(2026-11-23, 32-true)\n"
+        "chain: 'recipe': unknown by which settings in effect, code and libraries: seeds 0, 1, 2 by 29162cd "
+        "(2026-11-23, 32-true)\n"
     )
     assert "| recipe (3 seeds) |" in markdown(table("chain"), RESULTS / "chain")
 
@@ -352,7 +354,7 @@ def test_what_was_not_kept_is_unknown(ran: list[list[str]], tmp_path: Path) -> N
     assert "| recipe (3 seeds, PERHAPS OF DIFFERENT CODE) |" in markdown(table("chain"), folder)
     first, second = remarks(table("chain"), folder)
     assert first.startswith("recipe: PERHAPS SEEDS OF DIFFERENT CODE: seed 0 by a1 (")
-    assert second.startswith("unknown: settings in effect, code and libraries of recipe, seed 0 by a1 (")
+    assert second.startswith("'recipe': unknown by which settings in effect, code and libraries: seed 0 by a1 (")
     assert "; seed 1 by " in second
     with pytest.raises(UserError, match=r"distill.rounds \(then 2, now 1\)"):
         run(table("chain"), folder, (3,), (*place, "distill.rounds=1"))
