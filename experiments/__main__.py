@@ -9,7 +9,8 @@ import click
 
 from experiments import difference, zoo
 from experiments.lab import command as lab
-from experiments.table import RESULTS, markdown, run
+from experiments.run import run
+from experiments.table import RESULTS, markdown, remarks
 from wsss.core.command import guarded
 
 TABLES = ("chain", "modules", "tilings", "levels", "alpha", "crops", "backbones", "distillation", "students")
@@ -31,7 +32,9 @@ def main(table: str, overrides: tuple[str, ...], seeds: tuple[int, ...], name: s
     """
     found, folder = importlib.import_module(f"experiments.{table}").TABLE, RESULTS / (name or table)
     guarded(lambda: run(found, folder, seeds, overrides), debug=False)
-    click.echo(markdown(found, folder), nl=False)
+    click.echo(guarded(lambda: markdown(found, folder), debug=False), nl=False)
+    for remark in remarks(found, folder):
+        click.echo(f"\n{remark}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import math
 import statistics
 from pathlib import Path
@@ -12,9 +11,13 @@ from typing import Any
 import click
 from scipy.stats import t
 
-from experiments.provenance import code_of
-from experiments.table import RESULTS, Table, differences, result_file, score_of, seeds_of
+from experiments.provenance import UNCOMMITTED, code_of
+from experiments.seeds import Records, differing
+from experiments.settings import differences
+from experiments.table import RESULTS, Table, kept_of, records_of, remarks, result_file, score_of
 from wsss.core.errors import UserError
+
+NAMES = ("base", "mine")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,8 +26,8 @@ from wsss.core.errors import UserError
 def main(base: str, mine: str) -> None:
     """Print MINE − BASE in points: by seed, mean ± standard deviation and the 95 % interval of the mean (paired t).
 
-    Below it: the settings that differ, and by which code both were computed. With 0 in its interval, no difference is
-    shown.
+    Below it: the settings that differ, defaults among them, by which code and library versions both were computed, and
+    whether the seeds of one are of different code. With 0 in its interval, no difference is shown.
     Both are names of results: `python -m experiments chain --name BASE --seed 0 --seed 1`.
     """
     folders = RESULTS / base, RESULTS / mine
@@ -34,19 +37,56 @@ def main(base: str, mine: str) -> None:
     table = importlib.import_module(f"experiments.{first['table']}").TABLE
     click.echo(markdown(table, *folders), nl=False)
     click.echo(f"\n{settings(first, second)}")
-    code = [code_of(kept) for kept in (first, second)]
-    click.echo(f"code: base {code[0]}; mine {'the same' if code[0] == code[1] != 'not kept' else code[1]}")
+    both = [[records_of(folder, row) for row in table.rows] for folder in folders]
+    click.echo(code(first, second, *both))
+    click.echo(libraries(*both))
+    for folder in folders:
+        for remark in remarks(table, folder):
+            click.echo(f"{folder.name}: {remark}")
 
 
 def settings(first: dict[str, Any], second: dict[str, Any]) -> str:
-    """What differs in the settings of two results; where one kept only those of its command, that and those."""
-    if "common" in first and "common" in second:
-        found = differences(first["common"], second["common"], ("base", "mine"))
+    """What differs in the settings of two results, defaults among them; where one kept less, that and what it kept."""
+    lists = [in_effect(kept) for kept in (first, second)]
+    if lists[0] and lists[1]:
+        found = differences(lists[0], lists[1], NAMES, absent="no such key")
         return f"settings that differ: {found}" if found else "no setting differs"
-    old = [name for name, kept in (("base", first), ("mine", second)) if "common" not in kept]
+    if "common" in first and "common" in second:
+        found = differences(first["common"], second["common"], NAMES)
+        said = f"settings that differ: {found}" if found else "no setting differs"
+        return f"of the settings that are written, {said}; their defaults were not kept: unknown"
+    old = [name for name, kept in zip(NAMES, (first, second), strict=True) if "common" not in kept]
     a, b = (dict(each.split("=", 1) for each in kept["settings"]) for kept in (first, second))
-    found = differences(a, b, ("base", "mine")) or "nothing"
+    found = differences(a, b, NAMES) or "nothing"
     return f"settings: {' and '.join(old)} kept no list, only what the command set; in that differs {found}"
+
+
+def in_effect(kept: dict[str, Any]) -> dict[str, Any]:
+    """The settings in effect of a result; none where some of its rows did not keep them."""
+    if any("settings" not in row for row in kept.get("rows", {}).values()):
+        return {}
+    return {key: value for each in kept.get("effective", {}).values() for key, value in each.items()}
+
+
+def code(first: dict[str, Any], second: dict[str, Any], base: list[Records], mine: list[Records]) -> str:
+    """By which code two results were computed, and the stages whose code differs."""
+    stages = differing([*base, *mine], "code")
+    names = [code_of(kept) for kept in (first, second)]
+    same = names[0] == names[1] and not stages
+    said = f"code: base {names[0]}; mine {'the same' if same else names[1]}"
+    if stages is None:
+        return said if same and UNCOMMITTED not in names[0] else f"{said}; unknown which stages' code differs"
+    return f"{said}; code differs in: {', '.join(stages)}" if stages else f"{said}; no stage's code differs"
+
+
+def libraries(base: list[Records], mine: list[Records]) -> str:
+    """Whether two results were computed by the same versions of the libraries."""
+    if None in (old := [differing(each, "versions") for each in (base, mine)]):
+        names = [name for name, found in zip(NAMES, old, strict=True) if found is None]
+        return f"versions of the libraries: unknown of {' and '.join(names)}"
+    found = differing([*base, *mine], "versions")
+    listed = (f"{name} ({' and '.join(values)})" for name, values in (found or {}).items())
+    return f"versions of the libraries that differ: {', '.join(listed)}" if found else "no library's version differs"
 
 
 def markdown(table: Table, base: Path, mine: Path) -> str:
@@ -55,7 +95,7 @@ def markdown(table: Table, base: Path, mine: Path) -> str:
 
     Raises `UserError` if they have no row and seed in common.
     """
-    by_row = {row: sorted(set(seeds_of(base, row)) & set(seeds_of(mine, row))) for row in table.rows}
+    by_row = {row: sorted(records_of(base, row).keys() & records_of(mine, row).keys()) for row in table.rows}
     seeds = sorted({seed for found in by_row.values() for seed in found})
     if not seeds:
         what = f"no row and seed in both {base.name} and {mine.name}"
@@ -75,10 +115,8 @@ def markdown(table: Table, base: Path, mine: Path) -> str:
 
 
 def _kept(folder: Path) -> dict[str, Any]:
-    file = folder / "settings.json"
-    if not file.is_file():
+    if not (found := kept_of(folder)):
         raise UserError(folder, "no results", f"compute them: python -m experiments chain --name {folder.name}")
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return found
 
 

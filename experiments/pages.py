@@ -81,7 +81,7 @@ def block(folder: Path) -> str:
     assert isinstance(table, Table)
     base = f"$ cp recipes/{kept['recipe']}.yaml params.yaml\n" if kept.get("recipe") else ""
     shown = f"\n```console\n{base}$ {command(table, folder, kept['settings'])}\n```\n\n"
-    return f"{shown}{measured(kept)}{markdown(table, folder)}\n"
+    return f"{shown}{measured(kept)}{markdown(table, folder, dated=True)}\n"
 
 
 def measured(kept: dict[str, Any]) -> str:

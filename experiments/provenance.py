@@ -5,13 +5,20 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
+from platform import python_version
 from typing import Any
 
 from wsss.numeric.device import fast_bf16
 
 CODE = ("wsss", "pipeline")
 """Folders whose changes since the commit count; a run changes `params.yaml` and `dvc.lock` itself."""
+LIBRARIES = ("torch", "numpy", "numba")
+UNCOMMITTED = "with changes"
+"""What stands behind the commit where the code was changed since."""
+UNKNOWN = {name: f"unknown {name}" for name in ("date", "commit", "precision")}
+"""Of a result that has nothing beside it."""
 
 
 def provenance(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -21,9 +28,14 @@ def provenance(settings: Mapping[str, Any]) -> dict[str, str]:
     asked = [settings.get(f"{stage}.optim.precision", "auto") for stage in ("pretrain", "train", "distill")]
     return {
         "date": str(date.today()),
-        "commit": f"{commit} with changes" if changed else commit,
+        "commit": f"{commit} {UNCOMMITTED}" if changed else commit,
         "precision": " and ".join(dict.fromkeys(precision() if each == "auto" else each for each in asked)),
     }
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the libraries that compute."""
+    return {"python": python_version()} | {name: version(name) for name in LIBRARIES}
 
 
 def precision() -> str:
@@ -35,15 +47,20 @@ def origins(kept: Mapping[str, Any]) -> list[Mapping[str, str]]:
     """When and by which code the rows of a result were computed, each once; none where it was not kept."""
     found: list[Mapping[str, str]] = []
     for row in [*kept.get("rows", {}).values(), *([kept["measured"]] if "measured" in kept else [])]:
-        if row not in found:
-            found.append(row)
+        origin = {name: row[name] for name in UNKNOWN}
+        if origin not in found:
+            found.append(origin)
     return found
 
 
 def code_of(kept: Mapping[str, Any]) -> str:
     """`origins` in a line."""
-    found = [f"{row['commit']} ({row['date']}, {row['precision']})" for row in origins(kept)]
-    return ", ".join(found) or "not kept"
+    return ", ".join(map(origin_text, origins(kept))) or "not kept"
+
+
+def origin_text(row: Mapping[str, Any]) -> str:
+    """Commit, date and precision of a row."""
+    return f"{row['commit']} ({row['date']}, {row['precision']})"
 
 
 def _git(*arguments: str) -> str:

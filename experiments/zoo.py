@@ -20,7 +20,7 @@ from typing import Any
 import click
 from ruamel.yaml import YAML
 
-from experiments.provenance import provenance
+from experiments.provenance import provenance, versions
 from wsss.core.atomic import write_text
 from wsss.core.errors import UserError
 from wsss.core.log import say
@@ -148,6 +148,7 @@ def collect(work: Path) -> dict[str, Any]:
         "minutes": sum(seconds.get(stage, 0) for stage in STAGES) / 60,
         "verdict": words[-1].removeprefix("verdict: ") if words else "",
         "measured": made_by(),
+        "versions": versions(),
     }
 
 

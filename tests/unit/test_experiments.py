@@ -3,9 +3,11 @@
 import copy
 import importlib
 import json
+import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,12 @@ from experiments import difference, pages, zoo
 from experiments.__main__ import TABLES
 from experiments.__main__ import main as experiments_main
 from experiments.provenance import precision, provenance
-from experiments.table import RESULTS, Column, Row, Table, check_settings, markdown, result_file, run
+from experiments.run import check_settings, run
+from experiments.table import RESULTS, Column, Row, Table, markdown, remarks, result_file
 from manual.blocks import commands
 from manual.blocks import pages as all_pages
 from wsss.core.errors import UserError
+from wsss.core.locked_files import content_md5
 from wsss.core.params import Settings
 from wsss.distill.settings import DistillSettings
 from wsss.training.oste import TrainSettings
@@ -92,13 +96,13 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         if command[0] == "git":
             return git(command, check=check, **others)
         asked.append(command)
-        if "++pretrain.optim.lr=-1" in command:
+        if "++pretrain.optim.lr=13" in command:
             return subprocess.CompletedProcess(command, 255)
         score = f"oste,val,{0.5 + len(asked) / 100},{0.25}"
         Path("reports/sources.csv").write_text(f"source,split,miou,miou_labelled\noste,train,1,1\n{score}\n")
         return subprocess.CompletedProcess(command, 0)
 
-    monkeypatch.setattr("experiments.table.subprocess.run", dvc)
+    monkeypatch.setattr("experiments.run.subprocess.run", dvc)
     return asked
 
 
@@ -162,7 +166,7 @@ def test_two_results_and_the_settings_that_differ(ran: list[list[str]], tmp_path
     result = CliRunner().invoke(difference.main, ["base", "mine"])
     assert "| OSTE's branch, val | +2.00 | +2.00 | +2.00 ± 0.00 |\n" in result.stdout
     assert "\nsettings that differ: distill.rounds (base 2, mine 1)\ncode: base " in result.stdout
-    assert result.stdout.endswith("; mine the same\n")
+    assert result.stdout.endswith("; mine the same; no stage's code differs\nno library's version differs\n")
     assert "\nno setting differs\n" in CliRunner().invoke(difference.main, ["base", "base"]).stdout
 
 
@@ -170,7 +174,7 @@ def test_a_result_says_when_and_by_which_code_each_row_was_computed(
     ran: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = iter([{"date": "2026-11-29", "commit": name, "precision": "32-true"} for name in ("a1", "b2")])
-    monkeypatch.setattr("experiments.table.provenance", lambda _: next(made))
+    monkeypatch.setattr("experiments.run.provenance", lambda _: next(made))
     for seed in (0, 1):
         run(table("chain"), RESULTS / "base", (seed,), (f"dataset.root={tmp_path}",))
     kept = json.loads((RESULTS / "base/settings.json").read_text())
@@ -179,7 +183,9 @@ def test_a_result_says_when_and_by_which_code_each_row_was_computed(
         "recipe-seed1.csv": "b2",
     }
     said = "on 2026-11-29 (commit `a1`, trainings in `32-true`), on 2026-11-29 (commit `b2`, trainings in `32-true`)"
-    assert said in pages.block(RESULTS / "base")
+    block = pages.block(RESULTS / "base")
+    assert said in block
+    assert "\n| recipe as of 2026-11-29 (2 seeds) |" in block
     monkeypatch.undo()
     found = provenance({"train.optim.precision": "32-true", "pretrain.optim.precision": "16"})
     assert found["precision"] == f"16 and 32-true{' and bf16-mixed' if precision() == 'bf16-mixed' else ''}"
@@ -194,7 +200,13 @@ def test_results_that_kept_no_settings_say_so(monkeypatch: pytest.MonkeyPatch) -
         "\nsettings: base and mine kept no list, only what the command set; in that differs distill.optim.epochs (base "
         '"16", mine not written), distill.stage1.epochs (base "8", mine not written)\n'
         "code: base 29162cd (2026-11-23, 32-true); mine the same\n"
+        "versions of the libraries: unknown of base and mine\n"
+        "chain_eight: 'recipe': unknown by which settings in effect, code and libraries: seeds 0, 1, 2 by 29162cd "
+        "(2026-11-23, 32-true)\n"
+        "chain: 'recipe': unknown by which settings in effect, code and libraries: seeds 0, 1, 2 by 29162cd "
+        "(2026-11-23, 32-true)\n"
     )
+    assert "| recipe (3 seeds) |" in markdown(table("chain"), RESULTS / "chain")
 
 
 def test_what_cannot_be_compared_is_said(ran: list[list[str]], tmp_path: Path) -> None:
@@ -220,10 +232,179 @@ def test_rows_of_other_settings_are_not_mixed(ran: list[list[str]], tmp_path: Pa
         run(TOY, folder, (2,), ("cams.scales=[2.0]", "compute.threads=1"))
     assert str(raised.value) == (
         f"error: {folder}: holds rows of other settings: cams.scales (then [1.0], now [2.0]), "
-        "compute.threads (then 2, now 1), train.energy.stride (then 6, now not written)\n"
+        "compute.threads (then 2, now 1), train.energy.stride (then 6, now 4)\n"
         "fix: compute these under a name of their own: --name NEW"
     )
     assert len(ran) == 4
+
+
+def edited(name: str) -> Callable[[Path], str]:
+    """md5s of a checkout where the files whose path contains `name` are others."""
+    return lambda path: f"{content_md5(path)}{' edited' if name in path.as_posix() else ''}"
+
+
+def kept(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change what is kept beside the scores in `folder`."""
+    found = json.loads((folder / "settings.json").read_text())
+    change(found)
+    (folder / "settings.json").write_text(json.dumps(found))
+
+
+def change_effective(folder: Path, **values: Any) -> None:
+    """Other values in all lists of settings in effect, of keys that have a `_` for each dot; None: no such key."""
+    changes = {name.replace("_", "."): value for name, value in values.items()}
+
+    def change(found: dict[str, Any]) -> None:
+        for name, settings in found["effective"].items():
+            kept_keys = {key: value for key, value in settings.items() if key not in changes}
+            found["effective"][name] = kept_keys | {key: value for key, value in changes.items() if value is not None}
+
+    kept(folder, change)
+
+
+def test_seeds_of_another_default_are_not_mixed(ran: list[list[str]], tmp_path: Path) -> None:
+    """The default of a key that params.yaml does not write was another one."""
+    key, folder, place = "distill.stage1.feature.weight", RESULTS / "base", (f"dataset.root={tmp_path}",)
+    run(table("chain"), folder, (0,), place)
+    change_effective(folder, distill_stage1_feature_weight=20.0)
+    for settings in ((), ("distill.stage1.feature.weight=0.2",)):
+        with pytest.raises(UserError, match=rf"other settings: {key} \(then 20.0, now 0.2\)\n.*--name NEW"):
+            run(table("chain"), folder, (1,), (*place, *settings))
+    change_effective(folder, distill_stage1_feature_weight=0.2)
+    # One that is written as it is by default is the same setting.
+    run(table("chain"), folder, (1,), (*place, f"{key}=0.2"))
+    assert len(ran) == 2
+
+
+def test_a_key_that_is_new_in_code_counts_where_it_is_written(ran: list[list[str]], tmp_path: Path) -> None:
+    folder, place = RESULTS / "base", (f"dataset.root={tmp_path}",)
+    run(table("chain"), folder, (0,), place)
+    change_effective(folder, distill_stage1_feature_weight=None)
+    with pytest.raises(UserError, match=r"distill.stage1.feature.weight \(then no such key, now 0.3\)"):
+        run(table("chain"), folder, (1,), (*place, "distill.stage1.feature.weight=0.3"))
+    run(table("chain"), folder, (1,), place)
+    assert "(2 seeds) |" in markdown(table("chain"), folder)
+    # Now it is known; and a CRF that is off has other keys than one that is on.
+    change_effective(folder, distill_stage1_feature_weight=0.3)
+    with pytest.raises(UserError, match=r"distill.stage1.feature.weight \(then 0.3, now 0.2\)"):
+        run(table("chain"), folder, (2,), place)
+    change_effective(folder, distill_stage1_feature_weight=0.2)
+    with pytest.raises(
+        UserError, match=r"evaluate.crf \(then no such key, now null\), evaluate.crf.bilateral_rgb \(then"
+    ):
+        run(table("chain"), folder, (2,), (*place, "evaluate.crf=off"))
+    assert len(ran) == 2
+
+
+def test_scores_of_elsewhere_get_no_mean(ran: list[list[str]], tmp_path: Path) -> None:
+    folder, place = RESULTS / "base", f"dataset.root={tmp_path}"
+    run(table("chain"), folder, (0, 1), (place,))
+
+    def from_elsewhere(found: dict[str, Any]) -> None:
+        (settings,) = found["effective"].values()
+        found["effective"]["other"] = settings | {"distill.rounds": 1}
+        found["rows"]["recipe-seed1.csv"]["settings"] = "other"
+
+    kept(folder, from_elsewhere)
+    said = "row 'recipe' has seeds of different settings: distill.rounds (seed 0 2, seed 1 1)\n"
+    with pytest.raises(UserError, match=re.escape(said)):
+        markdown(table("chain"), folder)
+    assert said in str(CliRunner().invoke(difference.main, ["base", "base"]).exception)
+    kept(folder, lambda found: found["effective"].pop("other"))
+    result = CliRunner().invoke(experiments_main, ["chain", "--name", "base", "-S", place])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "settings.json does not list the settings of seed 1\n" in result.stderr
+
+
+def test_seeds_of_different_code_are_flagged(
+    ran: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ["chain", "--name", "base", "-S", f"dataset.root={tmp_path}"]
+    made = {"date": "2026-11-30", "precision": "32-true"}
+    monkeypatch.setattr("experiments.run.provenance", lambda _: made | {"commit": "a1"})
+    assert CliRunner().invoke(experiments_main, [*given, "--seed", "0", "--seed", "3"]).stdout.count("\n") == 3
+    monkeypatch.setattr("experiments.made.content_md5", edited("wsss/distill"))
+    monkeypatch.setattr("experiments.run.provenance", lambda _: made | {"commit": "b2 with changes"})
+    result = CliRunner().invoke(experiments_main, [*given, "--seed", "1"])
+    assert "| recipe (3 seeds, OF DIFFERENT CODE) |" in result.stdout
+    said = (
+        "recipe: SEEDS OF DIFFERENT CODE: seeds 0, 3 by a1 (2026-11-30, 32-true); "
+        "seed 1 by b2 with changes (2026-11-30, 32-true); code differs in distill; "
+        "for a mean of one kind compute all seeds anew under a name of their own: --name NEW\n"
+    )
+    assert result.stdout.endswith(f"\n\n{said}")
+    run(table("chain"), RESULTS / "mine", (0, 1), (f"dataset.root={tmp_path}",))
+    compared = CliRunner().invoke(difference.main, ["base", "mine"]).stdout
+    assert compared.endswith(f"; code differs in: distill\nno library's version differs\nbase: {said}")
+
+
+def test_what_was_not_kept_is_unknown(ran: list[list[str]], tmp_path: Path) -> None:
+    folder, place = RESULTS / "base", (f"dataset.root={tmp_path}",)
+    run(table("chain"), folder, (0, 1), place)
+
+    def as_it_was(found: dict[str, Any]) -> None:
+        del found["effective"]
+        for record in found["rows"].values():
+            for key in ("settings", "code", "versions"):
+                del record[key]
+        found["rows"]["recipe-seed0.csv"]["commit"] = "a1"
+
+    kept(folder, as_it_was)
+    run(table("chain"), folder, (2,), place)
+    assert "| recipe (3 seeds, PERHAPS OF DIFFERENT CODE) |" in markdown(table("chain"), folder)
+    first, second = remarks(table("chain"), folder)
+    assert first.startswith("recipe: PERHAPS SEEDS OF DIFFERENT CODE: seed 0 by a1 (")
+    assert second.startswith("'recipe': unknown by which settings in effect, code and libraries: seed 0 by a1 (")
+    assert "; seed 1 by " in second
+    with pytest.raises(UserError, match=r"distill.rounds \(then 2, now 1\)"):
+        run(table("chain"), folder, (3,), (*place, "distill.rounds=1"))
+    said = CliRunner().invoke(difference.main, ["base", "base"]).stdout
+    assert "of the settings that are written, no setting differs; their defaults were not kept: unknown\n" in said
+    assert "; mine the same\nversions of the libraries: unknown of base and mine\n" in said
+
+
+def test_versions_of_libraries_are_kept_and_compared(
+    ran: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(table("chain"), RESULTS / "base", (0,), (f"dataset.root={tmp_path}",))
+    found = json.loads((RESULTS / "base/settings.json").read_text())["rows"]["recipe-seed0.csv"]["versions"]
+    assert list(found) == ["python", "torch", "numpy", "numba"]
+    monkeypatch.setattr("experiments.run.versions", lambda: found | {"torch": "0.4"})
+    run(table("chain"), RESULTS / "mine", (0,), (f"dataset.root={tmp_path}",))
+    said = CliRunner().invoke(difference.main, ["base", "mine"]).stdout
+    assert f"\nversions of the libraries that differ: torch (0.4 and {found['torch']})\n" in said
+    run(table("chain"), RESULTS / "base", (1,), (f"dataset.root={tmp_path}",))
+    assert remarks(table("chain"), RESULTS / "base")[0].startswith(
+        f"recipe: seeds of different libraries: torch 0.4 and {found['torch']}; "
+    )
+
+
+def test_the_demo_says_that_seeds_draw_its_scenes(ran: list[list[str]], tmp_path: Path) -> None:
+    Path("data/demo").mkdir(parents=True)
+    given = ["chain", "--name", "base", "-S", "dataset.root=data/demo", "--seed"]
+    assert "drawn" not in CliRunner().invoke(experiments_main, [*given, "0"]).stdout
+    said = "\nthe demo's scenes are drawn by the seed: ± is of other data and another training together\n"
+    assert CliRunner().invoke(experiments_main, [*given, "1"]).stdout.endswith(said)
+
+
+@pytest.mark.parametrize("what", ["code of distill", r"settings: distill.rounds \(then 2, now 1\)"])
+def test_what_changes_while_a_row_is_computed_is_not_kept(
+    ran: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    dvc = subprocess.run
+
+    def meanwhile(command: list[str], **options: Any) -> subprocess.CompletedProcess[Any]:
+        done = dvc(command, **options)
+        if command[0] == "dvc" and "code" in what:
+            monkeypatch.setattr("experiments.made.content_md5", edited("wsss/distill"))
+        elif command[0] == "dvc":
+            Path("params.yaml").write_text(Path("params.yaml").read_text().replace("rounds: 2", "rounds: 1"))
+        return done
+
+    monkeypatch.setattr("experiments.run.subprocess.run", meanwhile)
+    with pytest.raises(UserError, match=rf"changed while row 'low', seed 0 was computed, which is not kept: {what}"):
+        run(TOY, tmp_path / "toy", (0,), (f"dataset.root={tmp_path}",))
+    assert not list((tmp_path / "toy").glob("*.csv"))
 
 
 def test_rows_of_another_arithmetic_are_not_mixed(
@@ -246,7 +427,10 @@ def test_a_wrong_place_and_a_run_that_fails_are_said_in_two_lines(ran: list[list
     )
     assert not Path(RESULTS, "alpha").exists()
     with pytest.raises(UserError, match=r"row 'low', seed 0: dvc exp run ended with 255"):
-        run(TOY, tmp_path / "toy", (0,), (f"dataset.root={tmp_path}", "pretrain.optim.lr=-1"))
+        run(TOY, tmp_path / "toy", (0,), (f"dataset.root={tmp_path}", "pretrain.optim.lr=13"))
+    assert len(ran) == 1
+    with pytest.raises(UserError, match=r"params.yaml: pretrain.optim.lr: Input should be greater than 0"):
+        run(TOY, tmp_path / "other", (0,), (f"dataset.root={tmp_path}/photos", "pretrain.optim.lr=-1"))
     assert len(ran) == 1
 
 

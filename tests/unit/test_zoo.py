@@ -156,5 +156,10 @@ def test_scores_that_are_missing_stay_so(tmp_path: Path) -> None:
         (tmp_path / "results" / f"{name}.json").write_text(json.dumps(found))
     assert markdown(tmp_path / "results").splitlines()[-1] == "| mean | 0 |"
     assert found["verdict"] == ""
-    assert all(value is None for key, value in found.items() if key not in ("stages", "verdict", "measured", "minutes"))
+    assert all(
+        value is None
+        for key, value in found.items()
+        if key not in ("stages", "verdict", "measured", "versions", "minutes")
+    )
+    assert list(found["versions"]) == ["python", "torch", "numpy", "numba"]
     assert markdown(tmp_path / "none").splitlines()[0].startswith("| set | tag AP, guessing |")
