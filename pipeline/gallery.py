@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -13,16 +12,16 @@ from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
 from wsss.data.index import read_index
 from wsss.data.masks import MaskedImages, read_mask_checksums
-from wsss.data.origins import FROM_NETWORK, LABELS_SHA, remark
-from wsss.report import verdict
+from wsss.data.origins import LABELS_SHA
 from wsss.report.cards import Results, other_labels
 from wsss.report.differing import settings_beside_recipe
 from wsss.report.gallery import GallerySettings, build_gallery
 from wsss.report.overlays import draw_overlays
 from wsss.report.plots import TABLES
 from wsss.report.scores import read_sources
-from wsss.report.steps import Place, next_steps, steps_text
+from wsss.report.steps import Place, last_words
 from wsss.report.templates import percent
+from wsss.report.verdict import TABLES as VERDICT_TABLES
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import PredictionStore, RelabelledStore
 from wsss.stores.options import label_store_options, open_label_stores
@@ -78,7 +77,7 @@ def main(
 ) -> str:
     """Lay photos, CAMs, pseudo-labels, predictions and masks side by side on one page, worst first."""
     settings = load(params, Params)
-    tables = [reports / name for name in ("sources.csv", *TABLES, *verdict.TABLES)]
+    tables = [reports / name for name in ("sources.csv", *TABLES, *VERDICT_TABLES)]
     inputs = [dataset, masks, cams, *label_stores.values(), predictions, epochs, *tables]
     # A recipe is no input: its comments change often, and what is said of it is a remark.
     differing = settings_beside_recipe(params, settings.gallery.recipe)
@@ -95,15 +94,11 @@ def main(
         for store in (results.cams, *labels, results.predictions, *([] if others is None else [others])):
             store.expect_classes(index.classes)
         sources = read_sources(reports / "sources.csv")
-        rests_on = remark(made.by_hand, int(made.attributes.get(FROM_NETWORK, 0)))
-        words = verdict.final_verdict(reports, sources, index, settings.gallery.split, rests_on)
-        relabelled = list(made.ids)
-        known = words, settings.gallery.recipe, index, relabelled
-        shown = replace(words, steps=next_steps(*known))
+        named = settings.gallery.split, settings.gallery.recipe, settings.dataset
+        shown, last = last_words(reports, index, made, *named)
         about = shown, photos, differing, learned
         first, *_ = build_gallery(results, sources, settings.gallery, out, reports, epochs, *about)
         draw_overlays(results, settings.gallery.split, overlays)
-        last = f"{words.text}\n{steps_text(next_steps(*known, settings.dataset))}"
         note_words(last)
     of = f" of a {first.judged}" if first.measure == "IoU" else ""
     judged = f", median {first.measure}{of} {percent(first.median)}" if first.median is not None else ""
