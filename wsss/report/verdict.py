@@ -38,8 +38,8 @@ THIN = 3
 WORDS = "The student is the network that makes your masks, the labels are what it learned from."
 """The two words that a newcomer has to know."""
 LOOK = (
-    "The gallery's table of classes opens their photos and has their IoU at each step. Where the CAM is bad already, add "
-    "photos that show them elsewhere."
+    "The gallery's table of classes opens their photos and has their IoU at each step. Where the CAM is bad already, "
+    "add photos that show them elsewhere."
 )
 """What to do about classes that are doubtful by the masks."""
 UNSEEN = (
