@@ -812,6 +812,11 @@ def test_strips_show_the_student_epoch_by_epoch(run: Run, tmp_path: Path) -> Non
     drawn = [(tmp_path / "out" / file).read_bytes() for _, file in strip]
     # The pseudo-label is class 2, as in the epochs from 20 on.
     assert [drawn.index(each) for each in drawn] == [0, 1, *[2] * 7, 1, 1, 1]
+    digest = write_corrected(tmp_path / "corrected", {"t-train": half(1, 0)}, "t-train")
+    results = replace(results, others=other_labels(tmp_path / "corrected", digest)[0])
+    build_gallery(results, SOURCES, SETTINGS, tmp_path / "out", epochs=epochs)
+    titles = [each.get("data-title") for each in parse(tmp_path / "out").all("a") if "strip" in (each["href"] or "")]
+    assert titles[:3] == ["Photo", "Label learned from", "Epoch 1"]
 
 
 @pytest.mark.parametrize("damage", [None, b"cut off", half(9, 0)])
