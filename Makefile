@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt
 
 repro: $(READY) ## run the whole pipeline on the data set that params.yaml names (the demo set, at first)
 	dvc repro
-	@# DVC has last words of its own, so the verdict is said below them; of a run that came from the cache there is none.
+	@# DVC has last words of its own, so the verdict is said below them: that on the results that are there.
 	@wsss watch --once 2>/dev/null || echo "pictures: reports/gallery/index.html"
 
 test: $(READY) ## run all tests

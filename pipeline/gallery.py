@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import click
+from pydantic import ConfigDict
 
 from wsss.core.live import note_words
 from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
 from wsss.data.index import read_index
 from wsss.data.masks import MaskedImages, read_mask_checksums
-from wsss.data.origins import FROM_NETWORK, remark
-from wsss.report import verdict
-from wsss.report.cards import Results
+from wsss.data.origins import LABELS_SHA
+from wsss.report.cards import Results, other_labels
 from wsss.report.differing import settings_beside_recipe
 from wsss.report.gallery import GallerySettings, build_gallery
 from wsss.report.overlays import draw_overlays
 from wsss.report.plots import TABLES
 from wsss.report.scores import read_sources
-from wsss.report.steps import Place, next_steps, steps_text
+from wsss.report.steps import Place, last_words
 from wsss.report.templates import percent
+from wsss.report.verdict import TABLES as VERDICT_TABLES
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import PredictionStore, RelabelledStore
 from wsss.stores.options import label_store_options, open_label_stores
+
+PSEUDO = "pseudo"
+"""`distill.labels` for the store that stage `correct` writes."""
+
+
+class Labels(Settings):
+    """Section `distill`, as far as it names the labels that the student learned from."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    labels: str = PSEUDO
+
+    @property
+    def place(self) -> Path | None:
+        """Their folder, if no stage makes them."""
+        return None if self.labels == PSEUDO else Path(self.labels)
 
 
 class Params(Settings):
     """What this stage reads of params.yaml."""
 
     dataset: Place
+    distill: Labels = Labels()
     gallery: GallerySettings
 
 
@@ -60,7 +77,7 @@ def main(
 ) -> str:
     """Lay photos, CAMs, pseudo-labels, predictions and masks side by side on one page, worst first."""
     settings = load(params, Params)
-    tables = [reports / name for name in ("sources.csv", *TABLES, *verdict.TABLES)]
+    tables = [reports / name for name in ("sources.csv", *TABLES, *VERDICT_TABLES)]
     inputs = [dataset, masks, cams, *label_stores.values(), predictions, epochs, *tables]
     # A recipe is no input: its comments change often, and what is said of it is a remark.
     differing = settings_beside_recipe(params, settings.gallery.recipe)
@@ -71,19 +88,17 @@ def main(
             settings.dataset.photos(index.records), len(index.classes), read_mask_checksums(masks), index.dropped
         )
         labels = open_label_stores(label_stores)
-        results = Results(index, masked, CamStore(cams), labels, PredictionStore(predictions))
-        for store in (results.cams, *labels, results.predictions):
+        made = next(store for store in labels if isinstance(store, RelabelledStore))
+        others, learned = other_labels(settings.distill.place, str(made.attributes.get(LABELS_SHA, "")))
+        results = Results(index, masked, CamStore(cams), labels, PredictionStore(predictions), others)
+        for store in (results.cams, *labels, results.predictions, *([] if others is None else [others])):
             store.expect_classes(index.classes)
         sources = read_sources(reports / "sources.csv")
-        made = next(store for store in labels if isinstance(store, RelabelledStore))
-        rests_on = remark(made.by_hand, int(made.attributes.get(FROM_NETWORK, 0)))
-        words = verdict.final_verdict(reports, sources, index, settings.gallery.split, rests_on)
-        relabelled = list(made.ids)
-        known = words, settings.gallery.recipe, index, relabelled
-        shown = replace(words, steps=next_steps(*known))
-        first, *_ = build_gallery(results, sources, settings.gallery, out, reports, epochs, shown, photos, differing)
+        named = settings.gallery.split, settings.gallery.recipe, settings.dataset
+        shown, last = last_words(reports, index, made, *named)
+        about = shown, photos, differing, learned
+        first, *_ = build_gallery(results, sources, settings.gallery, out, reports, epochs, *about)
         draw_overlays(results, settings.gallery.split, overlays)
-        last = f"{words.text}\n{steps_text(next_steps(*known, settings.dataset))}"
         note_words(last)
     of = f" of a {first.judged}" if first.measure == "IoU" else ""
     judged = f", median {first.measure}{of} {percent(first.median)}" if first.median is not None else ""

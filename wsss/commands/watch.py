@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wsss.core.command import people_command
-from wsss.core.errors import UserError
+from wsss.core.errors import UserError, WsssError
 from wsss.core.log import say, visible
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SECONDS = 2.0
 WAIT = 60.0
 """Seconds; DVC takes a few until its first stage speaks."""
+OTHERS = "reports or settings have changed since these stages ran; by now:"
 PAGE = "watch.html"
 """In the folder of what the stages tell."""
 
@@ -32,7 +33,7 @@ def main(page: bool, once: bool) -> str:
     --page writes a page that reloads itself: the same as curves, and four photos with what the network says of them
     after each epoch. Both wait a minute for a run that is about to begin, and end with the run, or by Ctrl-C, which
     leaves the run alone. Without a terminal, and without --page, it says how it stands now. After the gallery that is
-    the verdict, and what to do.
+    the verdict on the results that are here, and what to do.
     """
     from wsss.core.live import folder
     from wsss.report.watch import lines, read_run
@@ -46,7 +47,22 @@ def main(page: bool, once: bool) -> str:
             run = _keep_showing(_begun(run))
     except KeyboardInterrupt:
         return ""
-    return "\n".join(lines(run)) if not page else ""
+    return "\n".join(lines(run, _last_words(run))) if not page else ""
+
+
+def _last_words(run: Run) -> str:
+    """What is to be said of the results, which DVC may have brought back from its cache since stages ran; or why it
+    cannot be said. Empty before the gallery.
+    """
+    if not run.ended_with_words:
+        return ""
+    from wsss.report.words_now import words_now
+
+    try:
+        words = words_now()
+    except WsssError as error:
+        return f"no verdict now: {error}"
+    return words if words == run.now["words"] else f"{OTHERS}\n{words}"
 
 
 def _next(run: Run) -> Run:

@@ -12,7 +12,7 @@ from wsss.report.plots import read_table
 from wsss.report.swatch import Swatch
 
 PER_CLASS = "per_class.csv"
-STEPS = {"cam": ("CAM", "CAM", ""), "pseudo-label": ("Pseudo-label", "correction", "label 1")}
+STEPS = {"cam": ("CAM", "CAM", ""), "pseudo-label": ("Pseudo-label", "pseudo-label", "label 1")}
 """By source of `PER_CLASS`: title of the step, the name under which it is to be looked at, the order of photos that
 shows its worst.
 """

@@ -47,13 +47,15 @@ class Maps:
 class Comparison:
     """Run A against run B.
 
-    `photos`: those in both, of the splits `splits`; `classes`: IoU over all of them together, and their `mean`, empty
-    and None without masks, and `labelled`: of maps with ignored pixels what these hide; `scores`: every source of the
-    runs' own tables, and `labels`: the same of those with ignored pixels; `settings`: key and its value in each run,
-    as text; `code`: stages that ran by other code; `newer`: of each run, the stage that is newer than its predictions.
+    `names`: the runs as they were given, `titles`: in words; `photos`: those in both, of the splits `splits`;
+    `classes`: IoU over all of them together, and their `mean`, empty and None without masks, and `labelled`: of maps
+    with ignored pixels what these hide; `scores`: every source of the runs' own tables, and `labels`: the same of those
+    with ignored pixels; `settings`: key and its value in each run, as text; `code`: stages that ran by other code;
+    `newer`: of each run, the stage that is newer than its predictions.
     """
 
     names: tuple[str, str]
+    titles: tuple[str, str]
     class_names: tuple[str, ...]
     maps: tuple[Maps, Maps]
     splits: tuple[str, ...]
@@ -131,6 +133,7 @@ def compare(
     mean, classes = pooled(b.index.classes, overlaps)
     return Comparison(
         (a.name, b.name),
+        (a.title or a.name, b.title or b.name),
         b.index.classes,
         (maps[0], maps[1]),
         tuple(sorted({record.split for record in records})),

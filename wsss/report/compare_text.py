@@ -49,7 +49,7 @@ def own_photos(found: Comparison) -> str:
 
 def as_text(found: Comparison, count: int, page: Path) -> str:
     """The whole comparison as lines."""
-    a, b = found.names
+    a, b = found.titles
     lines = [f"A: {a}", f"B: {b}", heading(found), *older(found)]
     if found.scores:
         width = max(6, *(len(score.name) for score in found.scores))

@@ -57,13 +57,14 @@ def build_gallery(
     verdict: Verdict | None = None,
     photos: Path | None = None,
     differing: Sequence[tuple[str, str, str]] = (),
+    learned: str = "",
 ) -> tuple[Section, ...]:
     """Write the folder `out`, `index.html` and its pictures, whole or not at all; return what the page shows.
 
     `tables` is the folder of the CSV files that are drawn as plots, `epochs` that of the student's masks after each
     epoch, `verdict` the last words; without them there are none. `photos` is the table of all photos, shown or not, if
-    one is wanted, `differing` the settings that are not those of the recipe. Splits after the first one appear if any
-    store holds a photo of theirs. Same inputs, same bytes.
+    one is wanted, `differing` the settings that are not those of the recipe, `learned` the words of `other_labels`.
+    Splits after the first one appear if any store holds a photo of theirs. Same inputs, same bytes.
     """
     index = results.index
     index.split(settings.split)  # its error names the splits there are
@@ -84,7 +85,7 @@ def build_gallery(
         top = about(index, settings.recipe), differing, best_row(rows, settings.split, "student")
         heat = [css_colour(stop) for stop in HEAT_STOPS]
         classes = class_table(tables, legend) if tables else None
-        html = page_html(sections, legend, rows, plots, strips, heat, settings.width, *top, verdict, classes)
+        html = page_html(sections, legend, rows, plots, strips, heat, settings.width, *top, verdict, classes, learned)
         (folder / "index.html").write_bytes(html.encode("utf-8"))
     if photos is not None:
         write_text(photos, photos_csv(index, rankings))
@@ -101,7 +102,10 @@ def about(index: Index, recipe: str) -> str:
 
 
 def make_section(painter: Painter, ranking: Ranking, images: int, drawn: int) -> Section:
-    """Choose at most `images` photos of a split and draw them. `drawn` cards stand before them."""
+    """Choose at most `images` photos of a split, and as many more whose label a person has corrected, and draw them.
+
+    `drawn` cards stand before them.
+    """
     results, ranked = painter.results, ranking.ranked
     judge = results.judges.get(ranking.judged)
 
@@ -113,7 +117,13 @@ def make_section(painter: Painter, ranking: Ranking, images: int, drawn: int) ->
     ranks = worst_and_spread(len(ranked), images)
     further = [len(ranked) + place for place in worst_and_spread(len(ranking.others), images - len(ranks))]
     places = evenly(len(unranked), images - len(ranks) - len(further))
-    chosen: list[tuple[Record, int | None]] = [(ranking.order[place], place + 1) for place in (*ranks, *further)]
+    shown = {*ranks, *further}
+    # Whoever has corrected a label looks for it, wherever it ranks now.
+    painted = [place for place, record in enumerate(ranking.order) if place not in shown and results.by_hand(record)]
+    painted = painted[:images]
+    chosen: list[tuple[Record, int | None]] = [
+        (ranking.order[place], place + 1) for place in sorted(shown.union(painted))
+    ]
     chosen += [(unranked[place], None) for place in places]
     numbered = [(number, record, rank) for number, (record, rank) in enumerate(chosen, start=drawn + 1)]
     cards = each(f"gallery: draw {ranking.split}", numbered, draw)
@@ -131,4 +141,5 @@ def make_section(painter: Painter, ranking: Ranking, images: int, drawn: int) ->
         median(scores) if scores else None,
         tuple(histogram(scores)),
         tuple(cards),
+        len(painted),
     )

@@ -27,10 +27,10 @@ class Counted:
 class Measured:
     """Numbers of one photo, in [0, 1], None where there is nothing to measure.
 
-    `judged`, `pseudo`, `relabelled`: of the label that the photo's split is judged by, of the pseudo-label, and of what
-    the first round's student made of that. `disagreement`: see `Results.disagreement`. The others are of the judged
-    label: mean `confidence` of labelled pixels; classes that are `untagged`, each with its fraction of the photo;
-    `specks`; the `largest` class, and its `fraction` of the photo.
+    `judged`, `pseudo`, `relabelled`: of the label that the photo's split is judged by, of the pseudo-label (or of what
+    stands in for it, see `Results.taught`), and of what the first round's student made of that. `disagreement`: see
+    `Results.disagreement`. The others are of the judged label: mean `confidence` of labelled pixels; classes that are
+    `untagged`, each with its fraction of the photo; `specks`; the `largest` class, and its `fraction` of the photo.
     """
 
     judged: Counted = Counted()
@@ -46,7 +46,8 @@ class Measured:
 
 def measure(results: Results, judge: LabelStore | None, record: Record) -> Measured:
     """Everything that is counted in the labels of one photo; `judge` is the store that its split is judged by."""
-    prediction, pseudo = (results.label(store, record) for store in (results.predictions, results.pseudo))
+    taught = results.taught(record)
+    prediction, pseudo = (results.label(store, record) for store in (results.predictions, taught))
     relabelled = results.relabelled(record)
     label = prediction if judge is results.predictions else pseudo
     known = [each for each in (label, pseudo, relabelled) if each is not None]
@@ -55,6 +56,7 @@ def measure(results: Results, judge: LabelStore | None, record: Record) -> Measu
     disputed = results.disagreement(record, prediction, pseudo)
     if judge is None or label is None:
         return Measured(Counted(), first, second, disputed)
+    source = judge if judge is results.predictions else taught
     counts = np.bincount(label.ravel(), minlength=256)[:IGNORE]
     largest = int(counts.argmax()) if counts.any() else None
     return Measured(
@@ -62,7 +64,7 @@ def measure(results: Results, judge: LabelStore | None, record: Record) -> Measu
         first,
         second,
         disputed,
-        float(judge.confidence(record.id)[label != IGNORE].mean(dtype=np.float64)) if counts.any() else None,
+        float(source.confidence(record.id)[label != IGNORE].mean(dtype=np.float64)) if counts.any() else None,
         untagged(label, record.tags),
         tuple(specks(label, mask, record.tags)),
         largest,

@@ -22,8 +22,8 @@ ENDS = {
 """What the first and the last photo of a measure are."""
 FINE = ("usable", "usable as a first draft")
 """Headlines of a verdict whose reasons a reader may leave closed."""
-HINTS = ("missing", "untagged")
-"""What may be wrong with a photo's labels, or its tags: a field of a card that a reader may filter by."""
+HINTS = ("missing", "untagged", "by_hand")
+"""What is to be known of a photo's labels, or its tags: a field of a card that a reader may filter by."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Card:
     `label_score`: IoU of the pseudo-label; `coverage`: share of pixels that it labels; `disagreement`: see
     `Results.disagreement`; `confidence`: see `Measured`; None where there is nothing to measure. `missing`: by label
     map, the tags without a pixel in it; `untagged`: see `Measured`; both by name of class. `ignored`: whether any of
-    its label maps has pixels of 255.
+    its label maps has pixels of 255. `by_hand`: a person has corrected the label that the student learned from.
     """
 
     number: int
@@ -72,6 +72,7 @@ class Card:
     panels: tuple[Panel, ...]
     swatches: tuple[Swatch, ...]
     ignored: bool
+    by_hand: bool = False
 
     @property
     def badge(self) -> tuple[str, float] | None:
@@ -98,7 +99,7 @@ class Section:
 
     `measure`: ``IoU`` of what `judged` names; or, where no photo has one, ``disagreement`` or ``coverage``; or nothing.
     `others` photos have a rank and not this measure; `missing` have a tag without a pixel in the pseudo-label.
-    `shown_ranked`, `shown_others`: how many of them have a card.
+    `shown_ranked`, `shown_others`: how many of them have a card; `painted`: how many more, being corrected by hand.
     """
 
     split: str
@@ -113,6 +114,7 @@ class Section:
     median: float | None
     bins: tuple[int, ...]
     cards: tuple[Card, ...]
+    painted: int = 0
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -158,7 +160,8 @@ class Section:
             rule = f"{first or 'by '}{'disagreement, then by ' if self._disputed else ''}coverage, least first"
             of = f"{self.shown_others} of {self.others}" if self.shown_others < self.others else str(self.others)
             text += f" {of} without {'a mask' if self.measure == 'IoU' else 'this number'} follow: {rule}."
-        rest = len(self.cards) - self.shown_ranked - self.shown_others
+        rest = len(self.cards) - self.shown_ranked - self.shown_others - self.painted
+        text += f" Photos corrected by hand are shown in any case: {self.painted} more." if self.painted else ""
         return f"{text} {rest} without a score follow, sorted by name." if rest else text
 
     @property
@@ -222,12 +225,14 @@ def page_html(
     final: Source | None = None,
     verdict: Verdict | None = None,
     classes: ClassTable | None = None,
+    learned: str = "",
 ) -> str:
     """The page. All that is given is text: whatever it contains is shown, never run.
 
     `heat`: CSS colours of the CAM scores 0 to 1; `width`: widest that a picture is, in pixels; `about`: one line
     on the data set; `differing`: see `settings_beside_recipe`; `final`: the score that stands on top; `verdict`: the
-    last words, if there are any; `classes`: the IoU of each class, where there are masks.
+    last words, if there are any; `classes`: the IoU of each class, where there are masks; `learned`: of other
+    labels than pseudo-labels, see `other_labels`.
     """
     cards = [card for section in sections for card in section.cards]
     filled = {title for section in sections for title in section.columns}
@@ -250,5 +255,6 @@ def page_html(
         orders=orders({field for field in BADGES if any(getattr(card, field) is not None for card in cards)}),
         hints=[name for name in HINTS if any(getattr(card, name) for card in cards)],
         classes=classes,
+        learned=learned,
         titles=[(number, panel.title) for number, panel in enumerate(panels) if panel.title in filled],
     )

@@ -18,7 +18,12 @@ from wsss.report.pictures import PICTURES, SHARPNESS, Picture, save_picture
 from wsss.report.ranking import classes_in, exchanged, specks, values_of
 from wsss.report.swatch import Swatch, make_swatch
 from wsss.report.templates import percent
-from wsss.stores.labels import LabelStore
+from wsss.stores.labels import LabelStore, RelabelledStore
+
+LEARNED, HAND = "label learned from", "corrected by hand"
+"""What stands in for a pseudo-label: from anywhere else, or from a person."""
+NAMES = {RelabelledStore.source: "relabelled by the first student"}
+"""What the pictures of other stores than that of pseudo-labels are called."""
 
 
 class Painter:
@@ -38,7 +43,7 @@ class Painter:
         results = self.results
         photo = fit(results.masked.photos.image(record), self.width)
         mask = results.masked.mask(record)
-        pseudo, prediction = (results.label(store, record) for store in (results.pseudo, results.predictions))
+        pseudo, prediction = (results.label(store, record) for store in (results.taught(record), results.predictions))
         judged = prediction if judge is results.predictions else pseudo
         panels = self._panels(number, record, photo, mask, pseudo, prediction, self._notes(record, judge, found))
         ious = results.ious(judged, mask)
@@ -53,7 +58,7 @@ class Painter:
             found.pseudo.coverage,
             found.disagreement,
             found.confidence,
-            self._missing(judge, found),
+            self._missing(judge, found, record),
             tuple((self._name(value), area) for value, area in found.untagged),
             tuple(map(self._name, record.tags)),
             panels,
@@ -62,6 +67,7 @@ class Painter:
                 for value in sorted(seen - {IGNORE})
             ),
             ignored=IGNORE in seen,
+            by_hand=results.by_hand(record),
         )
 
     def _panels(
@@ -90,7 +96,7 @@ class Painter:
         sure = [] if found.confidence is None else [f"confidence {percent(found.confidence)}"]
         differs = []
         if found.disagreement is not None:
-            both = (results.label(store, record) for store in (results.predictions, results.pseudo))
+            both = (results.label(store, record) for store in (results.predictions, results.taught(record)))
             instead = self._instead(results.compared(record, *both))
             differs = [f"differs {percent(found.disagreement, 0)}{instead}"]
         beside = [
@@ -104,9 +110,12 @@ class Painter:
         judged = _iou("IoU", found.judged.iou) if by_prediction else []
         return beside, [*judged, *(sure if by_prediction else []), *(differs if predicted else [])]
 
-    def _missing(self, judge: LabelStore | None, found: Measured) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    def _missing(
+        self, judge: LabelStore | None, found: Measured, record: Record
+    ) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """By label map of the photo, the names of tags that have no pixel in it."""
-        labels = {PSEUDO: found.pseudo, "relabelled label": found.relabelled}
+        first = PSEUDO if self.results.taught(record) is self.results.pseudo else LEARNED
+        labels = {first: found.pseudo, "relabelled label": found.relabelled}
         if judge is self.results.predictions:
             labels[PREDICTION] = found.judged
         return tuple((name, tuple(map(self._name, label.missing))) for name, label in labels.items() if label.missing)
@@ -142,11 +151,18 @@ class Painter:
         return [*views, ("raw", heat_overlay(photo, cams.raw.max(axis=0)), ())]
 
     def _pseudo_labels(self, photo: np.ndarray, record: Record, label: np.ndarray | None) -> list[Picture]:
-        """The label of `correct`, what it was before a correction, and what other stages made of it."""
+        """The label that stands in for the pseudo-label, if one does and differs; the pseudo-label, and what it was
+        before its mixture; and what the first student made of the label.
+        """
         results = self.results
-        views = self._versions(photo, record, results.pseudo, label, "corrected", FBE, FBE.upper())
+        pseudo = results.label(results.pseudo, record)
+        taught = {}
+        if label is not None and (pseudo is None or not np.array_equal(label, pseudo)):
+            taught = {HAND if results.by_hand(record) else LEARNED: label}
+        views = self._versions(photo, record, results.pseudo, pseudo, PSEUDO, FBE, FBE.upper())
         others = [store for store in results.labels if store is not results.pseudo]
-        return views + self._overlays(photo, {store.source: results.label(store, record) for store in others})
+        later = {NAMES.get(store.source, store.source): results.label(store, record) for store in others}
+        return self._overlays(photo, taught) + views + self._overlays(photo, later)
 
     def _versions(
         self,

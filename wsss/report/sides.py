@@ -7,7 +7,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ DATASET, PSEUDO, PREDICTIONS = "artifacts/dataset", "artifacts/pseudo", "artifac
 NETWORKS = {"pretrain": "artifacts/backbone.pt", "train": "artifacts/oste.pt", "distill": "artifacts/student.pt"}
 """By section, the file that says in which precision its network was trained."""
 CAMS = "artifacts/cams/index.json"
+HERE, SHORT = "the working tree", 7
+"""What the present folder is called; digits of a commit that are shown."""
 SCORE_COLUMNS = ("source", "split", "images", "miou")
 
 
@@ -30,6 +32,7 @@ SCORE_COLUMNS = ("source", "split", "images", "miou")
 class Side:
     """A finished run: what it is called, its photos, label maps and scores.
 
+    `title`: which run that is, in words: of a revision with its commit, of the present folder "the working tree".
     `settings`: by section, those it ran with, `precision` as its processor made it of `auto`; `root`: where they say
     the photos lie; `scores`: mIoU in [0, 1] or None, and the number of photos, by source and split; `code`: of each
     stage, md5 by path, where a lock lists it. `newer`: the stage that ran after `predictions` were made, if one did:
@@ -47,6 +50,7 @@ class Side:
     code: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     newer: str | None = None
     labels: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    title: str = ""
 
 
 @contextmanager
@@ -61,13 +65,21 @@ def _open_side(name: str) -> Iterator[Side]:
     folder = Path(name)
     if not folder.is_dir():
         with tempfile.TemporaryDirectory(prefix="wsss-compare-") as temporary:
-            base = link_revision(name, Path(temporary))
-            yield read_side(name, Path(temporary), base)
+            base, commit = link_revision(name, Path(temporary))
+            yield replace(read_side(name, Path(temporary), base), title=revision_title(name, commit))
         return
     if not (folder / "artifacts").is_dir() or not (folder / "reports").is_dir():
         what = "has no artifacts/ and reports/, so it is not the folder of a finished run"
         raise UserError(folder, what, "give the folder of a checkout after dvc repro, or a revision")
-    yield read_side(name, folder, folder)
+    yield replace(read_side(name, folder, folder), title=HERE if folder.resolve() == Path.cwd() else name)
+
+
+def revision_title(name: str, commit: str) -> str:
+    """``commit HEAD (cc04557)``, ``main (cc04557)``, or of a commit's own checksum ``commit cc04557``."""
+    short = commit[:SHORT]
+    if commit.startswith(name):
+        return f"commit {short}"
+    return f"{'commit ' if name.startswith('HEAD') else ''}{name} ({short})"
 
 
 def read_side(name: str, folder: Path, base: Path) -> Side:
@@ -107,8 +119,9 @@ def with_precision(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return found
 
 
-def link_revision(name: str, folder: Path) -> Path:
-    """Lay out in `folder` what a comparison reads of revision `name`, as links into DVC's cache; the project's folder.
+def link_revision(name: str, folder: Path) -> tuple[Path, str]:
+    """Lay out in `folder` what a comparison reads of revision `name`, as links into DVC's cache; the project's folder,
+    and the checksum of the commit.
 
     Raises `UserError` for a revision that is unknown, that never ran to its end, or whose files are not in the cache.
     """
@@ -138,7 +151,7 @@ def link_revision(name: str, folder: Path) -> Path:
             raise UserError(name, what, f"commit what has run: {_again(name)}") from error
         (folder / LOCK).write_bytes(text)
         _link(name, folder, Path(repo.cache.local.path))
-        return Path(repo.root_dir)
+        return Path(repo.root_dir), str(commit)
 
 
 def read_scores(path: Path) -> dict[tuple[str, str], tuple[float | None, int]]:

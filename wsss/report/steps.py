@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ConfigDict
 
 from wsss.core.recipes import recipe_names
 from wsss.data.index import Index
+from wsss.data.origins import FROM_NETWORK, remark
 from wsss.data.photos import Location
 from wsss.report.page import Step, Verdict
+from wsss.report.scores import read_sources
+from wsss.report.verdict import final_verdict
+from wsss.stores.labels import RelabelledStore
 
 QUICK, FULL = "quick", "photos"
 """The recipe of minutes, and the one with better masks, which `wsss init` takes without --recipe."""
@@ -44,6 +49,20 @@ class Place(Location):
         """Folder of the photos in `index`: without that of the masks, where it lies beside theirs."""
         parents = [Path(self.root, record.image).parent for record in index.records]
         return shlex.quote(os.path.commonpath(parents) if parents else self.root)
+
+
+def last_words(
+    reports: Path, index: Index, made: RelabelledStore, split: str, recipe: str, place: Place
+) -> tuple[Verdict, str]:
+    """The verdict with what to do, for the page; and both as text for a terminal, with the folder at `place`.
+
+    `made`: the store of relabelled labels, which tells what these rest on. Errors are those of `final_verdict` and
+    `read_sources`, which read the folder `reports`.
+    """
+    rests_on = remark(made.by_hand, int(made.attributes.get(FROM_NETWORK, 0)))
+    verdict = final_verdict(reports, read_sources(reports / "sources.csv"), index, split, rests_on)
+    known = verdict, recipe, index, list(made.ids)
+    return replace(verdict, steps=next_steps(*known)), f"{verdict.text}\n{steps_text(next_steps(*known, place))}"
 
 
 def next_steps(

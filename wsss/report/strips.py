@@ -13,7 +13,7 @@ from wsss.data.index import IGNORE, Record
 from wsss.data.render import fit, label_overlay
 from wsss.data.size import fit_label
 from wsss.report.page import Strip, View
-from wsss.report.painter import Painter
+from wsss.report.painter import LEARNED, Painter
 from wsss.report.pictures import save_picture
 from wsss.report.ranking import classes_in, values_of
 from wsss.stores.snapshots import epochs_of, shown, snapshot_file
@@ -42,7 +42,10 @@ def _strip(painter: Painter, row: int, record: Record, epochs: Path, chosen: lis
     results = painter.results
     names = results.index.classes
     photo = fit(results.masked.photos.image(record), WIDTH)
-    labels = {store.source.capitalize(): results.label(store, record) for store in results.labels}
+    taught = results.taught(record)
+    learned = {LEARNED.capitalize(): results.label(taught, record)} if taught is not results.pseudo else {}
+    stores = [store for store in results.labels if not (learned and store is results.pseudo)]
+    labels = learned | {store.source.capitalize(): results.label(store, record) for store in stores}
     labels |= {f"Epoch {epoch}": _read(epochs, epoch, record, len(names)) for epoch in chosen}
     there = {name: label for name, label in labels.items() if label is not None}
     classes = {name: classes_in(label) for name, label in there.items()}

@@ -24,12 +24,12 @@ TABLES = ("train_tags.csv", "agreement.csv")
 """What is read, from the folder of reports."""
 MODEST = 0.4
 """mIoU on masks, where there are some, below which a student is usable in part at most; below `BAD` it is not usable.
+IoU on masks below which a class is doubtful, as is one that `is_behind` the others. Chosen by hand.
+"""
+SHAKY = 0.3
+"""Where no mask shows a class: agreement of student and labels below which it is doubtful, even if it passed as agreed.
 Chosen by hand.
 """
-WEAKEST = 3
-"""Classes that are behind the others (see `is_behind`) that are named."""
-SHAKY = 0.3
-"""Agreement of student and labels below which a class is doubtful, even if it passed as agreed. Chosen by hand."""
 FEW = 30
 """Held-out photos below which a score may be chance: a class has a handful of them at most."""
 HELD_OUT = "held-out photo"
@@ -38,10 +38,10 @@ THIN = 3
 WORDS = "The student is the network that makes your masks, the labels are what it learned from."
 """The two words that a newcomer has to know."""
 LOOK = (
-    "The gallery's table of classes opens their photos and names the step to look at. Where it is the CAM, add photos "
-    "that show them elsewhere."
+    "The gallery's table of classes opens their photos and has their IoU at each step. Where the CAM is bad already, "
+    "add photos that show them elsewhere."
 )
-"""What to do about classes that are behind."""
+"""What to do about classes that are doubtful by the masks."""
 UNSEEN = (
     "It rests on tags and on agreement, which do not see a fault that labels and student share. No mask was read; a "
     "dozen masks would tell the accuracy."
@@ -59,7 +59,12 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     told = {row["class"]: float(row["kept"]) for row in tags if row["kept"]}
     unlearnt = [row["class"] for row in tags if row["verdict"] == "not learnt"]
     overall = agreed[0]["student"] if agreed else "not measured"
-    disputed = [row["class"] for row in agreed if _is_disputed(row) and row["class"] not in unlearnt]
+    best, branch = best_row(sources, split, "student"), best_row(sources, split, "oste")
+    ious = [] if best is None or best.miou is None else _ious(reports / PER_CLASS, best.source)
+    low = [(name, iou) for iou, name in ious if best and (iou < MODEST or is_behind(iou, best.miou or 0.0))]
+    # Masks know better than agreement, of the classes that they show.
+    known_to = {*unlearnt, *(name for _, name in ious)}
+    disputed = [row["class"] for row in agreed if _is_disputed(row) and row["class"] not in known_to]
     photos = tags[0]["photos"] if tags else "0"
     unjudged = [row["class"] for row in tags if row["tagged"] == "0"]
     thin = [f"{row['class']} ({row['tagged']})" for row in tags if 0 < int(row["tagged"]) < THIN]
@@ -95,25 +100,21 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
         reasons.append(f"Never alone in a training photo: {some(never)}. Masks may include what they come with.")
     if overall == "collapsed":
         reasons.append("The student predicts one class nearly everywhere. Look at the labels in the gallery.")
-    poor = False
-    best, branch = best_row(sources, split, "student"), best_row(sources, split, "oste")
     if best is not None and best.miou is not None:
         masked = counted(int(best.images), f"{split} photo")
         reasons.append(f"On the masks of {masked}, the student has mIoU {100 * best.miou:.2f} % ({best.source}).")
-        ious = _ious(reports / PER_CLASS, best.source)
-        poor = any(iou < BAD for iou, _ in ious)
-        behind = [f"{name} {100 * iou:.1f} %" for iou, name in ious if is_behind(iou, best.miou)]
-        if behind:
-            reasons.append(f"Weakest on the masks, IoU: {some(behind, WEAKEST)}. {LOOK}")
+        if low:
+            named = some(f"{name} {100 * iou:.1f} %" for name, iou in low)
+            reasons.append(f"Doubtful by these masks, the lowest IoU first: {named}. {LOOK}")
         if branch is not None and branch.miou is not None and branch.miou >= best.miou + BETTER:
             found = f"{branch.source}: {100 * branch.miou:.2f} %"
             reasons.append(f"OSTE's own branch is better ({found}): give its network, oste.pt, to `wsss predict`.")
     else:
         reasons.append(UNSEEN)
+    unseen = best is None or best.miou is None
     known = 1.0 if best is None or best.miou is None else best.miou
     hopeless = overall in ("collapsed", "poor") or (bool(tags) and len(unlearnt) == len(tags)) or known < BAD
-    unseen = best is None or best.miou is None
-    any_bad = unlearnt or disputed or unjudged or poor or (thin and unseen)
+    any_bad = unlearnt or disputed or low or unjudged or (thin and unseen)
     doubtful = bool(any_bad) or overall != "fine" or not told or known < MODEST
     # Agreement with labels is no accuracy: only masks can tell more than that it is worth looking at.
     fine = "usable as a first draft" if unseen else "usable"
@@ -121,8 +122,8 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     bad = hopeless or overall in ("poor", "doubtful")
     # The worst first: it is the one that is proposed to be left out. The background cannot be.
     shaky = sorted((row for row in agreed if row["class"] in disputed), key=lambda row: float(row["agreement"] or 0))
-    weak = [name for name in (*unlearnt, *(row["class"] for row in shaky)) if name != index.classes[0]]
-    return Verdict(headline, tuple(reasons), bad, tuple(weak))
+    weak = dict.fromkeys((*unlearnt, *(name for name, _ in low), *(row["class"] for row in shaky)))
+    return Verdict(headline, tuple(reasons), bad, tuple(name for name in weak if name != index.classes[0]))
 
 
 def _ious(path: Path, source: str) -> list[tuple[float, str]]:

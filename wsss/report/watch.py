@@ -74,6 +74,11 @@ class Run:
         earlier = [each for name, each in self.stages.items() if name != self.now["stage"]]
         return [(each["stage"], Span(each["spent"], each["spent"]).text()) for each in earlier]
 
+    @property
+    def ended_with_words(self) -> bool:
+        """Whether the gallery was the last stage, and has said its last words."""
+        return bool(self.now["state"] == DONE and self.now.get("words"))  # an older stage has left none
+
     def latest(self, part: str) -> Mapping[str, Any] | None:
         """The last stage that has told something of this `part`; None if none has."""
         return next((each for each in reversed(list(self.stages.values())) if each[part]), None)
@@ -105,8 +110,8 @@ def _alive(now: Mapping[str, Any]) -> bool:
     return bool(time.time() - now["written"] < SILENT)
 
 
-def lines(run: Run) -> list[str]:
-    """The run for a terminal: state, works at hand, minutes, losses by epoch, tags, last words."""
+def lines(run: Run, words: str = "") -> list[str]:
+    """The run for a terminal: state, works at hand, minutes, losses by epoch, tags, and the last `words`."""
     found = [run.state]
     if run.alive:
         found += [f"  {_work(each)}" for each in run.now["works"]]
@@ -125,7 +130,7 @@ def lines(run: Run) -> list[str]:
             f"{'before' if epoch == '0' else f'epoch {epoch}'} {value:.3f}" for epoch, value in tags.items()
         )
         found += ["", f"mean AP of the held-out tags: {each}"]
-    if run.now["state"] == DONE and (words := run.now.get("words")):  # an older stage has left none
+    if words:
         found += ["", *words.splitlines()]
     return found
 

@@ -12,7 +12,7 @@ from wsss.report.swatch import make_swatch
 
 CLASSES = ("background", "cow", "hat")
 LEGEND = [make_swatch(number, CLASSES) for number in range(len(CLASSES))]
-STEPS = ("CAM", "correction", "relabelling", "student")
+STEPS = ("CAM", "pseudo-label", "relabelling", "student")
 
 
 def table(folder: Path, text: str) -> ClassTable | None:
@@ -24,7 +24,7 @@ def table(folder: Path, text: str) -> ClassTable | None:
     ("ious", "step"),
     [
         ((0.5, 0.6, 0.6, 0.7), ""),
-        ((0.6, 0.2, 0.2, 0.1), "correction"),
+        ((0.6, 0.2, 0.2, 0.1), "pseudo-label"),
         ((0.4, 0.6, 0.29, 0.2), "relabelling"),
         ((0.4, 0.6, 0.5, 0.2), "student"),
         ((0.6, 0.2, 0.3, 0.5), ""),  # a fall that the student made good

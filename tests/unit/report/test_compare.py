@@ -274,6 +274,8 @@ def test_label_sources_have_their_coverage_beside_their_score(tmp_path: Path, mo
     ]
     html = (tmp_path / "reports/compare/index.html").read_text(encoding="utf-8")
     assert "+10.50" in html
+    # In a column of its own the measure ran out of its card on a phone.
+    assert '<td>pseudo-label <small class="measure">labelled pixels only</small></td><td>val</td>' in html
     values = json.loads(run("a", "b", "--json").stdout)["labels"]
     assert [row["measure"] for row in values] == ["labelled pixels only", "coverage"]
     assert values[1]["delta"] == pytest.approx(0.105)
@@ -311,6 +313,17 @@ def test_page_shows_names_as_text_and_is_whole(runs: tuple[str, str], tmp_path: 
     files = {path.relative_to(out).as_posix() for path in out.rglob("*.webp")}
     assert len(files) == 3 * 5
     assert all(f'"{file}"' in html for file in files)
+
+
+def test_the_present_folder_is_called_the_working_tree(
+    runs: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path / "b")
+    assert run("../a").stdout.startswith("A: ../a\nB: the working tree\n")
+    html = (tmp_path / "b/reports/compare/index.html").read_text(encoding="utf-8")
+    assert '<h1>../a <span class="soft">against</span> the working tree</h1>' in html
+    assert "A is ../a, B is the working tree." in html
+    assert json.loads(run("../a", "--json").stdout)["b"] == "."
 
 
 def test_same_runs_same_bytes(runs: tuple[str, str], tmp_path: Path) -> None:

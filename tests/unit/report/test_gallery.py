@@ -27,13 +27,16 @@ from wsss.core.errors import IntegrityError, UserError
 from wsss.core.folders import atomic_dir
 from wsss.core.live import FOLDER, told
 from wsss.core.recipes import read_recipe
+from wsss.core.stage import hash_input
+from wsss.data.ids import encode_id
 from wsss.data.images import save_mask_png
 from wsss.data.index import Index, Record, write_index
 from wsss.data.masks import MaskedImages
+from wsss.data.origins import LABELS_SHA
 from wsss.data.photos import Photos
 from wsss.data.tables import csv_text
 from wsss.report import ranking
-from wsss.report.cards import Results
+from wsss.report.cards import Results, other_labels
 from wsss.report.differing import settings_beside_recipe
 from wsss.report.gallery import GallerySettings, about, build_gallery
 from wsss.report.page import Section, Step, Verdict
@@ -41,6 +44,7 @@ from wsss.report.plots import TABLES
 from wsss.report.scores import SOURCE_COLUMNS, Source
 from wsss.stores.cams import FORMAT, Cams, CamStore, put_cams
 from wsss.stores.labels import (
+    BY_HAND,
     PREDICTIONS_FORMAT,
     PSEUDO_FORMAT,
     PredictionStore,
@@ -97,7 +101,7 @@ def half(left: int, right: int, columns: int = 16) -> np.ndarray:
     return label
 
 
-def write_store(folder: Path, kind: str, put: dict[str, Callable[[h5py.File], None]], **attributes: int) -> None:
+def write_store(folder: Path, kind: str, put: dict[str, Callable[[h5py.File], None]], **attributes: int | str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     meta = StoreMeta(kind, CLASSES, attributes)
     shards = [Shard("00000.h5", tuple(sorted(put)))] if put else []
@@ -376,7 +380,7 @@ def test_what_was_there_before_enhancement_and_distillation_is_a_view_of_its_own
     val, *_ = build_gallery(made.write(), SOURCES, SETTINGS, tmp_path / "out")
     _, cam, pseudo, prediction, _ = val.cards[0].panels
     assert [view.name for view in cam.views] == [CLASSES[1], "raw"]
-    assert [view.name for view in pseudo.views] == ["corrected", "FBE", "relabelled"]
+    assert [view.name for view in pseudo.views] == ["pseudo-label", "FBE", "relabelled by the first student"]
     assert [view.name for view in prediction.views] == ["student", "OSTE"]
     for panel in (cam, pseudo, prediction):
         files = {(tmp_path / "out" / view.file).read_bytes() for view in panel.views}
@@ -549,6 +553,73 @@ def test_training_photos_of_which_a_tag_got_no_pixel_come_first(tmp_path: Path, 
         name in expected[masked:][:2] for name in expected
     ]
     assert [found["data-only"] for found in page.all("button") if "data-only" in found] == ["missing"]
+
+
+def write_corrected(folder: Path, labels: dict[str, np.ndarray], by_hand: str) -> str:
+    """A store as `wsss labels import` writes it; its checksum."""
+
+    def put(name: str) -> Callable[[h5py.File], None]:
+        def write(file: h5py.File) -> None:
+            put_labels(file, name, labels[name], np.ones(SHAPE, np.float32))
+            if name == by_hand:
+                file[encode_id(name)].attrs[BY_HAND] = True
+
+        return write
+
+    write_store(folder, PSEUDO_FORMAT, {name: put(name) for name in labels}, **{BY_HAND: 1})
+    return hash_input(folder)
+
+
+def test_labels_that_the_student_learned_from_stand_in_for_pseudo_labels(tmp_path: Path) -> None:
+    made = Run(tmp_path)
+    lacking, painted = half(1, 255), half(1, 2)
+    for name in ("a", "b", "c"):
+        made.add(name, "train", tags=(1, 2), pseudo=lacking)
+    made.add("v", pseudo=lacking)
+    results = made.write()
+    digest = write_corrected(tmp_path / "corrected", {"a": painted, "b": lacking, "c": half(2, 1)}, "a")
+    others, words = other_labels(tmp_path / "corrected", digest)
+    out, results = tmp_path / "out", replace(results, others=others)
+    _, train = build_gallery(results, (), SETTINGS, out, photos=tmp_path / "photos.csv", learned=words)
+    assert [card.id for card in train.cards] == ["b", "a", "c"]
+    b, a, c = train.cards
+    assert [card.by_hand for card in train.cards] == [False, True, False]
+    assert [card.missing for card in train.cards] == [(("label learned from", (CLASSES[2],)),), (), ()]
+    views = [[view.name for view in card.panels[2].views] for card in (a, b, c)]
+    shown = ["pseudo-label"]
+    assert views == [["corrected by hand", *shown], shown, ["label learned from", *shown]]
+    assert (a.coverage, b.coverage) == (1.0, 0.5)
+    page = parse(out)
+    assert ["data-hand" in card for card in page.all("article")] == [False, False, True, False]
+    assert [button for button in page.all("button") if button.get("data-only") == "hand"]
+    assert "learned from the labels in" in page.text
+    assert "corrected (3 photos, 1 of them corrected by hand)" in page.text
+    assert {row["id"]: row["label_missing"] for row in photo_rows(tmp_path)}["a"] == ""
+
+
+def test_what_a_person_has_corrected_is_shown_wherever_it_ranks(tmp_path: Path) -> None:
+    made = Run(tmp_path)
+    for number in range(6):
+        made.add(f"{number}", "train", pseudo=half(1, 255, number + 1))
+    results = made.write()
+    digest = write_corrected(tmp_path / "corrected", {"4": half(1, 0), "0": half(1, 255)}, "0")
+    results = replace(results, others=other_labels(tmp_path / "corrected", digest)[0])
+    section = build_gallery(results, (), GallerySettings(images=2, width=64, split="train"), tmp_path / "out")[-1]
+    assert [(card.id, card.rank) for card in section.cards] == [("1", 1), ("0", 5), ("4", 6)]
+    assert section.describe().endswith(" Photos corrected by hand are shown in any case: 1 more.")
+
+
+def test_labels_that_are_not_those_that_were_learned_from_are_not_shown(tmp_path: Path) -> None:
+    folder = tmp_path / "corrected"
+    digest = write_corrected(folder, {"a": half(1, 2)}, "a")
+    assert other_labels(folder, "") == (None, "")
+    gone = (
+        "The student learned from other labels than these pseudo-labels. They are not {} any more, and not shown here."
+    )
+    assert other_labels(None, digest) == (None, gone.format("there"))
+    write_corrected(folder, {"a": half(2, 1)}, "")
+    assert other_labels(folder, digest) == (None, gone.format(f"in {folder}"))
+    assert other_labels(tmp_path / "none", digest) == (None, gone.format(f"in {tmp_path / 'none'}"))
 
 
 def test_the_worst_of_many_photos_without_a_mask_are_shown_too(tmp_path: Path) -> None:
@@ -741,6 +812,11 @@ def test_strips_show_the_student_epoch_by_epoch(run: Run, tmp_path: Path) -> Non
     drawn = [(tmp_path / "out" / file).read_bytes() for _, file in strip]
     # The pseudo-label is class 2, as in the epochs from 20 on.
     assert [drawn.index(each) for each in drawn] == [0, 1, *[2] * 7, 1, 1, 1]
+    digest = write_corrected(tmp_path / "corrected", {"t-train": half(1, 0)}, "t-train")
+    results = replace(results, others=other_labels(tmp_path / "corrected", digest)[0])
+    build_gallery(results, SOURCES, SETTINGS, tmp_path / "out", epochs=epochs)
+    titles = [each.get("data-title") for each in parse(tmp_path / "out").all("a") if "strip" in (each["href"] or "")]
+    assert titles[:3] == ["Photo", "Label learned from", "Epoch 1"]
 
 
 @pytest.mark.parametrize("damage", [None, b"cut off", half(9, 0)])
@@ -792,6 +868,37 @@ def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert told(scratch_root() / FOLDER)["gallery"]["words"] == "\n".join(said[begin:])
     assert [row["rank"] for row in photo_rows(tmp_path)] == ["1", "2", "3", "4", "", "1"]
     assert len(list((tmp_path / "reports/overlays").glob("*.jpg"))) == 5
+    assert not [each for each in parse(tmp_path / "reports/gallery").all("p") if each.get("id") == "learned"]
+
+
+def test_stage_shows_the_labels_that_the_settings_name(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.write()
+    digest = write_corrected(tmp_path / "corrected", {"t-train": half(1, 0)}, "t-train")
+    write_store(tmp_path / "relabelled", PSEUDO_FORMAT, {}, **{BY_HAND: 1, LABELS_SHA: digest})
+    monkeypatch.chdir(tmp_path)
+    sections = {
+        "dataset": {"root": "data", "max_megapixels": 1.0},
+        "distill": {"labels": "corrected", "rounds": 1},
+        "gallery": {"images": 2, "width": 64, "split": "val"},
+    }
+    (tmp_path / "params.yaml").write_text(json.dumps(sections))
+    (tmp_path / "sources.csv").write_text(",".join(SOURCE_COLUMNS) + "\n")
+    for name in TABLES:
+        (tmp_path / name).write_text("epoch,loss\n")
+    for name, tables in VERDICT_TABLES.items():
+        (tmp_path / name).write_text(tables)
+    (tmp_path / "epochs").mkdir()
+    paths = ["--masks=masks.csv", "--reports=.", "--photos=photos.csv", *(f"--{name}={name}" for name in STAGE_INPUTS)]
+    texts = []
+    for folder in ("corrected", "moved"):
+        (tmp_path / "corrected").rename(tmp_path / folder)
+        result = CliRunner().invoke(main, paths)
+        assert result.exit_code == 0, result.output
+        texts.append(parse(Path("reports/gallery")).text)
+    assert "labels in corrected (1 photo, 1 of them corrected by hand)" in texts[0]
+    assert "not in corrected any more" in texts[1]
 
 
 def test_stage_after_an_evaluation_without_any_mask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from tests.toy_runs import Toy, columns, write_run
 from wsss.commands import compare as command
+from wsss.report.sides import revision_title
 
 DVC_YAML = """
 stages:
@@ -93,6 +95,14 @@ def test_a_folder_against_a_revision(here: Path, tmp_path: Path) -> None:
     write_run(tmp_path / "mine", TOYS, alpha=0.5)
     values = json.loads(run(tmp_path, str(tmp_path / "mine"), "HEAD").stdout)
     assert values["shown"]["most improved"] == ["b"]
+    html = (tmp_path / "out/index.html").read_text(encoding="utf-8")
+    assert re.search(r"B is commit HEAD \([0-9a-f]{7}\)\.", html)
+
+
+def test_revisions_in_words() -> None:
+    commit = "cc045571" + 32 * "0"
+    titles = [revision_title(name, commit) for name in ("HEAD", "HEAD~1", "main", commit, "cc04")]
+    assert titles == ["commit HEAD (cc04557)", "commit HEAD~1 (cc04557)", "main (cc04557)", *2 * ["commit cc04557"]]
 
 
 def test_unknown_revision(here: Path, tmp_path: Path) -> None:

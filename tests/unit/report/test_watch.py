@@ -19,10 +19,15 @@ from PIL import Image
 from wsss import cli
 from wsss.commands import watch
 from wsss.core.live import telling
+from wsss.data.index import Index, Record, write_index
 from wsss.data.palette import display_palette
 from wsss.data.render import label_overlay
+from wsss.report.scores import SOURCE_COLUMNS
 from wsss.report.watch import lines, read_run
 from wsss.report.watch_page import page
+from wsss.report.words_now import words_now
+from wsss.stores.labels import PSEUDO_FORMAT, RelabelledStore
+from wsss.stores.shards import StoreMeta, write_store_index
 
 NOBODY = 2**22 + 1
 """No process has such a number: it is above Linux's limit."""
@@ -140,11 +145,49 @@ def test_how_it_stands(where: Path, name: str, changes: dict[str, Any], sentence
 
 
 def test_after_the_gallery_the_last_words_are_said_again(where: Path) -> None:
-    words = "verdict: not usable\n  reason\nwhat to do:\n  this"
+    results(0.5)
+    words = words_now()
+    assert "has mIoU 50.00 % (student)" in words
+    assert words.endswith("next: wsss predict artifacts/student.pt photos -o ../found --overlays --min-area 0.1%")
     stage(where, "gallery", words=words)
-    assert wsss("watch", "--once")[1].endswith(f"\n\n{words}\n")
+    assert wsss("watch", "--once")[1].endswith(f"index.html\n\n{words}\n")
     stage(where, "gallery", words=words, state="runs", process=NOBODY)
     assert "verdict" not in wsss("watch", "--once")[1]
+
+
+def test_the_last_words_are_of_the_results_that_are_here_now(where: Path) -> None:
+    """DVC may have brought back those of another run from its cache: no stage runs then."""
+    results(0.5)
+    stage(where, "gallery", words=words_now())
+    results(0.45)
+    said = wsss("watch", "--once")[1]
+    assert "50.00" not in said
+    assert f"\n\n{watch.OTHERS}\nverdict: usable\n" in said
+    assert "has mIoU 45.00 % (student)" in said
+    Path("reports/sources.csv").unlink()
+    code, said, _ = wsss("watch", "--once")
+    assert code == 0
+    assert "no verdict now: error: reports/sources.csv: no such file\nfix: " in said
+    assert watch.OTHERS not in said
+
+
+def results(miou: float) -> None:
+    """What is read of a finished run whose student has this mIoU."""
+    index = Index(("background", "cow"), (Record("a", "train", "a.jpg", None, (1,), 8, 8, "0" * 64),))
+    write_index(Path("artifacts/dataset"), index)
+    relabelled = RelabelledStore.place
+    relabelled.mkdir(parents=True, exist_ok=True)
+    write_store_index(relabelled, StoreMeta(PSEUDO_FORMAT, index.classes, {}), [])
+    Path("reports").mkdir(exist_ok=True)
+    rows = {
+        "sources.csv": (",".join(SOURCE_COLUMNS), f"student,val,40,no,arg-max,no,no,no,{miou},{miou},,1"),
+        "per_class.csv": ("class,student", f"background,{miou}", f"cow,{miou}"),
+        "train_tags.csv": ("class,photos,tagged,kept,verdict", "cow,40,9,0.9,learnt"),
+        "agreement.csv": ("class,photos,agreement,verdict,student", "background,40,0.8,agreed,fine"),
+    }
+    for name, lines_of in rows.items():
+        Path("reports", name).write_text("\n".join(lines_of) + "\n")
+    Path("params.yaml").write_text("dataset: {root: photos}\ngallery: {split: val, images: 2}\n")
 
 
 def pictures(text: str) -> list[np.ndarray]:

@@ -1,0 +1,41 @@
+"""The verdict on the results that lie in the present folder, whoever made them: a stage that ran, or DVC's cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ConfigDict
+
+from wsss.core.params import Settings, load
+from wsss.data.index import read_index
+from wsss.report.steps import Place, last_words
+from wsss.stores.labels import RelabelledStore
+
+PARAMS, REPORTS, DATASET = Path("params.yaml"), Path("reports"), Path("artifacts/dataset")
+
+
+class Shown(Settings):
+    """Section `gallery`, as far as the last words depend on it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    split: str = "val"
+    recipe: str = ""
+
+
+class Params(Settings):
+    """What is read of params.yaml."""
+
+    dataset: Place
+    gallery: Shown = Shown()
+
+
+def words_now() -> str:
+    """What stage `gallery` would say of the reports that are here now: verdict, and what to do.
+
+    Raises a `WsssError` where reports, index, labels or settings are not there, or cannot be read.
+    """
+    settings, made = load(PARAMS, Params), RelabelledStore(RelabelledStore.place)
+    shown = settings.gallery.split, settings.gallery.recipe
+    _, text = last_words(REPORTS, read_index(DATASET), made, *shown, settings.dataset)
+    return text
