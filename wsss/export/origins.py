@@ -29,6 +29,8 @@ def origin(labels: Labels, name: str, written: np.ndarray) -> Origin:
 
 
 def _kind(labels: Labels, name: str) -> str:
+    if isinstance(labels, Predicted) and labels.edited(name):
+        return HAND
     if isinstance(labels, (Predicted, PredictionStore)):
         return NETWORK
     if not isinstance(labels, LabelStore):

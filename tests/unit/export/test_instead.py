@@ -12,9 +12,9 @@ from tests.helpers import CLASSES, IDS, toy_label, write_toy_store
 from tests.unit.export.test_tools import run
 from wsss.core.errors import UserError
 from wsss.core.stage import Stage
-from wsss.data.images import save_mask_png
+from wsss.data.images import save_mask_png, voc_palette
 from wsss.data.index import Index, Record, write_index
-from wsss.data.origins import ORIGINS, read_origins
+from wsss.data.origins import HAND, NETWORK, ORIGINS, Origin, digest, read_origins
 from wsss.evaluation.import_corrected import import_edited
 from wsss.export.predicted import Predicted
 from wsss.predict.folder import Folder
@@ -185,3 +185,28 @@ def test_origins_of_a_choice_are_kept_and_a_damaged_list_of_them_is_none(
     for text in ("[1]", '{"a": [1]}', '{"a": ["elsewhere", "b", "c"]}', '{"a": "abc"}', "{", "[" * 100_000):
         (out / ORIGINS).write_text(text)
         assert read_origins(out) == {}
+
+
+@pytest.mark.parametrize("options", [(), ("--min-area", "2")])
+def test_a_mask_edited_in_the_folder_of_predictions_is_by_hand(
+    store: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    masks, out = fill(tmp_path / "found", IDS[:2]), tmp_path / "voc"
+    folder = Folder(masks, {})
+    folder.read()
+    folder.origins = {name: Origin(NETWORK, "", digest(predicted_label(name))) for name in IDS[:2]}
+    folder.write_table()
+    mask = predicted_label(IDS[0]).copy()
+    mask[:4] = 255  # what a person does not know
+    Image.fromarray(voc_palette()[mask]).save(folder.mask(IDS[0]))
+    assert run("--to", "voc", masks, out, *options)[0] == 0
+    assert [origin.kind for origin in read_origins(out).values()] == [HAND, NETWORK]
+    np.testing.assert_array_equal(read(out, IDS[0]), mask)
+    says = import_edited(out, store, tmp_path / "dataset", tmp_path / "corrected")
+    assert "1 of them corrected by hand, 1 taken from a network's masks" in says
+    folder.mask(IDS[0]).write_text("no picture")
+    code, _, errors = run("--to", "voc", masks, tmp_path / "none")
+    assert (code, "fix: correct the mask; or move it elsewhere, and give the same wsss predict again" in errors) == (
+        4,
+        True,
+    )
