@@ -104,7 +104,7 @@ def _predicted(folder: Path, as_json: bool) -> str:
     found.read()
     missing = [name for name in sorted(found.rows) if not found.mask(name).is_file()]
     edited = found.edited(sorted(found.rows))
-    unknown = len(found.rows.keys() - found.origins.keys() - set(missing))
+    unknown = len(found.rows.keys() - found.checksums.keys() - set(missing))
     same = len(found.rows) - len(missing) - len(edited) - unknown
     fix = "give the same wsss predict again: it makes what is missing"
     errors = [IntegrityError(folder / MASKS, f"not there: {some(missing)}", fix)] if missing else []

@@ -15,10 +15,9 @@ from wsss.core.atomic import write_bytes, write_text
 from wsss.core.errors import IntegrityError, UserError
 from wsss.data.ids import file_name
 from wsss.data.index import TAG_SEPARATOR
-from wsss.data.origins import NETWORK, ORIGINS, Origin, origins_text, read_origins
 from wsss.data.tables import csv_text, plain_rows
 from wsss.predict import written
-from wsss.predict.edits import mask_digest, refuse_edited
+from wsss.predict.edits import CHECKSUMS, Checksums, checksums_text, read_checksums, refuse_edited
 from wsss.predict.look import SEPARATOR, weight
 from wsss.predict.made import LABELS, PICTURES, Made
 from wsss.predict.other_settings import changes
@@ -53,14 +52,14 @@ class Row:
 class Folder:
     """Predictions in `path`, all made with `settings`: plain values that determine the masks, `classes` among them.
 
-    `rows` are the lines of the table by id, and `origins` say what each mask was when it was written; an earlier
+    `rows` are the lines of the table by id, and `checksums` those of the masks as they were written; an earlier
     version noted none. `wanted`: how many rows there will be when the run has come to its end, 0 after.
     """
 
     path: Path
     settings: Mapping[str, Any]
     rows: dict[str, list[str]] = field(default_factory=dict)
-    origins: dict[str, Origin] = field(default_factory=dict)
+    checksums: dict[str, Checksums] = field(default_factory=dict)
     wanted: int = 0
     _written: float = field(default_factory=time.monotonic)
 
@@ -82,18 +81,18 @@ class Folder:
         if page and (self.path / PAGE).exists() and not self._own_page():
             what = "is there already, and wsss predict has not written it"
             raise UserError(self.path / PAGE, what, "choose another -o, or move it away")
-        foreign = [name for name in (TABLE, ORIGINS, written.MASKS, *PICTURES, LABELS) if (self.path / name).exists()]
+        foreign = [name for name in (TABLE, CHECKSUMS, written.MASKS, *PICTURES, LABELS) if (self.path / name).exists()]
         if foreign and not (self.path / SETTINGS).exists():
             what = f"holds files that wsss predict has not written ({', '.join(foreign)})"
             raise UserError(self.path, what, "choose another -o")
-        self.origins = read_origins(self.path)
+        self.checksums = read_checksums(self.path)
         if found is not None:
             if (others := changes(found, self.settings)) and not force:
                 what = f"holds predictions of another model or other settings ({'; '.join(others)})"
                 raise UserError(self.path, what, "choose another -o, or replace them with --force")
             self.rows = self._read_table(found["classes"], force)
         if force:
-            refuse_edited(self.path, self.edited(self.origins), len({*self.rows, *self.origins}))
+            refuse_edited(self.path, self.edited(self.checksums), len({*self.rows, *self.checksums}))
             self._delete()
         self._write_settings(len({*self.rows, *photos}))
 
@@ -107,7 +106,7 @@ class Folder:
         if found is None or not (self.path / TABLE).is_file():
             raise UserError(self.path, "holds no predictions", "give a folder that wsss predict has filled")
         self.settings, self.rows = found, self._read_table(found["classes"], force=False)
-        self.origins = read_origins(self.path)
+        self.checksums = read_checksums(self.path)
 
     def mask(self, name: str) -> Path:
         """Where the mask of photo `name` lies."""
@@ -138,8 +137,8 @@ class Folder:
 
     def edited(self, names: Iterable[str], unless: str = "") -> list[str]:
         """Those of `names` whose masks a person has changed since they were written, and not to the digest `unless`."""
-        there = [name for name in names if name in self.origins and self.mask(name).is_file()]
-        return [name for name in there if mask_digest(self.mask(name)) not in (self.origins[name].digest, unless)]
+        there = [name for name in names if name in self.checksums and self.mask(name).is_file()]
+        return [name for name in there if self.checksums[name].differ(self.mask(name), unless)]
 
     def put(self, name: str, photo: str, made: Made) -> bool:
         """Write mask and pictures of the file `photo`, then the row. False: a person has changed the mask; all stays.
@@ -154,7 +153,7 @@ class Folder:
         if LABELS not in made.pictures:  # of an earlier photo of this name
             self.picture(LABELS, name).unlink(missing_ok=True)
         self.rows[name] = [name, photo, *made.values]
-        self.origins[name] = Origin(NETWORK, f"wsss predict {self.fingerprint}", made.digest)
+        self.checksums[name] = Checksums.of(made.mask, made.digest)
         if time.monotonic() - self._written >= WRITE_SECONDS:
             self.write_table()
         return True
@@ -182,9 +181,9 @@ class Folder:
         return sorted(found, key=lambda row: (-weight(row.look), row.confidence, row.id))
 
     def write_table(self) -> None:
-        """Write all rows, sorted by id, and before them the origins: none is missing of what has a row."""
-        if self.origins:
-            write_text(self.path / ORIGINS, origins_text(self.origins))
+        """Write all rows, sorted by id, and before them the checksums: none is missing of what has a row."""
+        if self.checksums:
+            write_text(self.path / CHECKSUMS, checksums_text(self.checksums))
         header = (*COLUMNS, *(f"area {name}" for name in self.settings["classes"]))
         write_text(self.path / TABLE, csv_text(header, [row for _, row in sorted(self.rows.items())]))
         self._written = time.monotonic()
@@ -246,8 +245,8 @@ class Folder:
             self.mask(name).unlink(missing_ok=True)
             for kind in (*PICTURES, LABELS):
                 self.picture(kind, name).unlink(missing_ok=True)
-        (self.path / ORIGINS).unlink(missing_ok=True)
-        self.rows, self.origins = {}, {}
+        (self.path / CHECKSUMS).unlink(missing_ok=True)
+        self.rows, self.checksums = {}, {}
 
 
 def _parts(text: str, separator: str) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from wsss.core.errors import IntegrityError
 from wsss.core.folders import atomic_dir
 from wsss.core.locked_files import content_md5, damages, file_md5, read_lock
 from wsss.core.stage import Stage
-from wsss.data.origins import NETWORK, Origin, digest
+from wsss.data.origins import digest
+from wsss.predict.edits import Checksums
 from wsss.predict.folder import Folder
 from wsss.stores.labels import PseudoStore
 
@@ -283,7 +284,7 @@ def test_masks_of_predictions(tmp_path: Path) -> None:
     assert run(out).stdout == f"verify: {out}: 3 masks: 3 of an earlier wsss, which noted no checksums\n"
     folder = Folder(out, {})
     folder.read()
-    folder.origins = {name: Origin(NETWORK, "", digest(predicted_label(name))) for name in IDS[:3]}
+    folder.checksums = {name: Checksums("", digest(predicted_label(name))) for name in IDS[:3]}
     folder.write_table()
     assert run(out).stdout == f"verify: {out}: 3 masks: 3 as written\n"
     folder.mask(IDS[0]).write_bytes(b"no picture")

@@ -14,9 +14,10 @@ from wsss.core.errors import UserError
 from wsss.core.stage import Stage
 from wsss.data.images import save_mask_png, voc_palette
 from wsss.data.index import Index, Record, write_index
-from wsss.data.origins import HAND, NETWORK, ORIGINS, Origin, digest, read_origins
+from wsss.data.origins import HAND, NETWORK, ORIGINS, digest, read_origins
 from wsss.evaluation.import_corrected import import_edited
 from wsss.export.predicted import Predicted
+from wsss.predict.edits import Checksums
 from wsss.predict.folder import Folder
 from wsss.stores.labels import PseudoStore
 
@@ -194,7 +195,7 @@ def test_a_mask_edited_in_the_folder_of_predictions_is_by_hand(
     masks, out = fill(tmp_path / "found", IDS[:2]), tmp_path / "voc"
     folder = Folder(masks, {})
     folder.read()
-    folder.origins = {name: Origin(NETWORK, "", digest(predicted_label(name))) for name in IDS[:2]}
+    folder.checksums = {name: Checksums("", digest(predicted_label(name))) for name in IDS[:2]}
     folder.write_table()
     mask = predicted_label(IDS[0]).copy()
     mask[:4] = 255  # what a person does not know
