@@ -220,6 +220,8 @@ def _labels(
     from wsss.export.instead import instead
     from wsss.export.only import Only, named_photos
     from wsss.export.opened import open_labels
+    from wsss.export.origins import edited
+    from wsss.formats.problems import some
 
     store, photos = open_labels(source, dataset)
     parts = []
@@ -232,6 +234,8 @@ def _labels(
         store = Only(store, named)
     elif not others:
         parts.append(_part(source.name, store.ids, photos))
+    if by_hand := edited(store):
+        parts.append(f"{counted(len(by_hand), 'mask')} edited since wsss predict: {some(by_hand)}")
     if root := root or photos_of(source, dataset):
         warn_changed(store, photos, root)
     counts = write(store if least == Area() else WithoutCrumbs(store, photos, least), photos, out)

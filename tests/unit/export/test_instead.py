@@ -200,7 +200,8 @@ def test_a_mask_edited_in_the_folder_of_predictions_is_by_hand(
     mask = predicted_label(IDS[0]).copy()
     mask[:4] = 255  # what a person does not know
     Image.fromarray(voc_palette()[mask]).save(folder.mask(IDS[0]))
-    assert run("--to", "voc", masks, out, *options)[0] == 0
+    code, text, _ = run("--to", "voc", masks, out, *options)
+    assert (code, text) == (0, f"export: 2 photos as voc → {out}\n1 mask edited since wsss predict: {IDS[0]}\n")
     assert [origin.kind for origin in read_origins(out).values()] == [HAND, NETWORK]
     np.testing.assert_array_equal(read(out, IDS[0]), mask)
     says = import_edited(out, store, tmp_path / "dataset", tmp_path / "corrected")
