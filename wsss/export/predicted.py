@@ -57,6 +57,8 @@ class Predicted:
         Raises `IntegrityError` for a mask that is missing or damaged, or of another size or other classes.
         """
         path = self._folder.mask(name)
+        if not path.exists():
+            raise IntegrityError(path, "is missing", "give the same wsss predict again: it makes what is missing")
         try:
             return load_mask(path, self.records[name].own_size, len(self.classes))
         except UserError as error:

@@ -212,3 +212,6 @@ def test_a_mask_edited_in_the_folder_of_predictions_is_by_hand(
         4,
         True,
     )
+    folder.mask(IDS[0]).unlink()
+    code, _, errors = run("--to", "voc", masks, tmp_path / "none")
+    assert (code, f"{folder.mask(IDS[0])}: is missing\nfix: give the same wsss predict again" in errors) == (4, True)
