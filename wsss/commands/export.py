@@ -130,7 +130,7 @@ def main(
             return _network(source, out, chosen, photos, dataset, licence, as_json)
         write = _writer(chosen, photos, polygons, simplify)
         with restorable(source):
-            return _labels(source, out, write, chosen, dataset, instead, only, area, as_json)
+            return _labels(source, out, write, chosen, photos, dataset, instead, only, area, as_json)
 
 
 def _chosen(source: Path, kind: str | None, torchscript: bool) -> str:
@@ -207,6 +207,7 @@ def _labels(
     out: Path,
     write: Callable[..., dict[str, int]],
     kind: str,
+    root: Path | None,
     dataset: Path | None,
     others: Sequence[tuple[Path, Path]],
     only: Path | None,
@@ -214,10 +215,13 @@ def _labels(
     as_json: bool,
 ) -> str:
     from wsss.data.crumbs import Area
+    from wsss.export.changed_photos import photos_of, warn_changed
     from wsss.export.crumbs import WithoutCrumbs
     from wsss.export.instead import instead
     from wsss.export.only import Only, named_photos
     from wsss.export.opened import open_labels
+    from wsss.export.origins import edited
+    from wsss.formats.problems import some
 
     store, photos = open_labels(source, dataset)
     parts = []
@@ -230,6 +234,10 @@ def _labels(
         store = Only(store, named)
     elif not others:
         parts.append(_part(source.name, store.ids, photos))
+    if by_hand := edited(store):
+        parts.append(f"{counted(len(by_hand), 'mask')} edited since wsss predict: {some(by_hand)}")
+    if root := root or photos_of(source, dataset):
+        warn_changed(store, photos, root)
     counts = write(store if least == Area() else WithoutCrumbs(store, photos, least), photos, out)
     if as_json:
         return json_text({"out": str(out), "format": kind, "classes": list(store.classes), **counts})

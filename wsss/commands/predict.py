@@ -14,9 +14,10 @@ from wsss.core.errors import UserError, raise_all
 from wsss.core.executor import elsewhere
 from wsss.core.interrupt import catch_signals
 from wsss.core.lock import locked
-from wsss.core.log import say
+from wsss.core.log import say, warn
 from wsss.core.words import counted
 from wsss.data.images import MAX_MEGAPIXELS
+from wsss.formats.problems import some
 from wsss.predict.collect import FoundPhoto, find_photos
 from wsss.predict.folder import TABLE, Folder, Row
 from wsss.predict.view import TILE, checked_scales
@@ -63,7 +64,9 @@ NAMED = 5
     default=MAX_MEGAPIXELS,
     help="photos of more are refused",
 )
-@click.option("--force", is_flag=True, help="replace predictions of another model or other settings")
+@click.option(
+    "--force", is_flag=True, help="replace predictions of another model or other settings, unless a mask was edited"
+)
 @json_option
 def main(
     model: str,
@@ -87,8 +90,8 @@ def main(
 
     Writes masks/ID.png (indexed, VOC palette), predictions.csv (area of each class, mean confidence, why to look at
     the mask) and, with --overlays, overlays/ID.jpg and index.html, a page of them beside the photos, those to look at
-    first: plain limits say which, and no mask of a person is read. Run again, it does what is missing. Photos that
-    cannot be read are listed at the end; the exit code is 2 then.
+    first: plain limits say which, and no mask of a person is read. Run again, it does what is missing, and leaves
+    masks that were edited since as they are. Photos that cannot be read are listed at the end; the exit code is 2 then.
 
     By default it does what the model was evaluated with: photos are brought to the size of those it was trained on,
     with its test-time scales, flip and CRF. Masks have the photos' own sizes. Options override single parts.
@@ -132,6 +135,12 @@ def main(
             outcome = run_elsewhere(folder, found, work) if elsewhere() else run(segmenter, folder, found, work)
             folder.finish()
             page = write_page(folder) if overlays else None
+    if outcome.stayed:
+        what = (
+            f"{counted(len(outcome.stayed), 'mask')} edited by hand, so not made again for a photo that has changed, "
+        )
+        fix = "to have a mask made again, move it elsewhere, and give the same wsss predict"
+        warn(out, f"{what}or for its overlay: {some(outcome.stayed)}", fix)
     show(report_json(out, folder, outcome) if as_json else report_text(out, folder, outcome, page))
     raise_all(list(outcome.failed.values()))
     return ""
@@ -173,6 +182,8 @@ def parse_scales(text: str) -> tuple[float, ...]:
 def report_text(out: Path, folder: Folder, outcome: Outcome, page: Path | None) -> str:
     """One line that counts, and the photos to look at first."""
     kept = f", {len(outcome.kept)} {'was' if len(outcome.kept) == 1 else 'were'} there" if outcome.kept else ""
+    if edited := folder.edited(outcome.kept):
+        kept += f" ({len(edited)} edited since, left as {'it is' if len(edited) == 1 else 'they are'}: {some(edited)})"
     failed = f", {len(outcome.failed)} cannot be read" if outcome.failed else ""
     files = f"{out / TABLE}{f', {page}' if page else ''}"
     rows, photos = look_at(folder, outcome), len(outcome.done) + len(outcome.kept)
@@ -200,6 +211,7 @@ def report_json(out: Path, folder: Folder, outcome: Outcome) -> str:
             "fingerprint": folder.fingerprint,
             "done": outcome.done,
             "kept": outcome.kept,
+            "edited": folder.edited(outcome.kept),
             "failed": [{"photo": error.where, "what": error.what, "fix": error.fix} for error in failed],
             "look": {row.id: row.look for row in look_at(folder, outcome)},
         }

@@ -12,6 +12,9 @@ from wsss.commands.differences import differences, has_own_checksums, own_errors
 from wsss.core.command import json_option, json_text, people_command, show
 from wsss.core.errors import IntegrityError, UserError
 from wsss.core.locked_files import CACHE, Output, read_lock
+from wsss.core.words import counted
+from wsss.formats.problems import some
+from wsss.predict.written import MASKS, is_filled
 
 LOCK = "dvc.lock"
 ARTIFACTS = "artifacts"
@@ -23,8 +26,8 @@ UNSEEN = "not looked at: whether settings, code or data have changed since (dvc 
 @json_option
 def main(folder: Path, as_json: bool) -> str:
     """Read every byte of the artifacts in FOLDER, a checkout, and compare it with dvc.lock and with their checksums. Or
-    of one thing: FOLDER is a store, such as artifacts/pseudo, anything else that has checksums of its own, or a package
-    that wsss export has made.
+    of one thing: FOLDER is a store, such as artifacts/pseudo, anything else that has checksums of its own, a package
+    that wsss export has made, or a folder of wsss predict.
 
     Finds files that were edited in place, also where DVC says "up to date", cut shards and flipped bits.
     Exit code 4 if there is any. An output that is not there at all is none of these: dvc repro makes it. dvc
@@ -38,6 +41,8 @@ def main(folder: Path, as_json: bool) -> str:
         raise UserError(folder, "no such folder", "give the folder of dvc.yaml, or a store")
     if folder.is_dir() and is_package(folder):
         return _package(folder, as_json)
+    if is_filled(folder):
+        return _predicted(folder, as_json)
     if has_own_checksums(folder) and not (folder / LOCK).is_file():
         return _one(folder, as_json)
     outputs = read_lock(folder / LOCK) if (folder / LOCK).is_file() else []
@@ -87,6 +92,27 @@ def _package(folder: Path, as_json: bool) -> str:
     errors = verify_package(folder)
     lines = [*map(str, errors), f"verify: package {folder}; {_verdict(errors)}"]
     return _result("\n".join(lines), {"package": str(folder)}, errors, as_json)
+
+
+def _predicted(folder: Path, as_json: bool) -> str:
+    """Of the masks of `wsss predict`. That a person has edited some is no error."""
+    from wsss.predict.folder import Folder
+
+    found = Folder(folder, {})
+    found.read()
+    missing = [name for name in sorted(found.rows) if not found.mask(name).is_file()]
+    edited = found.edited(sorted(found.rows))
+    unknown = len(found.rows.keys() - found.checksums.keys() - set(missing))
+    same = len(found.rows) - len(missing) - len(edited) - unknown
+    fix = "give the same wsss predict again: it makes what is missing"
+    errors = [IntegrityError(folder / MASKS, f"not there: {some(missing)}", fix)] if missing else []
+    parts = [f"{same} as written"] if same or not unknown else []
+    parts += [f"{len(edited)} edited since ({some(edited)})"] if edited else []
+    parts += [f"{len(missing)} missing"] if missing else []
+    parts += [f"{unknown} of an earlier wsss, which noted no checksums"] if unknown else []
+    lines = [*map(str, errors), f"verify: {folder}: {counted(len(found.rows), 'mask')}: {', '.join(parts)}"]
+    counts = {"predictions": str(folder), "as_written": same, "edited": edited, "missing": missing, "unknown": unknown}
+    return _result("\n".join(lines), counts, errors, as_json)
 
 
 def _result(text: str, counts: Mapping[str, object], errors: Sequence[IntegrityError], as_json: bool) -> str:

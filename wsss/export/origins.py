@@ -23,12 +23,25 @@ class Passing(Protocol):
 
 def origin(labels: Labels, name: str, written: np.ndarray) -> Origin:
     """Of the label map of photo `name`, which is exported as `written`."""
+    given = _giver(labels, name)
+    return Origin(_kind(given, name), str(given.path), digest(written))
+
+
+def edited(labels: Labels) -> list[str]:
+    """Ids of the photos whose mask a person has changed in the folder of predictions that it is taken from."""
+    givers = {name: _giver(labels, name) for name in labels.ids}
+    return [name for name, given in givers.items() if isinstance(given, Predicted) and given.edited(name)]
+
+
+def _giver(labels: Labels, name: str) -> Labels:
     while isinstance(labels, Passing):
         labels = labels.giver(name)
-    return Origin(_kind(labels, name), str(labels.path), digest(written))
+    return labels
 
 
 def _kind(labels: Labels, name: str) -> str:
+    if isinstance(labels, Predicted) and labels.edited(name):
+        return HAND
     if isinstance(labels, (Predicted, PredictionStore)):
         return NETWORK
     if not isinstance(labels, LabelStore):

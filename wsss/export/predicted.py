@@ -8,7 +8,7 @@ import numpy as np
 
 from wsss.core.errors import IntegrityError, UserError
 from wsss.core.log import warn
-from wsss.data.codec import open_image, read_file
+from wsss.data.images import load_mask
 from wsss.data.index import Record
 from wsss.predict.folder import COLUMNS, SETTINGS, Folder
 
@@ -52,13 +52,22 @@ class Predicted:
         return tuple(sorted(self.records))
 
     def label(self, name: str) -> np.ndarray:
-        """(H, W) uint8 of the photo's own size: class ids."""
+        """(H, W) uint8 of the photo's own size: class ids; 255 where a person has ignored pixels.
+
+        Raises `IntegrityError` for a mask that is missing or damaged, or of another size or other classes.
+        """
         path = self._folder.mask(name)
-        label = np.asarray(open_image(read_file(path), path, ("PNG",)))
-        if label.shape != self.records[name].own_size or label.max(initial=0) >= len(self.classes):
-            what = "is not the mask that wsss predict has written: it has another size, or other classes"
-            raise IntegrityError(path, what, FIX)
-        return label
+        if not path.exists():
+            raise IntegrityError(path, "is missing", "give the same wsss predict again: it makes what is missing")
+        try:
+            return load_mask(path, self.records[name].own_size, len(self.classes))
+        except UserError as error:
+            fix = "correct the mask; or move it elsewhere, and give the same wsss predict again"
+            raise IntegrityError(path, error.what, fix) from error
+
+    def edited(self, name: str) -> bool:
+        """True if a person has changed the mask of photo `name` since `wsss predict` wrote it."""
+        return bool(self._folder.edited([name]))
 
     @staticmethod
     def _record(row: list[str]) -> Record:

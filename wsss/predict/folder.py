@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from wsss.data.ids import file_name
 from wsss.data.index import TAG_SEPARATOR
 from wsss.data.tables import csv_text, plain_rows
 from wsss.predict import written
+from wsss.predict.edits import CHECKSUMS, Checksums, checksums_text, read_checksums, refuse_edited
 from wsss.predict.look import SEPARATOR, weight
 from wsss.predict.made import LABELS, PICTURES, Made
+from wsss.predict.other_settings import changes
 
 FORMAT, VERSION = written.FORMAT, 4
 SETTINGS, TABLE, PAGE = written.SETTINGS, "predictions.csv", "index.html"
@@ -50,12 +52,14 @@ class Row:
 class Folder:
     """Predictions in `path`, all made with `settings`: plain values that determine the masks, `classes` among them.
 
-    `rows` are the lines of the table by id. `wanted`: how many there will be when the run has come to its end, 0 after.
+    `rows` are the lines of the table by id, and `checksums` those of the masks as they were written; an earlier
+    version noted none. `wanted`: how many rows there will be when the run has come to its end, 0 after.
     """
 
     path: Path
     settings: Mapping[str, Any]
     rows: dict[str, list[str]] = field(default_factory=dict)
+    checksums: dict[str, Checksums] = field(default_factory=dict)
     wanted: int = 0
     _written: float = field(default_factory=time.monotonic)
 
@@ -70,24 +74,26 @@ class Folder:
         Raises `UserError` if it had another model or other settings, or if a `page` is to be written where somebody's
         own is.
 
-        With `force` these predictions are deleted instead: the files that its table names, and nothing else.
+        With `force` these predictions are deleted instead: the files that its table names, and nothing else. Raises
+        `UserError` if a person has changed any of the masks since.
         """
         found = self._earlier_settings(force)
         if page and (self.path / PAGE).exists() and not self._own_page():
             what = "is there already, and wsss predict has not written it"
             raise UserError(self.path / PAGE, what, "choose another -o, or move it away")
-        foreign = [name for name in (TABLE, written.MASKS, *PICTURES, LABELS) if (self.path / name).exists()]
+        foreign = [name for name in (TABLE, CHECKSUMS, written.MASKS, *PICTURES, LABELS) if (self.path / name).exists()]
         if foreign and not (self.path / SETTINGS).exists():
             what = f"holds files that wsss predict has not written ({', '.join(foreign)})"
             raise UserError(self.path, what, "choose another -o")
+        self.checksums = read_checksums(self.path)
         if found is not None:
-            changes = _changes(found, self.settings)
-            if changes and not force:
-                what = f"holds predictions of another model or other settings ({'; '.join(changes)})"
+            if (others := changes(found, self.settings)) and not force:
+                what = f"holds predictions of another model or other settings ({'; '.join(others)})"
                 raise UserError(self.path, what, "choose another -o, or replace them with --force")
             self.rows = self._read_table(found["classes"], force)
-            if changes or force:
-                self._delete()
+        if force:
+            refuse_edited(self.path, self.edited(self.checksums), len({*self.rows, *self.checksums}))
+            self._delete()
         self._write_settings(len({*self.rows, *photos}))
 
     def finish(self) -> None:
@@ -100,6 +106,7 @@ class Folder:
         if found is None or not (self.path / TABLE).is_file():
             raise UserError(self.path, "holds no predictions", "give a folder that wsss predict has filled")
         self.settings, self.rows = found, self._read_table(found["classes"], force=False)
+        self.checksums = read_checksums(self.path)
 
     def mask(self, name: str) -> Path:
         """Where the mask of photo `name` lies."""
@@ -128,16 +135,28 @@ class Folder:
         digest = self.rows[name][COLUMNS.index("sha256")] if name in self.rows else ""
         return digest if digest and self.has(name, digest, overlays) else ""
 
-    def put(self, name: str, photo: str, made: Made) -> None:
-        """Write mask and pictures of the file `photo`, then the row."""
+    def edited(self, names: Iterable[str], unless: str = "") -> list[str]:
+        """Those of `names` whose masks a person has changed since they were written, and not to the digest `unless`."""
+        there = [name for name in names if name in self.checksums and self.mask(name).is_file()]
+        return [name for name in there if self.checksums[name].differ(self.mask(name), unless)]
+
+    def put(self, name: str, photo: str, made: Made) -> bool:
+        """Write mask and pictures of the file `photo`, then the row. False: a person has changed the mask; all stays.
+
+        A mask that is `made` already is nobody's work, but that of a run which was killed before it could note it.
+        """
+        if self.edited([name], unless=made.digest):
+            return False
         write_bytes(self.mask(name), made.mask)
         for kind, picture in made.pictures.items():
             write_bytes(self.picture(kind, name), picture)
         if LABELS not in made.pictures:  # of an earlier photo of this name
             self.picture(LABELS, name).unlink(missing_ok=True)
         self.rows[name] = [name, photo, *made.values]
+        self.checksums[name] = Checksums.of(made.mask, made.digest)
         if time.monotonic() - self._written >= WRITE_SECONDS:
             self.write_table()
+        return True
 
     def worst_first(self) -> list[Row]:
         """All rows: by the `weight` of the reasons to look at them, then the least confident first.
@@ -162,7 +181,9 @@ class Folder:
         return sorted(found, key=lambda row: (-weight(row.look), row.confidence, row.id))
 
     def write_table(self) -> None:
-        """Write all rows, sorted by id."""
+        """Write all rows, sorted by id, and before them the checksums: none is missing of what has a row."""
+        if self.checksums:
+            write_text(self.path / CHECKSUMS, checksums_text(self.checksums))
         header = (*COLUMNS, *(f"area {name}" for name in self.settings["classes"]))
         write_text(self.path / TABLE, csv_text(header, [row for _, row in sorted(self.rows.items())]))
         self._written = time.monotonic()
@@ -224,22 +245,9 @@ class Folder:
             self.mask(name).unlink(missing_ok=True)
             for kind in (*PICTURES, LABELS):
                 self.picture(kind, name).unlink(missing_ok=True)
-        self.rows = {}
+        (self.path / CHECKSUMS).unlink(missing_ok=True)
+        self.rows, self.checksums = {}, {}
 
 
 def _parts(text: str, separator: str) -> tuple[str, ...]:
     return tuple(text.split(separator)) if text else ()
-
-
-def _changes(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    plain = json.loads(json.dumps(wanted))
-    return [
-        f"{key}: found {_short(found.get(key))}, now {_short(plain.get(key))}"
-        for key in sorted({*found, *plain})
-        if found.get(key) != plain.get(key)
-    ]
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}…"

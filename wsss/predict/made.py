@@ -12,6 +12,7 @@ from PIL import Image
 
 from wsss.data.images import voc_palette
 from wsss.data.index import TAG_SEPARATOR
+from wsss.data.origins import digest
 from wsss.data.render import fit
 from wsss.data.size import fit_label
 from wsss.predict.look import SEPARATOR, reasons
@@ -31,11 +32,12 @@ NO_TAG = "none"
 
 @dataclass(frozen=True)
 class Made:
-    """The file `mask` (PNG); `pictures` (JPEG) by their folder, none unless they are asked for; `values`: the photo's
-    row, from its checksum on.
+    """The file `mask` (PNG) and its `digest`; `pictures` (JPEG) by their folder, none unless they are asked for;
+    `values`: the photo's row, from its checksum on.
     """
 
     mask: bytes
+    digest: str
     pictures: Mapping[str, bytes]
     values: tuple[str, ...]
 
@@ -58,7 +60,7 @@ def make(
     values = (sha256, *sides, f"{confidence:.4f}", look, known, *areas)
     compared = pseudo if look else None
     pictures = {} if overlay_width is None else _pictures(found, overlay_width, compared)
-    return Made(_file(mask, format="PNG"), pictures, values)
+    return Made(_file(mask, format="PNG"), digest(found.label), pictures, values)
 
 
 def _pictures(found: Segmentation, width: int, pseudo: np.ndarray | None) -> dict[str, bytes]:

@@ -18,20 +18,24 @@ from wsss.predict.segmenter import Segmenter
 
 @dataclass
 class Outcome:
-    """Ids that were predicted, ids that were there already, and by id what was wrong with the others."""
+    """Ids that were predicted, ids that were there already, and by id what was wrong with the others. `stayed`: those
+    there that were to be made again, but whose mask a person has changed.
+    """
 
     done: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     failed: dict[str, UserError] = field(default_factory=dict)
+    stayed: list[str] = field(default_factory=list)
 
     def add(self, photo: FoundPhoto, made: Made | UserError | None, folder: Folder) -> None:
         """Write what `photo` gave into `folder`; None: it was there."""
         if isinstance(made, UserError):
             self.failed[photo.id] = made
             return
-        if made is not None:
-            folder.put(photo.id, photo.name, made)
-        (self.kept if made is None else self.done).append(photo.id)
+        put = made is not None and folder.put(photo.id, photo.name, made)
+        if made is not None and not put:
+            self.stayed.append(photo.id)
+        (self.done if put else self.kept).append(photo.id)
 
     def ordered(self, photos: Sequence[FoundPhoto]) -> Outcome:
         """The same in the order of `photos`, whoever came first."""
@@ -41,6 +45,7 @@ class Outcome:
             [name for name in names if name in done],
             [name for name in names if name in kept],
             {name: self.failed[name] for name in names if name in self.failed},
+            sorted(self.stayed, key=names.index),
         )
 
 

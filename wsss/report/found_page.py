@@ -71,7 +71,7 @@ def _entry(folder: Folder, row: Row, classes: list[str]) -> Entry:
             width, height = image.size
     except OSError as error:
         raise IntegrityError(photo, f"not a photo ({error})", "delete it, and run wsss predict again") from error
-    kinds = {"Photo": PHOTOS, "Overlay": COLOURED}
+    kinds = {"Photo": PHOTOS, "Mask": COLOURED}
     if row.look and folder.picture(LABELS, row.id).is_file():
         kinds["Pseudo-label"] = LABELS
     pictures = tuple((title, f"{kind}/{quote(photo.name)}") for title, kind in kinds.items())

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from wsss.export.predicted import Predicted
+from wsss.formats.problems import some
 from wsss.predict.folder import FORMAT, Row
 from wsss.report.drawing import Drawing
 from wsss.report.summary import SHARES, Sizes
@@ -20,6 +21,7 @@ def predicted_summary(path: Path) -> dict[str, Any]:
     rows = found.rows
     sizes = [found.records[row.id].own_size for row in rows]
     pixels = [height * width for height, width in sizes]
+    edited = [name for name in found.ids if found.edited(name)]
     areas = np.average([row.areas for row in rows], axis=0, weights=pixels) if rows else np.zeros(len(found.classes))
     return {
         "what": "predictions of wsss predict",
@@ -28,6 +30,7 @@ def predicted_summary(path: Path) -> dict[str, Any]:
         "settings": found.settings,
         "photos": len(rows),
         "photos to look at": sum(bool(row.look) for row in rows),
+        **({"edited since": some(edited)} if edited else {}),
         "look at first": {row.id: "; ".join(row.look) for row in rows[:5] if row.look},
         "sizes": Sizes.of(sizes),
         "ids": list(found.ids[:5]),

@@ -408,3 +408,6 @@ def test_a_folder_of_predictions(tmp_path: Path) -> None:
     assert (code, text.endswith(f"fix: give the folder of wsss predict: {out}\n")) == (2, True)
     assert "no photo '2' in it" in inspect(out, "2")[2]
     assert json.loads(inspect(tmp_path, "--json")[1])["contents"]["found"] == "predictions of wsss predict, 2 photos"
+    assert "edited since" not in found
+    Image.fromarray(1 - np.asarray(Image.open(out / "masks/1.png")).clip(0, 1)).save(out / "masks/1.png")
+    assert json.loads(inspect(out, "--json")[1])["edited since"] == "1"

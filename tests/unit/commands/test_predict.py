@@ -28,11 +28,12 @@ from wsss.core.lock import locked
 from wsss.core.log import Progress
 from wsss.data.crumbs import without_crumbs
 from wsss.data.ids import file_name
-from wsss.data.images import load_image, load_mask
+from wsss.data.images import load_image, load_mask, save_mask_png
 from wsss.data.index import Index, Record, write_index
 from wsss.predict import chunks
 from wsss.predict import run as running_photos
 from wsss.predict.collect import find_photos
+from wsss.predict.edits import read_checksums
 from wsss.predict.made import PICTURES
 from wsss.predict.segmenter import Segmentation, Segmenter
 
@@ -72,7 +73,7 @@ def test_masks_overlays_and_table(model: Path, photos: Path, tmp_path: Path) -> 
     assert sorted(path.name for path in (out / "masks").iterdir()) == ["%3Dsum.png", "Kuh%201.png", "sub%2F%C3%A4.png"]
     assert sorted(path.name for path in (out / "overlays").iterdir())[1] == "Kuh%201.jpg"
     assert sorted(path.name for path in out.iterdir()) == [
-        *("index.html", "masks", "overlays", "page", "predictions.csv", "settings.json")
+        *("index.html", "masks", "masks.json", "overlays", "page", "predictions.csv", "settings.json")
     ]
     shown = np.asarray(Image.open(out / "page/photos" / "Kuh%201.jpg"), np.float64)
     assert np.abs(shown - load_image(photos / "Kuh 1.png")).mean() < 20  # JPEG of noise
@@ -129,6 +130,89 @@ def test_other_model_or_settings_are_refused_unless_forced(model: Path, photos: 
     assert not (out / "masks" / "%3Dsum.png").exists()
     assert not [path for kind in PICTURES for path in (out / kind).iterdir()]
     assert (out / "mine.txt").exists()
+
+
+def repaint(path: Path) -> bytes:
+    """The mask as a person leaves it who has changed one pixel; its bytes."""
+    label = load_mask(path, (40, 56), len(CLASSES))
+    label[0, 0] = (label[0, 0] + 1) % len(CLASSES)
+    save_mask_png(path, label)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_edited_masks_are_replaced_by_no_force(model: Path, photos: Path, tmp_path: Path, damaged: bool) -> None:
+    out = tmp_path / "out"
+    predict(model, photos, "-o", out)
+    mask = out / "masks" / "Kuh%201.png"
+    before, edited = tree(out), repaint(mask)
+    if damaged:
+        (out / "settings.json").write_text("{")
+    code, _, text = predict(model, photos / "=sum.png", "-o", out, "--flip", "--force")
+    assert (code, mask.read_bytes()) == (2, edited)
+    what = "1 of its 3 masks was edited since wsss predict wrote it, and --force would replace it: Kuh 1"
+    assert f"error: {out}: {what}\nfix: choose another -o; or move it elsewhere first" in text
+    mask.unlink()
+    for name in (out / "masks").iterdir():  # written again, but not changed
+        Image.open(name).convert("RGB").save(name)
+    assert predict(model, photos, "-o", out, "--force")[0] == 0
+    assert tree(out) == before
+
+
+def test_edited_masks_are_counted_and_stay(model: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    predict(model, photos, "-o", out)
+    mask = out / "masks" / "Kuh%201.png"
+    edited = repaint(mask)
+    _, text, said = predict(model, photos, "-o", out)
+    assert text.startswith("predict: 0 photos, 3 were there (1 edited since, left as it is: Kuh 1) → ")
+    assert "warning" not in said
+    Image.fromarray(photo(40, 56, 9)).save(photos / "Kuh 1.png")
+    for options in ((), ("--overlays",)):
+        code, text, said = predict(model, photos, "-o", out, "--json", *options)
+        report = json.loads(text)
+        assert (code, report["edited"], "Kuh 1" in report["kept"]) == (0, ["Kuh 1"], True)
+        assert f"warning: {out}: 1 mask edited by hand, so not made again" in said
+        assert mask.read_bytes() == edited
+    assert (out / "overlays/%3Dsum.jpg").is_file()
+    mask.write_text("no picture")
+    assert json.loads(predict(model, photos, "-o", out, "--json")[1])["edited"] == ["Kuh 1"]
+    mask.unlink()
+    assert json.loads(predict(model, photos, "-o", out, "--json")[1])["done"] == ["Kuh 1"]
+    assert json.loads(predict(model, photos, "-o", out, "--json")[1])["edited"] == []
+
+
+def test_a_mask_of_a_killed_run_is_not_edited(model: Path, photos: Path, tmp_path: Path) -> None:
+    """Killed after the mask of a photo that had changed, before this was noted."""
+    out = tmp_path / "out"
+    predict(model, photos, "-o", out)
+    noted = {name: (out / name).read_bytes() for name in ("masks.json", "predictions.csv")}
+    Image.fromarray(photo(40, 56, 9)).save(photos / "Kuh 1.png")
+    assert predict(model, photos, "-o", out)[0] == 0
+    whole = tree(out)
+    for name, content in noted.items():
+        (out / name).write_bytes(content)
+    assert json.loads(predict(model, photos, "-o", out, "--json")[1])["done"] == ["Kuh 1"]
+    assert tree(out) == whole
+
+
+def test_a_folder_without_checksums_goes_on(model: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    predict(model, photos / "=sum.png", "-o", out)
+    (out / "masks.json").unlink()  # as an earlier version left it
+    report = json.loads(predict(model, photos, "-o", out, "--json")[1])
+    assert (report["kept"], report["edited"], len(report["done"])) == (["=sum"], [], 2)
+    assert sorted(read_checksums(out)) == ["Kuh 1", "sub/ä"]
+    repaint(out / "masks/%3Dsum.png")
+    assert predict(model, photos, "-o", out, "--force")[0] == 0
+    assert len(read_checksums(out)) == 3
+
+
+def test_checksums_of_somebody_stay(model: Path, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "masks.json").write_text("{}")
+    code, _, text = predict(model, photos, "-o", tmp_path, "--force")
+    assert (code, "holds files that wsss predict has not written (masks.json)" in text) == (2, True)
+    assert (tmp_path / "masks.json").read_text() == "{}"
 
 
 def test_photos_that_lie_in_the_folder_of_the_results_stay(model: Path, tmp_path: Path) -> None:

@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.helpers import CLASSES, write_toy_store
+from tests.helpers import CLASSES, IDS, write_toy_store
+from tests.unit.export.test_instead import fill, predicted_label
 from wsss.commands import verify
 from wsss.core.errors import IntegrityError
 from wsss.core.folders import atomic_dir
 from wsss.core.locked_files import content_md5, damages, file_md5, read_lock
 from wsss.core.stage import Stage, hash_input
-from wsss.data.origins import LABELS_SHA
+from wsss.data.origins import LABELS_SHA, digest
+from wsss.predict.edits import Checksums
+from wsss.predict.folder import Folder
 from wsss.stores.labels import PSEUDO_FORMAT, PseudoStore
 from wsss.stores.shards import StoreMeta, write_store_index
 
@@ -297,3 +300,26 @@ def test_nothing_to_verify(tmp_path: Path) -> None:
     assert result.stderr == (
         f"error: {tmp_path}: nothing to verify: no dvc.lock and no artifacts\nfix: run dvc repro, or give its folder\n"
     )
+
+
+def test_masks_of_predictions(tmp_path: Path) -> None:
+    out = fill(tmp_path / "found", IDS[:3])
+    assert run(out).stdout == f"verify: {out}: 3 masks: 3 of an earlier wsss, which noted no checksums\n"
+    folder = Folder(out, {})
+    folder.read()
+    folder.checksums = {name: Checksums("", digest(predicted_label(name))) for name in IDS[:3]}
+    folder.write_table()
+    assert run(out).stdout == f"verify: {out}: 3 masks: 3 as written\n"
+    folder.mask(IDS[0]).write_bytes(b"no picture")
+    edited = run(out)
+    assert (edited.exit_code, edited.stdout) == (
+        0,
+        f"verify: {out}: 3 masks: 2 as written, 1 edited since ({IDS[0]})\n",
+    )
+    folder.mask(IDS[1]).unlink()
+    missing = run(out)
+    assert missing.exit_code == 4
+    assert missing.stdout.splitlines()[0] == f"error: {out}/masks: not there: {IDS[1]}"
+    assert missing.stdout.endswith(f"3 masks: 1 as written, 1 edited since ({IDS[0]}), 1 missing\n")
+    report = json.loads(run(out, "--json").stdout)
+    assert (report["as_written"], report["edited"], report["missing"]) == (1, [IDS[0]], [IDS[1]])

@@ -12,11 +12,12 @@ from tests.helpers import CLASSES, IDS, toy_label, write_toy_store
 from tests.unit.export.test_tools import run
 from wsss.core.errors import UserError
 from wsss.core.stage import Stage
-from wsss.data.images import save_mask_png
+from wsss.data.images import save_mask_png, voc_palette
 from wsss.data.index import Index, Record, write_index
-from wsss.data.origins import ORIGINS, read_origins
+from wsss.data.origins import HAND, NETWORK, ORIGINS, digest, read_origins
 from wsss.evaluation.import_corrected import import_edited
 from wsss.export.predicted import Predicted
+from wsss.predict.edits import Checksums
 from wsss.predict.folder import Folder
 from wsss.stores.labels import PseudoStore
 
@@ -185,3 +186,32 @@ def test_origins_of_a_choice_are_kept_and_a_damaged_list_of_them_is_none(
     for text in ("[1]", '{"a": [1]}', '{"a": ["elsewhere", "b", "c"]}', '{"a": "abc"}', "{", "[" * 100_000):
         (out / ORIGINS).write_text(text)
         assert read_origins(out) == {}
+
+
+@pytest.mark.parametrize("options", [(), ("--min-area", "2")])
+def test_a_mask_edited_in_the_folder_of_predictions_is_by_hand(
+    store: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    masks, out = fill(tmp_path / "found", IDS[:2]), tmp_path / "voc"
+    folder = Folder(masks, {})
+    folder.read()
+    folder.checksums = {name: Checksums("", digest(predicted_label(name))) for name in IDS[:2]}
+    folder.write_table()
+    mask = predicted_label(IDS[0]).copy()
+    mask[:4] = 255  # what a person does not know
+    Image.fromarray(voc_palette()[mask]).save(folder.mask(IDS[0]))
+    code, text, _ = run("--to", "voc", masks, out, *options)
+    assert (code, text) == (0, f"export: 2 photos as voc → {out}\n1 mask edited since wsss predict: {IDS[0]}\n")
+    assert [origin.kind for origin in read_origins(out).values()] == [HAND, NETWORK]
+    np.testing.assert_array_equal(read(out, IDS[0]), mask)
+    says = import_edited(out, store, tmp_path / "dataset", tmp_path / "corrected")
+    assert "1 of them corrected by hand, 1 taken from a network's masks" in says
+    folder.mask(IDS[0]).write_text("no picture")
+    code, _, errors = run("--to", "voc", masks, tmp_path / "none")
+    assert (code, "fix: correct the mask; or move it elsewhere, and give the same wsss predict again" in errors) == (
+        4,
+        True,
+    )
+    folder.mask(IDS[0]).unlink()
+    code, _, errors = run("--to", "voc", masks, tmp_path / "none")
+    assert (code, f"{folder.mask(IDS[0])}: is missing\nfix: give the same wsss predict again" in errors) == (4, True)

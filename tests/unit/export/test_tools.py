@@ -15,6 +15,7 @@ from PIL import Image
 
 from tests.helpers import CLASSES, IDS, toy_label, write_toy_store
 from wsss import cli
+from wsss.core.atomic import sha256_file
 from wsss.core.stage import Stage
 from wsss.data.index import IGNORE, Index, Record, write_index
 from wsss.data.tables import csv_text
@@ -209,6 +210,31 @@ def test_photos_that_are_not_where_they_were_said_to_be(kind: str, store: Path, 
     code, _, errors = run("--to", kind, store, tmp_path / "out")
     assert (code, errors.split(":")[1]) == (2, " --photos")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["labelstudio", "fiftyone", "voc", "cvat"])
+def test_photos_that_have_changed_since_are_named(kind: str, store: Path, tmp_path: Path) -> None:
+    """In the folder of --photos, or in that of the settings of the run."""
+    run_folder, photos = tmp_path / "run", tmp_path / "my photos"
+    checksums = {name: sha256_file(photos / FILES[name]) for name in IDS}
+    records = [Record(name, "train", FILES[name], None, (), 8, 12, checksums[name], *SIZE) for name in IDS]
+    write_index(run_folder / "artifacts/dataset", Index(CLASSES, tuple(records), 12))
+    store.rename(run_folder / "artifacts/pseudo")
+    (run_folder / "dvc.lock").write_text("stages: {index: {params: {params.yaml: {dataset: {root: ../my photos}}}}}")
+    (run_folder / "params.yaml").write_text("dataset: {root: others}\n")
+    options = ("--photos", photos) if kind in ("labelstudio", "fiftyone") else ()
+
+    def export(out: str, *more: object) -> str:
+        code, _, errors = run("--to", kind, run_folder / "artifacts/pseudo", tmp_path / out, *options, *more)
+        assert code == 0
+        return errors
+
+    assert export("a") == ""
+    Image.new("RGB", SIZE[::-1], (1, 2, 3)).save(photos / FILES[IDS[3]])
+    what = f"1 photo changed since the labels were made, which may not fit: {IDS[3]}\nfix: restore these files; or make"
+    assert what in export("b")
+    (tmp_path / "only.txt").write_text(f"{IDS[2]}\n")
+    assert export("c", "--only", tmp_path / "only.txt") == ""
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -59,6 +60,7 @@ def test_where_no_photo_has_a_reason_the_heading_says_so(tmp_path: Path) -> None
     page = parse(write_page(made).parent)
     assert "None is conspicuous 1" in " ".join(page.text.split())
     assert "The others" not in page.text
+    assert "1 photo with its mask." in page.text
     outcome = Outcome(["good"], [], {})
     assert report_text(made.path, made, outcome, None).endswith(
         "\nnone of 1 photo is conspicuous (column look of the table)"
@@ -74,10 +76,10 @@ def test_pictures_are_the_overlays_in_the_folder(folder: Folder) -> None:
             # The same for both, so that they lie on each other in the viewer.
             assert (str(image.width), str(image.height)) == (found["width"], found["height"]) == ("20", "10")
             coloured = np.asarray(image).max() > 40
-        assert str(found["alt"]).startswith("Overlay of " if number % 2 else "Photo of ")
+        assert str(found["alt"]).startswith("Mask of " if number % 2 else "Photo of ")
         assert coloured == bool(number % 2)
     links = [found for found in page.all("a") if "data-title" in found]
-    assert [(found["data-title"], found["data-classes"]) for found in links[:2]] == [("Photo", ""), ("Overlay", "2")]
+    assert [(found["data-title"], found["data-classes"]) for found in links[:2]] == [("Photo", ""), ("Mask", "2")]
     for path in (folder.path / "overlays").iterdir():
         with Image.open(path) as image:
             assert image.height > 10  # the names of the classes below
@@ -89,6 +91,8 @@ def test_a_photo_to_look_at_shows_its_pseudo_label(folder: Folder) -> None:
     folder.put("agrees", "agrees.jpg", make(segmented(6, 4), "0" * 64, 64, (1,), segmented(6, 4).label))
     page = parse(write_page(folder).parent)
     titles = [str(found["alt"]) for found in page.all("img") if "src" in found]
+    captions = [title.split(" of ")[0] for title in titles]
+    assert re.findall("<figcaption>(.+?)</figcaption>", (folder.path / "index.html").read_text()) == captions
     assert [title for title in titles if title.startswith("Pseudo-label")] == ["Pseudo-label of differs"]
     with Image.open(folder.picture(LABELS, "differs")) as image:
         assert image.size == (20, 10)
