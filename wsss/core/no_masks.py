@@ -151,10 +151,11 @@ def _watch(event: str, arguments: tuple[Any, ...]) -> None:
 
 def _is_closed(path: str) -> bool:
     """A file is known by its name first: nothing else is looked up for most, but whether they are links."""
+    places = _places  # of this moment: a thread may still read when the stage ends
     folder, name = os.path.split(path)
-    if name in _places and os.path.realpath(folder) in _places[name]:
+    if name in places and os.path.realpath(folder) in places[name]:
         return True
     if not os.path.islink(path):  # noqa: PTH114 -- at each file that is opened: `Path` would take three times as long
         return False
     folder, name = os.path.split(os.path.realpath(path))
-    return folder in _places.get(name, ())
+    return folder in places.get(name, ())
