@@ -83,6 +83,7 @@ def without_masks(stage: str, inputs: Sequence[Path]) -> Iterator[None]:
     """While inside, a mask that is opened raises `IntegrityError`, if `stage` is one that may not open any.
 
     The masks are those of the index among `inputs`; where the data set lies, the settings of the running command say.
+    Without a command, as where a test opens a stage by itself, nothing is closed.
     """
     table = next((path / TABLE for path in inputs if stage in STAGES and (path / TABLE).is_file()), None)
     context = click.get_current_context(silent=True)
