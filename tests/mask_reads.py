@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -10,8 +11,12 @@ READERS = ("wsss.data.masks", "wsss.evaluation", "wsss.report", "wsss.formats")
 """Modules, and folders of them, that read masks, or hold what does."""
 NAMES = {"MaskedImages", "load_mask", "read_mask_checksums", "masks.csv"}
 """What may be neither a name, nor an attribute, nor a text (of `getattr`, or of a path)."""
-FIELD = "mask"
-"""Of a record, the path of its mask. Whether there is one (`is None`) may be asked."""
+FIELDS = {"mask", "root"}
+"""Of a record, the path of its mask; whether there is one (`is None`) may be asked. Of photos, the folder of the data
+set, from which a path to anything could be put together.
+"""
+FOLDERS = {"masks", "segmentation", "segmentationclass", "segmentationobject", "annotations"}
+"""What folders are called, in small letters, that masks lie in, or the outlines that they are drawn from."""
 
 
 def imported(source: str, module: str) -> set[str]:
@@ -59,9 +64,11 @@ def reads_masks(source: str, module: str) -> list[str]:
             allowed.add(id(node.left))
     for node in ast.walk(tree):
         words = set() if id(node) in allowed else _words(node)
-        found += [
-            f"says {word}" for word in sorted(words & {*NAMES, *(set() if isinstance(node, ast.Name) else {FIELD})})
-        ]
+        told = NAMES if isinstance(node, ast.Name) else NAMES | FIELDS
+        found += [f"says {word}" for word in sorted(words & told)]
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in allowed:
+            parts = re.split(r"[/\\]", node.value)
+            found += [f"names the folder {part}" for part in parts if part.lower() in FOLDERS]
         if isinstance(node, ast.ImportFrom) and "*" in words:
             found.append("imports *")
     return found

@@ -28,6 +28,7 @@ from wsss.core.errors import EnvError, UserError, WsssError, raise_all
 from wsss.core.folders import remove_dir
 from wsss.core.lock import locked
 from wsss.core.log import say, warn
+from wsss.core.no_masks import told
 from wsss.core.pool import Workers
 from wsss.core.remote import PROBE, Outcome, Run, check, perform, versions
 from wsss.core.schedulers import connect
@@ -116,7 +117,7 @@ class Cluster(Workers):
             closing.callback(link.close)
             self._client = client = link.client
             desk = closing.enter_context(_Desk(self._token))
-            self._run = Run(self._token, desk.path, Path.cwd(), versions())
+            self._run = Run(self._token, desk.path, Path.cwd(), versions(), told())
             closing.callback(self._cancel)
             client.subscribe_topic(self._token, self._hear)
             answers = client.run(check, pickle.dumps(self._run), on_error="return")

@@ -15,6 +15,7 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 
 from wsss.core.errors import EnvError
+from wsss.core.no_masks import begin_without_masks, told
 from wsss.core.system import STOP_SIGNALS
 
 PR_SET_PDEATHSIG = 1
@@ -104,3 +105,4 @@ def worker_begins(number: int = 0) -> None:
     die_with_parent(signal.SIGKILL, parent.pid)
     for ignored in STOP_SIGNALS:
         signal.signal(ignored, signal.SIG_IGN)
+    begin_without_masks(told())

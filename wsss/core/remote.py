@@ -28,6 +28,7 @@ from distributed import Status, Worker, get_worker
 
 from wsss.core.atomic import sha256_file, write_through
 from wsss.core.errors import EnvError, UserError, WsssError
+from wsss.core.no_masks import begin_without_masks
 from wsss.core.pool import WorkerPool
 
 LOOKS = 0.3
@@ -44,13 +45,15 @@ class Run:
     """What a worker has to know of the stage that sends it tasks.
 
     `desk`: folder where its files are made; without it, nothing can be written. `folder`: the stage's working folder.
-    `needs`: name and version of the code, as `versions` gives them.
+    `needs`: name and version of the code, as `versions` gives them. `closed`: what a task may not open, as
+    `no_masks.told` gives it.
     """
 
     token: str
     desk: Path
     folder: Path
     needs: Mapping[str, str]
+    closed: str = ""
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,7 @@ def _begin(run: Run) -> None:
     """What the process does first."""
     os.chdir(run.folder)
     write_through(run.desk)
+    begin_without_masks(run.closed)
 
 
 def _end_with(pool: WorkerPool, desk: Path) -> None:

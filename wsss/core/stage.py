@@ -29,6 +29,7 @@ from wsss.core.interrupt import catch_signals, check_stop
 from wsss.core.lock import locked
 from wsss.core.log import say
 from wsss.core.minutes import timed
+from wsss.core.no_masks import without_masks
 from wsss.core.processes import die_with_dvc, end_children
 
 
@@ -49,7 +50,8 @@ def open_stage(
     files: Sequence[Path] = (),
     folders: Sequence[Path] = (),
 ) -> Iterator[Stage]:
-    """Guard a stage: die with DVC, take the locks, catch signals, give the scratch folder; on success remove it.
+    """Guard a stage: die with DVC, take the locks, catch signals, keep masks closed to those that train or make labels,
+    give the scratch folder; on success remove it.
 
     `settings` are the plain values that change the result; `inputs` are files or folders it reads; `files` and
     `folders` are what it writes. Raises `UserError` if an output is in the way of another kind, holds what wsss did
@@ -73,7 +75,7 @@ def open_stage(
             scratch.mkdir(exist_ok=True)
             if leads():
                 sweep_inside(scratch)  # or it would be published with the folder that it lies in
-        with timed(name, fingerprint):
+        with timed(name, fingerprint), without_masks(name, inputs):
             yield Stage(name, fingerprint, scratch)
             check_stop()  # before what is finished can no longer be taken up
         if leads():

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
+from tests import toy_cheat
 from tests.helpers import CLASSES, tree
 from tests.toy_distill import ToyStore, toy_stage
 from tests.toy_oste import CRF, toy_photos
+from wsss.core.errors import IntegrityError
 from wsss.crf.dense import dense_crf
-from wsss.data.index import IGNORE, Index
+from wsss.data.images import save_mask_png
+from wsss.data.index import IGNORE, Index, read_index, write_index
 from wsss.data.inference import InferenceSettings
 from wsss.distill.data import TrainingData
 from wsss.distill.relabel import BEFORE, change_fractions, corrected, no_labels, relabel_photos
@@ -186,3 +191,51 @@ def test_one_round_has_an_empty_store(tmp_path: Path) -> None:
         store.expect_classes(CLASSES)
         assert store.ids == ()
         assert store.upper_bound is upper_bound
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder: photos with masks and their index, settings, and a student."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WSSS_SCRATCH", str(tmp_path / "scratch"))
+    network, card = a_student()
+    save_network(tmp_path / "student.pt", network, card)
+    (tmp_path / "params.yaml").write_text("dataset: {root: data}\n")
+    records = toy_photos(tmp_path / "data").records
+    (tmp_path / "data" / toy_cheat.MASKS).mkdir()
+    masked = [replace(record, mask=f"{toy_cheat.MASKS}/{record.image}") for record in records]
+    for record in masked:
+        assert record.mask is not None
+        save_mask_png(tmp_path / "data" / record.mask, np.ones(record.size, np.uint8))
+    write_index(tmp_path / "artifacts/dataset", Index(CLASSES, tuple(masked)))
+    return tmp_path
+
+
+def learn(*arguments: str) -> None:
+    toy_cheat.main.main(list(arguments), standalone_mode=False)
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_relabelling_that_opens_masks_ends_the_stage(
+    project: Path, workers: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The masks that the index knows, by a path that someone has put together, here or in a worker process."""
+    monkeypatch.setenv("WSSS_WORKERS", workers)
+    monkeypatch.setattr("wsss.distill.relabel.relabel_shard", toy_cheat.cheating_shard)
+    with pytest.raises(SystemExit) as ended:
+        learn()
+    assert ended.value.code == IntegrityError.exit_code
+    said = capfd.readouterr().err
+    assert re.search(r"SegmentationClass/\d.png: stage distill opened a mask; training and label-making must not", said)
+    assert not (project / "relabelled").exists()
+    Image.open(project / "data" / toy_cheat.MASKS / "0.png").close()  # the stage is over
+
+
+def test_masks_beside_the_photos_change_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for workers in ("0", "2"):
+        monkeypatch.setenv("WSSS_WORKERS", workers)
+        learn("--out", workers)
+    index = read_index(project / "artifacts/dataset")
+    write_index(project / "bare", replace(index, records=tuple(replace(r, mask=None) for r in index.records)))
+    learn("--dataset", "bare", "--out", "without")
+    assert tree(project / "0") == tree(project / "2") == tree(project / "without")

@@ -6,16 +6,20 @@ import multiprocessing
 import os
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import pytest
 import torch
 
-from tests.toy_labels import BadPhoto, ToyLabels
+from tests.toy_labels import BadPhoto, Opening, ToyLabels
 from wsss.core import pace
-from wsss.core.errors import UserError
+from wsss.core.errors import IntegrityError, UserError
+from wsss.core.no_masks import without_masks
 from wsss.core.processes import end_children
+from wsss.data.index import Index, Record, write_index
 from wsss.training.batches import AHEAD, ROOM, batches
 from wsss.training.sampling import BatchSampler, Plan
 
@@ -85,6 +89,22 @@ def test_errors_of_samples_arrive_through_pipes(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("wsss.training.batches.ROOM", float("inf"))
     with pytest.raises(UserError, match="photo 5: is bad"):
         all_batches(BadPhoto())
+    end_children()
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_samples_cannot_come_from_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str) -> None:
+    """Neither in the thread or process of the stage nor in one of torch's loader."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WSSS_WORKERS", workers)
+    (tmp_path / "params.yaml").write_text("dataset: {root: .}\n")
+    (tmp_path / "7.png").touch()
+    write_index(tmp_path / "index", Index(("a", "b"), (Record("7", "train", "7.jpg", "7.png", (1,), 8, 8, "0"),)))
+    with click.Context(click.Command("train")) as context:
+        context.params["params"] = Path("params.yaml")
+        with without_masks("train", [Path("index")]), pytest.raises(IntegrityError, match=r"7.png: stage train opened"):
+            all_batches(Opening(tmp_path / "7.png"))
+    all_batches(Opening(tmp_path / "7.png"))
     end_children()
 
 

@@ -13,7 +13,8 @@ import torch
 
 from tests.helpers import alive, children, running, wait_until
 from tests.toy_training import OPTIM, ToyTask, train_toy
-from wsss.core.errors import UserError
+from wsss.core.errors import IntegrityError, UserError
+from wsss.data.index import Index, Record, write_index
 from wsss.models.checkpoint import read_checkpoint
 from wsss.training import launch, resume
 from wsss.training.launch import gpus, training_command
@@ -92,6 +93,38 @@ def test_the_second_process_says_why_it_failed(folder: Path) -> None:
     with running("-m", "training", "--fail-at", "1", cwd=folder) as run:
         _, errors = run.communicate(timeout=300)
     assert (run.returncode, errors) == (2, "error: rank 1: is bad\nfix: take another\n")
+
+
+OPENS_A_MASK = """
+from pathlib import Path
+from wsss.core.ranks import begin_as_rank
+begin_as_rank()
+from wsss.core.environment import world
+from wsss.core.stage import open_stage
+from wsss.training.launch import training_command
+
+@training_command
+def main(params: Path) -> str:
+    with open_stage("train", {}, [Path("index")]):
+        if world().rank == 1:
+            Path("7.png").read_bytes()
+    return "trained"
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.slow
+def test_no_process_of_a_training_can_open_a_mask(folder: Path) -> None:
+    (folder / "training.py").write_text(OPENS_A_MASK)
+    (folder / "params.yaml").write_text("dataset: {root: .}\n")
+    (folder / "7.png").touch()
+    write_index(folder / "index", Index(("a", "b"), (Record("7", "train", "7.jpg", "7.png", (1,), 8, 8, "0"),)))
+    with running("-m", "training", cwd=folder) as run:
+        _, errors = run.communicate(timeout=300)
+    assert run.returncode == IntegrityError.exit_code
+    assert "error: 7.png: stage train opened a mask; training and label-making must not read masks\n" in errors
 
 
 @pytest.mark.slow
