@@ -15,7 +15,7 @@ from wsss.core.errors import UserError
 from wsss.data.ids import READS_HEIC
 from wsss.data.images import load_image, rgb_array
 
-COPY_AGAIN = "copy or download the file again, or delete it and its entry"
+COPY_AGAIN = "copy or download the file again, or delete it, and its row in the table of tags"
 
 
 @pytest.fixture

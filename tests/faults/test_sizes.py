@@ -101,7 +101,7 @@ def test_damaged_photos_have_no_say_in_the_size(raw_data: RawData) -> None:
         rows.append(f"{number}.jpg,cow,train")
     raw_data.write("3.jpg", (raw_data.root / "0.jpg").read_bytes()[:3000])
     raw_data.write("tags.csv", "\n".join([*rows, "3.jpg,cow,train"]))
-    fix = "copy or download the file again, or delete it and its entry"
+    fix = "copy or download the file again, or delete it, and its row in the table of tags"
     raw_data.fails("3.jpg: damaged or truncated JPEG", settings=AUTO, fix=fix)
     (raw_data.root / "3.jpg").unlink()
     raw_data.write("tags.csv", "\n".join(rows))

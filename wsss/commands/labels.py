@@ -23,6 +23,7 @@ def main() -> None:
     "--masks", type=click.Path(path_type=Path), default="artifacts/masks.csv", help="their checksums, of `index`"
 )
 @click.option(
+    "-o",
     "--out",
     type=click.Path(path_type=Path),
     help="new folder to write  [default: artifacts/masks_as_labels_ and 8 digits of its checksum]",
@@ -51,6 +52,7 @@ def import_masks(params: Path, dataset: Path, masks: Path, out: Path | None) -> 
 )
 @click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset", help="what `index` wrote")
 @click.option(
+    "-o",
     "--out",
     type=click.Path(path_type=Path),
     help="new folder to write  [default: artifacts/corrected_ and 8 digits of its checksum]",

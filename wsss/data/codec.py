@@ -98,7 +98,7 @@ def check_file(path: Path, most: int = MAX_BYTES) -> None:
         raise UserError(path, f"found {kind}, expected a file", "move it out of the data set, or correct the path")
     if found.st_size > most:
         what = f"{found.st_size / 1e6:.1f} MB are too many (expected ≤ {most / 1e6:g} MB)"
-        raise UserError(path, what, "see whether it is the right file; restore it, or delete it and its entry")
+        raise UserError(path, what, "see whether it is the right file; restore it, or delete it, and its row in the table of tags")
 
 
 def open_image(
@@ -137,7 +137,7 @@ def _open_heic(data: bytes) -> Image.Image:
 
 def broken(data: bytes, name: str | Path, error: Exception, formats: tuple[str, ...] = FORMATS) -> UserError:
     """The error for bytes that are no whole image, with what they seem to be instead."""
-    fix = "copy or download the file again, or delete it and its entry"
+    fix = "copy or download the file again, or delete it, and its row in the table of tags"
     if is_heic(data) and isinstance(error, ModuleNotFoundError):
         return UserError(name, f"not an image (found a HEIC photo, expected {', '.join(formats)})", HEIC_FIX)
     found = "HEIC" if is_heic(data) and formats == FORMATS else sniff(data)
