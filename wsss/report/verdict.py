@@ -16,8 +16,10 @@ from wsss.data.companions import inseparable, never_alone
 from wsss.data.index import Index
 from wsss.data.tables import plain
 from wsss.formats.problems import some
+from wsss.report.agreed import agreed_classes, less_sure
 from wsss.report.class_table import BAD, PER_CLASS, is_behind
-from wsss.report.page import Verdict
+from wsss.report.last_words import Verdict
+from wsss.report.masked import better_labels, mean_of_masked, unmasked_classes, unmasked_reason
 from wsss.report.scores import Source, best_row
 
 TABLES = ("train_tags.csv", "agreement.csv")
@@ -42,6 +44,8 @@ LOOK = (
     "that show them elsewhere."
 )
 """What to do about classes that are behind."""
+UNSURE = "They may be wrong in every photo: look at their masks before you use them; a few drawn by hand would tell."
+"""What to do about classes on which student and labels agree somewhat."""
 UNSEEN = (
     "It rests on tags and on agreement, which do not see a fault that labels and student share. No mask was read; a "
     "dozen masks would tell the accuracy."
@@ -73,7 +77,9 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     shared = [float(row["agreement"]) for row in agreed if row["agreement"]]
     if shared:
         compared = counted(int(agreed[0]["photos"]), HELD_OUT)
-        reasons += [f"Student and labels agree on {compared}: mean IoU {100 * sum(shared) / len(shared):.0f} %.", WORDS]
+        alike = f"{100 * sum(shared) / len(shared):.0f} %"
+        between = f"mean IoU between the two on {compared}; both can be wrong alike, so it is no accuracy"
+        reasons += [f"Student and labels agree on {alike} ({between}).", WORDS]
     if rests_on:
         reasons.append(f"It is no result of tags alone: the student learned from {rests_on}.")
     if overall in ("poor", "doubtful"):
@@ -88,6 +94,14 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
         reasons.append(f"Not judged: {some(unjudged)}. No photo of split val shows them: give it some.")
     if thin and told:
         reasons.append(f"Judged on one or two held-out photos, perhaps by chance: {some(thin)}. Look at their masks.")
+    best = best_row(sources, split, "student")
+    unseen = best is None or best.miou is None
+    unmasked = frozenset() if unseen else unmasked_classes(reports)
+    judged = [name for name in index.classes if not unseen and name not in unmasked]
+    agreed_on = agreed_classes(agreed)
+    unsure = less_sure(agreed_on, [index.classes[0], *unlearnt, *disputed, *judged])
+    if unsure:
+        reasons.append(f"Less sure: {some(each.words for each in unsure)}. {UNSURE}")
     for group in inseparable(index.split("train"), index.foreground):
         names = some([index.classes[k] for k in group])
         reasons.append(f"Hardly told apart by tags: {names}. Add photos that show one of them without the others.")
@@ -96,25 +110,28 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     if overall == "collapsed":
         reasons.append("The student predicts one class nearly everywhere. Look at the labels in the gallery.")
     poor = False
-    best, branch = best_row(sources, split, "student"), best_row(sources, split, "oste")
+    branch, labels, others = best_row(sources, split, "oste"), "", 1.0
     if best is not None and best.miou is not None:
         masked = counted(int(best.images), f"{split} photo")
         reasons.append(f"On the masks of {masked}, the student has mIoU {100 * best.miou:.2f} % ({best.source}).")
         ious = _ious(reports / PER_CLASS, best.source)
         poor = any(iou < BAD for iou, _ in ious)
-        behind = [f"{name} {100 * iou:.1f} %" for iou, name in ious if is_behind(iou, best.miou)]
+        others = mean_of_masked(ious, unmasked, best.miou)
+        reasons += [text] if (text := unmasked_reason(ious, unmasked, split, best.miou)) else []
+        seen = [(iou, name) for iou, name in ious if name not in unmasked]
+        behind = [f"{name} {100 * iou:.1f} %" for iou, name in seen if is_behind(iou, others)]
         if behind:
             reasons.append(f"Weakest on the masks, IoU: {some(behind, WEAKEST)}. {LOOK}")
         if branch is not None and branch.miou is not None and branch.miou >= best.miou + BETTER:
             found = f"{branch.source}: {100 * branch.miou:.2f} %"
             reasons.append(f"OSTE's own branch is better ({found}): give its network, oste.pt, to `wsss predict`.")
+        labels, better = better_labels(sources, split, best)
+        reasons += [better] if better else []
     else:
         reasons.append(UNSEEN)
-    known = 1.0 if best is None or best.miou is None else best.miou
-    hopeless = overall in ("collapsed", "poor") or (bool(tags) and len(unlearnt) == len(tags)) or known < BAD
-    unseen = best is None or best.miou is None
-    any_bad = unlearnt or disputed or unjudged or poor or (thin and unseen)
-    doubtful = bool(any_bad) or overall != "fine" or not told or known < MODEST
+    hopeless = overall in ("collapsed", "poor") or (bool(tags) and len(unlearnt) == len(tags)) or others < BAD
+    any_bad = unlearnt or disputed or unsure or unjudged or poor or (thin and unseen)
+    doubtful = bool(any_bad) or overall != "fine" or not told or others < MODEST
     # Agreement with labels is no accuracy: only masks can tell more than that it is worth looking at.
     fine = "usable as a first draft" if unseen else "usable"
     headline = "not usable" if hopeless else "usable in part" if doubtful else fine
@@ -122,7 +139,7 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     # The worst first: it is the one that is proposed to be left out. The background cannot be.
     shaky = sorted((row for row in agreed if row["class"] in disputed), key=lambda row: float(row["agreement"] or 0))
     weak = [name for name in (*unlearnt, *(row["class"] for row in shaky)) if name != index.classes[0]]
-    return Verdict(headline, tuple(reasons), bad, tuple(weak))
+    return Verdict(headline, tuple(reasons), bad, tuple(weak), agreed=agreed_on, labels=labels)
 
 
 def _ious(path: Path, source: str) -> list[tuple[float, str]]:
