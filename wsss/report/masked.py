@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from wsss.data.index import Index
 from wsss.formats.problems import some
 from wsss.report.plots import read_table
 from wsss.report.scores import Source, best_row
@@ -50,9 +51,18 @@ def unmasked_reason(ious: Sequence[tuple[float, str]], unmasked: Collection[str]
         return text
     others = mean_of_masked(ious, unmasked, miou)
     return (
-        f"{text} What is predicted there as {some(wrong)} is wrong, and counts as 0 in the mean: the mean of the other "
+        f"{text} What is predicted there as {some(wrong)} counts as wrong, and as 0 in the mean: the mean of the other "
         f"classes is {100 * others:.2f} %."
     )
+
+
+def left_out_reason(index: Index, split: str, unmasked: Collection[str]) -> str:
+    """What is said where photos of `split` are tagged with classes that their masks lack; nothing where none is."""
+    masked = [record for record in index.records if record.split == split and record.mask is not None]
+    tagged = {index.classes[tag] for record in masked for tag in record.tags} & set(unmasked)
+    if not tagged:
+        return ""
+    return f"Photos with a mask are tagged with {some(sorted(tagged))} all the same: do the masks leave that out?"
 
 
 def better_labels(sources: Sequence[Source], split: str, student: Source) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from wsss.formats.problems import some
 from wsss.report.agreed import agreed_classes, less_sure
 from wsss.report.class_table import BAD, PER_CLASS, is_behind
 from wsss.report.last_words import Verdict
-from wsss.report.masked import better_labels, mean_of_masked, unmasked_classes, unmasked_reason
+from wsss.report.masked import better_labels, left_out_reason, mean_of_masked, unmasked_classes, unmasked_reason
 from wsss.report.scores import Source, best_row
 
 TABLES = ("train_tags.csv", "agreement.csv")
@@ -117,7 +117,8 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
         ious = _ious(reports / PER_CLASS, best.source)
         poor = any(iou < BAD for iou, _ in ious)
         others = mean_of_masked(ious, unmasked, best.miou)
-        reasons += [text] if (text := unmasked_reason(ious, unmasked, split, best.miou)) else []
+        no_mask = unmasked_reason(ious, unmasked, split, best.miou), left_out_reason(index, split, unmasked)
+        reasons += [text for text in no_mask if text]
         seen = [(iou, name) for iou, name in ious if name not in unmasked]
         behind = [f"{name} {100 * iou:.1f} %" for iou, name in seen if is_behind(iou, others)]
         if behind:

@@ -151,13 +151,18 @@ def test_a_class_in_no_mask_is_named_and_has_no_score(tmp_path: Path) -> None:
     text = final_verdict(tmp_path, (STUDENT,), INDEX, "val").text
     assert text.startswith("verdict: usable in part\n")
     assert (
-        "In no val mask: boat, cow. What is predicted there as cow is wrong, and counts as 0 in the mean: the mean of "
-        "the other classes is 55.00 %." in text
+        "In no val mask: boat, cow. What is predicted there as cow counts as wrong, and as 0 in the mean: the mean "
+        "of the other classes is 55.00 %." in text
     )
     assert "Weakest" not in text
     (tmp_path / "per_class.csv").write_text("class,student\nbackground,0.8\ncow,\nhat,0.3\nboat,\n")
     text = final_verdict(tmp_path, (STUDENT,), INDEX, "val").text
     assert "In no val mask: boat, cow.\n" in text
+    assert "tagged with" not in text
+    seen = Record("v", "val", "", "v.png", (1, 2), 8, 8, "")
+    tagged = replace(INDEX, records=(*INDEX.records, seen))
+    text = final_verdict(tmp_path, (STUDENT,), tagged, "val").text
+    assert "Photos with a mask are tagged with cow all the same: do the masks leave that out?" in text
 
 
 def test_what_no_mask_shows_makes_no_student_hopeless(tmp_path: Path) -> None:
