@@ -98,7 +98,9 @@ def check_file(path: Path, most: int = MAX_BYTES) -> None:
         raise UserError(path, f"found {kind}, expected a file", "move it out of the data set, or correct the path")
     if found.st_size > most:
         what = f"{found.st_size / 1e6:.1f} MB are too many (expected ≤ {most / 1e6:g} MB)"
-        raise UserError(path, what, "see whether it is the right file; restore it, or delete it, and its row in the table of tags")
+        raise UserError(
+            path, what, "see whether it is the right file; restore it, or delete it, and its row in the table of tags"
+        )
 
 
 def open_image(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wsss.report.masked import unmasked_classes
 from wsss.report.plots import read_table
 from wsss.report.swatch import Swatch
 
@@ -51,6 +52,8 @@ def class_table(reports: Path, legend: Sequence[Swatch]) -> ClassTable | None:
     if not found or not table.rows:
         return None
     values = np.stack([table.numbers(source) for source in found], axis=1)
+    unmasked = unmasked_classes(reports)
+    values[[name in unmasked for name in table.texts("class")]] = np.nan  # 0 where predicted, and measured by nothing
     last = values[:, -1]
     miou = float(np.nanmean(last)) if np.isfinite(last).any() else 0.0
     swatches = {swatch.name: swatch for swatch in legend}

@@ -15,7 +15,8 @@ from wsss.data.index import Index, Record, Split
 from wsss.data.render import HEAT_STOPS, css_colour
 from wsss.report.cards import Results
 from wsss.report.class_table import class_table
-from wsss.report.page import Card, Section, Verdict, page_html
+from wsss.report.last_words import Verdict
+from wsss.report.page import Card, Section, page_html
 from wsss.report.painter import Painter
 from wsss.report.photos import Ranking, each, photos_csv, rank_photos
 from wsss.report.plots import draw_plots

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from wsss.report.agreed import LISTED, agreed_rest
 from wsss.report.class_table import ClassTable
+from wsss.report.last_words import Verdict
 from wsss.report.orders import BADGES, orders
 from wsss.report.plots import Plot
 from wsss.report.scores import Source
@@ -20,8 +22,6 @@ ENDS = {
     "coverage": ("least labelled", "most labelled"),
 }
 """What the first and the last photo of a measure are."""
-FINE = ("usable", "usable as a first draft")
-"""Headlines of a verdict whose reasons a reader may leave closed."""
 HINTS = ("missing", "untagged", "by_hand")
 """What is to be known of a photo's labels, or its tags: a field of a card that a reader may filter by."""
 
@@ -179,39 +179,6 @@ class Section:
         return f"the {worst} {first}{spread if shown > worst else ''}."
 
 
-@dataclass(frozen=True)
-class Step:
-    """What may be done, and the command that does it."""
-
-    what: str
-    command: str
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """`headline`: usable, usable as a first draft, usable in part, or not usable; `reasons`: why, and what to do.
-
-    `bad`: not usable, or student and labels agree on less than half; `weak`: classes that are not learnt or doubtful;
-    `steps`: what to do now.
-    """
-
-    headline: str
-    reasons: tuple[str, ...]
-    bad: bool = False
-    weak: tuple[str, ...] = ()
-    steps: tuple[Step, ...] = ()
-
-    @property
-    def fine(self) -> bool:
-        """Whether nothing has to be read before the masks are used."""
-        return self.headline in FINE
-
-    @property
-    def text(self) -> str:
-        """For a terminal."""
-        return "\n".join([f"verdict: {self.headline}", *(f"  {reason}" for reason in self.reasons)])
-
-
 def page_html(
     sections: Sequence[Section],
     swatches: Sequence[Swatch],
@@ -252,6 +219,8 @@ def page_html(
         differing=differing,
         final=final,
         verdict=verdict,
+        listed=LISTED,
+        rest=agreed_rest(verdict.agreed) if verdict else "",
         orders=orders({field for field in BADGES if any(getattr(card, field) is not None for card in cards)}),
         hints=[name for name in HINTS if any(getattr(card, name) for card in cards)],
         classes=classes,

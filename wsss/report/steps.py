@@ -14,7 +14,7 @@ from wsss.core.recipes import recipe_names
 from wsss.data.index import Index
 from wsss.data.origins import FROM_NETWORK, remark
 from wsss.data.photos import Location
-from wsss.report.page import Step, Verdict
+from wsss.report.last_words import Step, Verdict
 from wsss.report.scores import read_sources
 from wsss.report.verdict import final_verdict
 from wsss.stores.labels import RelabelledStore
@@ -25,6 +25,10 @@ FOUND = ("tags.csv", "folders", "xml")
 """Tags that `wsss init` finds by itself."""
 FOLDER = "FOLDER"
 """On the page, which other people may see elsewhere, for the folder of the photos."""
+
+FOUND_MASKS, ARCHIVE = "../found", "../labels.zip"
+"""Where the commands write, if nothing is there yet."""
+BETTER_LABELS = "The labels of the photos that have tags, which scored better than the student"
 
 
 class Place(Location):
@@ -74,17 +78,21 @@ def next_steps(
     `place`: where the photos are; None for the page, which names none.
     """
     options, folder = (FOLDER, FOLDER) if place is None else (place.options, place.folder(index))
-    predict = f"wsss predict artifacts/student.pt {folder} -o ../found --overlays --min-area 0.1%"
+    found, archive = (FOUND_MASKS, ARCHIVE) if place is None else (free(FOUND_MASKS), free(ARCHIVE))
+    predict = f"wsss predict artifacts/student.pt {folder} -o {found} --overlays --min-area 0.1%"
+    export = f"wsss export --to cvat artifacts/{verdict.labels or ('relabelled' if relabelled else 'pseudo')} {archive}"
+    which = " (artifacts/relabelled: those of the training photos, as the first student mended them)"
+    mended = which if relabelled and verdict.labels == "pseudo" else ""
+    better = [Step(BETTER_LABELS + mended, export)] if verdict.labels else []
     if not verdict.bad:
-        return (Step("Masks of your photos", predict),)
-    steps = []
+        return (*better, Step("Masks of your photos", predict))
+    steps = [*better]
     if recipe == QUICK:
         again = f"wsss init {options} --recipe {FULL}"
         steps.append(Step("Better masks, in more time (it says how many minutes)", again))
-    labels = "relabelled" if relabelled else "pseudo"
-    which = " (those of the training photos; artifacts/pseudo: all photos)" if relabelled else ""
-    export = f"wsss export --to cvat artifacts/{labels} ../labels.zip"
-    steps.append(Step(f"The labels may be better than these masks{which}", export))
+    if not better:
+        which = " (those of the training photos; artifacts/pseudo: all photos)" if relabelled else ""
+        steps.append(Step(f"The labels may be better than these masks{which}", export))
     if verdict.weak and len(index.classes) > 2:
         names, first = ", ".join(verdict.weak), shlex.quote(verdict.weak[0])
         # Without it the recipe would become another one.
@@ -99,3 +107,12 @@ def steps_text(steps: Sequence[Step]) -> str:
     if len(steps) == 1:
         return f"next: {steps[0].command}"
     return "\n".join(["what to do:", *(f"  {step.what}:\n    {step.command}" for step in steps)])
+
+
+def free(name: str) -> str:
+    """The path `name`, with a number if something is there: of an earlier round, and perhaps edited by hand since."""
+    path, number = Path(name), 1
+    while path.exists():
+        number += 1
+        path = Path(name).with_stem(f"{Path(name).stem}{number}")
+    return str(path)

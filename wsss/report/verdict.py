@@ -16,8 +16,10 @@ from wsss.data.companions import inseparable, never_alone
 from wsss.data.index import Index
 from wsss.data.tables import plain
 from wsss.formats.problems import some
+from wsss.report.agreed import agreed_classes, less_sure
 from wsss.report.class_table import BAD, PER_CLASS, is_behind
-from wsss.report.page import Verdict
+from wsss.report.last_words import Verdict
+from wsss.report.masked import better_labels, left_out_reason, mean_of_masked, unmasked_classes, unmasked_reason
 from wsss.report.scores import Source, best_row
 
 TABLES = ("train_tags.csv", "agreement.csv")
@@ -42,6 +44,8 @@ LOOK = (
     "add photos that show them elsewhere."
 )
 """What to do about classes that are doubtful by the masks."""
+UNSURE = "They may be wrong in every photo: look at their masks before you use them; a few drawn by hand would tell."
+"""What to do about classes on which student and labels agree somewhat."""
 UNSEEN = (
     "It rests on tags and on agreement, which do not see a fault that labels and student share. No mask was read; a "
     "dozen masks would tell the accuracy."
@@ -60,11 +64,16 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     unlearnt = [row["class"] for row in tags if row["verdict"] == "not learnt"]
     overall = agreed[0]["student"] if agreed else "not measured"
     best, branch = best_row(sources, split, "student"), best_row(sources, split, "oste")
-    ious = [] if best is None or best.miou is None else _ious(reports / PER_CLASS, best.source)
-    low = [(name, iou) for iou, name in ious if best and (iou < MODEST or is_behind(iou, best.miou or 0.0))]
+    miou = None if best is None else best.miou
+    unseen, labels = miou is None, ""
+    ious = [] if best is None or miou is None else _ious(reports / PER_CLASS, best.source)
+    unmasked = frozenset() if miou is None else unmasked_classes(reports)
+    seen = [(iou, name) for iou, name in ious if name not in unmasked]
+    others = 1.0 if miou is None else mean_of_masked(ious, unmasked, miou)
+    low = [(name, iou) for iou, name in seen if iou < MODEST or is_behind(iou, others)]
     # Masks know better than agreement, of the classes that they show.
-    known_to = {*unlearnt, *(name for _, name in ious)}
-    disputed = [row["class"] for row in agreed if _is_disputed(row) and row["class"] not in known_to]
+    judged = [name for _, name in seen]
+    disputed = [row["class"] for row in agreed if _is_disputed(row) and row["class"] not in (*unlearnt, *judged)]
     photos = tags[0]["photos"] if tags else "0"
     unjudged = [row["class"] for row in tags if row["tagged"] == "0"]
     thin = [f"{row['class']} ({row['tagged']})" for row in tags if 0 < int(row["tagged"]) < THIN]
@@ -78,7 +87,9 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     shared = [float(row["agreement"]) for row in agreed if row["agreement"]]
     if shared:
         compared = counted(int(agreed[0]["photos"]), HELD_OUT)
-        reasons += [f"Student and labels agree on {compared}: mean IoU {100 * sum(shared) / len(shared):.0f} %.", WORDS]
+        alike = f"{100 * sum(shared) / len(shared):.0f} %"
+        between = f"mean IoU between the two on {compared}; both can be wrong alike, so it is no accuracy"
+        reasons += [f"Student and labels agree on {alike} ({between}).", WORDS]
     if rests_on:
         reasons.append(f"It is no result of tags alone: the student learned from {rests_on}.")
     if overall in ("poor", "doubtful"):
@@ -93,6 +104,10 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
         reasons.append(f"Not judged: {some(unjudged)}. No photo of split val shows them: give it some.")
     if thin and told:
         reasons.append(f"Judged on one or two held-out photos, perhaps by chance: {some(thin)}. Look at their masks.")
+    agreed_on = agreed_classes(agreed)
+    unsure = less_sure(agreed_on, [index.classes[0], *unlearnt, *disputed, *judged])
+    if unsure:
+        reasons.append(f"Less sure: {some(each.words for each in unsure)}. {UNSURE}")
     for group in inseparable(index.split("train"), index.foreground):
         names = some([index.classes[k] for k in group])
         reasons.append(f"Hardly told apart by tags: {names}. Add photos that show one of them without the others.")
@@ -100,22 +115,25 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
         reasons.append(f"Never alone in a training photo: {some(never)}. Masks may include what they come with.")
     if overall == "collapsed":
         reasons.append("The student predicts one class nearly everywhere. Look at the labels in the gallery.")
-    if best is not None and best.miou is not None:
+    if best is None or miou is None:
+        reasons.append(UNSEEN)
+    else:
         masked = counted(int(best.images), f"{split} photo")
-        reasons.append(f"On the masks of {masked}, the student has mIoU {100 * best.miou:.2f} % ({best.source}).")
+        reasons.append(f"On the masks of {masked}, the student has mIoU {100 * miou:.2f} % ({best.source}).")
+        no_mask = unmasked_reason(ious, unmasked, split, miou), left_out_reason(index, split, unmasked)
+        reasons += [text for text in no_mask if text]
         if low:
             named = some(f"{name} {100 * iou:.1f} %" for name, iou in low)
             reasons.append(f"Doubtful by these masks, the lowest IoU first: {named}. {LOOK}")
-        if branch is not None and branch.miou is not None and branch.miou >= best.miou + BETTER:
+        if branch is not None and branch.miou is not None and branch.miou >= miou + BETTER:
             found = f"{branch.source}: {100 * branch.miou:.2f} %"
             reasons.append(f"OSTE's own branch is better ({found}): give its network, oste.pt, to `wsss predict`.")
-    else:
-        reasons.append(UNSEEN)
-    unseen = best is None or best.miou is None
-    known = 1.0 if best is None or best.miou is None else best.miou
-    hopeless = overall in ("collapsed", "poor") or (bool(tags) and len(unlearnt) == len(tags)) or known < BAD
-    any_bad = unlearnt or disputed or low or unjudged or (thin and unseen)
-    doubtful = bool(any_bad) or overall != "fine" or not told or known < MODEST
+        labels, better = better_labels(sources, split, best)
+        reasons += [better] if better else []
+    hopeless = overall in ("collapsed", "poor") or (bool(tags) and len(unlearnt) == len(tags)) or others < BAD
+    wrong = len(seen) < len(ious)  # a class in no mask is predicted
+    any_bad = unlearnt or disputed or unsure or low or wrong or unjudged or (thin and unseen)
+    doubtful = bool(any_bad) or overall != "fine" or not told or others < MODEST
     # Agreement with labels is no accuracy: only masks can tell more than that it is worth looking at.
     fine = "usable as a first draft" if unseen else "usable"
     headline = "not usable" if hopeless else "usable in part" if doubtful else fine
@@ -123,7 +141,8 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     # The worst first: it is the one that is proposed to be left out. The background cannot be.
     shaky = sorted((row for row in agreed if row["class"] in disputed), key=lambda row: float(row["agreement"] or 0))
     weak = dict.fromkeys((*unlearnt, *(name for name, _ in low), *(row["class"] for row in shaky)))
-    return Verdict(headline, tuple(reasons), bad, tuple(name for name in weak if name != index.classes[0]))
+    named_weak = tuple(name for name in weak if name != index.classes[0])
+    return Verdict(headline, tuple(reasons), bad, named_weak, agreed=agreed_on, labels=labels)
 
 
 def _ious(path: Path, source: str) -> list[tuple[float, str]]:

@@ -39,6 +39,18 @@ def test_the_step_that_a_class_was_lost_at(ious: tuple[float, ...], step: str) -
     assert step_to_look_at(np.array(ious), STEPS, 0.5) == step
 
 
+def test_a_class_in_no_mask_has_no_score(tmp_path: Path) -> None:
+    pixels = "background,background,9,1.0\ncow,cow,0,0.0\nhat,hat,2,1.0\n"
+    (tmp_path / "confusion.csv").write_text(f"actual,predicted,pixels,share\n{pixels}")
+    found = table(tmp_path, "class,cam,student\nbackground,0.4,0.6\ncow,0.0,0.0\nhat,0.5,0.4\n")
+    assert found is not None
+    assert [(row.swatch.name, row.ious, row.look) for row in found.rows] == [
+        ("hat", (0.5, 0.4), ""),
+        ("background", (0.4, 0.6), ""),
+        ("cow", (None, None), ""),
+    ]
+
+
 def test_the_weakest_class_comes_first_and_unscored_ones_last(tmp_path: Path) -> None:
     text = "class,raw cam,cam,pseudo-label,oste,student,student ms+flip\nbackground,,0.4,0.5,,0.6,0.7\n"
     found = table(tmp_path, f"{text}cow,,0.3,0.4,,0.2,\nhat,,0.5,0.4,,0.3,0.2\n")

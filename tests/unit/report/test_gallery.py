@@ -36,10 +36,12 @@ from wsss.data.origins import LABELS_SHA
 from wsss.data.photos import Photos
 from wsss.data.tables import csv_text
 from wsss.report import ranking
+from wsss.report.agreed import Agreed
 from wsss.report.cards import Results, other_labels
 from wsss.report.differing import settings_beside_recipe
 from wsss.report.gallery import GallerySettings, about, build_gallery
-from wsss.report.page import Section, Step, Verdict
+from wsss.report.last_words import Step, Verdict
+from wsss.report.page import Section
 from wsss.report.plots import TABLES
 from wsss.report.scores import SOURCE_COLUMNS, Source
 from wsss.stores.cams import FORMAT, Cams, CamStore, put_cams
@@ -58,7 +60,7 @@ from wsss.stores.snapshots import snapshot_file
 SHAPE = (24, 32)
 VERDICT_TABLES = {
     "train_tags.csv": "class,photos,tagged,kept,verdict\n<b>cow</b>,5,2,0.9,learnt\n",
-    "agreement.csv": "class,photos,agreement,verdict,student\nbackground,5,0.8,agreed,fine\n",
+    "agreement.csv": "class,photos,labelled,predicted,agreement,verdict,student\nbackground,5,1,1,0.8,agreed,fine\n",
 }
 STAGE_INPUTS = ("dataset", "cams", "pseudo", "relabelled", "predictions", "epochs")
 IMG, SCRIPT = "<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>"
@@ -258,6 +260,17 @@ def test_the_page_begins_with_score_and_verdict_and_then_photos(run: Run, tmp_pa
     assert not {"table", "img"} & set(shown_at_once)
     assert [found for found in page.all("details") if "open" in found] == [{"open": None}]
     assert page.text.index("Do this: wsss <b>predict</b>") < page.text.index("5 photos, 5 shown")
+
+
+def test_the_verdict_has_a_table_of_agreement(run: Run, tmp_path: Path) -> None:
+    agreed = tuple(Agreed(f"{SCRIPT}{number}", number / 20, 2.5 if number else None) for number in range(14))
+    build_gallery(
+        run.write(), SOURCES, SETTINGS, tmp_path / "out", verdict=Verdict("usable in part", (), agreed=agreed)
+    )
+    text = parse(tmp_path / "out").text
+    assert f"by class, the worst first: {SCRIPT}0 0.00, {SCRIPT}1 0.05, {SCRIPT}2 0.10, …" in text
+    assert text.count("2.5 times") == 11
+    assert "2 more, of better agreement: reports/agreement.csv" in text
 
 
 def test_one_photo_is_no_photos() -> None:

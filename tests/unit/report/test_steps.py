@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from wsss.data.index import Index, Record
-from wsss.report.page import Verdict
+from wsss.report.last_words import Verdict
 from wsss.report.steps import Place, next_steps, steps_text
 
 GOOD, BAD = Verdict("usable", ()), Verdict("not usable", (), bad=True)
@@ -21,6 +25,13 @@ def commands(
     verdict: Verdict, recipe: str = "", place: Place | None = HERE, relabelled: tuple[str, ...] = ()
 ) -> list[str]:
     return [step.command for step in next_steps(verdict, recipe, INDEX, relabelled, place)]
+
+
+@pytest.fixture(autouse=True)
+def _first_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing lies beside the folder of work."""
+    (tmp_path / "wsss").mkdir()
+    monkeypatch.chdir(tmp_path / "wsss")
 
 
 def test_masks_that_are_usable_are_predicted_from_the_photos_folder() -> None:
@@ -41,6 +52,26 @@ def test_remedies_come_before_the_masks() -> None:
     text = steps_text(next_steps(BAD, "quick", INDEX, (), HERE)).splitlines()
     assert text[0] == "what to do:"
     assert text[-1] == f"    {PREDICT}"
+
+
+def test_what_an_earlier_round_wrote_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "found").mkdir()
+    assert commands(GOOD) == [PREDICT.replace("../found", "../found2")]
+    (tmp_path / "found2").mkdir()
+    (tmp_path / "labels.zip").touch()
+    assert commands(BAD) == [
+        "wsss export --to cvat artifacts/pseudo ../labels2.zip",
+        PREDICT.replace("../found", "../found3"),
+    ]
+    assert commands(GOOD, place=None)[0].endswith("FOLDER -o ../found --overlays --min-area 0.1%")
+
+
+def test_labels_that_scored_better_than_the_student_come_first() -> None:
+    export = "wsss export --to cvat artifacts/pseudo ../labels.zip"
+    assert commands(replace(GOOD, labels="pseudo"), relabelled=("a",)) == [export, PREDICT]
+    assert commands(replace(BAD, labels="pseudo"), relabelled=("a",)) == [export, PREDICT]
+    text = steps_text(next_steps(replace(GOOD, labels="pseudo"), "", INDEX, ("a",), HERE))
+    assert "scored better than the student (artifacts/relabelled: those of the training photos, as" in text
 
 
 def test_the_weakest_class_may_be_left_out_without_a_change_of_recipe() -> None:

@@ -18,7 +18,7 @@ AGREED = "class,photos,labelled,predicted,agreement,verdict,student\n"
 FINE = (
     TAGS + "cow,40,9,0.2,0.8,0.9000,learnt\nhat,40,5,0.1,0.2,0.7000,learnt\n",
     AGREED
-    + "background,40,0.5,0.5,0.8000,agreed,fine\ncow,40,0.3,0.3,0.6000,agreed,fine\nhat,40,0.2,0.2,0.4,agreed,fine\n",
+    + "background,40,0.5,0.5,0.7000,agreed,fine\ncow,40,0.3,0.3,0.6000,agreed,fine\nhat,40,0.2,0.25,0.5,agreed,fine\n",
 )
 
 
@@ -29,11 +29,18 @@ def index_of(*tags: tuple[int, ...]) -> Index:
 
 
 INDEX = index_of((1,), (2,), (3,), (1, 2))
+STUDENT = Source("student", "val", "12", "no", "", "no", "no", "no", 0.6, 0.6, 0.1, 1.0)
 
 
 def write_tables(folder: Path, tags: str = FINE[0], agreed: str = FINE[1]) -> None:
     (folder / "train_tags.csv").write_text(tags)
     (folder / "agreement.csv").write_text(agreed)
+
+
+def write_confusion(folder: Path, **pixels: int) -> None:
+    """Masks of so many pixels of each class, all found."""
+    rows = "".join(f"{name},{name},{count},{float(count > 0)}\n" for name, count in pixels.items())
+    (folder / "confusion.csv").write_text(f"actual,predicted,pixels,share\n{rows}")
 
 
 def verdict(
@@ -53,10 +60,16 @@ def test_usable_without_masks_says_what_it_rests_on(tmp_path: Path) -> None:
     assert verdict(tmp_path).splitlines() == [
         "verdict: usable as a first draft",
         "  The classifier tells the tags of 40 held-out photos: mean AP 0.80.",
-        "  Student and labels agree on 40 held-out photos: mean IoU 60 %.",
+        "  Student and labels agree on 60 % (mean IoU between the two on 40 held-out photos; both can be wrong alike, "
+        "so it is no accuracy).",
         "  The student is the network that makes your masks, the labels are what it learned from.",
         "  It rests on tags and on agreement, which do not see a fault that labels and student share. No mask was "
         "read; a dozen masks would tell the accuracy.",
+        "  Agreement by class, the worst first (IoU between student and labels, no accuracy), and how much the student "
+        "paints, as a multiple of what its labels have:",
+        "    hat         0.50  1.2 times",
+        "    cow         0.60  1.0 times",
+        "    background  0.70  1.0 times",
     ]
 
 
@@ -66,7 +79,7 @@ def test_few_photos_are_said_to_be_few(tmp_path: Path) -> None:
     assert few not in verdict(tmp_path, FINE[0].replace(",40,", ",30,"))
     one = verdict(tmp_path, FINE[0].replace(",40,", ",1,"), FINE[1].replace(",40,", ",1,"))
     assert "tags of 1 held-out photo:" in one
-    assert "agree on 1 held-out photo:" in one
+    assert "(mean IoU between the two on 1 held-out photo;" in one
 
 
 def test_classes_that_failed_make_it_usable_in_part(tmp_path: Path) -> None:
@@ -84,7 +97,98 @@ def test_a_class_that_agrees_on_little_is_doubtful_though_it_passed(
 ) -> None:
     text = verdict(tmp_path, agreed=FINE[1].replace("0.6000,agreed", f"{agreement},agreed"))
     assert ("Doubtful: cow." in text) is named
-    assert text.startswith("verdict: usable in part\n") is named
+    assert ("Less sure: cow" in text) is not named
+    assert text.startswith("verdict: usable in part\n")
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("cow,40,0.30,0.30,0.49,agreed,fine", "cow (agreement 0.49)"),
+        (
+            "cow,40,0.10,0.25,0.55,agreed,fine",
+            "cow (agreement 0.55; the student paints 2.5 times what its labels have)",
+        ),
+        (
+            "cow,40,0.10,0.04,0.55,agreed,fine",
+            "cow (agreement 0.55; the student paints 0.40 times what its labels have)",
+        ),
+        ("cow,40,0.10,0.19,0.50,agreed,fine", ""),
+        ("cow,40,0.10,0.06,0.50,agreed,fine", ""),
+    ],
+)
+def test_a_class_between_doubtful_and_fine_is_less_sure(tmp_path: Path, row: str, words: str) -> None:
+    agreed = FINE[1].replace("cow,40,0.3,0.3,0.6000,agreed,fine", row)
+    text = verdict(tmp_path, agreed=agreed)
+    assert ("Less sure: " in text) is bool(words)
+    assert words in text
+    assert text.startswith(f"verdict: {'usable in part' if words else 'usable as a first draft'}\n")
+    # Where masks show the class, they tell.
+    assert "Less sure" not in verdict(tmp_path, agreed=agreed, sources=(STUDENT,))
+    write_confusion(tmp_path, background=1, cow=0, hat=1)
+    assert ("Less sure: " in final_verdict(tmp_path, (STUDENT,), INDEX, "val").text) is bool(words)
+
+
+def test_the_background_is_not_less_sure_and_the_weak_classes_stay_those_to_leave_out(tmp_path: Path) -> None:
+    rows = "background,40,0.5,0.5,0.40,agreed,fine\ncow,40,0.3,0.3,0.45,agreed,fine\n"
+    write_tables(tmp_path, agreed=AGREED + rows)
+    found = final_verdict(tmp_path, (), INDEX, "val")
+    assert "Less sure: cow (agreement 0.45)." in found.text
+    assert found.weak == ()
+
+
+def test_the_table_of_agreement_is_short(tmp_path: Path) -> None:
+    rows = "".join(f"c{number},40,0,0.1,0.{99 - number},agreed,fine\n" for number in range(14))
+    lines = verdict(tmp_path, agreed=AGREED + rows).splitlines()
+    assert lines[-13:-11] == ["    c13  0.86", "    c12  0.87"]
+    assert lines[-1] == "    2 more, of better agreement: reports/agreement.csv"
+
+
+def test_a_class_in_no_mask_is_named_and_has_no_score(tmp_path: Path) -> None:
+    verdict(tmp_path, sources=(STUDENT,), cow=0.0)
+    (tmp_path / "per_class.csv").write_text("class,student\nbackground,0.8\ncow,0.0\nhat,0.3\nboat,\n")
+    write_confusion(tmp_path, background=9, cow=0, hat=2, boat=0)
+    text = final_verdict(tmp_path, (STUDENT,), INDEX, "val").text
+    assert text.startswith("verdict: usable in part\n")
+    assert (
+        "In no val mask: boat, cow. What is predicted there as cow counts as wrong, and as 0 in the mean: the mean "
+        "of the other classes is 55.00 %." in text
+    )
+    assert "Weakest" not in text
+    (tmp_path / "per_class.csv").write_text("class,student\nbackground,0.8\ncow,\nhat,0.3\nboat,\n")
+    text = final_verdict(tmp_path, (STUDENT,), INDEX, "val").text
+    assert "In no val mask: boat, cow.\n" in text
+    assert "tagged with" not in text
+    seen = Record("v", "val", "", "v.png", (1, 2), 8, 8, "")
+    tagged = replace(INDEX, records=(*INDEX.records, seen))
+    text = final_verdict(tmp_path, (STUDENT,), tagged, "val").text
+    assert "Photos with a mask are tagged with cow all the same: do the masks leave that out?" in text
+
+
+def test_what_no_mask_shows_makes_no_student_hopeless(tmp_path: Path) -> None:
+    (tmp_path / "per_class.csv").write_text("class,student\nbackground,0.5\ncow,0.0\nhat,0.0\n")
+    write_tables(tmp_path)
+    write_confusion(tmp_path, background=9, cow=0, hat=0)
+    poor = replace(STUDENT, miou=0.1667)
+    assert final_verdict(tmp_path, (poor,), INDEX, "val").headline == "usable in part"
+    write_confusion(tmp_path, background=9, cow=1, hat=1)
+    assert final_verdict(tmp_path, (poor,), INDEX, "val").headline == "not usable"
+
+
+@pytest.mark.parametrize(
+    ("labels", "photos", "better", "few"),
+    [(0.66, "12", True, False), (0.64, "12", False, False), (0.9, "11", False, False), (0.66, "9", True, True)],
+)
+def test_labels_that_are_clearly_better_on_the_same_photos_are_named(
+    tmp_path: Path, labels: float, photos: str, better: bool, few: bool
+) -> None:
+    verdict(tmp_path, sources=(STUDENT,))
+    student = replace(STUDENT, images="9" if few else "12")
+    scored = replace(STUDENT, source="pseudo-label", images=photos, miou=labels)
+    found = final_verdict(tmp_path, (student, scored), INDEX, "val")
+    assert (f"On the same photos the labels are better (pseudo-label: {100 * labels:.2f} %)" in found.text) is better
+    assert ("So few masks cannot decide it: 10 or more would." in found.text) is few
+    assert found.labels == ("pseudo" if better else "")
 
 
 def test_a_student_that_agrees_on_less_than_half_is_usable_in_part(tmp_path: Path) -> None:

@@ -183,7 +183,10 @@ def results(miou: float) -> None:
         "sources.csv": (",".join(SOURCE_COLUMNS), f"student,val,40,no,arg-max,no,no,no,{miou},{miou},,1"),
         "per_class.csv": ("class,student", f"background,{miou}", f"cow,{miou}"),
         "train_tags.csv": ("class,photos,tagged,kept,verdict", "cow,40,9,0.9,learnt"),
-        "agreement.csv": ("class,photos,agreement,verdict,student", "background,40,0.8,agreed,fine"),
+        "agreement.csv": (
+            "class,photos,labelled,predicted,agreement,verdict,student",
+            "background,40,0.5,0.5,0.8,agreed,fine",
+        ),
     }
     for name, lines_of in rows.items():
         Path("reports", name).write_text("\n".join(lines_of) + "\n")

@@ -1,0 +1,83 @@
+"""What masks of val photos tell beside a score: which classes they do not show, and whether labels are better."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from wsss.data.index import Index
+from wsss.formats.problems import some
+from wsss.report.plots import read_table
+from wsss.report.scores import Source, best_row
+
+CONFUSION = "confusion.csv"
+CLEARLY = 0.05
+"""mIoU by which labels have to be better than the student to be proposed instead. Chosen by hand."""
+FEW_MASKS = 10
+"""Photos with masks below which a difference of scores may be chance."""
+STORES = {"pseudo-label": "pseudo", "relabelled": "relabelled"}
+"""Folder of `artifacts` by kind of labels, as the table of scores calls them."""
+
+
+def unmasked_classes(reports: Path) -> frozenset[str]:
+    """Classes in no mask of the photos that `CONFUSION` of the folder `reports` counts; none where there is no such
+    table, or nothing in it.
+    """
+    if not (reports / CONFUSION).exists():
+        return frozenset()
+    table = read_table(reports / CONFUSION)
+    if not table.rows:
+        return frozenset()
+    actual = list(zip(table.texts("actual"), table.numbers("pixels"), strict=True))
+    return frozenset(name for name, _ in actual) - {name for name, pixels in actual if pixels}
+
+
+def mean_of_masked(ious: Sequence[tuple[float, str]], unmasked: Collection[str], miou: float) -> float:
+    """Mean IoU of the classes that masks show. `ious`: IoU and name of all that have one; `miou`: the mean over them.
+
+    By VOC's definition, which `miou` follows, a class in no mask counts as 0 where it is predicted.
+    """
+    shown = [iou for iou, name in ious if name not in unmasked]
+    return sum(shown) / len(shown) if shown and len(shown) < len(ious) else miou
+
+
+def unmasked_reason(ious: Sequence[tuple[float, str]], unmasked: Collection[str], split: str, miou: float) -> str:
+    """What is said of classes that are in no mask, in the order of their names; nothing where there are none."""
+    if not unmasked:
+        return ""
+    text = f"In no {split} mask: {some(sorted(unmasked))}."
+    wrong = sorted(name for _, name in ious if name in unmasked)
+    if not wrong:
+        return text
+    others = mean_of_masked(ious, unmasked, miou)
+    return (
+        f"{text} What is predicted there as {some(wrong)} counts as wrong, and as 0 in the mean: the mean of the other "
+        f"classes is {100 * others:.2f} %."
+    )
+
+
+def left_out_reason(index: Index, split: str, unmasked: Collection[str]) -> str:
+    """What is said where photos of `split` are tagged with classes that their masks lack; nothing where none is."""
+    masked = [record for record in index.records if record.split == split and record.mask is not None]
+    tagged = {index.classes[tag] for record in masked for tag in record.tags} & set(unmasked)
+    if not tagged:
+        return ""
+    return f"Photos with a mask are tagged with {some(sorted(tagged))} all the same: do the masks leave that out?"
+
+
+def better_labels(sources: Sequence[Source], split: str, student: Source) -> tuple[str, str]:
+    """The store of labels that are clearly better than `student` on the same photos of `split`, and what is said of
+    them; nothing twice if none is.
+    """
+    for kind, store in STORES.items():
+        labels = best_row(sources, split, kind)
+        if labels is None or labels.miou is None or student.miou is None or labels.images != student.images:
+            continue
+        if labels.miou >= student.miou + CLEARLY:
+            text = (
+                f"On the same photos the labels are better ({labels.source}: {100 * labels.miou:.2f} %): where photos "
+                "have tags, take the labels."
+            )
+            few = f" So few masks cannot decide it: {FEW_MASKS} or more would."
+            return store, text + (few if int(labels.images) < FEW_MASKS else "")
+    return "", ""
