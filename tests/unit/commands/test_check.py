@@ -138,9 +138,11 @@ def test_what_long_side_does_is_told(herd: RawData, width: int, read: int) -> No
     """Not as a warning: nothing has to be done about it."""
     for number in range(24):
         herd.photo(f"p{number:02}.jpg", size=(width // 2, width))
+    many = len(list(herd.root.glob("*.jpg")))
     told = (
-        f"check: photos are read at a longer side of {read} pixels instead of {width} (medians; dataset.long_side is "
-        f"{read}); masks are scored and predicted at the photos' own size"
+        f"check: of {many} photos, {many} {'smaller' if read < width else 'larger'} than they are: all are read at a "
+        f"longer side of about {read} pixels (dataset.long_side; their own: {width} in the middle); masks are scored "
+        "and predicted at the photos' own size"
     )
     found = check(herd, long_side="auto")
     assert (told in found.stdout.splitlines()) is (read != width)
