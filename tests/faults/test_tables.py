@@ -183,8 +183,6 @@ def test_capital_letters_make_no_other_class(photos: RawData) -> None:
     listed = found(photos, classes="classes.txt")
     assert "read 'bag' (2 rows) as 'BAG' (0), " in "\n".join(listed[2])
     assert len(listed[0]) == 1
-    photos.write("tags.csv", "filename,bag,Bag\na,1,0\nb,0,1\n")
-    assert "two classes have the same name" in found(photos)[0][0]
 
 
 @pytest.mark.parametrize(
