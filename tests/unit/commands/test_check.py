@@ -223,5 +223,5 @@ def test_photos_that_are_read_as_they_are_are_not_told(herd: RawData) -> None:
     assert (
         "check: of 24 photos, 1 smaller than they are: all are read at a longer side of about 80 pixels" in found.stdout
     )
-    herd.photo("p00.jpg")
+    herd.photo("p00.jpg", size=(64, 80))
     assert "photos, " not in check(herd, long_side=80).stdout
