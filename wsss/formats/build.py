@@ -133,7 +133,10 @@ def examine(settings: DatasetSettings, seed: int, names: int = MOST_SHOWN) -> tu
     index = Index(raw.classes, tuple(sorted(records, key=lambda record: record.id)), long_side, dropped)
     mask_classes = {name: tuple(value for value in found if value != IGNORE) for name, found in seen.items()}
     ignored = frozenset(name for name, found in seen.items() if IGNORE in found)
-    told = raw.reading, raw.findings
+    reading = raw.reading
+    if raw.numbering and not dropped:
+        reading += (f"numbers in masks: without the dropped classes, as the label map of {settings.masks} says",)
+    told = reading, raw.findings
     negatives = untagged if settings.allow_untagged else ()
     return Survey(index, mask_classes, checksums, untagged, *told, ignored, dark, forgotten, negatives), problems
 

@@ -227,6 +227,7 @@ def test_a_label_map_says_by_which_numbers_masks_are_read(exported: RawData, pla
     survey, problems = examine(chosen, 0)
     assert not problems
     assert survey.index.dropped == ()
+    assert survey.reading[-1] == f"numbers in masks: without the dropped classes, as the label map of {place} says"
     assert survey.mask_classes["c"] == (0, 2)
     masked = MaskedImages(Photos(exported.root, 1.0, survey.index.records), 3, dropped=survey.index.dropped)
     found = masked.mask(next(record for record in survey.index.records if record.id == "a"))
