@@ -92,8 +92,8 @@ def statements(survey: Survey) -> Iterator[str]:
     if told := [f"{many} {word}" for word, many in ways.items() if many]:
         median = round(statistics.median(max(record.own_size) for record in index.records))
         yield (
-            f"of {len(index.records)} photos, {' and '.join(told)} than they are: all are read at a longer side of "
-            f"about {index.long_side} pixels (dataset.long_side; their own: {median} in the middle); masks are scored "
+            f"photos are read at a longer side of about {index.long_side} pixels (dataset.long_side; their own: "
+            f"{median} in the middle): {' and '.join(told)} than they are, of {len(index.records)}; masks are scored "
             "and predicted at the photos' own size"
         )
     if survey.negatives and not _many_negatives(survey):
@@ -111,7 +111,7 @@ def _many_negatives(survey: Survey) -> bool:
 
 def _forgotten(survey: Survey) -> Iterator[Finding]:
     if _many_negatives(survey):
-        fix = "if some were forgotten, tag them (wsss tag); if classes are not in them, nothing has to be done"
+        fix = "if some were forgotten, tag them (wsss tag); if they show none of the classes, nothing has to be done"
         yield Finding(_negatives(survey), f"{fix}; dataset.allow_untagged: false makes them errors")
     elif paths := survey.forgotten:
         have = f"{len(paths)} photo{' has' if len(paths) == 1 else 's have'}"
