@@ -11,7 +11,7 @@ from wsss.core.params import Seed, Settings, load
 from wsss.core.stage import open_stage, stage_command
 from wsss.data.index import write_index
 from wsss.formats.build import build_index, write_mask_checksums
-from wsss.formats.health import empty_splits, health_findings, health_table, size_statement
+from wsss.formats.health import empty_splits, health_findings, health_table, statements
 from wsss.formats.settings import DatasetSettings
 
 STOPPED = {"train": "pretrain", "val": "evaluate"}
@@ -37,7 +37,7 @@ def main(params: Path, out: Path, masks: Path) -> str:
         write_mask_checksums(masks, survey)
     say("\n".join(survey.reading))
     say(health_table(survey))
-    if statement := size_statement(survey):
+    for statement in statements(survey):
         say(f"index: {statement}")
     for finding in [*empty_splits(survey, STOPPED), *health_findings(survey)]:
         warn(settings.dataset.root, finding.what, finding.fix)

@@ -172,15 +172,17 @@ def test_folders_that_are_no_classes(raw_data: RawData, names: tuple[str, ...]) 
 # Slips, and one error for each cause
 
 
-def test_capital_letters_are_one_question_with_the_lines(photos: RawData) -> None:
-    photos.write("tags.csv", "filename,tags\na,bag\na,hat\nb,Bag\nc,bag\nc,HAT\nc,cap|zzz\nd,cap\n")
-    errors, _, _ = found(photos)
-    what = "two classes have the same name but for capital letters: 'bag' (2 rows, first line 2) and 'Bag' (1 rows, "
-    assert len(errors) == 2
-    assert (
-        f"tags.csv:4: {what}first line 4), 'hat' (1 rows, first line 3) and 'HAT' (1 rows, first line 6)" in errors[0]
-    )
-    assert "no photo 'd'" in errors[1]
+def test_capital_letters_make_no_other_class(photos: RawData) -> None:
+    photos.write("tags.csv", "filename,tags\na,bag\na,hat|Hat\nb,Bag\nc,bag\nc,HAT\nc,cap|zzz\nd,cap\n")
+    errors, _, reading = found(photos)
+    assert len(errors) == 1
+    assert "no photo 'd'" in errors[0]
+    told = "read 'Hat' (1 row) as 'hat' (1), 'Bag' (1 row) as 'bag' (2), 'HAT' (1 row) as 'hat' (1)"
+    assert f"capital letters make no other class: {told}" in "\n".join(reading)
+    photos.write("classes.txt", "BAG\nhat\ncap\nzzz\n")
+    listed = found(photos, classes="classes.txt")
+    assert "read 'bag' (2 rows) as 'BAG' (0), " in "\n".join(listed[2])
+    assert len(listed[0]) == 1
 
 
 @pytest.mark.parametrize(

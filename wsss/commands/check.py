@@ -80,7 +80,7 @@ def main(params: Path, tags_too: bool, as_json: bool) -> str:
 def look(settings: Params, names: int = MOST_SHOWN) -> tuple[Survey | None, list[WsssError]]:
     """The data set as far as it can be read (None: not at all), and all problems. `names`: photos a message lists."""
     from wsss.formats.build import examine  # loads torch: a mistake in params.yaml is told without waiting for it
-    from wsss.formats.health import empty_splits
+    from wsss.formats.health import empty_splits, unlearnt
 
     try:
         survey, problems = examine(settings.dataset, settings.seed, names)
@@ -89,7 +89,8 @@ def look(settings: Params, names: int = MOST_SHOWN) -> tuple[Survey | None, list
     except UserError as error:
         return None, [error]
     wanted = {settings.gallery.split: "gallery", settings.evaluate.split: "evaluate", "train": "pretrain"}
-    empty = [UserError(settings.dataset.root, each.what, each.fix) for each in empty_splits(survey, wanted)]
+    found = [*empty_splits(survey, wanted), *unlearnt(survey)]
+    empty = [UserError(settings.dataset.root, each.what, each.fix) for each in found]
     return survey, sorted([*problems, *empty], key=lambda problem: _order(problem.where))
 
 
@@ -147,13 +148,12 @@ def report_parts(
     root: str, survey: Survey | None, findings: Sequence[Finding], problems: Sequence[WsssError]
 ) -> list[str]:
     """How the data set was read, the table of classes, warnings, and the first errors of each kind."""
-    from wsss.formats.health import health_table, size_statement
+    from wsss.formats.health import health_table, statements
 
     parts = []
     if survey is not None:
         parts += ["\n".join(survey.reading), health_table(survey)]
-        if statement := size_statement(survey):
-            parts.append(f"check: {statement}")
+        parts += [f"check: {statement}" for statement in statements(survey)]
     parts += [f"warning: {root}: {finding.what}\nfix: {finding.fix}" for finding in findings]
     return parts + [str(problem) for problem in shortened(problems, MOST_SHOWN, ALL)]
 

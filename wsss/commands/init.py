@@ -57,7 +57,8 @@ ASKED = ("photo_column", "tag_column", "drop")
 @click.option(
     "--untagged",
     type=click.Choice(["keep", "error"]),
-    help="photos without a tag: negatives to train on, or errors; default: ask, and keep them where nobody can answer",
+    help="photos without a tag: negatives to train on, or errors; default: ask, and where nobody can answer keep "
+    "them, if they are at most half",
 )
 @click.option(
     "--project/--no-project",

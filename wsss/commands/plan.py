@@ -92,7 +92,7 @@ class Plan:
 
 
 def plan_of(params: Path, index: Index, what: str = "the pipeline") -> Plan:
-    """The plan of `params` for the photos of `index`, in about ten seconds. `what`: whose time it is."""
+    """The plan of `params` for the photos of `index`, in some 15 seconds. `what`: whose time it is."""
     from wsss.plan.estimate import estimate
     from wsss.plan.fingerprint import fingerprint
     from wsss.plan.settings import Params

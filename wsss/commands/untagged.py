@@ -41,33 +41,45 @@ def settle(
 ) -> tuple[DatasetSettings, Survey]:
     """`dataset` with the decision what photos without a tag are, and the survey, in which a warning tells a default.
 
-    Where they are errors, `problems` gets one for all of them.
+    Where they are errors, `problems` gets one for all of them. Nobody means most photos of a set to show nothing: these
+    are errors, if nobody says otherwise.
     """
     paths = survey.untagged
-    if answer is None and paths and not dataset.allow_untagged and not _asks():
+    few = 2 * len(paths) <= len(survey.index.records) or not survey.index.records
+    unasked = answer is None and paths and not dataset.allow_untagged and not _asks()
+    if unasked and not few:
+        answer = "error"
+    elif unasked:
         what = (
             f"{counted(len(paths), 'photo')} without a tag ({some(paths)}): kept as photos of no class "
             "(allow_untagged: true), as nobody could be asked"
         )
         default = Finding(what, "tag those that were forgotten; --untagged keep or error answers in advance")
-        return allowing(dataset, True), replace(survey, findings=(default, *survey.findings), forgotten=())
-    kept = keeps(paths, answer, dataset.allow_untagged)
+        return allowing(dataset, True), replace(
+            survey, findings=(default, *survey.findings), forgotten=(), negatives=()
+        )
+    kept = keeps(paths, answer, dataset.allow_untagged, len(survey.index.records))
     if paths and not kept:
         from wsss.formats.build import untagged_problem
 
         problems.append(untagged_problem(dataset, paths))
-        survey = replace(survey, forgotten=())  # they are among these
+        survey = replace(survey, forgotten=(), negatives=())  # they are among these
     return allowing(dataset, kept), survey
 
 
-def keeps(paths: tuple[str, ...], answer: Answer | None, chosen: bool) -> bool:
-    """Whether the photos at `paths` are kept: as `answer` says, as was `chosen` already, or as a person says."""
+def keeps(paths: tuple[str, ...], answer: Answer | None, chosen: bool, photos: int) -> bool:
+    """Whether those at `paths`, of so many `photos`, are kept: as `answer` says, as was `chosen` already, or as a
+    person says.
+    """
     if answer is not None:
         return answer == "keep"
     if chosen or not paths:
         return chosen
     what = f"{counted(len(paths), 'photo')} without a tag ({some(paths)})"
-    return click.confirm(f"{what}: keep as negatives, photos of no class?", default=True, err=True)
+    few = 2 * len(paths) <= photos
+    if not few:
+        what += f", which are most of your {photos}: all of these would be learnt as showing none of the classes"
+    return click.confirm(f"{what}: keep as negatives, photos of no class?", default=few, err=True)
 
 
 def allowing(dataset: DatasetSettings, untagged: bool) -> DatasetSettings:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,13 +19,16 @@ from wsss.core.atomic import write_text
 from wsss.core.environment import leads, scratch_root
 from wsss.core.errors import WsssError
 from wsss.core.live import telling
-from wsss.core.log import looking_ahead, say
+from wsss.core.log import Progress, current_phase, looking_ahead, say
 
 ORDER = ("demo", "index", "pretrain", "train", "cams", "correct", "distill", "evaluate", "gallery")
 """The stages, as the pipeline runs them."""
 NOTES = "minutes.json"
 WORTH_A_LINE = 60.0
 """Seconds; of less nothing is said."""
+ASIDE = 0.25
+"""Of the time of a stage's own work, what it does besides: looks at photos that are held out, writes its files."""
+PARTS = re.compile(r"(\d+) of (\d+)")
 
 
 class Span(NamedTuple):
@@ -68,12 +72,24 @@ class Outlook:
         return time.monotonic() - self.begin
 
     def left(self, eta: float | None) -> Span | None:
-        """Of the stage; `eta`: seconds of the work that is shown, which alone may take longer than all was to take."""
+        """Of the stage; `eta`: seconds of the work that is shown, which alone may take longer than all was to take.
+
+        Where that is the stage's last own work, its speed tells more than what was known before.
+        """
         if self.stage is None:
             return None
         spent = self.spent()
         low, high = (max(0.0, end - spent, eta or 0.0) for end in self.stage)
+        if eta is not None and self._at_the_last():
+            low, high = min(low, eta), min(high, eta + ASIDE * (spent + eta))
         return Span(low, high)
+
+    def _at_the_last(self) -> bool:
+        """Whether the work that is shown is the stage's own, and the last of its parts, ``student 2 of 2``."""
+        name, part = current_phase(), PARTS.search(current_phase())
+        label = f"{self.name}: {name}" if name else self.name
+        whole = not name or (part is not None and part[1] == part[2])
+        return whole and bool(Progress.shown) and Progress.shown[0].label == label
 
     def live(self, eta: float | None) -> str:
         """For a line of progress: ``stage 4 min, pipeline ≤ 25 min``; empty where nothing is known."""

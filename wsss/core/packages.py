@@ -11,7 +11,10 @@ from wsss.core.errors import EnvError
 TRAIN = ("dvc", "scipy", "sklearn", "threadpoolctl", "matplotlib", "psutil", "pydensecrf")
 """Modules of the extra `train`, as they are imported."""
 HEIC_FIX = "convert the photo to JPEG or PNG, or: pip install 'wsss[heic]'"
-TRAIN_FIX = "pip install 'wsss[train]'"
+CHECKOUT = Path(__file__).parents[2]
+IN_CHECKOUT = (CHECKOUT / "Makefile").is_file() and (CHECKOUT / "pyproject.toml").is_file()
+"""Whether this code is a checkout's, which makes its own environment, and no installed package's."""
+TRAIN_FIX = f"make setup (in {CHECKOUT}; its environment is .venv)" if IN_CHECKOUT else "pip install 'wsss[train]'"
 
 
 def missing_package(where: str, module: str) -> EnvError:
@@ -20,7 +23,7 @@ def missing_package(where: str, module: str) -> EnvError:
     what = f"needs the package {package}, which is not installed"
     if package in TRAIN:
         return EnvError(where, f"{what} (only training needs it)", TRAIN_FIX)
-    return EnvError(where, what, f"install wsss again: pip install wsss, or {TRAIN_FIX}")
+    return EnvError(where, what, TRAIN_FIX if IN_CHECKOUT else f"install wsss again: pip install wsss, or {TRAIN_FIX}")
 
 
 def absent_for_training() -> list[str]:

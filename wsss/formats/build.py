@@ -17,10 +17,11 @@ from wsss.core.units import unit_done
 from wsss.data.codec import read_file
 from wsss.data.images import DARK, decode_image, load_mask
 from wsss.data.index import IGNORE, Index, Record
-from wsss.data.mask_values import value_counts
+from wsss.data.mask_values import value_counts, without_dropped
 from wsss.data.size import read_size, resolve_auto
 from wsss.data.tables import csv_text
 from wsss.formats.meaning import objects_of_255
+from wsss.formats.numbering import numbered_classes, other_numbers
 from wsss.formats.problems import ALL, MOST_SHOWN, Finding, shortened, some
 from wsss.formats.raw import RawItem
 from wsss.formats.registry import scan
@@ -41,7 +42,7 @@ class Survey:
     masks hold 255; `dark`: of photos that are nearly black, by id, their brightest value. `reading`, `findings`: how
     the data set's columns, lists and folders were read, a line each, and what is doubtful in that. `forgotten`: paths
     of photos that no row of the table names and that are trained on all the same, where these are so few that their
-    rows may have been forgotten.
+    rows may have been forgotten. `negatives`: those of `untagged`, where they are allowed and a warning is due.
     """
 
     index: Index
@@ -53,6 +54,7 @@ class Survey:
     ignored: frozenset[str] = frozenset()
     dark: Mapping[str, int] = field(default_factory=dict)
     forgotten: tuple[str, ...] = ()
+    negatives: tuple[str, ...] = ()
 
     def mask_values(self) -> dict[str, tuple[int, ...]]:
         """`mask_classes` with 255 where a mask holds it."""
@@ -62,7 +64,7 @@ class Survey:
 @dataclass(frozen=True)
 class Inspected:
     """What decoding a photo and its mask tells; the size is the file's own. `brightest`: the largest of all values, in
-    0..255; `mask_values`: 255 among them.
+    0..255; `mask_values`: as the file has them, 255 among them.
     """
 
     height: int
@@ -96,14 +98,19 @@ def examine(settings: DatasetSettings, seed: int, names: int = MOST_SHOWN) -> tu
     rowless = tuple(item.image for item in raw.items if item.id in raw.rowless)
     forgotten = rowless if settings.allow_untagged and len(rowless) < FORGOTTEN * len(raw.items) else ()
     ids = {name: number for number, name in enumerate(raw.classes)}
-    numbering = raw.numbering or raw.classes
+    numbering, folder = raw.numbering or raw.classes, Path(settings.root) / settings.masks
+    if settings.masks:
+        try:
+            numbering = numbered_classes(folder, numbering, raw.classes)
+        except UserError as error:
+            problems.append(error)
     dropped = tuple(number for number, name in enumerate(numbering) if name not in ids)
-    inspected = inspect_all(Path(settings.root), raw.items, len(raw.classes), settings.max_megapixels, dropped)
+    inspected = inspect_all(Path(settings.root), raw.items, len(numbering), settings.max_megapixels)
     sizes = [(each.height, each.width) for each in inspected if isinstance(each, Inspected)]
     long_side = resolve_auto(sizes) if settings.long_side == "auto" else settings.long_side
     splits = given_or_drawn(raw.items, seed, settings.val_fraction)
     records: list[Record] = []
-    seen: dict[str, tuple[int, ...]] = {}
+    held: dict[str, tuple[int, ...]] = {}
     checksums: dict[str, str] = {}
     dark: dict[str, int] = {}
     for item, result in zip(raw.items, inspected, strict=True):
@@ -117,14 +124,21 @@ def examine(settings: DatasetSettings, seed: int, names: int = MOST_SHOWN) -> tu
         if result.brightest <= DARK:
             dark[item.id] = result.brightest
         if result.mask_values is not None and result.mask_sha256 is not None:
-            seen[item.id], checksums[item.id] = result.mask_values, result.mask_sha256
-    if wrong := objects_of_255(Path(settings.root) / settings.masks, numbering, records, seen, names):
-        problems.append(wrong)
+            held[item.id], checksums[item.id] = result.mask_values, result.mask_sha256
+    places = without_dropped(np.arange(256, dtype=np.uint8)[None], len(numbering), dropped)[0]
+    seen = {name: tuple(sorted({int(places[value]) for value in found})) for name, found in held.items()}
+    tags_of = raw.whole_tags or {item.id: item.tags for item in raw.items}
+    shifted = other_numbers(folder, numbering, raw.classes, held, tags_of, names) if dropped else None
+    problems += [each for each in (objects_of_255(folder, numbering, records, seen, names), shifted) if each]
     index = Index(raw.classes, tuple(sorted(records, key=lambda record: record.id)), long_side, dropped)
     mask_classes = {name: tuple(value for value in found if value != IGNORE) for name, found in seen.items()}
     ignored = frozenset(name for name, found in seen.items() if IGNORE in found)
-    told = raw.reading, raw.findings
-    return Survey(index, mask_classes, checksums, untagged, *told, ignored, dark, forgotten), problems
+    reading = raw.reading
+    if raw.numbering and not dropped:
+        reading += (f"numbers in masks: without the dropped classes, as the label map of {settings.masks} says",)
+    told = reading, raw.findings
+    negatives = untagged if settings.allow_untagged else ()
+    return Survey(index, mask_classes, checksums, untagged, *told, ignored, dark, forgotten, negatives), problems
 
 
 def write_mask_checksums(path: Path, survey: Survey) -> None:
@@ -182,35 +196,33 @@ def _draw(name: str, seed: int) -> int:
 
 
 def inspect_all(
-    root: Path, items: Sequence[RawItem], classes: int, max_megapixels: float, dropped: Sequence[int] = ()
+    root: Path, items: Sequence[RawItem], classes: int, max_megapixels: float
 ) -> list[Inspected | UserError]:
     """Decode all photos and masks, in the order of `items`; an error stands in the place of its photo.
 
-    `classes` counts the background; `dropped`: as of `load_mask`.
+    `classes` are those that masks have numbers for, dropped ones and the background among them.
     """
     chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
     results: dict[int, list[Inspected | UserError]] = {}
     executor = make_executor(in_process=len(items) < POOL_FROM)
     with executor, Progress("index", len(items), "photos") as progress:
-        tasks = ((root, chunk, classes, max_megapixels, dropped) for chunk in chunks)
+        tasks = ((root, chunk, classes, max_megapixels) for chunk in chunks)
         for number, result in run_counted(executor, _inspect_chunk, tasks, list(map(len, chunks)), progress):
             results[number] = result
     return [result for number in sorted(results) for result in results[number]]
 
 
 def _inspect_chunk(
-    root: Path, items: Sequence[RawItem], classes: int, max_megapixels: float, dropped: Sequence[int]
+    root: Path, items: Sequence[RawItem], classes: int, max_megapixels: float
 ) -> list[Inspected | UserError]:
     found = []
     for item in items:
-        found.append(_inspect(root, item, classes, max_megapixels, dropped))
+        found.append(_inspect(root, item, classes, max_megapixels))
         unit_done()
     return found
 
 
-def _inspect(
-    root: Path, item: RawItem, classes: int, max_megapixels: float, dropped: Sequence[int]
-) -> Inspected | UserError:
+def _inspect(root: Path, item: RawItem, classes: int, max_megapixels: float) -> Inspected | UserError:
     try:
         data = read_file(root / item.image)
         pixels = decode_image(data, root / item.image, max_megapixels)
@@ -218,7 +230,7 @@ def _inspect(
         del pixels
         seen = checksum = None
         if item.mask is not None:
-            mask = load_mask(root / item.mask, (height, width), classes, dropped)
+            mask = load_mask(root / item.mask, (height, width), classes)
             checksum = sha256_file(root / item.mask)
             seen = tuple(np.flatnonzero(value_counts(mask)).tolist())
     except UserError as error:

@@ -41,4 +41,5 @@ def drop_classes(raw: RawDataset, names: Collection[str]) -> RawDataset:
         reading=(*raw.reading, line),
         explained=raw.explained | emptied,
         numbering=raw.classes,
+        whole_tags={item.id: item.tags for item in raw.items},
     )

@@ -13,7 +13,7 @@ from wsss.formats.raw import Listing, RawDataset, RawItem, list_pictures, read_c
 from wsss.formats.reading import DRAWN, classes_line, masks_line, name_findings, photos_line, splits_line
 from wsss.formats.settings import DatasetSettings
 from wsss.formats.splits import folder_splits
-from wsss.formats.tagfile import TagRow, TagTable, case_twins, read_tag_file, twins_problem, unknown_tags, wrong_tags
+from wsss.formats.tagfile import TagRow, TagTable, in_one_spelling, read_tag_file, unknown_tags, wrong_tags
 
 MOST_DOUBLE = 0.1
 """Fraction of the photos up to which a second row of a photo looks like a slip."""
@@ -36,15 +36,12 @@ def scan(settings: DatasetSettings) -> RawDataset:
         table = folder_tags(photos)
     else:
         table = read_tag_file(settings.tags_path, problems, settings.headings, listed, settings.dropped)
-    twins: dict[str, list[str]] = {}
+    table = in_one_spelling(table, listed, settings.dropped)
     if listed:
         classes = listed
     else:
         problems += wrong_tags(table, settings.dropped)
-        if twins := case_twins(table):
-            problems.append(twins_problem(table, twins))
-        others = {tag for each in twins.values() for tag in each[1:]}
-        names = sorted({*table.columns, *table.tags()} - others)
+        names = sorted({*table.columns, *table.tags()})
         if not names and not table.broken:
             problems.append(UserError(table.path, "no row has a tag", "write the names of classes into its cells"))
         if not names:
@@ -70,7 +67,7 @@ def scan(settings: DatasetSettings) -> RawDataset:
         mask = f"{settings.masks}/{masks[name]}" if name in masks else None
         items.append(RawItem(name, split or folder, image, mask, tags))
         origins.append(table.path.name if split else "names of folders" if folder else DRAWN)
-    known = (*classes, *(tag for each in twins.values() for tag in each), *settings.dropped)
+    known = (*classes, *settings.dropped)
     problems += unknown_tags(table, used, known, settings.classes or table.path.name)
     findings += double_rows(table, rows)
     if not settings.classes:

@@ -8,6 +8,7 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
+from wsss.core.words import counted
 from wsss.data.companions import inseparable, never_alone
 from wsss.data.index import Record
 from wsss.formats.build import Survey
@@ -18,6 +19,8 @@ from wsss.formats.problems import Finding, some
 DROP = "add photos, or drop the class: dataset.drop (wsss init --drop NAME)"
 FEW = 5
 """A class with fewer training photos than this is not learned."""
+MOST_NEGATIVE = 0.05
+"""Fraction of the photos up to which those without a tag are no warning, and only told; nor are `FEW`."""
 SMALL = 64
 """Longer side of a photo, pixels, below which a map of stride 16 has too few cells to show where something is."""
 LONG = 3.0
@@ -69,25 +72,48 @@ def empty_splits(survey: Survey, wanted: Mapping[str, str]) -> list[Finding]:
     ]
 
 
-def size_statement(survey: Survey) -> str | None:
-    """What `dataset.long_side` does to the photos, in a line; None where they are read as they are."""
+def unlearnt(survey: Survey) -> list[Finding]:
+    """The classes without a training photo, where most photos have no tag: then these are what is missing."""
+    index, paths = survey.index, survey.untagged
+    shown = {tag for record in index.records if record.split == "train" for tag in record.tags}
+    missing = [name for number, name in enumerate(index.classes[1:], start=1) if number not in shown]
+    if not shown or not missing or 2 * len(paths) <= len(index.records):
+        return []
+    most = f"and {len(paths)} of {len(index.records)} photos have no tag ({some(paths)})"
+    what = f"no training photo shows {some(missing)}, {most}: a network cannot learn what it is never shown"
+    return [Finding(what, "tag the photos (wsss tag); or drop the classes: dataset.drop (wsss init --drop NAME)")]
+
+
+def statements(survey: Survey) -> Iterator[str]:
+    """What one should know and has nothing to do about, a line each: sizes, and a few photos without a tag."""
     index = survey.index
-    if not index.long_side or not index.records:
-        return None
-    own, read = (
-        round(statistics.median(max(size) for size in sizes))
-        for sizes in zip(*((record.own_size, record.size) for record in index.records), strict=True)
-    )
-    if all(record.size == record.own_size for record in index.records):
-        return None
-    return (
-        f"photos are read at a longer side of {read} pixels instead of {own} (medians; dataset.long_side is "
-        f"{index.long_side}); masks are scored and predicted at the photos' own size"
-    )
+    sides = [(max(record.own_size), max(record.size)) for record in index.records if record.size != record.own_size]
+    ways = {"smaller": sum(own > read for own, read in sides), "larger": sum(own < read for own, read in sides)}
+    if told := [f"{many} {word}" for word, many in ways.items() if many]:
+        median = round(statistics.median(max(record.own_size) for record in index.records))
+        yield (
+            f"photos are read at a longer side of about {index.long_side} pixels (dataset.long_side; their own: "
+            f"{median} in the middle): {' and '.join(told)} than they are, of {len(index.records)}; masks are scored "
+            "and predicted at the photos' own size"
+        )
+    if survey.negatives and not _many_negatives(survey):
+        yield f"{_negatives(survey)} (dataset.allow_untagged)"
+
+
+def _negatives(survey: Survey) -> str:
+    paths = survey.negatives
+    return f'{counted(len(paths), "photo")} without a tag ({some(paths)}): trained on as "none of these classes"'
+
+
+def _many_negatives(survey: Survey) -> bool:
+    return len(survey.negatives) > max(FEW, MOST_NEGATIVE * len(survey.index.records))
 
 
 def _forgotten(survey: Survey) -> Iterator[Finding]:
-    if paths := survey.forgotten:
+    if _many_negatives(survey):
+        fix = "if some were forgotten, tag them (wsss tag); if they show none of the classes, nothing has to be done"
+        yield Finding(_negatives(survey), f"{fix}; dataset.allow_untagged: false makes them errors")
+    elif paths := survey.forgotten:
         have = f"{len(paths)} photo{' has' if len(paths) == 1 else 's have'}"
         what = f"{have} no row in the table of tags: {some(paths)}; trained on as photos of no class"
         yield Finding(what, "add the rows, if they were forgotten; one with an empty cell says that no class is there")

@@ -35,7 +35,7 @@ class RawDataset:
     `reading`: how each column, list and folder was read, a line each. `explained`: ids of photos whose lack of tags
     follows from one of the `problems`, or is meant; `rowless`: ids of the others that no row of the table names.
     `numbering`: names by their numbers in masks, where these are not `classes`; else empty. `others`: headings of the
-    table's columns that are not read.
+    table's columns that are not read. `whole_tags`: of each photo, with those of dropped classes; else empty.
     """
 
     classes: tuple[str, ...]
@@ -47,6 +47,7 @@ class RawDataset:
     rowless: frozenset[str] = frozenset()
     numbering: tuple[str, ...] = ()
     others: frozenset[str] = frozenset()
+    whole_tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

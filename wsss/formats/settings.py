@@ -45,7 +45,8 @@ class DatasetSettings(Settings):
     drop: tuple[str, ...] = Field(
         default=(),
         description="classes to leave out: their tags are ignored, and their pixels in masks are background; photos "
-        "stay, also those without another tag. Masks keep the numbers of all classes",
+        "stay, also those without another tag. Masks keep the numbers of all classes, if no labelmap.txt beside them "
+        "says otherwise",
     )
     val_fraction: float = Field(
         default=0.2,

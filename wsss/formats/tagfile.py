@@ -10,7 +10,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsss.core.errors import UserError, did_you_mean
@@ -130,26 +130,27 @@ _FIXES = {
 }
 
 
-def case_twins(table: TagTable) -> dict[str, list[str]]:
-    """Tags that differ only in capital letters, by the one with the most rows; that one is the first of its list."""
-    rows = Counter(tag for row in table.rows for tag in row.tags)
-    spellings: dict[str, list[str]] = {}
-    for tag in rows:
-        spellings.setdefault(tag.casefold(), []).append(tag)
-    ordered = (sorted(each, key=lambda tag: -rows[tag]) for each in spellings.values() if len(each) > 1)
-    return {each[0]: each for each in ordered}
+def in_one_spelling(table: TagTable, listed: Collection[str] = (), dropped: Collection[str] = ()) -> TagTable:
+    """`table` with tags that differ only in capital letters written alike: as `listed`, else as most rows have them.
 
-
-def twins_problem(table: TagTable, twins: dict[str, list[str]]) -> UserError:
-    """One error for all of `case_twins`: a person has to say whether they are one class, and how it is written."""
-    rows = Counter(tag for row in table.rows for tag in row.tags)
-    first = table.tags()
-    groups = [
-        " and ".join(f"{tag!r} ({rows[tag]} rows, first line {first[tag]})" for tag in each) for each in twins.values()
+    Two classes never differ in that alone. Names in `dropped` stay, and so do the headings of a wide table.
+    """
+    counts = Counter(tag for row in table.rows for tag in row.tags if tag not in dropped)
+    if table.wide:
+        return table
+    kept: dict[str, str] = {}
+    for tag in (*listed, *(tag for tag, _ in counts.most_common())):
+        kept.setdefault(tag.casefold(), tag)
+    changed = {tag: kept[tag.casefold()] for tag in counts if kept[tag.casefold()] != tag}
+    if not changed:
+        return table
+    rows = [
+        replace(row, tags=tuple(dict.fromkeys(changed.get(tag, tag) for tag in row.tags))) if row.tags else row
+        for row in table.rows
     ]
-    line = min(first[tag] for each in twins.values() for tag in each[1:])
-    what = f"two classes have the same name but for capital letters: {some(groups)}"
-    return UserError(f"{table.path}:{line}", what, "write each class in one way; or give one of them another name")
+    told = [f"{tag!r} ({counted(counts[tag], 'row')}) as {name!r} ({counts[name]})" for tag, name in changed.items()]
+    reading = f"{table.reading}\ncapital letters make no other class: read {some(told, 20)}"
+    return replace(table, rows=tuple(rows), reading=reading)
 
 
 def unknown_tags(table: TagTable, names: Iterable[str], classes: Sequence[str], source: str) -> list[UserError]:

@@ -1,4 +1,4 @@
-"""How long the networks of some settings take on this machine: each runs once or twice on a piece of a real photo."""
+"""How long the networks of some settings take on this machine: each runs a few times on a piece of a real photo."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from wsss.core.interrupt import check_stop
 from wsss.numeric.device import device
 from wsss.numeric.heap import give_back_freed_memory
 
-ENOUGH = 0.8
-"""Seconds that the last call of a measurement takes; nine of them make a person wait about ten seconds."""
+ENOUGH = 0.6
+"""Seconds that the last calls of a measurement take at most; nine make a person wait for some 15 seconds."""
 UNITS = 8
 """Most photos or crops of one measurement."""
 
@@ -34,6 +34,10 @@ class Cost:
     def scaled(self, factor: float) -> Cost:
         """Of photos of `factor` times as many pixels."""
         return Cost(self.once, self.seconds * factor, self.memory * factor)
+
+    def stretched(self, factor: float) -> Cost:
+        """In `factor` times as many seconds."""
+        return Cost(self.once * factor, self.seconds * factor, self.memory)
 
     def of(self, units: int) -> float:
         """Seconds for `units` together."""
@@ -55,32 +59,50 @@ class Probe:
     load: float
 
 
-def measured(run: Callable[[int], object], most: int = UNITS) -> Cost:
-    """The cost of `run`, which is given how many units to work on at once, at most `most`.
-
-    The first call does not count: libraries choose and compile their kernels in it. The second is with one unit, the
-    third with as many as take a moment; of small crops, most of a step is the same for one and for eight.
+class Timer:
+    """Measures kinds of work one after the other. On a CPU it counts seconds of the processor: of other work that has
+    the cores for a moment, a call of half a second would see all or nothing. How much longer a person waits is one
+    `stretch` for all kinds, and steadier than each of them alone.
     """
-    check_stop()
-    run(1)
-    one, alone = _timed(run, 1)
-    units = min(most, int(ENOUGH / one))
-    if units < 2:
-        return Cost(0.0, one, alone)
-    several, rise = _timed(run, units)
-    each = min(several / units, max(0.0, several - one) / (units - 1))
-    return Cost(several - each * units, each, max(alone, rise / units))
 
+    def __init__(self) -> None:
+        self._clock = time.process_time if device().type == "cpu" else time.perf_counter
+        self._waited = self._worked = 0.0
 
-def _timed(run: Callable[[int], object], units: int) -> tuple[float, float]:
-    """Seconds, and the bytes by which the memory rose."""
-    with _peak() as peak:
-        begin = time.perf_counter()
+    @property
+    def stretch(self) -> float:
+        """Seconds that passed for each one that was counted, in all timed calls; below 1 where cores work together."""
+        return self._waited / self._worked if self._worked else 1.0
+
+    def measured(self, run: Callable[[int], object], most: int = UNITS) -> Cost:
+        """The cost of `run`, which is given how many units to work on at once, at most `most`.
+
+        The first call does not count, nor the first one with several units: libraries choose and compile their kernels
+        in them and take memory, and a step took twice as long as those that followed. It is timed with one unit, and
+        with as many as take a moment; of small crops, most of a step is the same for one and for eight.
+        """
+        check_stop()
+        run(1)
+        one, alone = self._timed(run, 1)
+        units = min(most, int(ENOUGH / one)) if one else most
+        if units < 2:
+            return Cost(0.0, one, alone)
         run(units)
-        if device().type == "cuda":
-            torch.cuda.synchronize()
-        seconds = time.perf_counter() - begin
-    return seconds, peak[0]
+        several, rise = min(self._timed(run, units) for _ in range(2))
+        each = min(several / units, max(0.0, several - one) / (units - 1))
+        return Cost(several - each * units, each, max(alone, rise / units))
+
+    def _timed(self, run: Callable[[int], object], units: int) -> tuple[float, float]:
+        """Seconds, and the bytes by which the memory rose."""
+        with _peak() as peak:
+            begin, counted = time.perf_counter(), self._clock()
+            run(units)
+            if device().type == "cuda":
+                torch.cuda.synchronize()
+            seconds = self._clock() - counted
+            self._waited += time.perf_counter() - begin
+            self._worked += seconds
+        return seconds, peak[0]
 
 
 def resident() -> float:

@@ -41,7 +41,7 @@ from wsss.models.oste import Oste
 from wsss.numeric.device import device, set_threads
 from wsss.plan.labels import HalfLabelled
 from wsss.plan.linear import linear_step
-from wsss.plan.probe import UNITS, Cost, Probe, measured, resident
+from wsss.plan.probe import UNITS, Cost, Probe, Timer, resident
 from wsss.plan.settings import Params
 from wsss.plan.values import Training
 from wsss.predict.segment import predict, predict_oste, probabilities
@@ -69,7 +69,7 @@ def probe(params: Params, index: Index, photos: Photos, made: tuple[Training, ..
     with _untouched():
         work = _Work(params, index, photos, {training.stage: training for training in made})
         base = resident()
-        costs = work.trainings() | work.whole_photos()
+        costs = work.costs()
         settled = max(base, resident())
     return Probe(costs, base, settled, time.perf_counter() - begin, cores(), load)
 
@@ -88,6 +88,7 @@ def _untouched() -> Iterator[None]:
 class _Work:
     def __init__(self, params: Params, index: Index, photos: Photos, made: dict[str, Training]) -> None:
         self.params, self.index, self.made, self.where = params, index, made, device()
+        self.timer = Timer()
         self.photos = replace(photos, records=evenly(index.split("train"), UNITS))
         classes, where = index.classes, self.where
         section = params.pretrain
@@ -105,6 +106,14 @@ class _Work:
         shape = shape_of(section, branch=section.enabled)
         return _built(build_oste, NetworkCard(OSTE, there, shape, self.index.classes, ""))
 
+    def costs(self) -> dict[str, Cost]:
+        """Of every kind of work, in seconds as they pass here. What one number of threads does waits alike."""
+        found: dict[str, Cost] = {}
+        for part in (self.trainings, self.whole_photos):
+            self.timer = Timer()
+            found |= {name: cost.stretched(self.timer.stretch) for name, cost in part().items()}
+        return found
+
     def trainings(self) -> dict[str, Cost]:
         """Of one crop in a step of each training (`load`: of reading and cutting it), or of one photo's cells."""
         params = self.params
@@ -114,14 +123,14 @@ class _Work:
 
         def step(stage: str, task: Task, samples: TrainingSamples, optim: OptimSettings, epoch: int) -> None:
             side, units = samples.settings.pixels, len(self.photos.records)
-            begin = time.perf_counter()
+            begin = time.process_time()
             batch = collate([samples[epoch, number] for number in range(units)])
-            found.setdefault("load", Cost(0.0, (time.perf_counter() - begin) / units, 0.0))
+            found.setdefault("load", Cost(0.0, (time.process_time() - begin) / units, 0.0))
             optimizer = make_optimizer(task.network, optim)
             task.network.train()
             run = _step(task, optimizer, batch, optim, self.where)
             smallest, _ = self.made[stage].crops or (side, side)
-            found[stage] = measured(run, units).scaled((smallest / side) ** 2)
+            found[stage] = self.timer.measured(run, units).scaled((smallest / side) ** 2)
 
         first, second, third = params.pretrain, params.train, params.distill
         crops = {stage: {"crop": min(CROP, made.crops[0])} for stage, made in self.made.items() if made.crops}
@@ -138,7 +147,8 @@ class _Work:
         planned = third.planned(self.index.split("train"), foreground).each_round()[-1]
         if isinstance(self.student, LinearStudent):
             records = self.photos.records
-            return found | {"distill": measured(linear_step(self.student, records, planned, self.where), len(records))}
+            step_of = linear_step(self.student, records, planned, self.where)
+            return found | {"distill": self.timer.measured(step_of, len(records))}
         needs = {need for loss in planned.losses() for need in loss.needs}
         teacher = FrozenOste(self.oste, planned.optim.precision)
         channels = teacher.channels if "features" in needs else None
@@ -187,12 +197,12 @@ class _Work:
             predict_oste(self.oste, [image] * units, params.evaluate, where)
 
         found = {
-            "probe": measured(_silent(lambda units: pooled(self.classifier, views(units)))),
-            "look": measured(_silent(lambda units: scores(self.oste, views(units)))),
+            "probe": self.timer.measured(_silent(lambda units: pooled(self.classifier, views(units)))),
+            "look": self.timer.measured(_silent(lambda units: scores(self.oste, views(units)))),
         }
         set_threads(params.inference.threads)
         runs = {"cams": cams, "correct": correct, "relabel": relabel, "evaluate": evaluate}
-        found |= {name: measured(_silent(run)) for name, run in runs.items()}
+        found |= {name: self.timer.measured(_silent(run)) for name, run in runs.items()}
         return {name: cost.scaled(factor) for name, cost in found.items()}
 
 

@@ -138,9 +138,11 @@ def test_what_long_side_does_is_told(herd: RawData, width: int, read: int) -> No
     """Not as a warning: nothing has to be done about it."""
     for number in range(24):
         herd.photo(f"p{number:02}.jpg", size=(width // 2, width))
+    many = len(list(herd.root.glob("*.jpg")))
     told = (
-        f"check: photos are read at a longer side of {read} pixels instead of {width} (medians; dataset.long_side is "
-        f"{read}); masks are scored and predicted at the photos' own size"
+        f"check: photos are read at a longer side of about {read} pixels (dataset.long_side; their own: {width} in the "
+        f"middle): {many} {'smaller' if read < width else 'larger'} than they are, of {many}; masks are scored and "
+        "predicted at the photos' own size"
     )
     found = check(herd, long_side="auto")
     assert (told in found.stdout.splitlines()) is (read != width)
@@ -198,3 +200,26 @@ def test_what_later_stages_would_refuse_is_told_now(herd: RawData) -> None:
     result = told(distill=distill)
     assert result.exit_code == 2
     assert "distill.stage1.epochs: found 4 of 4 epochs" in result.stdout
+
+
+def test_photos_without_a_tag_are_always_told(herd: RawData) -> None:
+    for number in range(7):
+        herd.photo(f"q{number}.jpg")
+        named = f"{'1 photo' if number == 0 else f'{number + 1} photos'} without a tag (q0.jpg"
+        meaning = 'trained on as "none of these classes"'
+        found = check(herd, allow_untagged=True).stdout
+        assert named in found
+        assert meaning in found
+        # From six on, of 24 tagged ones, it is a warning, and no row of the table is missed one by one.
+        assert (f"warning: {herd.root}: {named}" in found) is (number >= 5)
+        assert (f"check: {named}" in found) is (number < 5)
+    assert "fix: if some were forgotten, tag them (wsss tag)" in found
+    assert "without a tag" not in check(herd).stdout  # they are errors
+
+
+def test_photos_that_are_read_as_they_are_are_not_told(herd: RawData) -> None:
+    herd.photo("p00.jpg", size=(400, 500))
+    found = check(herd, long_side=80)
+    assert "): 1 smaller than they are, of 24; " in found.stdout
+    herd.photo("p00.jpg", size=(64, 80))
+    assert "than they are" not in check(herd, long_side=80).stdout

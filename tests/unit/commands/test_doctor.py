@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from wsss.commands import doctor
 from wsss.commands.doctor import FIX, OK, WARN, Line
 from wsss.core.errors import EnvError
+from wsss.core.packages import TRAIN_FIX
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +134,7 @@ def test_light_installation_is_ready_where_nothing_is_trained(monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "dvc", None)
     monkeypatch.setitem(sys.modules, "pydensecrf", None)
     (found,) = doctor.training()
-    assert (found.status, found.fix) == (WARN, "pip install 'wsss[train]'")
+    assert (found.status, found.fix) == (WARN, TRAIN_FIX)
     assert found.found.startswith("not installed: dvc, pydensecrf; wsss predicts")
     assert "pydensecrf" not in lines(doctor.compiled)
     Path("dvc.yaml").write_text("stages: {}\n")

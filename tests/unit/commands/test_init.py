@@ -343,13 +343,13 @@ def test_json_has_everything(photos: RawData) -> None:
 
 @pytest.fixture
 def negatives(photos: RawData) -> RawData:
-    """Eight photos more, without a tag."""
-    for number in range(8):
+    """Six photos more, without a tag."""
+    for number in range(6):
         photos.photo(f"q{number}.jpg")
     return photos
 
 
-NAMES = "8 photos without a tag (q0.jpg, q1.jpg, q2.jpg, q3.jpg, q4.jpg and 3 more)"
+NAMES = "6 photos without a tag (q0.jpg, q1.jpg, q2.jpg, q3.jpg, q4.jpg and 1 more)"
 
 
 def test_untagged_photos_are_negatives_where_nobody_can_be_asked(negatives: RawData) -> None:
@@ -359,8 +359,8 @@ def test_untagged_photos_are_negatives_where_nobody_can_be_asked(negatives: RawD
     assert "fix: tag those that were forgotten; --untagged keep or error answers in advance\n" in result.stdout
     assert section()["allow_untagged"] is True
     assert "init: nothing to correct, 3 warnings" in result.stdout
-    assert "photos   14 (" in result.stdout
-    assert "), 8 without a tag\n" in result.stdout
+    assert "photos   12 (" in result.stdout
+    assert "), 6 without a tag\n" in result.stdout
 
 
 @pytest.mark.parametrize(("answer", "kept"), [("", True), ("y", True), ("n", False)])
@@ -395,6 +395,28 @@ def test_the_answer_may_be_given_in_advance(negatives: RawData, answer: str, kep
     assert "without a tag (" not in result.stderr
     assert section()["allow_untagged"] is kept
     assert ("init: 1 problem to correct" in result.stdout) is not kept
+
+
+def test_most_photos_of_a_set_are_no_negatives(negatives: RawData, monkeypatch: pytest.MonkeyPatch) -> None:
+    negatives.photo("q6.jpg")
+    result = init("raw")  # nobody can be asked
+    assert section()["allow_untagged"] is False
+    assert "init: 1 problem to correct" in result.stdout
+    asked = []
+    monkeypatch.setattr("wsss.commands.untagged.sys", Terminal)
+    monkeypatch.setattr(
+        "wsss.commands.untagged.click.confirm", lambda text, default, err: (asked.append(text), default)[1]
+    )
+    init("raw", "--force")
+    assert "7 photos without a tag (" in asked[0]
+    assert "which are most of your 13: all of these would be learnt as showing none of the classes: keep" in asked[0]
+    assert section()["allow_untagged"] is False
+    negatives.write("tags.csv", "filename,tags,split\np0,cow,train\np1,dog,val\n")
+    kept = init("raw", "--force", "--untagged", "keep")
+    error = "no training photo shows dog, and 11 of 13 photos have no tag (p2.jpg, "
+    assert error in kept.stdout
+    assert "init: 1 problem to correct" in kept.stdout
+    assert CliRunner().invoke(check, []).exit_code == 2
 
 
 def test_columns_are_named_with_options_which_the_offer_repeats(

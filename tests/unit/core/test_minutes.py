@@ -11,7 +11,7 @@ from tests.helpers import REPO
 from wsss.core import log, minutes
 from wsss.core.errors import UserError
 from wsss.core.interrupt import catch_signals
-from wsss.core.log import Progress
+from wsss.core.log import Progress, phase
 from wsss.core.minutes import ORDER, Outlook, Span, note_estimate, timed
 from wsss.core.stage import open_stage
 
@@ -200,3 +200,26 @@ def test_of_other_work_no_notes_are_taken(scratch: Path) -> None:
 def test_the_outlook_of_a_stage_that_nothing_is_known_of_is_empty() -> None:
     outlook = Outlook("train", None, None)
     assert (outlook.live(100.0), outlook.at_begin(), outlook.at_end()) == ("", "", "")
+
+
+def test_the_last_work_of_a_stage_tells_more_than_the_estimate(time: Clock, scratch: Path) -> None:
+    note_estimate(dict.fromkeys(ORDER, (3000.0, 6000.0)))
+
+    def line(label: str) -> str:
+        with Progress(label, 100, "steps") as progress:
+            progress.advance(10)
+            time.now += 100
+            progress.advance(50)
+            said = progress.line(time.now)
+        return said.split("stage ")[1].split(",")[0]
+
+    with timed("distill", "f"):
+        with phase("student 1 of 2"):  # the second may take longer
+            assert line("distill") == "48 to 98 min"
+        with phase("labels between the rounds"):
+            assert line("distill") == "47 to 97 min"
+        with phase("student 2 of 2"):
+            assert line("distill") == "1 to 3 min"
+        assert line("distill: agreement") == "43 to 93 min"
+    with timed("cams", "f"):
+        assert line("cams") == "1 to 2 min"

@@ -187,3 +187,64 @@ def test_numbers_above_a_dropped_one_move_down() -> None:
     values = np.array([[0, 1, 2, 3, 4, 255]], np.uint8)
     assert without_dropped(values, 5, (1, 3)).tolist() == [[0, 0, 1, 0, 2, 255]]
     assert without_dropped(values, 5, (4,)).tolist() == [[0, 1, 2, 3, 0, 255]]
+
+
+LABELS = "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncow:128,0,0::\nsheep:0,128,0::\nignore:224,224,192::\n"
+"""What `wsss export` writes where dog is dropped."""
+
+
+@pytest.fixture
+def exported(folder: RawData) -> RawData:
+    """Masks as a network writes them that knows no dog: sheep, which is 3, is 2."""
+    save_mask_png(folder.root / "masks/a.png", SEEN)
+    save_mask_png(folder.root / "masks/c.png", np.where(SEEN == 2, SEEN, 0).astype(np.uint8))
+    folder.write("tags.csv", "filename,tags,split\na.png,cow|sheep,train\nb.png,dog,train\nc.png,sheep,val\n")
+    return folder
+
+
+def test_masks_that_count_no_dropped_class_are_no_masks_of_background(exported: RawData) -> None:
+    survey, problems = examine(settings(exported, masks="masks", drop=("dog",)), 0)
+    assert survey.index.dropped == (2,)
+    assert [problem.where for problem in problems] == [str(exported.root / "masks")]
+    assert problems[0].what.startswith("2 masks show what their photos are not tagged with (a, c), and would fit if ")
+    assert problems[0].what.endswith(": 2 is dog here, and sheep without them")
+    save_mask_png(exported.root / "masks/b.png", np.where(MASK == 3, MASK, 0).astype(np.uint8))  # by its own number
+    assert not examine(settings(exported, masks="masks", drop=("dog",)), 0)[1]
+
+
+def test_a_dropped_class_may_be_in_masks_of_photos_without_its_tag(exported: RawData) -> None:
+    for name in "ac":
+        save_mask_png(exported.root / f"masks/{name}.png", np.where(MASK == 2, MASK, 0).astype(np.uint8))
+    exported.write("tags.csv", "filename,tags,split\na.png,cow|dog,train\nb.png,dog,train\nc.png,sheep,val\n")
+    assert not examine(settings(exported, masks="masks", drop=("dog",)), 0)[1]
+
+
+@pytest.mark.parametrize("place", ["masks", "SegmentationClass"])
+def test_a_label_map_says_by_which_numbers_masks_are_read(exported: RawData, place: str) -> None:
+    (exported.root / "masks").rename(exported.root / place)
+    exported.write("labelmap.txt" if place != "masks" else f"{place}/labelmap.txt", LABELS)
+    chosen = settings(exported, masks=place, drop=("dog",))
+    survey, problems = examine(chosen, 0)
+    assert not problems
+    assert survey.index.dropped == ()
+    assert survey.reading[-1] == f"numbers in masks: without the dropped classes, as the label map of {place} says"
+    assert survey.mask_classes["c"] == (0, 2)
+    masked = MaskedImages(Photos(exported.root, 1.0, survey.index.records), 3, dropped=survey.index.dropped)
+    found = masked.mask(next(record for record in survey.index.records if record.id == "a"))
+    assert found is not None
+    assert np.array_equal(found, SEEN)
+
+
+def test_a_label_map_of_all_classes_is_the_rule_and_another_order_an_error(folder: RawData) -> None:
+    whole = LABELS.replace("sheep:0,128,0::", "dog:0,128,0::\nsheep:128,128,0::")
+    chosen = settings(folder, masks="masks", drop=("dog",))
+    folder.write("masks/labelmap.txt", whole)
+    survey, problems = examine(chosen, 0)
+    assert (survey.index.dropped, problems) == ((2,), [])
+    folder.write("masks/labelmap.txt", "sheep:128,0,0::\ndog:0,128,0::\ncow:128,128,0::\nbird:9,9,9::\n")
+    _, (error,) = examine(settings(folder, masks="masks"), 0)
+    assert (error.where, error.what) == (
+        str(folder.root / "masks/labelmap.txt"),
+        "class 'sheep' has the colour of number 1, and is 3 here",
+    )
+    assert "(sheep, dog, cow)" in error.fix

@@ -25,7 +25,7 @@ from wsss.numeric.heap import keep_freed_memory
 from wsss.plan import probe as timing
 from wsss.plan.estimate import LOW, START, batches, estimate, heaviest, slower
 from wsss.plan.fingerprint import fingerprint, grey_fraction, read_size
-from wsss.plan.probe import Cost, measured
+from wsss.plan.probe import Cost, Timer
 from wsss.plan.settings import Params
 from wsss.plan.values import Training, trainings, values
 from wsss.plan.work import probe
@@ -240,32 +240,53 @@ def test_other_work_makes_processes_slower() -> None:
     assert slower(steady_probe(load=0.5), 1) == 1
 
 
+def clocks(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """Seconds that pass, and those of the processor."""
+    times = {"passed": 0.0, "worked": 0.0}
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: times["passed"])
+    monkeypatch.setattr(timing.time, "process_time", lambda: times["worked"])
+    return times
+
+
 def test_a_cost_has_a_part_for_each_and_one_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = [0.0]
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
-    calls = []
+    times, calls, timer = clocks(monkeypatch), list[int](), Timer()
 
     def run(units: int) -> None:
         calls.append(units)
-        clock[0] += (0.04 + 0.04 * units) * (10 if len(calls) == 1 else 1)  # the first call compiles
+        times["worked"] += (0.03 + 0.03 * units) * (1 if calls.count(units) > 1 else 10)  # the first of a size compiles
 
-    found = measured(run, 8)
-    assert calls == [1, 1, 8]
-    assert (found.once, found.seconds) == (pytest.approx(0.04), pytest.approx(0.04))
-    assert found.of(8) == pytest.approx(0.36)
-    assert found.scaled(4).of(1) == pytest.approx(0.2)
+    found = timer.measured(run, 8)
+    assert calls == [1, 1, 8, 8, 8]
+    assert (found.once, found.seconds) == (pytest.approx(0.03), pytest.approx(0.03))
+    assert found.of(8) == pytest.approx(0.27)
+    assert found.scaled(4).of(1) == pytest.approx(0.15)
+
+
+def test_other_work_stretches_all_costs_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    times, timer = clocks(monkeypatch), Timer()
+
+    def run(units: int) -> None:
+        times["worked"] += 0.1 * units
+        times["passed"] += 0.1 * units * wait
+
+    assert timer.stretch == 1
+    wait = 9  # the cores were taken in that moment
+    first = timer.measured(run, 4)
+    wait = 1
+    second = timer.measured(run, 4)
+    assert (first.of(8), second.of(8)) == (pytest.approx(0.8), pytest.approx(0.8))
+    assert timer.stretch == pytest.approx(5)
+    assert first.stretched(timer.stretch).seconds == pytest.approx(0.5)
 
 
 def test_what_takes_long_is_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = [0.0]
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
-    calls = []
+    times, calls = clocks(monkeypatch), list[int]()
 
     def run(units: int) -> None:
         calls.append(units)
-        clock[0] += 2.0 * units
+        times["worked"] += 2.0 * units
 
-    assert measured(run, 8).of(3) == 6.0
+    assert Timer().measured(run, 8).of(3) == 6.0
     assert calls == [1, 1]
 
 
@@ -273,10 +294,10 @@ def test_memory_is_what_the_work_takes() -> None:
     def run(units: int) -> None:
         torch.ones(units, 25_000_000).sum()
 
-    assert measured(run, 2).memory == pytest.approx(100e6, rel=0.3)
+    assert Timer().measured(run, 2).memory == pytest.approx(100e6, rel=0.3)
     keep_freed_memory()
     run(4)
-    assert measured(run, 2).memory == pytest.approx(100e6, rel=0.3)
+    assert Timer().measured(run, 2).memory == pytest.approx(100e6, rel=0.3)
 
 
 def test_every_kind_of_work_is_measured_and_nothing_is_left_changed(herd: RawData) -> None:
