@@ -306,8 +306,11 @@ def test_what_imports_a_reader_of_masks_within_a_function_reaches_it(tmp_path: P
 
 
 def test_only_evaluation_and_report_see_masks() -> None:
-    """Of all modules, those of commands and tools as well; only `build`, of stage `index`, checks masks besides."""
-    allowed = {"wsss.data.masks", "wsss.data.images", "wsss.formats.build"}
+    """Of all modules, those of commands and tools as well. Besides, only `build`, of stage `index`, checks masks, and
+    `edits` and `predicted` read what a person has made of predictions, for `wsss predict` and `wsss export`.
+    """
+    tools = {"wsss.predict.edits", "wsss.export.predicted"}
+    allowed = {"wsss.data.masks", "wsss.data.images", "wsss.formats.build", *tools}
     for path in modules():
         module = ".".join(path.relative_to(REPO).with_suffix("").parts)
         if not module.startswith(tuple(SUPERVISED)) and module not in allowed:

@@ -17,7 +17,8 @@ from tests.toy_networks import photo, write_student
 from wsss import cli
 from wsss.core.errors import UserError
 from wsss.core.stage import Stage, open_stage
-from wsss.evaluation.import_masks import import_train_masks
+from wsss.evaluation.import_masks import MASKS, import_train_masks
+from wsss.evaluation.new_store import publish_new
 from wsss.formats.coco_masks import _refuse_other
 
 
@@ -172,11 +173,11 @@ def test_predictions_do_not_replace_masks_drawn_by_hand(album: Path, tmp_path: P
     assert {name: data for name, data in tree(album).items() if not name.startswith(".lock")} == before
 
 
-def test_upper_bound_does_not_replace_pseudo_labels(store: Path, tmp_path: Path) -> None:
+def test_upper_bound_does_not_replace_what_is_there(store: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is there already and holds something else, and nothing is replaced"):
+        publish_new(tmp_path / "other labels", store, MASKS)
     params = tmp_path / "params.yaml"
     params.write_text("dataset: {root: photos, max_megapixels: 1.0}\n")
-    with pytest.raises(UserError, match="is a store of labels that are no masks\nfix: choose another --out"):
-        import_train_masks(params, tmp_path / "dataset", tmp_path / "masks.csv", store)
     with pytest.raises(UserError, match="holds files that wsss did not write"):
         import_train_masks(params, tmp_path / "dataset", tmp_path / "masks.csv", tmp_path)
 

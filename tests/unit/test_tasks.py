@@ -85,7 +85,7 @@ WORKS: dict[str, Callable[[Set], object]] = {
         of.stage, of.index, of.photos, of.networks, EvaluateSettings(scales=(1.0,)), INFERENCE
     ),
     "score": lambda of: counting.count_photos(of.photos.records, "train", of.masks, of.stores, 27),
-    "import masks": lambda of: import_masks(of.stage, of.index, of.masks, of.folder / "imported"),
+    "import masks": lambda of: import_masks(of.stage, of.index, of.masks),
 }
 
 
