@@ -24,6 +24,7 @@ from wsss.data.images import load_mask
 from wsss.data.index import IGNORE, Record
 from wsss.data.mask_values import ids_of_colours
 from wsss.data.origins import HAND, LABELS, Origin, digest, read_origins
+from wsss.predict.written import is_filled
 
 MASKS, LABELMAP, LISTS = "SegmentationClass", "labelmap.txt", "ImageSets/Segmentation"
 IGNORED = "ignore"
@@ -160,8 +161,13 @@ def masks_in(
     """The masks in `folder`, which is what is in `source`, of the photos `ids`.
 
     `splits`: of all photos of the data set, by id, to say where a photo is that is not among `ids`.
-    Raises `UserError` if there is none, for masks of unknown photos, and for two masks of one photo.
+    Raises `UserError` if there is none, for masks of unknown photos, for two masks of one photo, and for a folder of
+    `wsss predict`, whose masks do not say which of them a person has changed.
     """
+    for place in (folder, folder.parent):
+        if is_filled(place):
+            what = "a folder of wsss predict, and not of masks that wsss export or CVAT has written"
+            raise UserError(place, what, f"wsss export --to voc {place} EDITED, then give the folder EDITED")
     top = folder.parent if folder.name == MASKS else folder
     masks = folder / MASKS if (folder / MASKS).is_dir() else folder
     paths = sorted(masks.rglob("*.png"))

@@ -44,6 +44,15 @@ def test_folder_of_class_ids(tmp_path: Path, inner: str) -> None:
     np.testing.assert_array_equal(read(tmp_path / inner), MASK)
 
 
+@pytest.mark.parametrize("given", ["", "masks"])
+def test_folder_of_predictions_is_to_be_exported_first(tmp_path: Path, given: str) -> None:
+    """Its masks alone do not say which of them a person has changed."""
+    save_mask_png(tmp_path / "masks/a.png", MASK)
+    (tmp_path / "settings.json").write_text('{"format": "wsss.predict"}')
+    with pytest.raises(UserError, match=f"a folder of wsss predict, .*\nfix: wsss export --to voc {tmp_path} EDITED"):
+        read(tmp_path / given)
+
+
 def test_colours_are_voc_where_no_label_map_says_otherwise(tmp_path: Path) -> None:
     write(tmp_path, "images/a", voc_palette())
     np.testing.assert_array_equal(read(tmp_path), MASK)
