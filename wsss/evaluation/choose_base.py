@@ -13,9 +13,10 @@ from wsss.core.errors import UserError
 from wsss.core.folders import STORE_INDEX
 from wsss.core.interrupt import check_stop
 from wsss.core.stage import hash_input
-from wsss.data.index import IGNORE, Index, Record
+from wsss.data.index import Index, Record
 from wsss.data.size import fit_label
-from wsss.evaluation.edited_masks import EditedMasks, masks_in
+from wsss.evaluation.correction import EDITED, differs, is_as_before
+from wsss.evaluation.edited_masks import MADE_BY, EditedMasks, masks_in
 from wsss.stores.labels import LABEL_STORES, PseudoStore
 from wsss.stores.opened import open_pseudo
 
@@ -33,7 +34,7 @@ def choose_base(folder: Path, source: Path, index: Index) -> tuple[PseudoStore, 
     records, made_of = {record.id: record for record in index.records}, hash_input(source)
     counts: dict[PseudoStore, int] = {}
     for store in _stores():
-        if store.attributes.get("edited_sha256") == made_of or store.classes != index.classes:
+        if store.attributes.get(EDITED) == made_of or store.classes != index.classes:
             continue
         try:
             edited = masks_in(folder, source, store.ids, store.classes, {})
@@ -49,16 +50,25 @@ def choose_base(folder: Path, source: Path, index: Index) -> tuple[PseudoStore, 
     return chosen, line + (f" ({others}; to take another one: --base)" if others else "")
 
 
+def imported_before(source: Path, index: Index, made_by: str) -> PseudoStore | None:
+    """The store of corrected labels of the photos of `index` that was made of this very `source` and marked alike."""
+    made_of, known = hash_input(source), {record.id: record.size for record in index.records}
+    for store in _stores():
+        same = store.attributes.get(EDITED) == made_of and store.attributes.get(MADE_BY, "") == made_by
+        if same and store.classes == index.classes and store.label(store.ids[0]).shape == known.get(store.ids[0]):
+            return store
+    return None
+
+
 def differing(base: PseudoStore, edited: EditedMasks, records: Mapping[str, Record]) -> int:
     """How many of the masks differ from what `wsss export` writes of `base`."""
     knows = edited.has_label_for_ignored(records)
     count = 0
     for name in edited.files:
         check_stop()
-        size = records[name].own_size
-        mask, exported = edited.mask(name, size), fit_label(base.label(name), size)
-        emptied = (exported == IGNORE) & (mask == 0)
-        count += bool(((mask != exported) & (knows | ~emptied)).any())
+        mask = edited.mask(name, size := records[name].own_size)
+        other = differs(mask, fit_label(base.label(name), size), knows)
+        count += other and not is_as_before(base, name, mask, knows)
     return count
 
 
@@ -73,4 +83,4 @@ def _stores() -> Iterator[PseudoStore]:
 
 
 def _corrected(store: PseudoStore) -> int:
-    return store.by_hand if "edited_sha256" in store.attributes else 0
+    return store.by_hand if EDITED in store.attributes else 0

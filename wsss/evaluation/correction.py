@@ -11,19 +11,26 @@ import numpy.typing as npt
 from wsss.core.errors import UserError
 from wsss.core.interrupt import check_stop
 from wsss.data.index import IGNORE, Record
-from wsss.data.origins import NETWORK, Origin
+from wsss.data.origins import FROM_LABELS, FROM_NETWORK, HAND, LABELS, NETWORK, Origin
 from wsss.data.size import fit_label
 from wsss.evaluation.edited_masks import EditedMasks
-from wsss.stores.labels import PseudoStore
+from wsss.stores.labels import BY_HAND, PseudoStore
 
 HELD_OUT = "val"
+BEFORE = "before"
+"""Name of the stored version of a label before its correction, as in `artifacts/relabelled`."""
+MARKS = {HAND: BY_HAND, NETWORK: FROM_NETWORK, LABELS: FROM_LABELS}
+"""Attributes of photos, and of the store, which has their number, by the origin of the labels."""
+EDITED = "edited_sha256"
+"""Attribute of a store of corrected labels: the checksum of the archive or folder that it was made of."""
 
 
 @dataclass(frozen=True)
 class Correction:
     """The new `labels` of the photos that have changed, and their `origins`; pixels that each of 256 label values has
     `gained` and `lost` in them; the ignored pixels that came back as background: those `kept` ignored and those that
-    are background now; and the `held_out` photos that keep their labels, because the new ones are a network's.
+    are background now; the `held_out` photos that keep their labels, because the new ones are a network's; and those
+    whose masks are as they were before a correction that the base has: these keep it.
     """
 
     labels: Mapping[str, npt.NDArray[np.uint8]]
@@ -33,6 +40,7 @@ class Correction:
     kept: int
     cleared: int
     held_out: tuple[str, ...]
+    as_before: tuple[str, ...] = ()
 
     def count(self, kind: str, names: Collection[str]) -> int:
         """Of the photos `names`, those whose new label is of this kind of origin."""
@@ -51,7 +59,7 @@ def correction(base: PseudoStore, edited: EditedMasks, records: Mapping[str, Rec
     sizes = {name: records[name].own_size for name in edited.files}
     knows = edited.has_label_for_ignored(records)
     labels: dict[str, npt.NDArray[np.uint8]] = {}
-    origins, held_out = dict[str, Origin](), list[str]()
+    origins, held_out, as_before = dict[str, Origin](), list[str](), list[str]()
     gained, lost, kept, cleared = np.zeros(256, np.int64), np.zeros(256, np.int64), 0, 0
     for name, own in sizes.items():
         check_stop()
@@ -63,6 +71,9 @@ def correction(base: PseudoStore, edited: EditedMasks, records: Mapping[str, Rec
         origin = edited.origin(name, mask, made_by)
         if origin.kind == NETWORK and records[name].split == HELD_OUT:
             held_out += [name] if (mask != exported).any() else []
+            continue
+        if differs(mask, exported, knows) and is_as_before(base, name, mask, knows):
+            as_before.append(name)
             continue
         emptied = (exported == IGNORE) & (mask == 0)
         count = int(fit_label(emptied.astype(np.uint8), size).sum())
@@ -78,4 +89,19 @@ def correction(base: PseudoStore, edited: EditedMasks, records: Mapping[str, Rec
             labels[name], origins[name] = label, origin
             gained += np.bincount(label[changed], minlength=256)
             lost += np.bincount(old[changed], minlength=256)
-    return Correction(labels, origins, gained, lost, kept, cleared, tuple(held_out))
+    return Correction(labels, origins, gained, lost, kept, cleared, tuple(held_out), tuple(as_before))
+
+
+def differs(mask: npt.NDArray[np.uint8], exported: npt.NDArray[np.uint8], knows: bool) -> bool:
+    """Whether a mask is another than was `exported`. Where the masks do not know 255, background may stand for it."""
+    return bool(((mask != exported) & (knows | ~((exported == IGNORE) & (mask == 0)))).any())
+
+
+def is_as_before(base: PseudoStore, name: str, mask: npt.NDArray[np.uint8], knows: bool) -> bool:
+    """Whether the mask of the photo `name` is what its label was before a correction that the store `base` has: it was
+    exported before that, and nobody has touched it since.
+    """
+    if EDITED not in base.attributes or not any(mark in base.group(name).attrs for mark in MARKS.values()):
+        return False
+    size = (mask.shape[0], mask.shape[1])
+    return not differs(mask, fit_label(base.label(name, BEFORE), size), knows)

@@ -196,7 +196,9 @@ def masks_in(
         raise UserError(source, what, fix)
     listed = {found for name in _listed(top) if (found := photo_of(name, ids))}
     without = tuple(sorted(listed - set(files)))
-    return EditedMasks(files, len(classes), *_colours(top / LABELMAP, classes), without, read_origins(top))
+    # Photos may have been predicted from a folder of the data set, so that their names lack it, as masks' names may.
+    origins = {found: of for name, of in read_origins(top).items() if (found := photo_of(name, ids))}
+    return EditedMasks(files, len(classes), *_colours(top / LABELMAP, classes), without, origins)
 
 
 def _listed(folder: Path) -> list[str]:

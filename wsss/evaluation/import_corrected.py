@@ -19,20 +19,16 @@ from wsss.core.units import unit_done
 from wsss.core.words import counted
 from wsss.data.ids import encode_id
 from wsss.data.index import IGNORE, Index, Record, read_index
-from wsss.data.origins import FROM_LABELS, FROM_NETWORK, HAND, LABELS, NETWORK, digest
-from wsss.evaluation.choose_base import CORRECTED, choose_base
-from wsss.evaluation.correction import HELD_OUT, Correction, correction
+from wsss.data.origins import FROM_LABELS, HAND, digest
+from wsss.evaluation.choose_base import CORRECTED, choose_base, imported_before
+from wsss.evaluation.correction import BEFORE, EDITED, HELD_OUT, MARKS, Correction, correction
 from wsss.evaluation.edited_masks import BY, MADE_BY, masks_in, unpacked
-from wsss.evaluation.import_told import Told, warn_of
-from wsss.evaluation.new_store import CONTENT, publish_new
-from wsss.stores.labels import BY_HAND, PseudoStore, put_labels, put_mixtures
+from wsss.evaluation.import_told import Told, told_again, warn_of
+from wsss.evaluation.new_store import CONTENT, check_there, publish_new
+from wsss.stores.labels import PseudoStore, put_labels, put_mixtures
 from wsss.stores.opened import open_pseudo
 from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
 
-BEFORE = "before"
-"""Name of the stored version of a label before its correction, as in `artifacts/relabelled`."""
-MARKS = {HAND: BY_HAND, NETWORK: FROM_NETWORK, LABELS: FROM_LABELS}
-"""Attributes of photos, and of the store, which has their number, by the origin of the labels."""
 SHARD = 32
 
 
@@ -89,7 +85,8 @@ def import_edited(
 ) -> str:
     """Import the masks in `source`, a folder or a zip, over the store `base_folder`, without that over the one from
     which the fewest differ, as the store `out`, without that as one named by its content. `made_by`: the method that
-    has made the masks, empty for a person. Returns the message to print. Raises `UserError` if nothing differs, or
+    has made the masks, empty for a person. What has been imported before, without `base_folder` and `out`, is told to
+    be there. Returns the message to print. Raises `UserError` if nothing differs, or
     `out` holds anything else.
     """
     if not source.exists():
@@ -97,6 +94,9 @@ def import_edited(
     index = read_index(dataset)
     records = {record.id: record for record in index.records}
     splits = {record.id: record.split for record in index.records}
+    if base_folder is None and out is None and (there := imported_before(source, index, made_by)):
+        check_there(there.path)
+        return "\n".join(told_again(source, there, made_by))
     with unpacked(source) as folder:
         base, chosen = (open_pseudo(base_folder), "") if base_folder else choose_base(folder, source, index)
         _check_base(base, dataset, index, records)
@@ -109,7 +109,7 @@ def import_edited(
             if not found.labels:
                 raise _nothing(source, len(edited.files), base.path, found)
             marked = marked_photos(base, found)
-            made_of = paths | {"base_sha256": hash_input(base.path), "edited_sha256": hash_input(source)}
+            made_of = paths | {"base_sha256": hash_input(base.path), EDITED: hash_input(source)}
             place, new = publish_new(corrected_store(stage, base, found, marked, made_of), out, CORRECTED)
     told = Told(found, len(edited.files), marked, base, records, place, new, chosen, made_by)
     return "\n".join(told.lines())
@@ -130,4 +130,6 @@ def _nothing(source: Path, photos: int, base: Path, found: Correction) -> UserEr
     if found.held_out:
         kept = counted(len(found.held_out), f"{HELD_OUT} photo")
         what += f", but in {kept}, where it is a network's and the label stays"
+    if found.as_before:
+        what += f"; {counted(len(found.as_before), 'mask')} are as before its corrections, which stay"
     return UserError(source, what, "export again what was edited, or give the --base that it was made of")

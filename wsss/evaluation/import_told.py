@@ -78,6 +78,8 @@ class Told:
             yield f"{found.kept:,} ignored pixels came back as background, without a label for them: still ignored"
         if found.cleared:
             yield f"{found.cleared:,} ignored pixels are background now: the masks have a label for ignored ones"
+        if found.as_before:
+            yield f"{counted(len(found.as_before), 'mask')} as before the corrections in {self.base.path}: these stay"
         yield from self._held_out()
         yield from self._next()
 
@@ -107,17 +109,30 @@ class Told:
             )
 
     def _next(self) -> Iterator[str]:
-        rounds, why = "", ""
-        # Another method's labels may be overruled, as those of the pipeline are.
-        overrule = " -S ++distill.relabel.overrule=false" if self.marked[BY_HAND] or not self.made_by else ""
-        if overrule:
-            why = "overrule: false, or the first of two rounds may overrule what was corrected"
-        if "overrule" in self.base.attributes:  # what a first round's student has made
-            rounds = " -S distill.rounds=1"
-            why = "one round, because the student of a first one has corrected these before"
-        yield f"to train on them: dvc exp run gallery -S ++distill.labels={self.place}{overrule}{rounds}"
-        if why:
-            yield f"({why})"
+        yield from how_to_train(self.place, self.base, bool(self.marked[BY_HAND]) or not self.made_by)
+
+
+def told_again(source: Path, there: PseudoStore, made_by: str) -> Iterator[str]:
+    """The message where `source` has been imported before, as the store `there`."""
+    yield f"labels: {source} → {there.path}, which is there already ({len(there.ids)} photos)"
+    yield f"base: {there.attributes['base']} (to import it over another one: --base)"
+    yield from how_to_train(there.path, there, bool(there.by_hand) or not made_by)
+
+
+def how_to_train(place: Path, base: PseudoStore, by_hand: bool) -> Iterator[str]:
+    """The command that trains on the store at `place`, and a reason. `by_hand`: whether a person has corrected labels;
+    another method's may be overruled, as those of the pipeline are.
+    """
+    rounds, why = "", ""
+    overrule = " -S ++distill.relabel.overrule=false" if by_hand else ""
+    if overrule:
+        why = "overrule: false, or the first of two rounds may overrule what was corrected"
+    if "overrule" in base.attributes:  # what a first round's student has made
+        rounds = " -S distill.rounds=1"
+        why = "one round, because the student of a first one has corrected these before"
+    yield f"to train on them: dvc exp run gallery -S ++distill.labels={place}{overrule}{rounds}"
+    if why:
+        yield f"({why})"
 
 
 def _by(source: str) -> str:

@@ -31,9 +31,14 @@ def publish_new(built: Path, out: Path | None, start: Path) -> tuple[Path, bool]
     if _content(place) != content:
         fix = "choose another --out, or leave --out away: then the name is a new one" if out else "give an --out"
         raise UserError(place, "is there already and holds something else, and nothing is replaced", fix)
+    check_there(place)
+    return place, False
+
+
+def check_there(place: Path) -> None:
+    """Raise `IntegrityError` if the store is damaged."""
     if error := next(verify_store(place), None):
         raise IntegrityError(error.where, error.what, f"delete {place}, and import again")
-    return place, False
 
 
 def _content(store: Path) -> str:

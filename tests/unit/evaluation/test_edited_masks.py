@@ -11,6 +11,7 @@ from PIL import Image
 
 from wsss.core.errors import UserError
 from wsss.data.images import save_mask_png, voc_palette
+from wsss.data.origins import HAND, NETWORK, ORIGINS, Origin, digest, origins_text
 from wsss.evaluation.edited_masks import edited_masks, photo_of
 
 CLASSES = ("background", "cow", "dog")
@@ -42,6 +43,15 @@ def test_photo_of_a_mask_may_have_lost_its_folder() -> None:
 def test_folder_of_class_ids(tmp_path: Path, inner: str) -> None:
     write(tmp_path, "a")
     np.testing.assert_array_equal(read(tmp_path / inner), MASK)
+
+
+def test_origins_are_of_the_photos_that_the_masks_are_of(tmp_path: Path) -> None:
+    """Predicted from the folder `images` itself, the photo `images/a` is called `a` in archive and origins alike."""
+    write(tmp_path, "a")
+    (tmp_path / ORIGINS).write_text(origins_text({"a": Origin(NETWORK, "found", digest(MASK))}))
+    with edited_masks(tmp_path, IDS, CLASSES) as edited:
+        assert edited.origin("images/a", MASK).kind == NETWORK
+        assert edited.origin("images/a", np.zeros_like(MASK)).kind == HAND
 
 
 @pytest.mark.parametrize("given", ["", "masks"])

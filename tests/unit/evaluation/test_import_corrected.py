@@ -248,6 +248,41 @@ def test_of_equal_bases_the_one_with_the_most_corrections_is_taken() -> None:
     assert sorted(corrected(str(path)).by_hand for path in stores()) == [1, 2]
 
 
+def test_an_import_is_found_again_when_its_base_is_gone() -> None:
+    """After a training of one round, `artifacts/relabelled` holds no photo."""
+    label = relabelled()
+    for name in "ab":
+        edit(name, label)
+    label[1, 1] = 1
+    edit("c", label)
+    assert run().exit_code == 0
+    (place,) = stores()
+    shutil.rmtree("artifacts/relabelled")
+    again = run()
+    assert again.stdout.startswith(f"labels: edited → {place}, which is there already (3 photos)\n"), again.output
+    assert f"distill.labels={place} -S ++distill.relabel.overrule=false -S distill.rounds=1" in again.stdout
+    assert stores() == [place]
+    assert "3 of them by otsu" in run("--made-by", "otsu").stdout  # marked otherwise, it is another import
+
+
+def test_masks_of_before_a_correction_do_not_undo_it() -> None:
+    """Two people correct the same export: the second has the first one's photo as it was."""
+    label = BASE.copy()
+    label[0, 0] = 2
+    edit("a", label)
+    assert run().exit_code == 0
+    (first,) = stores()
+    edit("a", BASE, "other")
+    edit("b", label, "other")
+    shutil.move("artifacts/pseudo", "elsewhere")
+    told = run(source="other").stdout
+    assert f"1 mask as before the corrections in {first}: these stay" in told
+    (second,) = set(stores()) - {first}
+    for name in ("images/a", "images/b"):
+        np.testing.assert_array_equal(corrected(str(second)).label(name), label)
+    assert corrected(str(second)).by_hand == 2
+
+
 def test_a_base_without_photos_says_why() -> None:
     meta = StoreMeta(PSEUDO_FORMAT, CLASSES, {"multiscale": False})
     Path("artifacts/relabelled").mkdir()
