@@ -20,6 +20,7 @@ SECONDS = 2.0
 WAIT = 60.0
 """Seconds; DVC takes a few until its first stage speaks."""
 OTHERS = "reports or settings have changed since these stages ran; by now:"
+ELSEWHERE = "no stage has run here; the results were brought here, and say:"
 PAGE = "watch.html"
 """In the folder of what the stages tell."""
 
@@ -39,6 +40,8 @@ def main(page: bool, once: bool) -> str:
     from wsss.report.watch import lines, read_run
 
     if (run := read_run(folder())) is None:
+        if not page and (words := _brought_here()):
+            return f"{ELSEWHERE}\n{words}"
         raise UserError(folder(), "no stage has run here", "go to the folder of a run, or begin one: dvc repro")
     try:
         if page:
@@ -63,6 +66,16 @@ def _last_words(run: Run) -> str:
     except WsssError as error:
         return f"no verdict now: {error}"
     return words if words == run.now["words"] else f"{OTHERS}\n{words}"
+
+
+def _brought_here() -> str:
+    """What is to be said of results that no stage has made here: of a copy, or from DVC's cache. Empty without them."""
+    from wsss.report.words_now import words_now
+
+    try:
+        return words_now()
+    except WsssError:
+        return ""
 
 
 def _next(run: Run) -> Run:

@@ -171,6 +171,18 @@ def test_the_last_words_are_of_the_results_that_are_here_now(where: Path) -> Non
     assert watch.OTHERS not in said
 
 
+def test_results_that_were_brought_here_have_their_say(
+    where: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = wsss("watch", "--once")
+    assert (code, "no stage has run here" in err) == (2, True)
+    results(0.45)
+    code, said, _ = wsss("watch", "--once")
+    assert code == 0
+    assert said.startswith(f"{watch.ELSEWHERE}\nverdict: ")
+
+
 def results(miou: float) -> None:
     """What is read of a finished run whose student has this mIoU."""
     index = Index(("background", "cow"), (Record("a", "train", "a.jpg", None, (1,), 8, 8, "0" * 64),))
