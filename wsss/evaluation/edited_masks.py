@@ -36,8 +36,8 @@ BY = "by "
 """How the source of a mask begins that another method has made; its name follows."""
 MADE_BY = "made_by"
 """Attribute of a store: the names of these methods."""
-DAMAGED = "damaged or truncated"
-"""How `broken` begins of a PNG."""
+BROKEN = ("damaged or truncated", "not an image")
+"""How the errors of `broken` begin, whose fix is for photos."""
 NONE = -1
 """A colour that no pixel has."""
 
@@ -66,7 +66,7 @@ class EditedMasks:
         try:
             return self._read(path, size)
         except UserError as error:
-            if not error.what.startswith(DAMAGED):
+            if not error.what.startswith(BROKEN):
                 raise
             fix = "export it again; without this mask its photo keeps its label"
             raise UserError(path, error.what, fix) from error

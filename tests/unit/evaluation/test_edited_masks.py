@@ -162,3 +162,10 @@ def test_a_cut_mask_is_named(tmp_path: Path, colours: bool, archive: bool) -> No
         read(source)
     assert caught.value.where == f"{source}/SegmentationClass/a.png"
     assert caught.value.fix == "export it again; without this mask its photo keeps its label"
+
+
+def test_an_empty_mask_is_none(tmp_path: Path) -> None:
+    write(tmp_path, "a")
+    (tmp_path / "SegmentationClass/a.png").write_bytes(b"")
+    with pytest.raises(UserError, match="an empty file.*\nfix: export it again; without this mask"):
+        read(tmp_path)
