@@ -167,5 +167,5 @@ def test_a_cut_mask_is_named(tmp_path: Path, colours: bool, archive: bool) -> No
 def test_an_empty_mask_is_none(tmp_path: Path) -> None:
     write(tmp_path, "a")
     (tmp_path / "SegmentationClass/a.png").write_bytes(b"")
-    with pytest.raises(UserError, match="an empty file.*\nfix: export it again; without this mask"):
+    with pytest.raises(UserError, match=r"an empty file.*\nfix: export it again; without this mask"):
         read(tmp_path)
