@@ -179,6 +179,9 @@ def test_capital_letters_make_no_other_class(photos: RawData) -> None:
     assert "no photo 'd'" in errors[0]
     told = "read 'Hat' (1 row) as 'hat' (1), 'Bag' (1 row) as 'bag' (2), 'HAT' (1 row) as 'hat' (1)"
     assert f"capital letters make no other class: {told}" in "\n".join(reading)
+    photos.write("tags.csv", "filename,tags\na,Bag\nb,Bag\nc,bag|zzz\n")
+    assert "read 'Bag' (2 rows) as 'bag' (1)" in "\n".join(found(photos)[2])  # or more rows would renumber masks
+    photos.write("tags.csv", "filename,tags\na,bag\na,hat|Hat\nb,Bag\nc,bag\nc,HAT\nc,cap|zzz\nd,cap\n")
     photos.write("classes.txt", "BAG\nhat\ncap\nzzz\n")
     listed = found(photos, classes="classes.txt")
     assert "read 'bag' (2 rows) as 'BAG' (0), " in "\n".join(listed[2])
