@@ -76,8 +76,8 @@ def better_labels(sources: Sequence[Source], split: str, student: Source) -> tup
         if labels.miou >= student.miou + CLEARLY:
             text = (
                 f"On the same photos the labels are better ({labels.source}: {100 * labels.miou:.2f} %). They know the "
-                "photos' tags, and the student of this score does not: with them, as `wsss predict` has them, it may be "
-                "as good. Compare both where photos have tags."
+                "photos' tags, and the student of this score does not: with them, as `wsss predict` has them, it may "
+                "be as good. Compare both where photos have tags."
             )
             few = f" So few masks cannot decide it: {FEW_MASKS} or more would."
             return store, text + (few if int(labels.images) < FEW_MASKS else "")
