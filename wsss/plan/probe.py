@@ -17,6 +17,8 @@ from wsss.numeric.heap import give_back_freed_memory
 
 ENOUGH = 0.6
 """Seconds that the last calls of a measurement take at most; nine make a person wait for some 15 seconds."""
+LEAST = 0.05
+"""Seconds that a measurement takes at least; some kernels count a process's seconds in hundredths."""
 UNITS = 8
 """Most photos or crops of one measurement."""
 
@@ -84,7 +86,7 @@ class Timer:
         check_stop()
         run(1)
         one, alone = self._timed(run, 1)
-        units = min(most, int(ENOUGH / one)) if one else most
+        units = min(most, int(ENOUGH / one))
         if units < 2:
             return Cost(0.0, one, alone)
         run(units)
@@ -93,16 +95,20 @@ class Timer:
         return Cost(several - each * units, each, max(alone, rise / units))
 
     def _timed(self, run: Callable[[int], object], units: int) -> tuple[float, float]:
-        """Seconds, and the bytes by which the memory rose."""
+        """Seconds of one call, and the bytes by which the memory rose. What is over in a moment is called until the
+        clock has seen enough of it.
+        """
+        calls, seconds = 0, 0.0
         with _peak() as peak:
             begin, counted = time.perf_counter(), self._clock()
-            run(units)
-            if device().type == "cuda":
-                torch.cuda.synchronize()
-            seconds = self._clock() - counted
+            while seconds < LEAST:
+                run(units)
+                if device().type == "cuda":
+                    torch.cuda.synchronize()
+                calls, seconds = calls + 1, self._clock() - counted
             self._waited += time.perf_counter() - begin
             self._worked += seconds
-        return seconds, peak[0]
+        return seconds / calls, peak[0]
 
 
 def resident() -> float:

@@ -123,9 +123,13 @@ class _Work:
 
         def step(stage: str, task: Task, samples: TrainingSamples, optim: OptimSettings, epoch: int) -> None:
             side, units = samples.settings.pixels, len(self.photos.records)
-            begin = time.process_time()
-            batch = collate([samples[epoch, number] for number in range(units)])
-            found.setdefault("load", Cost(0.0, (time.process_time() - begin) / units, 0.0))
+
+            def load(units: int) -> Batch:
+                return collate([samples[epoch, number] for number in range(units)])
+
+            batch = load(units)
+            if "load" not in found:
+                found["load"] = self.timer.measured(load, units)
             optimizer = make_optimizer(task.network, optim)
             task.network.train()
             run = _step(task, optimizer, batch, optim, self.where)
@@ -176,7 +180,7 @@ class _Work:
 
         def cams(units: int) -> None:
             enhanced, raw, _ = compute_cams(self.finer, views(units), params.cams)
-            kept.append(present_cams(enhanced[0], raw[0] if keeps_raw(self.finer, params.cams) else None, record))
+            kept[:] = [present_cams(enhanced[0], raw[0] if keeps_raw(self.finer, params.cams) else None, record)]
 
         def correct(units: int) -> None:
             method, maps = params.correct.made(), [kept[0]] * units
