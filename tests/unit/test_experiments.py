@@ -11,11 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
-from experiments import difference, pages, zoo
+from experiments import difference, pages, tag_loss, zoo
 from experiments.__main__ import TABLES
 from experiments.__main__ import main as experiments_main
 from experiments.provenance import precision, provenance
@@ -513,6 +514,17 @@ def test_a_table_without_results_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"nothing: no results"):
         pages.filled("<!-- table nothing -->\n<!-- end -->\n")
+
+
+def test_what_train_costs_is_told_with_its_interval() -> None:
+    rng = np.random.default_rng(0)
+    tags = rng.random((200, 3)) < 0.4
+    good = tags + rng.normal(0, 0.3, tags.shape)
+    assert tag_loss.interval(tags, good, good, rng, 50) == (0, 0)
+    low, high = tag_loss.interval(tags, good, rng.normal(size=tags.shape), rng, 200)
+    assert -0.7 < low < high < -0.4
+    low, high = tag_loss.interval(tags, good, tags + rng.normal(0, 0.3, tags.shape), rng, 200)  # as good, by chance
+    assert low < 0 < high
 
 
 def test_results_hold_no_place_of_a_machine() -> None:
