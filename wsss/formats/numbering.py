@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 
 from wsss.core.errors import UserError
 from wsss.data.images import voc_palette
@@ -37,8 +38,8 @@ def numbered_classes(folder: Path, everything: Sequence[str], kept: Sequence[str
         own = ",".join(map(str, voc_palette()[expected].tolist()))
         what = f"label {name!r} has another colour than VOC's ({own}), by which masks of a data set are read"
     fix = (
-        f"wsss labels to-masks {folder} NEW reads the masks by the names of the labels, and writes the folder NEW to "
-        f"put in their place; or, if the masks are by the numbers of the classes, delete {LABELMAP}"
+        f"wsss labels to-masks {quote(str(folder))} NEW reads the masks by the names of the labels, and writes the "
+        f"folder NEW to put in their place; or, if the masks are by the numbers of the classes, delete {LABELMAP}"
     )
     raise UserError(path or folder, what, fix)
 

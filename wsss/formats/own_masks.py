@@ -14,8 +14,8 @@ from wsss.data.origins import HAND, ORIGINS, read_origins
 from wsss.formats.labelmap import beside
 from wsss.formats.problems import Finding, some
 
-PREDICTED = "masks.json"
-"""The file of `wsss predict` beside its folder of masks: by photo, checksums of the mask's file and of its values."""
+CHECKSUMS = "masks.json"
+"""The file of `wsss predict` beside its folder of masks: by photo, a checksum of the mask's file, and its `digest`."""
 
 
 def digests_as_written(folder: Path) -> dict[str, str]:
@@ -24,7 +24,7 @@ def digests_as_written(folder: Path) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     with suppress(OSError, ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError):
-        listed = json.loads((folder.parent / PREDICTED).read_text(encoding="utf-8"))
+        listed = json.loads((folder.parent / CHECKSUMS).read_text(encoding="utf-8"))
         found = {name: str(both[1]) for name, both in listed.items()}
     if path := beside(folder, ORIGINS):
         found |= {name: each.digest for name, each in read_origins(path.parent).items() if each.kind != HAND}
@@ -53,6 +53,6 @@ def own_masks(names: Sequence[str], masks: int) -> list[Finding]:
     )
     fix = (
         "correct them, or move them out of the folder of masks; if a person has looked at each of them and found it "
-        f"right, delete {ORIGINS} beside them ({PREDICTED}, if wsss predict wrote them there)"
+        f"right, delete {ORIGINS} beside them ({CHECKSUMS}, if wsss predict wrote them there)"
     )
     return [Finding(what, fix)]

@@ -17,6 +17,7 @@ from wsss.data.index import IGNORE, Index, Record, write_index
 from wsss.data.origins import HAND, NETWORK, ORIGINS, digest, read_origins
 from wsss.evaluation.import_corrected import import_edited
 from wsss.export.predicted import Predicted
+from wsss.formats.own_masks import digests_as_written
 from wsss.predict.edits import Checksums
 from wsss.predict.folder import Folder
 from wsss.stores.labels import PseudoStore
@@ -197,6 +198,7 @@ def test_a_mask_edited_in_the_folder_of_predictions_is_by_hand(
     folder.read()
     folder.checksums = {name: Checksums("", digest(predicted_label(name))) for name in IDS[:2]}
     folder.write_table()
+    assert digests_as_written(masks / "masks") == {name: digest(predicted_label(name)) for name in IDS[:2]}
     mask = predicted_label(IDS[0]).copy()
     mask[:4] = 255  # what a person does not know
     Image.fromarray(voc_palette()[mask]).save(folder.mask(IDS[0]))
