@@ -420,7 +420,7 @@ def test_cvat_archive_holds_colours_and_their_names(store: Path, tmp_path: Path)
     with zipfile.ZipFile(out) as archive:
         rows = [line.split(":") for line in archive.read("labelmap.txt").decode().splitlines()[1:]]
         names = {tuple(map(int, row[1].split(","))): row[0] for row in rows}
-        assert list(names.values()) == list(CLASSES)
+        assert list(names.values()) == [*CLASSES, "ignore"]
         listed = archive.read("ImageSets/Segmentation/default.txt").decode().splitlines()
         assert listed[0] == f'"{sorted(IDS)[0]}"'  # ids with spaces are quoted
         with archive.open(f"SegmentationClass/{IDS[0]}.png") as file, Image.open(file) as image:

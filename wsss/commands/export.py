@@ -219,11 +219,13 @@ def _labels(
     from wsss.export.crumbs import WithoutCrumbs
     from wsss.export.instead import instead
     from wsss.export.only import Only, named_photos
-    from wsss.export.opened import open_labels
+    from wsss.export.opened import open_labels, refuse_empty
     from wsss.export.origins import edited
     from wsss.formats.problems import some
 
     store, photos = open_labels(source, dataset)
+    if not others:
+        refuse_empty(store)
     parts = []
     for other, file in others:
         (store, photos), count = instead((store, photos), open_labels(other, dataset), file)

@@ -13,7 +13,7 @@ from wsss.core.errors import UserError
 
 @click.group("labels", context_settings=dict(CONTEXT))
 def main() -> None:
-    """Import labels: corrected ones to train on, or masks for the upper bound."""
+    """Import labels: corrected ones to train on, or masks for the upper bound; or make masks to score with."""
 
 
 @people_command
@@ -79,5 +79,23 @@ def import_corrected(edited: Path, base: Path | None, dataset: Path, out: Path |
         return import_edited(edited, base, dataset, out, (made_by or "").strip())
 
 
+@people_command
+@click.argument("edited", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--params", type=click.Path(path_type=Path), default="params.yaml", help="settings file")
+def to_masks(edited: Path, out: Path, params: Path) -> str:
+    """Write masks that a person has made as masks of the data set, to score with: EDITED is a folder or a .zip, as CVAT
+    exports it ("Segmentation mask 1.1"), and OUT a new folder.
+
+    Classes are found by the names in labelmap.txt, whatever colours they have; OUT has indexed PNGs with the numbers
+    of the data set's classes. Nothing reads it unless dataset.masks names it. Masks that are still as wsss export wrote
+    them are marked, and `wsss check` counts them.
+    """
+    from wsss.evaluation.to_masks import to_masks as write
+
+    return write(edited, params, out)
+
+
 main.add_command(import_corrected, "import")
+main.add_command(to_masks, "to-masks")
 main.add_command(import_masks, "import-masks")

@@ -59,23 +59,27 @@ def _last_words(run: Run) -> str:
     """
     if not run.ended_with_words:
         return ""
-    from wsss.report.words_now import words_now
+    from wsss.report.words_now import masks_now, words_now
 
     try:
-        words = words_now()
+        words, masks = words_now(), masks_now()
     except WsssError as error:
         return f"no verdict now: {error}"
-    return words if words == run.now["words"] else f"{OTHERS}\n{words}"
+    return _both(words if words == run.now["words"] else f"{OTHERS}\n{words}", masks)
 
 
 def _brought_here() -> str:
     """What is to be said of results that no stage has made here: of a copy, or from DVC's cache. Empty without them."""
-    from wsss.report.words_now import words_now
+    from wsss.report.words_now import masks_now, words_now
 
     try:
-        return words_now()
+        return _both(words_now(), masks_now())
     except WsssError:
         return ""
+
+
+def _both(words: str, masks: str) -> str:
+    return f"{words}\n\n{masks}" if masks else words
 
 
 def _next(run: Run) -> Run:

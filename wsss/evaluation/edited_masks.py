@@ -7,7 +7,7 @@ They come in a folder or an archive of CVAT's "Segmentation mask 1.1": ``Segment
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,20 +15,20 @@ from typing import cast
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from wsss.core.errors import UserError, did_you_mean
 from wsss.core.interrupt import check_stop
 from wsss.core.unpack import Limits, unpack
 from wsss.data.codec import broken, open_image, own_limits, read_file
-from wsss.data.images import load_mask
+from wsss.data.images import load_mask, voc_palette
 from wsss.data.index import IGNORE, Record
 from wsss.data.mask_values import ids_of_colours
 from wsss.data.origins import HAND, LABELS, Origin, digest, read_origins
+from wsss.formats.labelmap import EXPORTED, IGNORED, LABELMAP, read_labelmap
 from wsss.predict.written import is_filled
 
-MASKS, LABELMAP, LISTS = "SegmentationClass", "labelmap.txt", "ImageSets/Segmentation"
-IGNORED = "ignore"
-"""The label that `wsss export` gives to 255."""
+MASKS, LISTS = EXPORTED, "ImageSets/Segmentation"
 LIMITS = Limits(files=1_000_000, size=1 << 38)
 NAMED = 5
 """Photos that an error names; the rest are counted."""
@@ -76,19 +76,42 @@ class EditedMasks:
             return load_mask(path, size, self.classes)
         data = read_file(path)
         image = open_image(data, path, ("PNG",))
-        if image.mode not in ("RGB", "RGBA") or (image.height, image.width) != size:
-            return load_mask(path, size, self.classes)  # class ids; or it says what is wrong
+        if (image.height, image.width) != size:
+            return load_mask(path, size, self.classes)  # it says what is wrong
         try:
             with own_limits:
                 image.load()
         except Exception as error:  # Pillow raises nearly anything on damaged bytes
             raise broken(data, path, error, ("PNG",)) from error
-        pixels = np.asarray(image)
+        if image.mode not in ("RGB", "RGBA"):
+            found = self._of_palette(image)
+            return load_mask(path, size, self.classes) if found is None else self._known(found, path)
         try:
-            found = ids_of_colours(pixels, path, cast("npt.NDArray[np.uint8]", self.colours))  # wider, for `NONE`
+            return self._known(self._of_colours(np.asarray(image), path), path)
         except UserError as error:
             what = error.what.replace("the colours of the VOC palette", f"those of {LABELMAP}")
             raise UserError(path, what, f"give the pixels a label of {LABELMAP}, and export again") from error
+
+    def _of_palette(self, image: Image.Image) -> npt.NDArray[np.uint8] | None:
+        """The ids of an indexed or grey mask whose colours are the label map's: its own, or those of VOC for its
+        numbers. None if neither are: then it holds class ids.
+        """
+        if image.mode not in ("P", "L"):
+            return None
+        numbers = np.asarray(image)
+        used, places = np.unique(numbers, return_inverse=True)
+        own = np.array(image.getpalette() or [], np.uint8).reshape(-1, 3)
+        for palette in (own, voc_palette()):
+            with suppress(UserError):
+                if used[-1] < len(palette):
+                    return self._of_colours(palette[used][None], Path())[0][places].reshape(numbers.shape)
+        return None
+
+    def _of_colours(self, pixels: npt.NDArray[np.uint8], path: Path) -> npt.NDArray[np.uint8]:
+        return ids_of_colours(pixels, path, cast("npt.NDArray[np.uint8]", self.colours))  # wider, for `NONE`
+
+    def _known(self, found: npt.NDArray[np.uint8], path: Path) -> npt.NDArray[np.uint8]:
+        """`found`. Raises `UserError` if it has labels that are no class."""
         for number, label in enumerate(self.foreign, start=self.classes):
             if number in found:
                 what = f"{int((found == number).sum())} pixels have the label {label!r}, which is no class"
@@ -208,7 +231,7 @@ def _listed(folder: Path) -> list[str]:
 
 
 def _colours(path: Path, classes: Sequence[str]) -> tuple[npt.NDArray[np.int64] | None, tuple[str, ...]]:
-    """The colours of the class ids in a label map, whose lines are ``name:r,g,b::``, and its labels that are no class.
+    """The colours of the class ids in a label map, and its labels that are no class.
 
     People choose the colours of labels in CVAT: they are found by name.
     """
@@ -217,19 +240,12 @@ def _colours(path: Path, classes: Sequence[str]) -> tuple[npt.NDArray[np.int64] 
     colours = np.full((256, 3), NONE, np.int64)
     numbers = {name: number for number, name in enumerate(classes)} | {IGNORED: IGNORE}
     foreign: list[str] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        try:
-            name, colour = line.split(":")[:2]
-            value = [int(part) for part in colour.split(",")]
-            if name not in numbers and len(classes) + len(foreign) < IGNORE:
-                numbers[name] = len(classes) + len(foreign)
-                foreign.append(name)
-            if len(value) != 3 or not all(0 <= part < 256 for part in value):
-                raise ValueError
-            colours[numbers[name]] = value
-        except (ValueError, KeyError):
+    for line, name, colour in read_labelmap(path):
+        if name not in numbers and len(classes) + len(foreign) < IGNORE:
+            numbers[name] = len(classes) + len(foreign)
+            foreign.append(name)
+        if colour is None or name not in numbers:
             fix = "export again from CVAT, or remove the file: colours are VOC's then"
-            raise UserError(f"{path}:{number}", "not a line of a label map (expected name:r,g,b::)", fix) from None
+            raise UserError(f"{path}:{line}", "not a line of a label map (expected name:r,g,b::)", fix)
+        colours[numbers[name]] = colour
     return colours, tuple(foreign)

@@ -16,9 +16,10 @@ from wsss.core.log import Progress
 from wsss.data.images import voc_palette
 from wsss.data.index import IGNORE, Record
 from wsss.data.origins import ORIGINS, Origin, origins_text
-from wsss.export.labels import IGNORED, Counts, Labels, file_label, labelmap_text, safe_ids
+from wsss.export.labels import Counts, Labels, file_label, safe_ids
 from wsss.export.origins import origin
 from wsss.export.own import zip_seal
+from wsss.formats.labelmap import IGNORED, LABELMAP, labelmap_text
 
 MIDNIGHT = (1980, 1, 1, 0, 0, 0)
 """The time of every file in an archive: equal labels are equal bytes."""
@@ -30,11 +31,12 @@ def to_cvat(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
     """Colour PNGs of classes and of objects, a label map that says which colour is which class, `LABELS`, and the
     origin of each mask.
 
-    255 becomes the label ``ignore``, where there is any: else CVAT, whose tools know no such value, would give these
-    pixels back as background. CVAT compares names without extension.
+    255 becomes the label ``ignore``: else CVAT, whose tools know no such value, would give these pixels back as
+    background. It is there even where no pixel has it, so that background which comes back is known to be meant, as in
+    a folder of VOC's layout. CVAT compares names without extension.
     """
-    ignore, origins = False, dict[str, Origin]()
-    labelmap_text(store.classes, ignore=True)  # its error comes before the work
+    origins: dict[str, Origin] = {}
+    labelmap = labelmap_text(store.classes)  # its error comes before the work
     with (
         atomic_file(out, verify=_whole) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
@@ -42,28 +44,27 @@ def to_cvat(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
     ):
         for name in safe_ids(store):
             label = file_label(store, name, photos)
-            ignore = ignore or bool((label == IGNORE).any())
             origins[name] = origin(store, name, label)
             _add(archive, f"SegmentationClass/{name}.png", _png(label))
             _add(archive, f"SegmentationObject/{name}.png", _png(objects(label)))
             progress.advance()
         lines = [f'"{name}"' if any(map(str.isspace, name)) else name for name in store.ids]
         _add(archive, "ImageSets/Segmentation/default.txt", "".join(f"{line}\n" for line in lines).encode())
-        _add(archive, "labelmap.txt", labelmap_text(store.classes, ignore).encode())
-        _add(archive, LABELS, labels_text(store.classes, ignore).encode())
+        _add(archive, LABELMAP, labelmap.encode())
+        _add(archive, LABELS, labels_text(store.classes).encode())
         _add(archive, ORIGINS, origins_text(origins).encode())
         archive.comment = zip_seal(archive)
     return {"photos": len(store.ids)}
 
 
-def labels_text(classes: Sequence[str], ignore: bool) -> str:
+def labels_text(classes: Sequence[str]) -> str:
     """What the tab "Raw" of CVAT's label constructor takes: names and colours, without the background; with the label
-    ``ignore``, if masks have it, because CVAT refuses masks of a label that its task does not have.
+    ``ignore``, because CVAT refuses masks of a label that its task does not have.
 
     VOC's colours, and not the gallery's: CVAT writes masks in the colours of its labels, and wsss reads VOC's.
     """
     colours = ["#" + "".join(f"{value:02x}" for value in colour) for colour in voc_palette().tolist()]
-    names = {n: name for n, name in enumerate(classes) if n} | ({IGNORE: IGNORED} if ignore else {})
+    names = {n: name for n, name in enumerate(classes) if n} | {IGNORE: IGNORED}
     labels = [{"name": name, "color": colours[n], "attributes": []} for n, name in names.items()]
     return json.dumps(labels, ensure_ascii=False, indent=1) + "\n"
 

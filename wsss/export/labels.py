@@ -14,12 +14,9 @@ import numpy as np
 
 from wsss.core.errors import UserError
 from wsss.data.ids import clean_id
-from wsss.data.images import voc_palette
 from wsss.data.index import IGNORE, Record
 from wsss.data.size import fit_label
 
-IGNORED = "ignore"
-"""The label of 255 in other tools, which know no such value."""
 Counts = dict[str, int]
 
 
@@ -71,17 +68,3 @@ def safe_ids(store: Labels) -> tuple[str, ...]:
     for name in store.ids:
         clean_id(name, store.path)
     return store.ids
-
-
-def labelmap_text(classes: tuple[str, ...], ignore: bool) -> str:
-    """A line each: ``name:r,g,b::``. `UserError` for names that its readers would take for something else."""
-    if wrong := [name for name in classes if ":" in name or name.startswith("#") or name == IGNORED]:
-        what = f"class {wrong[0]!r} cannot be written into labelmap.txt (':' parts its fields, '#' begins a remark, "
-        raise UserError(
-            "wsss export", f"{what}{IGNORED!r} is 255)", "rename the class; or export --to coco: it takes any"
-        )
-    rows = [(name, voc_palette()[number]) for number, name in enumerate(classes)]
-    if ignore:
-        rows.append((IGNORED, voc_palette()[IGNORE]))
-    lines = [f"{name}:{','.join(str(int(value)) for value in colour)}::\n" for name, colour in rows]
-    return "# label:color_rgb:parts:actions\n" + "".join(lines)

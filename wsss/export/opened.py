@@ -9,7 +9,7 @@ from wsss.core.missing import similar
 from wsss.data.index import Record, read_index
 from wsss.export.labels import Labels
 from wsss.export.predicted import Predicted, is_predicted
-from wsss.stores.labels import LabelStore
+from wsss.stores.labels import LabelStore, RelabelledStore
 from wsss.stores.opened import open_store
 
 Opened = tuple[Labels, dict[str, Record]]
@@ -32,3 +32,12 @@ def open_labels(source: Path, dataset: Path | None = None) -> Opened:
     beside = source.parent / "dataset"
     found = dataset or (beside if (beside / "index.csv").is_file() else None)
     return store, {record.id: record for record in read_index(found).records} if found else {}
+
+
+def refuse_empty(labels: Labels) -> None:
+    """Raise `UserError` if there are labels of no photo."""
+    if not labels.ids:
+        one_round = isinstance(labels, RelabelledStore)
+        why = ": distill.rounds is 1, so no first student has corrected labels" if one_round else ""
+        fix = "give labels of photos: artifacts/pseudo has those of all, artifacts/predictions those of val"
+        raise UserError(labels.path, f"holds no photo{why}", fix)

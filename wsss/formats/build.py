@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,12 @@ from wsss.data.codec import read_file
 from wsss.data.images import DARK, decode_image, load_mask
 from wsss.data.index import IGNORE, Index, Record
 from wsss.data.mask_values import value_counts, without_dropped
+from wsss.data.origins import digest
 from wsss.data.size import read_size, resolve_auto
 from wsss.data.tables import csv_text
 from wsss.formats.meaning import objects_of_255
 from wsss.formats.numbering import numbered_classes, other_numbers
+from wsss.formats.own_masks import as_written, own_masks
 from wsss.formats.problems import ALL, MOST_SHOWN, Finding, shortened, some
 from wsss.formats.raw import RawItem
 from wsss.formats.registry import scan
@@ -64,7 +66,7 @@ class Survey:
 @dataclass(frozen=True)
 class Inspected:
     """What decoding a photo and its mask tells; the size is the file's own. `brightest`: the largest of all values, in
-    0..255; `mask_values`: as the file has them, 255 among them.
+    0..255; `mask_values`: as the file has them, 255 among them; `mask_digest`: of what the mask shows.
     """
 
     height: int
@@ -73,6 +75,7 @@ class Inspected:
     sha256: str
     mask_values: tuple[int, ...] | None
     mask_sha256: str | None
+    mask_digest: str
 
 
 def build_index(settings: DatasetSettings, seed: int) -> Survey:
@@ -98,22 +101,24 @@ def examine(settings: DatasetSettings, seed: int, names: int = MOST_SHOWN) -> tu
     rowless = tuple(item.image for item in raw.items if item.id in raw.rowless)
     forgotten = rowless if settings.allow_untagged and len(rowless) < FORGOTTEN * len(raw.items) else ()
     ids = {name: number for number, name in enumerate(raw.classes)}
-    numbering, folder = raw.numbering or raw.classes, Path(settings.root) / settings.masks
+    numbering, folder, items = raw.numbering or raw.classes, Path(settings.root) / settings.masks, raw.items
     if settings.masks:
         try:
             numbering = numbered_classes(folder, numbering, raw.classes)
         except UserError as error:
             problems.append(error)
+            items = tuple(replace(item, mask=None) for item in items)  # nobody can tell what they show
     dropped = tuple(number for number, name in enumerate(numbering) if name not in ids)
-    inspected = inspect_all(Path(settings.root), raw.items, len(numbering), settings.max_megapixels)
+    inspected = inspect_all(Path(settings.root), items, len(numbering), settings.max_megapixels)
     sizes = [(each.height, each.width) for each in inspected if isinstance(each, Inspected)]
     long_side = resolve_auto(sizes) if settings.long_side == "auto" else settings.long_side
     splits = given_or_drawn(raw.items, seed, settings.val_fraction)
     records: list[Record] = []
     held: dict[str, tuple[int, ...]] = {}
     checksums: dict[str, str] = {}
+    digests: dict[str, tuple[str, str]] = {}
     dark: dict[str, int] = {}
-    for item, result in zip(raw.items, inspected, strict=True):
+    for item, result in zip(items, inspected, strict=True):
         if isinstance(result, UserError):
             problems.append(result)
             continue
@@ -123,8 +128,9 @@ def examine(settings: DatasetSettings, seed: int, names: int = MOST_SHOWN) -> tu
         records.append(Record(item.id, splits[item.id], item.image, item.mask, tags, *size, result.sha256, *own))
         if result.brightest <= DARK:
             dark[item.id] = result.brightest
-        if result.mask_values is not None and result.mask_sha256 is not None:
+        if item.mask is not None and result.mask_values is not None and result.mask_sha256 is not None:
             held[item.id], checksums[item.id] = result.mask_values, result.mask_sha256
+            digests[item.id] = item.mask.removeprefix(f"{settings.masks}/"), result.mask_digest
     places = without_dropped(np.arange(256, dtype=np.uint8)[None], len(numbering), dropped)[0]
     seen = {name: tuple(sorted({int(places[value]) for value in found})) for name, found in held.items()}
     tags_of = raw.whole_tags or {item.id: item.tags for item in raw.items}
@@ -136,7 +142,7 @@ def examine(settings: DatasetSettings, seed: int, names: int = MOST_SHOWN) -> tu
     reading = raw.reading
     if raw.numbering and not dropped:
         reading += (f"numbers in masks: without the dropped classes, as the label map of {settings.masks} says",)
-    told = reading, raw.findings
+    told = reading, (*own_masks(as_written(folder, digests), len(digests)), *raw.findings)
     negatives = untagged if settings.allow_untagged else ()
     return Survey(index, mask_classes, checksums, untagged, *told, ignored, dark, forgotten, negatives), problems
 
@@ -229,13 +235,14 @@ def _inspect(root: Path, item: RawItem, classes: int, max_megapixels: float) -> 
         height, width, brightest = *pixels.shape[:2], int(pixels.max())
         del pixels
         seen = checksum = None
+        shown = ""
         if item.mask is not None:
             mask = load_mask(root / item.mask, (height, width), classes)
             checksum = sha256_file(root / item.mask)
-            seen = tuple(np.flatnonzero(value_counts(mask)).tolist())
+            seen, shown = tuple(np.flatnonzero(value_counts(mask)).tolist()), digest(mask)
     except UserError as error:
         return error
-    return Inspected(height, width, brightest, hashlib.sha256(data).hexdigest(), seen, checksum)
+    return Inspected(height, width, brightest, hashlib.sha256(data).hexdigest(), seen, checksum, shown)
 
 
 def untagged_problem(settings: DatasetSettings, paths: Sequence[str], names: int = MOST_SHOWN) -> UserError:

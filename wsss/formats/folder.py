@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from wsss.core.errors import UserError, raise_all
 from wsss.formats.class_folders import FOLDERS, folder_tags
+from wsss.formats.labelmap import EXPORTED
 from wsss.formats.names import Names, NoPhoto
 from wsss.formats.problems import HINTS, Finding, some
 from wsss.formats.raw import Listing, RawDataset, RawItem, list_pictures, read_classes, with_background
@@ -17,9 +18,6 @@ from wsss.formats.tagfile import TagRow, TagTable, in_one_spelling, read_tag_fil
 
 MOST_DOUBLE = 0.1
 """Fraction of the photos up to which a second row of a photo looks like a slip."""
-
-EXPORTED = "SegmentationClass"
-"""The folder of masks in an archive of CVAT, or of wsss export."""
 
 
 def scan(settings: DatasetSettings) -> RawDataset:

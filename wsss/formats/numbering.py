@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 
 from wsss.core.errors import UserError
 from wsss.data.images import voc_palette
-from wsss.data.index import IGNORE
+from wsss.data.index import BACKGROUND, IGNORE
+from wsss.formats.labelmap import IGNORED, LABELMAP, beside, read_labelmap
 from wsss.formats.problems import MOST_SHOWN, some
-from wsss.formats.raw import is_background, read_text
+from wsss.formats.raw import is_background
 
-LABELMAP = "labelmap.txt"
-"""The file in which CVAT and `wsss export` say which label has which colour."""
-EXPORTED = "SegmentationClass"
-"""The folder of masks in their archives, beside the label map."""
+OTHER_COLOUR = -1
+"""Stands for the number of a label whose colour is none of VOC's palette."""
 
 
 def numbered_classes(folder: Path, everything: Sequence[str], kept: Sequence[str]) -> tuple[str, ...]:
@@ -23,20 +23,25 @@ def numbered_classes(folder: Path, everything: Sequence[str], kept: Sequence[str
 
     Raises `UserError` if the label map agrees with neither: masks are read by the colours of VOC's palette.
     """
-    path = next((place for place in _places(folder) if place.is_file()), folder)
-    numbers = _numbers(path) if path != folder else {}
-    wrong: list[str] = []
+    path = beside(folder, LABELMAP)
+    numbers = _numbers(path) if path else {}
+    wrong: list[tuple[str, int]] = []
     for names in (everything, kept):
-        places = {name: number for number, name in enumerate(names)}
-        wrong.append(next((name for name, number in numbers.items() if places.get(name, number) != number), ""))
-        if not wrong[-1]:
+        places = {IGNORED: IGNORE} | {name: number for number, name in enumerate(names)}
+        others = [(name, places[name]) for name, number in numbers.items() if places.get(name, number) != number]
+        if not others:
             return tuple(names)
-    what = (
-        f"class {wrong[0]!r} has the colour of number {numbers[wrong[0]]}, and is {[*everything].index(wrong[0])} here"
+        wrong += others
+    name, expected = wrong[0]
+    what = f"class {name!r} has the colour of number {numbers[name]}, and is {expected} here"
+    if numbers[name] == OTHER_COLOUR:
+        own = ",".join(map(str, voc_palette()[expected].tolist()))
+        what = f"label {name!r} has another colour than VOC's ({own}), by which masks of a data set are read"
+    fix = (
+        f"wsss labels to-masks {quote(str(folder))} NEW reads the masks by the names of the labels, and writes the "
+        f"folder NEW to put in their place; or, if the masks are by the numbers of the classes, delete {LABELMAP}"
     )
-    listed = some(sorted(numbers, key=lambda name: numbers[name]), 20)
-    fix = f"list the classes in the order of the masks in a file, and set dataset.classes to it ({listed})"
-    raise UserError(path, what, fix)
+    raise UserError(path or folder, what, fix)
 
 
 def other_numbers(
@@ -76,22 +81,8 @@ def other_numbers(
     return UserError(folder, what, fix)
 
 
-def _places(folder: Path) -> list[Path]:
-    return [folder / LABELMAP, *([folder.parent / LABELMAP] if folder.name == EXPORTED else [])]
-
-
 def _numbers(path: Path) -> dict[str, int]:
-    """The number of each label whose colour is one of VOC's palette; lines are ``name:r,g,b::``."""
+    """The number in VOC's palette of each label's colour, or `OTHER_COLOUR`; the background under its name here."""
     places = {tuple(colour): number for number, colour in enumerate(voc_palette().tolist())}
-    found = {}
-    for line in read_text(path).splitlines():
-        name, _, rest = line.partition(":")
-        if name.startswith("#") or is_background(name):
-            continue
-        try:
-            colour = tuple(int(part) for part in rest.partition(":")[0].split(","))
-        except ValueError:
-            continue
-        if 0 < places.get(colour, 0) < IGNORE:
-            found[name.strip()] = places[colour]
-    return found
+    labels = [(BACKGROUND if is_background(each.name) else each.name, each.colour) for each in read_labelmap(path)]
+    return {name: places.get(colour, OTHER_COLOUR) for name, colour in labels if colour is not None}

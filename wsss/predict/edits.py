@@ -15,9 +15,8 @@ from wsss.data.codec import open_image, read_file
 from wsss.data.images import load_mask
 from wsss.data.index import IGNORE
 from wsss.data.origins import digest
+from wsss.formats.own_masks import CHECKSUMS
 from wsss.formats.problems import some
-
-CHECKSUMS = "masks.json"
 
 
 class Checksums(NamedTuple):

@@ -16,8 +16,9 @@ from wsss.core.errors import IntegrityError, UserError
 from wsss.data.ids import file_name
 from wsss.data.index import TAG_SEPARATOR
 from wsss.data.tables import csv_text, plain_rows
+from wsss.formats.own_masks import CHECKSUMS
 from wsss.predict import written
-from wsss.predict.edits import CHECKSUMS, Checksums, checksums_text, read_checksums, refuse_edited
+from wsss.predict.edits import Checksums, checksums_text, read_checksums, refuse_edited
 from wsss.predict.look import SEPARATOR, weight
 from wsss.predict.made import LABELS, PICTURES, Made
 from wsss.predict.other_settings import changes

@@ -90,6 +90,28 @@ def test_colours_of_a_label_map_are_found_by_name_in_an_archive(tmp_path: Path) 
     assert caught.value.where == f"{tmp_path}/made.zip/SegmentationClass/a.png"
 
 
+@pytest.mark.parametrize("mode", ["P", "L"])
+def test_numbers_of_a_mask_are_those_of_its_colours_if_the_label_map_has_them(tmp_path: Path, mode: str) -> None:
+    """An indexed mask has colours itself; a grey one those that VOC has for its numbers. Else it holds class ids."""
+    numbers = np.array([[0, 2, 1], [255, 0, 2]], np.uint8)  # dog is 1, cow 2
+    image = Image.fromarray(numbers)
+    colours = voc_palette().copy()
+    if mode == "P":
+        colours[[1, 2, 255]] = (1, 2, 3), (4, 5, 6), (7, 8, 9)
+        image.putpalette(colours.tobytes())
+    (tmp_path / "SegmentationClass").mkdir()
+    image.save(tmp_path / "SegmentationClass/a.png")
+    rows = {"dog": colours[1], "cow": colours[2], "background": colours[0], "ignore": colours[255]}
+    lines = [f"{name}:{','.join(map(str, colour.tolist()))}::\n" for name, colour in rows.items()]
+    (tmp_path / "labelmap.txt").write_text("".join(lines))
+    np.testing.assert_array_equal(read(tmp_path), MASK)
+    (tmp_path / "labelmap.txt").write_text("".join(lines).replace("dog:", "cat:"))
+    with pytest.raises(UserError, match="1 pixels have the label 'cat', which is no class"):
+        read(tmp_path)
+    (tmp_path / "labelmap.txt").write_text("cow:250,50,83::\ndog:1,1,1::\n")
+    np.testing.assert_array_equal(read(tmp_path), numbers)
+
+
 def test_labels_that_are_no_class_are_refused_where_pixels_have_them(tmp_path: Path) -> None:
     colours = voc_palette().copy()
     write(tmp_path, "a", colours, mask=np.array([[0, 1, 2], [0, 0, 1]], np.uint8))

@@ -57,7 +57,7 @@ def test_labels_for_the_label_constructor(archive: Path) -> None:
         {"name": "dog house", "color": "#808000", "attributes": []},
         {"name": "ignore", "color": "#e0e0c0", "attributes": []},
     ]
-    assert [each["name"] for each in json.loads(labels_text(Drawn.classes, ignore=False))] == list(Drawn.classes[1:])
+    assert [each["name"] for each in json.loads(labels_text(Drawn.classes))] == [*Drawn.classes[1:], "ignore"]
 
 
 @pytest.mark.filterwarnings("ignore::Warning")

@@ -13,10 +13,11 @@ from tests.unit.export.test_tools import run
 from wsss.core.errors import UserError
 from wsss.core.stage import Stage
 from wsss.data.images import save_mask_png, voc_palette
-from wsss.data.index import Index, Record, write_index
+from wsss.data.index import IGNORE, Index, Record, write_index
 from wsss.data.origins import HAND, NETWORK, ORIGINS, digest, read_origins
 from wsss.evaluation.import_corrected import import_edited
 from wsss.export.predicted import Predicted
+from wsss.formats.own_masks import digests_as_written
 from wsss.predict.edits import Checksums
 from wsss.predict.folder import Folder
 from wsss.stores.labels import PseudoStore
@@ -197,6 +198,7 @@ def test_a_mask_edited_in_the_folder_of_predictions_is_by_hand(
     folder.read()
     folder.checksums = {name: Checksums("", digest(predicted_label(name))) for name in IDS[:2]}
     folder.write_table()
+    assert digests_as_written(masks / "masks") == {name: digest(predicted_label(name)) for name in IDS[:2]}
     mask = predicted_label(IDS[0]).copy()
     mask[:4] = 255  # what a person does not know
     Image.fromarray(voc_palette()[mask]).save(folder.mask(IDS[0]))
@@ -215,3 +217,22 @@ def test_a_mask_edited_in_the_folder_of_predictions_is_by_hand(
     folder.mask(IDS[0]).unlink()
     code, _, errors = run("--to", "voc", masks, tmp_path / "none")
     assert (code, f"{folder.mask(IDS[0])}: is missing\nfix: give the same wsss predict again" in errors) == (4, True)
+
+
+def test_both_ways_out_come_back_as_the_same_labels(store: Path, tmp_path: Path) -> None:
+    """Also where the labels ignore pixels, which the masks have none of: background is meant there."""
+    ignoring = predicted_label(IDS[0]).copy()
+    ignoring[:, 6:] = IGNORE
+    save_mask_png(tmp_path / "edited/SegmentationClass" / f"{IDS[0]}.png", ignoring)
+    import_edited(tmp_path / "edited", store, tmp_path / "dataset", base := tmp_path / "base")
+    masks, found = fill(tmp_path / "found", IDS), {}
+    save_mask_png(Folder(masks, {}).mask(IDS[0]), np.where(ignoring == IGNORE, 0, ignoring).astype(np.uint8))
+    for kind, out in (("voc", tmp_path / "out"), ("cvat", tmp_path / "out.zip")):
+        assert run("--to", kind, masks, out)[0] == 0
+        says = import_edited(out, base, tmp_path / "dataset", tmp_path / kind)
+        assert "48 ignored pixels are background now: the masks have a label for ignored ones" in says
+        found[kind] = PseudoStore(tmp_path / kind)
+    assert found["cvat"].label(IDS[0])[:, 6:].max() == 0
+    for name in IDS:
+        np.testing.assert_array_equal(found["cvat"].label(name), found["voc"].label(name))
+        assert dict(found["cvat"].group(name).attrs) == dict(found["voc"].group(name).attrs)

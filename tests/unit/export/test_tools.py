@@ -23,6 +23,8 @@ from wsss.export.label_studio import labeling_config
 from wsss.export.only import read_names
 from wsss.formats.coco_masks import polygon_mask
 from wsss.report.swatch import make_swatch
+from wsss.stores.labels import PSEUDO_FORMAT
+from wsss.stores.shards import StoreMeta, write_store_index
 
 SIZE = (16, 36)
 """Of the photos' files; the store's labels have 8 × 12 pixels."""
@@ -148,6 +150,23 @@ def test_a_list_of_photos_is_no_folder_of_photos(store: Path, tmp_path: Path) ->
     (tmp_path / "first.txt").write_text(IDS[0], encoding="utf-8")
     code, _, errors = run("--to", "voc", store, tmp_path / "out", "--photos", tmp_path / "first.txt")
     assert (code, errors.splitlines()[1]) == (2, "fix: for labels of the photos it names: --only")
+
+
+@pytest.mark.parametrize("kind", ["voc", "cvat"])
+@pytest.mark.parametrize(
+    ("attributes", "why"),
+    [({"multiscale": True}, ": distill.rounds is 1, so no first student has corrected labels"), ({}, "")],
+)
+def test_a_store_of_no_photos(kind: str, attributes: dict[str, bool], why: str, store: Path, tmp_path: Path) -> None:
+    empty, out = tmp_path / "empty", tmp_path / "out.zip"
+    empty.mkdir()
+    write_store_index(empty, StoreMeta(PSEUDO_FORMAT, CLASSES, attributes), [])
+    code, said, errors = run("--to", kind, empty, out)
+    assert (code, said) == (2, "")
+    assert errors.startswith(f"error: {empty}: holds no photo{why}\nfix: give labels of photos: artifacts/pseudo has")
+    assert not out.exists()
+    (tmp_path / "one.txt").write_text(f"{IDS[0]}\n", encoding="utf-8")
+    assert run("--to", kind, empty, out, "--instead", store, tmp_path / "one.txt")[0] == 0
 
 
 def test_a_network_is_of_no_photos(tmp_path: Path) -> None:

@@ -247,4 +247,25 @@ def test_a_label_map_of_all_classes_is_the_rule_and_another_order_an_error(folde
         str(folder.root / "masks/labelmap.txt"),
         "class 'sheep' has the colour of number 1, and is 3 here",
     )
-    assert "(sheep, dog, cow)" in error.fix
+    assert f"wsss labels to-masks {folder.root / 'masks'} NEW" in error.fix
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "own"),
+    [
+        ("cow:250,50,83::", "cow", "128,0,0"),
+        ("background:1,1,1::", "background", "0,0,0"),
+        ("ignore:9,9,9::", "ignore", "224,224,192"),
+    ],
+)
+def test_a_label_map_of_other_colours_says_what_makes_masks_of_it(
+    folder: RawData, line: str, name: str, own: str
+) -> None:
+    """One error, and none for each mask; labels that are no class and lines that are none say nothing."""
+    folder.write("masks/labelmap.txt", f"# label\nno line\nbird:7,7,7::\n{line}\n")
+    folder.write("masks/a.png", b"no mask")
+    _, (error,) = examine(settings(folder, masks="masks"), 0)
+    assert error.where == str(folder.root / "masks/labelmap.txt")
+    what = f"label {name!r} has another colour than VOC's ({own}), by which masks of a data set are read"
+    assert error.what == what
+    assert error.fix.startswith(f"wsss labels to-masks {folder.root / 'masks'} NEW ")

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.conftest import RawData
 from wsss.core.errors import IntegrityError, UserError
 from wsss.core.folders import MARK
-from wsss.data.images import save_mask_png
+from wsss.data.images import save_mask_png, voc_palette
 from wsss.data.index import read_index
+from wsss.data.origins import HAND, LABELS, NETWORK, ORIGINS, Origin, digest, origins_text
 from wsss.formats import build
 from wsss.formats.build import build_index, draw_split, draw_splits
 from wsss.formats.health import health_findings, health_table
+from wsss.formats.own_masks import own_masks
 from wsss.formats.settings import DatasetSettings
 
 
@@ -241,3 +245,53 @@ def test_masks_that_show_what_is_not_tagged_are_named(herd: RawData) -> None:
     save_mask_png(herd.root / "masks/p01.png", np.full((6, 8), 2, np.uint8))  # tagged cow
     assert herd.index({"masks": "masks"}) is not None
     assert "photos whose masks show what they are not tagged with: p01 (sheep)\n" in herd.text
+
+
+COW = np.array([[0, 1, 1, 255, 0, 0, 0, 0]] * 6, np.uint8)
+
+
+@pytest.mark.parametrize("place", ["masks", "SegmentationClass"])
+def test_masks_that_are_still_a_networks_are_no_truth(herd: RawData, place: str) -> None:
+    """Those of p00 and p01, the second of them in VOC's colours, and p02, which are labels: a person has changed p03,
+    has painted p04, and the list does not know p05. Names are those of the photos or of the masks.
+    """
+    for number in range(6):
+        save_mask_png(herd.root / place / f"p0{number}.png", COW)
+    Image.fromarray(voc_palette()[COW]).save(herd.root / place / "p01.png")
+    save_mask_png(herd.root / place / "p03.png", np.where(COW == 255, 0, COW).astype(np.uint8))
+    kinds = {"p00": NETWORK, "p01": NETWORK, "p02": LABELS, "p03": NETWORK, "p04": HAND}
+    listed = origins_text({name: Origin(kind, "found", digest(COW)) for name, kind in kinds.items()})
+    herd.write(ORIGINS if place != "masks" else f"{place}/{ORIGINS}", listed)
+    assert herd.index({"masks": place}) is not None
+    assert (
+        f"warning: {herd.root}: 3 of 6 masks are a network's own, as wsss has written them, and nobody has edited "
+        "them: p00, p01, p02; they are no truth, and scores on them say how far networks agree with each other\n"
+        "fix: correct them, or move them out"
+    ) in herd.text
+    herd.write(ORIGINS if place != "masks" else f"{place}/{ORIGINS}", "{")
+    assert herd.index({"masks": place}) is not None
+    assert "a network's own" not in herd.text
+
+
+def test_masks_of_a_folder_of_predictions_are_no_truth(herd: RawData) -> None:
+    herd.photo("images/sub.jpg")
+    herd.write("tags.csv", (herd.root / "tags.csv").read_bytes() + b"\nimages/sub.jpg,cow\n")
+    for name in ("p00", "p01", "sub"):
+        save_mask_png(herd.root / f"found/masks/{name}.png", COW)
+    listed = {"p00": ["", digest(COW)], "p01": ["", digest(np.zeros_like(COW))], "sub": ["", digest(COW)]}
+    herd.write("found/masks.json", json.dumps(listed))
+    assert herd.index({"masks": "found/masks"}) is not None
+    assert (
+        "2 of 3 masks are a network's own, as wsss has written them, and nobody has edited them: images/sub, p00;"
+        in (herd.text)
+    )
+    assert own_masks([], 3) == []
+
+
+def test_masks_without_the_dropped_classes_are_known_again(herd: RawData) -> None:
+    """What `wsss export` has numbered without the first class is read by its label map, and compared as it is."""
+    herd.write("masks/labelmap.txt", "background:0,0,0::\nsheep:128,0,0::\nignore:224,224,192::\n")
+    save_mask_png(herd.root / "masks/p00.png", COW)
+    herd.write(f"masks/{ORIGINS}", origins_text({"p00": Origin(NETWORK, "found", digest(COW))}))
+    assert herd.index({"masks": "masks", "drop": ["cow"]}) is not None
+    assert "1 of 1 masks are a network's own" in herd.text

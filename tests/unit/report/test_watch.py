@@ -19,7 +19,9 @@ from PIL import Image
 from wsss import cli
 from wsss.commands import watch
 from wsss.core.live import telling
+from wsss.data.images import save_mask_png
 from wsss.data.index import Index, Record, write_index
+from wsss.data.origins import NETWORK, ORIGINS, Origin, digest, origins_text
 from wsss.data.palette import display_palette
 from wsss.data.render import label_overlay
 from wsss.report.scores import SOURCE_COLUMNS
@@ -183,9 +185,29 @@ def test_results_that_were_brought_here_have_their_say(
     assert said.startswith(f"{watch.ELSEWHERE}\nverdict: ")
 
 
-def results(miou: float) -> None:
+@pytest.mark.parametrize("ran", [True, False])
+def test_masks_that_are_a_networks_own_are_told_beside_the_scores(where: Path, ran: bool) -> None:
+    results(0.5, mask="masks/sub/a.png")
+    if ran:
+        stage(where, "gallery", words=words_now())
+    mask = np.ones((8, 8), np.uint8)
+    save_mask_png(Path("photos/masks/sub/a.png"), mask)
+    Path("params.yaml").write_text(Path("params.yaml").read_text().replace("photos", "photos, masks: masks"))
+    assert "warning" not in wsss("watch", "--once")[1]
+    listed = origins_text({"sub/a": Origin(NETWORK, "found", digest(mask))})
+    Path("photos/masks", ORIGINS).write_text(listed)
+    said = wsss("watch", "--once")[1]
+    assert "--min-area 0.1%\n\nwarning: photos: 1 of 1 masks are a network's own, as wsss has written them, " in said
+    assert watch.OTHERS not in said
+    save_mask_png(Path("photos/masks/sub/a.png"), np.zeros((8, 8), np.uint8))
+    assert "warning" not in wsss("watch", "--once")[1]
+    Path("photos/masks/sub/a.png").unlink()
+    assert "warning" not in wsss("watch", "--once")[1]
+
+
+def results(miou: float, mask: str | None = None) -> None:
     """What is read of a finished run whose student has this mIoU."""
-    index = Index(("background", "cow"), (Record("a", "train", "a.jpg", None, (1,), 8, 8, "0" * 64),))
+    index = Index(("background", "cow"), (Record("a", "train", "a.jpg", mask, (1,), 8, 8, "0" * 64),))
     write_index(Path("artifacts/dataset"), index)
     relabelled = RelabelledStore.place
     relabelled.mkdir(parents=True, exist_ok=True)

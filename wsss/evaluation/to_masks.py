@@ -1,0 +1,86 @@
+"""Makes masks of a data set out of masks that come with a label map, in whatever colours: their labels have names.
+
+What scores reads masks by numbers, or by VOC's colours of these; no label map is read then.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ConfigDict
+
+from wsss.core.atomic import write_text
+from wsss.core.errors import UserError
+from wsss.core.folders import atomic_dir
+from wsss.core.interrupt import check_stop
+from wsss.core.log import Progress
+from wsss.core.params import Settings, load
+from wsss.core.words import counted
+from wsss.data.codec import open_image, read_file
+from wsss.data.images import save_mask_png
+from wsss.data.origins import HAND, ORIGINS, Origin, digest, origins_text
+from wsss.evaluation.edited_masks import masks_in, unpacked
+from wsss.formats.labelmap import IGNORED, LABELMAP, beside, labelmap_text, read_labelmap
+from wsss.formats.registry import scan
+from wsss.formats.settings import DatasetSettings
+
+
+class Params(Settings):
+    """What this command reads of params.yaml."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    dataset: DatasetSettings
+
+
+def to_masks(source: Path, params: Path, out: Path) -> str:
+    """Write the masks in `source`, a folder or a zip with a label map, as the new folder `out`: indexed PNGs with the
+    names of their photos and the numbers of all classes of the data set, dropped ones among them, their label map, and
+    the origins of those that are still a network's. Returns the message to print.
+
+    Raises `UserError` for labels that are no class, masks of no photo, and if anything is in `out`.
+    """
+    settings = load(params, Params).dataset
+    root = Path(settings.root)
+    if not source.exists():
+        raise UserError(source, "no such file or folder", "give what CVAT, or wsss export, has written")
+    if out.is_symlink() or out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise UserError(out, "is there already, and nothing is replaced", "give a new folder")
+    there = bool(settings.masks) and (root / settings.masks).is_dir()
+    raw = scan(settings if there else settings.model_copy(update={"masks": ""}))
+    ids, classes = [item.id for item in raw.items], raw.numbering or raw.classes
+    origins: dict[str, Origin] = {}
+    with unpacked(source) as folder:
+        labelmap = beside(folder, LABELMAP)
+        if labelmap is None:
+            what = f"has no {LABELMAP} beside its masks, so nothing says which colour is which class"
+            fix = "put that of the archive there; masks by the numbers of the classes can be used as they are"
+            raise UserError(source, what, fix)
+        masks = masks_in(folder, source, ids, classes, {})
+        # By the numbers of whoever wrote them: only so a mask can be known again.
+        names = [label.name for label in read_labelmap(labelmap) if label.name != IGNORED]
+        written = masks_in(folder, source, ids, names, {})
+        with atomic_dir(out) as made, Progress("masks", len(masks.files), "masks") as progress:
+            for name, path in sorted(masks.files.items()):
+                check_stop()
+                image = open_image(read_file(path), path, ("PNG",))
+                size = (image.height, image.width)  # whether it is the photo's, `wsss check` says
+                mask = masks.mask(name, size)
+                save_mask_png(made / f"{name}.png", mask)
+                if name in written.origins and (of := written.origin(name, written.mask(name, size))).kind != HAND:
+                    origins[name] = Origin(of.kind, of.source, digest(mask))
+                progress.advance()
+            write_text(made / LABELMAP, labelmap_text(classes))
+            if origins:
+                write_text(made / ORIGINS, origins_text(origins))
+    return f"labels: {counted(len(masks.files), 'mask')} → {out}; next: {_next(root, settings.masks, out, params)}"
+
+
+def _next(root: Path, masks: str, out: Path, params: Path) -> str:
+    """What to do with the masks in `out`, where the data set has its own in `masks` below `root`, or none."""
+    place = out.resolve()
+    if masks and place == (root / masks).resolve():
+        return f"wsss check {params}"
+    if not place.is_relative_to(root.resolve()):
+        return f"put this folder into {root}, set dataset.masks to its name, and run wsss check {params}"
+    return f"set dataset.masks to {place.relative_to(root.resolve()).as_posix()}, and run wsss check {params}"
