@@ -15,13 +15,13 @@ from wsss.data.masks import MaskedImages, read_mask_checksums
 from wsss.data.origins import LABELS_SHA
 from wsss.report.cards import Results, other_labels
 from wsss.report.differing import settings_beside_recipe
+from wsss.report.findings import TABLES as VERDICT_TABLES
 from wsss.report.gallery import GallerySettings, build_gallery
 from wsss.report.overlays import draw_overlays
 from wsss.report.plots import TABLES
 from wsss.report.scores import read_sources
 from wsss.report.steps import Place, last_words
 from wsss.report.templates import percent
-from wsss.report.verdict import TABLES as VERDICT_TABLES
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import PredictionStore, RelabelledStore
 from wsss.stores.options import label_store_options, open_label_stores
