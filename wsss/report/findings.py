@@ -136,6 +136,18 @@ class Findings:
         return bool(any_bad) or self.overall != "fine" or not self.told or self.mean < MODEST
 
     @property
+    def longer(self) -> bool:
+        """Whether a longer training may help: something is doubtful that tags can teach. Where classes always come
+        together it has made masks worse (docs/experiments.md#any-photos-the-zoo).
+        """
+        if self.together or not self.told:
+            return False
+        known = {*self.unlearnt, *self.index.classes[:1]}
+        doubtful = {*self.disputed, *(each.name for each in self.unsure), *(name for name, _ in self.low)}
+        whole = self.overall in ("collapsed", "poor", "doubtful") or self.mean < MODEST
+        return bool(doubtful - known) or (whole and not self.unlearnt)
+
+    @property
     def weak(self) -> tuple[str, ...]:
         """Classes that are not learnt or doubtful, the worst first: it is the one that is proposed to be left out. The
         background cannot be.

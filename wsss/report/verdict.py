@@ -55,7 +55,7 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
         *([better] if better else []),
     )
     bad = found.hopeless or found.overall in ("poor", "doubtful")
-    return Verdict(_headline(found), reasons, bad, found.weak, agreed=found.agreed, labels=labels)
+    return Verdict(_headline(found), reasons, bad, found.weak, agreed=found.agreed, labels=labels, longer=found.longer)
 
 
 def _headline(found: Findings) -> str:
