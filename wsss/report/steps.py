@@ -13,12 +13,12 @@ from pydantic import ConfigDict
 from wsss.core.minutes import foretold, work_of
 from wsss.core.recipes import recipe_names
 from wsss.data.index import Index
-from wsss.data.origins import FROM_NETWORK, remark
 from wsss.data.photos import Location
 from wsss.report.last_words import Step, Verdict
+from wsss.report.other_labels import rests_on
 from wsss.report.scores import read_sources
 from wsss.report.verdict import final_verdict
-from wsss.stores.labels import RelabelledStore
+from wsss.stores.labels import PseudoStore, RelabelledStore
 
 QUICK, FULL = "quick", "photos"
 """The recipe of minutes, and the one with better masks, which `wsss init` takes without --recipe."""
@@ -60,15 +60,22 @@ class Place(Location):
 
 
 def last_words(
-    reports: Path, index: Index, made: RelabelledStore, split: str, recipe: str, place: Place
+    reports: Path,
+    index: Index,
+    made: RelabelledStore,
+    split: str,
+    recipe: str,
+    place: Place,
+    others: PseudoStore | None = None,
 ) -> tuple[Verdict, str]:
     """The verdict with what to do, for the page; and both as text for a terminal, with the folder at `place`.
 
-    `made`: the store of relabelled labels, which tells what these rest on. Errors are those of `final_verdict` and
+    `made`: the store of relabelled labels, and `others`: that of imported ones that the student learned from, if there
+    is one; they tell what the labels rest on. Errors are those of `final_verdict` and
     `read_sources`, which read the folder `reports`.
     """
-    rests_on = remark(made.by_hand, int(made.attributes.get(FROM_NETWORK, 0)))
-    verdict = final_verdict(reports, read_sources(reports / "sources.csv"), index, split, rests_on)
+    sources = read_sources(reports / "sources.csv")
+    verdict = final_verdict(reports, sources, index, split, rests_on(made, others))
     known = verdict, recipe, index, list(made.ids)
     return replace(verdict, steps=next_steps(*known)), f"{verdict.text}\n{steps_text(next_steps(*known, place))}"
 

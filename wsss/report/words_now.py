@@ -8,6 +8,8 @@ from pydantic import ConfigDict
 
 from wsss.core.params import Settings, load
 from wsss.data.index import read_index
+from wsss.data.origins import LABELS_SHA
+from wsss.report.other_labels import Labels, other_labels
 from wsss.report.steps import Place, last_words
 from wsss.stores.labels import RelabelledStore
 
@@ -27,6 +29,7 @@ class Params(Settings):
     """What is read of params.yaml."""
 
     dataset: Place
+    distill: Labels = Labels()
     gallery: Shown = Shown()
 
 
@@ -37,5 +40,6 @@ def words_now() -> str:
     """
     settings, made = load(PARAMS, Params), RelabelledStore(RelabelledStore.place)
     shown = settings.gallery.split, settings.gallery.recipe
-    _, text = last_words(REPORTS, read_index(DATASET), made, *shown, settings.dataset)
+    others, _ = other_labels(settings.distill.place, str(made.attributes.get(LABELS_SHA, "")))
+    _, text = last_words(REPORTS, read_index(DATASET), made, *shown, settings.dataset, others)
     return text
