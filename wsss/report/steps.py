@@ -23,7 +23,7 @@ from wsss.stores.labels import PseudoStore, RelabelledStore
 QUICK, FULL = "quick", "photos"
 """The recipe of minutes, and the one with better masks, which `wsss init` takes without --recipe."""
 GAIN = "Train the whole network: on six sets of seven the masks were better by 2.5 to 16.4 points of mIoU"
-PRICE = "that took 22 to 34 minutes of processor time each; for your photos it says beforehand how many"
+PRICE = "that took 22 to 34 minutes of processor time each, and the command says beforehand what yours will take"
 """What `FULL` gave in the place of `QUICK`, and what it cost: docs/experiments.md#any-photos-the-zoo."""
 FOUND = ("tags.csv", "folders", "xml")
 """Tags that `wsss init` finds by itself."""

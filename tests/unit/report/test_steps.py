@@ -67,7 +67,7 @@ def test_a_quick_run_that_is_not_fine_names_the_recipe_with_better_masks_and_its
         return next_steps(PART, "quick", INDEX, (), place)[0].what
 
     assert "six sets of seven" in told(HERE)
-    assert told(HERE).endswith("22 to 34 minutes of processor time each; for your photos it says beforehand how many")
+    assert told(HERE).endswith("and the command says beforehand what yours will take")
     note_estimate({"train": (300.0, 660.0)}, work_of("photos", "/my photos", 2))
     assert told(HERE).endswith("; here that takes 5 to 11 min, as wsss init has foretold")
     # The page is the same wherever it is drawn.
