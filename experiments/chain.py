@@ -14,7 +14,9 @@ TABLE = Table(
         Column("labelled pixels only", "pseudo-label", "train", "miou_labelled"),
         Column("coverage", "pseudo-label", "train", "coverage"),
         Column("corrected by the first round, train", "relabelled", "train"),
+        Column("pseudo-label, val", "pseudo-label", "val"),
         Column("OSTE's branch, val", "oste", "val"),
+        Column("OSTE's branch, ms + flip + CRF, val", "oste ms+flip+crf", "val"),
         *students.COLUMNS,
     ),
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from pydantic import ConfigDict
 
 from wsss.core.live import note_words
 from wsss.core.params import Settings, load
@@ -13,34 +12,19 @@ from wsss.core.stage import open_stage, stage_command
 from wsss.data.index import read_index
 from wsss.data.masks import MaskedImages, read_mask_checksums
 from wsss.data.origins import LABELS_SHA
-from wsss.report.cards import Results, other_labels
+from wsss.report.cards import Results
 from wsss.report.differing import settings_beside_recipe
+from wsss.report.findings import TABLES as VERDICT_TABLES
 from wsss.report.gallery import GallerySettings, build_gallery
+from wsss.report.other_labels import Labels, other_labels
 from wsss.report.overlays import draw_overlays
 from wsss.report.plots import TABLES
 from wsss.report.scores import read_sources
 from wsss.report.steps import Place, last_words
 from wsss.report.templates import percent
-from wsss.report.verdict import TABLES as VERDICT_TABLES
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import PredictionStore, RelabelledStore
 from wsss.stores.options import label_store_options, open_label_stores
-
-PSEUDO = "pseudo"
-"""`distill.labels` for the store that stage `correct` writes."""
-
-
-class Labels(Settings):
-    """Section `distill`, as far as it names the labels that the student learned from."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    labels: str = PSEUDO
-
-    @property
-    def place(self) -> Path | None:
-        """Their folder, if no stage makes them."""
-        return None if self.labels == PSEUDO else Path(self.labels)
 
 
 class Params(Settings):
@@ -95,7 +79,7 @@ def main(
             store.expect_classes(index.classes)
         sources = read_sources(reports / "sources.csv")
         named = settings.gallery.split, settings.gallery.recipe, settings.dataset
-        shown, last = last_words(reports, index, made, *named)
+        shown, last = last_words(reports, index, made, *named, others)
         about = shown, photos, differing, learned
         first, *_ = build_gallery(results, sources, settings.gallery, out, reports, epochs, *about)
         draw_overlays(results, settings.gallery.split, overlays)

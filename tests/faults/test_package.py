@@ -21,7 +21,9 @@ from tests.toy_networks import photo, write_oste, write_student
 from wsss import cli
 from wsss.core.errors import EnvError, IntegrityError, UserError
 from wsss.core.locked_files import content_md5
+from wsss.core.stage import hash_input
 from wsss.data.index import Index, Record, write_index
+from wsss.data.origins import FROM_LABELS, LABELS_SHA
 from wsss.data.size import ReadSizes
 from wsss.export import package as exporting
 from wsss.export.model_card import Subject, model_card
@@ -30,6 +32,9 @@ from wsss.models.checkpoint import save_network
 from wsss.predict.networks import onnx_session, run_onnx
 from wsss.predict.segmenter import Segmenter
 from wsss.predict.segmenting import load_segmenting
+from wsss.stores.labels import BY_HAND, PSEUDO_FORMAT, RelabelledStore
+from wsss.stores.shards import StoreMeta, write_store_index
+from wsss.stores.whose import MADE_BY
 
 CRF = {"iterations": 2, "bilateral_weight": 5.0, "bilateral_rgb": 5.0, "spatial_weight": 1.5}
 VIEW = {"scales": [0.75, 1.0], "flip": True, "crf": CRF}
@@ -359,6 +364,24 @@ def test_card_of_a_student_that_learned_from_labels_of_a_person(tmp_path: Path) 
     text = card_of(write_run(tmp_path, labels="/home/me/corrected"))
     assert "- labels of its training photos: those of a folder corrected, which no stage has made" in text
     assert "tags alone, without any mask" not in text
+
+
+def test_card_says_whose_the_imported_labels_are_while_they_are_there(tmp_path: Path) -> None:
+    student = write_run(tmp_path, labels="artifacts/imported")
+    labels, relabelled = tmp_path / "artifacts/imported", tmp_path / RelabelledStore.place
+    marks: dict[str, bool | int | float | str] = {BY_HAND: 1, FROM_LABELS: 20, MADE_BY: "<b>otsu"}
+    write_store_index(labels, StoreMeta(PSEUDO_FORMAT, CLASSES, marks), [])
+    write_store_index(relabelled, StoreMeta(PSEUDO_FORMAT, CLASSES, {LABELS_SHA: hash_input(labels)}), [])
+    unknown = "those of a folder imported, which no stage has made and a person may have corrected"
+    assert unknown in card_of(student)  # nothing ties the note to this run
+    lock = YAML(typ="safe").load(tmp_path / "dvc.lock")
+    made = {"path": RelabelledStore.place.as_posix(), "md5": content_md5(relabelled)}
+    lock["stages"]["distill"] = {"cmd": "x", "outs": [made]}
+    YAML(typ="safe").dump(lock, tmp_path / "dvc.lock")
+    told = "those of a folder imported, which no stage has made: 1 photo corrected by hand, 20 photos by &lt;b&gt;otsu"
+    assert told in card_of(student)
+    (labels / "index.json").write_text("{}")
+    assert unknown in card_of(student)
 
 
 def test_scores_of_another_run_are_not_shown(tmp_path: Path) -> None:

@@ -210,6 +210,22 @@ def test_results_that_kept_no_settings_say_so(monkeypatch: pytest.MonkeyPatch) -
     assert "| recipe (3 seeds) |" in markdown(table("chain"), RESULTS / "chain")
 
 
+def test_the_chain_shows_labels_and_branch_on_val_photos_where_they_were_scored(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(RECIPE.parents[1])
+
+    def shown(folder: Path) -> dict[str, str]:
+        heads, _, cells = (line[2:-2].split(" | ") for line in markdown(table("chain"), folder).splitlines())
+        return dict(zip(heads[-6:], cells[-6:], strict=True))
+
+    found = shown(RESULTS / "chain")
+    assert found["pseudo-label, val"] == "70.03 ± 0.39"
+    assert found["OSTE's branch, ms + flip + CRF, val"] == "64.76 ± 3.54"
+    scores(tmp_path, table("chain").rows[0], 0, 0.5, 0.5)  # OSTE's branch at one scale, and nothing else
+    assert list(shown(tmp_path).values()) == ["", "50.00", "", "", "", ""]
+
+
 def test_what_cannot_be_compared_is_said(ran: list[list[str]], tmp_path: Path) -> None:
     for name in ("chain", "alpha"):
         run(table(name), RESULTS / name, (0,), (f"dataset.root={tmp_path}",))

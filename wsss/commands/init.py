@@ -20,7 +20,7 @@ from wsss.core.atomic import write_text
 from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import WsssError, raise_all
 from wsss.core.log import say
-from wsss.core.minutes import note_estimate
+from wsss.core.minutes import note_estimate, work_of
 from wsss.core.params import load
 from wsss.core.project import make_project
 from wsss.core.recipes import SCHEMA, read_recipe, recipe_path, with_dataset
@@ -123,7 +123,8 @@ def main(
 
         plan = plan_of(params, survey.index)
         if is_here(params):  # the one that stages read
-            note_estimate({each.stage: (each.low, each.high) for each in plan.stages})
+            work = work_of(recipe, dataset.root, len(survey.index.records)) if plan.stages else ""
+            note_estimate({each.stage: (each.low, each.high) for each in plan.stages}, work)
     offer = None
     if plan is not None and chosen is None and is_small(plan):
         offer = quick_plan(guessed, dataset.allow_untagged, given.seed)

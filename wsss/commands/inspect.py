@@ -24,20 +24,25 @@ FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 @click.argument("name", metavar="[ID]", required=False)
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="write the picture of ID to this .png or .jpg")
 @click.option("--data", type=click.Path(path_type=Path), help="folder of the photos, if not where the settings say")
+@click.option("--at", metavar="X,Y", help="a pixel of ID: its label and confidence, or the score of each class there")
 @json_option
-def main(path: Path, name: str | None, out: Path | None, data: Path | None, as_json: bool) -> str:
+def main(path: Path, name: str | None, out: Path | None, data: Path | None, at: str | None, as_json: bool) -> str:
     """Say what is in PATH: CAMs, pseudo-labels, predictions (the folder or one shard), a checkpoint, an exported
     network, the folder of the index, a folder of wsss predict, a table, page or scores of reports; or, for a folder of
     these such as artifacts or reports, what each of them is. What dvc.lock lists has its lineage: the stage that made
     it, the settings, and whether its inputs and the code are still those, back to the photos.
 
     With ID, say it of that photo and show it in the terminal, where that has colours. The picture of -o has the photo
-    beside it where that is found, and the names of the classes.
+    beside it where that is found, and the names of the classes. The pixel of --at is counted as a viewer shows the
+    photo: upright, of its own size, from 0 at the top left, X to the right and Y down; it also says which pixel that
+    was where photos are read smaller or larger.
     """
     if out is not None and name is None:
         raise UserError("-o", "needs the ID of a photo", f"wsss inspect {path} ID -o {out}")
     if data is not None and name is None:
         raise UserError("--data", "needs the ID of a photo", f"wsss inspect {path} ID --data {data}")
+    if at is not None and name is None:
+        raise UserError("--at", "needs the ID of a photo", f"wsss inspect {path} ID --at {at}")
     if out is not None:
         if out.suffix.lower() not in FORMATS:
             fix = f"wsss inspect {path} {name} -o {out.with_suffix('.png')}"
@@ -46,9 +51,11 @@ def main(path: Path, name: str | None, out: Path | None, data: Path | None, as_j
     from wsss.commands.restorable import restorable
     from wsss.report.inspection import lines, look
     from wsss.report.lineage import lineage
+    from wsss.report.pixel import parse_at
 
+    pixel = None if at is None else parse_at(at)
     with restorable(path):
-        summary, drawing = look(path, name, data)
+        summary, drawing = look(path, name, data, pixel)
     if name is None:
         summary |= lineage(path)
     if out is not None:

@@ -145,9 +145,25 @@ def timed(name: str, fingerprint: str) -> Iterator[None]:
     _say(outlook.at_end())
 
 
-def note_estimate(spans: Mapping[str, tuple[float, float]]) -> None:
-    """Note (low, high) seconds of each stage with new settings. What stages took with others is forgotten."""
-    _write({"estimate": {name: list(span) for name, span in spans.items()}})
+def note_estimate(spans: Mapping[str, tuple[float, float]], work: str = "") -> None:
+    """Note (low, high) seconds of each stage with new settings. What stages took with others is forgotten; how long all
+    stages take for some `work`, see `work_of`, is not.
+    """
+    whole = _read()["whole"]
+    if work:
+        whole[work] = [sum(span[end] for span in spans.values()) for end in (0, 1)]
+    _write({"estimate": {name: list(span) for name, span in spans.items()}, "whole": whole})
+
+
+def work_of(recipe: str, root: str, photos: int) -> str:
+    """The name of the work on so many photos in the folder `root` by the settings of a recipe."""
+    return f"{recipe}, {photos} photos in {Path(root).absolute()}"
+
+
+def foretold(work: str) -> Span | None:
+    """How long all stages were to take for `work`, when its settings were made here; None if they never were."""
+    found = _read()["whole"].get(work)
+    return None if found is None else Span(*found)
 
 
 def known(notes: Mapping[str, Any], name: str) -> Span | None:
@@ -181,14 +197,17 @@ def _read() -> dict[str, dict[str, Any]]:
     except (OSError, ValueError):
         found = None
     found = found if isinstance(found, dict) else {}
-    kinds = {kind: found.get(kind) for kind in ("took", "estimate", "unfinished")}
+    kinds = {kind: found.get(kind) for kind in ("took", "estimate", "whole", "unfinished")}
     notes = {kind: part if isinstance(part, dict) else {} for kind, part in kinds.items()}
     return {
         "took": {name: value for name, value in notes["took"].items() if _is_time(value)},
-        "estimate": {
-            name: value
-            for name, value in notes["estimate"].items()
-            if isinstance(value, list) and len(value) == 2 and all(map(_is_time, value))
+        **{
+            kind: {
+                name: value
+                for name, value in notes[kind].items()
+                if isinstance(value, list) and len(value) == 2 and all(map(_is_time, value))
+            }
+            for kind in ("estimate", "whole")
         },
         "unfinished": {
             name: part

@@ -16,9 +16,10 @@ from wsss.core.stage import hash_input
 from wsss.data.index import Index, Record
 from wsss.data.size import fit_label
 from wsss.evaluation.correction import EDITED, differs, is_as_before
-from wsss.evaluation.edited_masks import MADE_BY, EditedMasks, masks_in
+from wsss.evaluation.edited_masks import EditedMasks, masks_in
 from wsss.stores.labels import LABEL_STORES, PseudoStore
 from wsss.stores.opened import open_pseudo
+from wsss.stores.whose import MADE_BY
 
 CORRECTED = Path("artifacts/corrected")
 """What the names of corrected labels begin with."""

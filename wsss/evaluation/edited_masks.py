@@ -34,8 +34,6 @@ NAMED = 5
 """Photos that an error names; the rest are counted."""
 BY = "by "
 """How the source of a mask begins that another method has made; its name follows."""
-MADE_BY = "made_by"
-"""Attribute of a store: the names of these methods."""
 BROKEN = ("damaged or truncated", "not an image")
 """How the errors of `broken` begin, whose fix is for photos."""
 NONE = -1

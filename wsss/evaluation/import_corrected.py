@@ -22,12 +22,13 @@ from wsss.data.index import IGNORE, Index, Record, read_index
 from wsss.data.origins import FROM_LABELS, HAND, digest
 from wsss.evaluation.choose_base import CORRECTED, choose_base, imported_before
 from wsss.evaluation.correction import BEFORE, EDITED, HELD_OUT, MARKS, Correction, correction
-from wsss.evaluation.edited_masks import BY, MADE_BY, masks_in, unpacked
+from wsss.evaluation.edited_masks import BY, masks_in, unpacked
 from wsss.evaluation.import_told import Told, told_again, warn_of
 from wsss.evaluation.new_store import CONTENT, check_there, publish_new
 from wsss.stores.labels import PseudoStore, put_labels, put_mixtures
 from wsss.stores.opened import open_pseudo
 from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
+from wsss.stores.whose import MADE_BY
 
 SHARD = 32
 

@@ -143,7 +143,8 @@ def _labels(subject: Subject, known: Provenance) -> str:
     named = known.settings.get("distill", {}).get("labels", "pseudo")
     if subject.card.kind == OSTE or named == "pseudo":
         return "tags alone, without any mask"
-    return f"those of a folder {_plain(Path(named).name)}, which no stage has made and a person may have corrected"
+    whose = f": {_plain(known.labels)}" if known.labels else " and a person may have corrected"
+    return f"those of a folder {_plain(Path(named).name)}, which no stage has made{whose}"
 
 
 def _scores(subject: Subject, known: Provenance) -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,12 @@ from wsss.core.errors import WsssError
 from wsss.core.locked_files import content_md5, file_md5, read_lock, read_settings
 from wsss.core.locked_stages import newer_stage
 from wsss.core.recipes import SCHEMA
+from wsss.core.stage import hash_input
 from wsss.data.index import Index, read_index
+from wsss.data.origins import LABELS_SHA
 from wsss.models.checkpoint import NetworkCard
+from wsss.stores.labels import PseudoStore, RelabelledStore
+from wsss.stores.whose import whose_text
 
 LOCK = "dvc.lock"
 Rows = tuple[Mapping[str, str], ...]
@@ -27,7 +32,8 @@ Rows = tuple[Mapping[str, str], ...]
 @dataclass(frozen=True)
 class Provenance:
     """`index`: the data set; `settings`: by section; `header`: the comment at the top of params.yaml; `sources`: rows
-    of the score table, `classes`: of its table by class. None or empty: unknown, and `gap` says why.
+    of the score table, `classes`: of its table by class; `labels`: whose the imported labels are that a student learned
+    from. None or empty: unknown, and `gap` says why.
     """
 
     index: Index | None = None
@@ -36,6 +42,7 @@ class Provenance:
     sources: Rows = ()
     classes: Rows = ()
     gap: str = ""
+    labels: str = ""
 
 
 def find_provenance(model: Path, card: NetworkCard, dataset: Path | None = None) -> Provenance:
@@ -65,7 +72,8 @@ def find_provenance(model: Path, card: NetworkCard, dataset: Path | None = None)
     index = _index(model, card, dataset)
     gap = f"its stage {newer} has run again since" if newer else "the tables in reports/ are of another run"
     header = _header(root / "params.yaml", settings) if settings else ""
-    return Provenance(index, settings, header, sources, classes, "" if sources and settings else gap)
+    labels = _labels(root, settings) if locked(root / RelabelledStore.place) else ""
+    return Provenance(index, settings, header, sources, classes, "" if sources and settings else gap, labels)
 
 
 def _index(model: Path, card: NetworkCard, dataset: Path | None) -> Index | None:
@@ -75,6 +83,18 @@ def _index(model: Path, card: NetworkCard, dataset: Path | None) -> Index | None
         return None
     index = read_index(folder)
     return index if index.classes == card.classes and card.sizes in (None, index.sizes) else None
+
+
+def _labels(root: Path, settings: Mapping[str, Any]) -> str:
+    """``2 photos corrected by hand, 3 photos by otsu`` of the folder that `settings` name, if those labels are in it
+    which stage `distill` has noted; else empty.
+    """
+    place = root / str(settings.get("distill", {}).get("labels", ""))
+    with suppress(OSError, WsssError):
+        noted = RelabelledStore(root / RelabelledStore.place).attributes.get(LABELS_SHA)
+        if noted and hash_input(place) == noted:
+            return whose_text(PseudoStore(place).attributes)
+    return ""
 
 
 def _header(params: Path, settings: Mapping[str, Any]) -> str:

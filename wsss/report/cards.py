@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from wsss.core.errors import IntegrityError
-from wsss.core.folders import STORE_INDEX
-from wsss.core.stage import hash_input
-from wsss.core.words import counted
 from wsss.data.index import IGNORE, Index, Record
 from wsss.data.masks import MaskedImages
 from wsss.data.size import fit_label
@@ -107,24 +103,3 @@ class Results:
     def has(self, record: Record) -> bool:
         """True if any store holds the photo."""
         return any(record.id in store for store in (self.cams, self.pseudo, self.predictions))
-
-
-def other_labels(place: Path | None, noted: str) -> tuple[PseudoStore | None, str]:
-    """The store that stage `distill` learned from instead of pseudo-labels, if it is still there, and what a page says.
-
-    `place`: the folder that the settings name, if any; `noted`: the checksum that the stage noted of the store that it
-    learned from, empty if it learned from pseudo-labels. Then there is no store, and nothing to say.
-    """
-    if not noted:
-        return None, ""
-    if place is None or not (place / STORE_INDEX).is_file() or hash_input(place) != noted:
-        gone = "are not there any more" if place is None else f"are not in {place} any more"
-        return None, f"The student learned from other labels than these pseudo-labels. They {gone}, and not shown here."
-    store = PseudoStore(place)
-    painted = f", {store.by_hand} of them corrected by hand" if store.by_hand else ""
-    words = (
-        f"The student learned from the labels in {place} ({counted(len(store.ids), 'photo')}{painted}). They stand in "
-        "for the pseudo-labels of these photos, in order and numbers too; where both differ, the pseudo-label is the "
-        "second picture."
-    )
-    return store, words

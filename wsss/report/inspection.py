@@ -17,6 +17,7 @@ from wsss.predict.package import is_package, read_package
 from wsss.report.beside import photo_row
 from wsss.report.drawing import Drawing, photo_file
 from wsss.report.imported import imported_summary, photo_origin
+from wsss.report.pixel import store_pixel
 from wsss.report.predicted import predicted_photo, predicted_summary
 from wsss.report.reports import KINDS, Table, in_a_line, report_summary
 from wsss.report.summary import (
@@ -38,9 +39,11 @@ UNBOUND = 1_000_000
 """Letters of a line where no terminal ends it."""
 
 
-def look(path: Path, name: str | None, data: Path | None = None) -> tuple[dict[str, Any], Drawing | None]:
+def look(
+    path: Path, name: str | None, data: Path | None = None, at: tuple[int, int] | None = None
+) -> tuple[dict[str, Any], Drawing | None]:
     """The summary of `path` or of its photo `name`, and what can be drawn of it, where there is something. `data`: the
-    folder of the photos, if not where the settings say.
+    folder of the photos, if not where the settings say; `at`: (x, y), a pixel of the photo to say more of.
     """
     if not path.exists():
         raise UserError(path, "no such file or folder", "correct the path, or run the stage that writes it")
@@ -49,9 +52,11 @@ def look(path: Path, name: str | None, data: Path | None = None) -> tuple[dict[s
         if name is None:
             return store_summary(source) | (imported_summary(source) if isinstance(source, Store) else {}), None
         _refuse_other_split(source, name)
-        return _photo(source, known_id(path, source.ids, name), data)
+        return _photo(source, known_id(path, source.ids, name), data, at)
     if is_predicted(path):
-        return (predicted_summary(path), None) if name is None else predicted_photo(path, name)
+        return (predicted_summary(path), None) if name is None else predicted_photo(path, name, at)
+    if at is not None:
+        raise UserError(path, "holds nothing of single pixels", "give a store, e.g. artifacts/cams; or leave --at away")
     if (path / "index.csv").is_file():
         index = read_index(path)
         if name is None:
@@ -134,7 +139,9 @@ def _refuse_other_split(source: Store | OneShard, name: str) -> None:
         raise UserError(source.path, what, f"wsss inspect artifacts/pseudo {name}")
 
 
-def _photo(source: Store | OneShard, name: str, data: Path | None) -> tuple[dict[str, Any], Drawing | None]:
+def _photo(
+    source: Store | OneShard, name: str, data: Path | None, at: tuple[int, int] | None
+) -> tuple[dict[str, Any], Drawing | None]:
     group = source.group(name)
     store = (source.path.parent if isinstance(source, OneShard) else source.path).resolve()
     summary = photo_summary(name, group, source.classes) | photo_origin(group) | photo_file(store, name, data)
@@ -147,6 +154,10 @@ def _photo(source: Store | OneShard, name: str, data: Path | None) -> tuple[dict
         height, width = photo_size(group)
         scores = read_array(group, "scores", REMEDY).astype(np.float32)
         maps = dict(zip(summary["classes"], scores, strict=False))
+    else:
+        return summary, None
+    if at is not None:
+        summary["pixel"] = store_pixel(store, name, group, source.classes, (height, width), at)
     if label is None and not maps:
         return summary, None
     return summary, Drawing(store, name, source.classes, (height, width), label, maps)

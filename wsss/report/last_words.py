@@ -24,7 +24,7 @@ class Verdict:
 
     `bad`: not usable, or student and labels agree on less than half; `weak`: classes that are not learnt or doubtful;
     `steps`: what to do now; `agreed`: the agreement by class; `labels`: the folder of `artifacts` with labels that
-    scored better than the student on masks, if some did.
+    scored better than the student on masks, if some did; `longer`: whether a longer training may help.
     """
 
     headline: str
@@ -34,6 +34,7 @@ class Verdict:
     steps: tuple[Step, ...] = ()
     agreed: tuple[Agreed, ...] = ()
     labels: str = ""
+    longer: bool = False
 
     @property
     def fine(self) -> bool:

@@ -15,12 +15,11 @@ from wsss.core.errors import WsssError
 from wsss.core.locked_files import CACHE, Making, Output, is_as_listed, read_lock, read_makings, read_settings
 from wsss.core.locked_stages import CODE
 from wsss.core.stage import hash_input
-from wsss.core.words import counted
-from wsss.data.origins import FROM_LABELS, FROM_NETWORK, LABELS_SHA
-from wsss.evaluation.edited_masks import MADE_BY
+from wsss.data.origins import LABELS_SHA
 from wsss.formats.problems import some
 from wsss.report.beside import changed_settings
-from wsss.stores.labels import BY_HAND, PseudoStore, RelabelledStore
+from wsss.stores.labels import PseudoStore, RelabelledStore
+from wsss.stores.whose import whose_text
 
 LOCK, DISTILL, PSEUDO = "dvc.lock", "distill", "pseudo"
 SAME, OTHER, ABSENT, RAW = "the same now", "another one now", "not here now", "not compared"
@@ -138,13 +137,7 @@ def learned_labels(root: Path) -> tuple[str, str]:
 def _whose(path: Path) -> str:
     """``2 photos corrected by hand, 3 by otsu``; empty where the store does not say."""
     with suppress(OSError, WsssError):
-        attributes = PseudoStore(path).attributes
-        words = {BY_HAND: "corrected by hand", FROM_NETWORK: "taken from a network's masks"}
-        words[FROM_LABELS] = f"by {attributes[MADE_BY]}" if MADE_BY in attributes else "from other labels"
-        parts = [
-            f"{counted(int(attributes[mark]), 'photo')} {text}" for mark, text in words.items() if mark in attributes
-        ]
-        return ", ".join(parts)
+        return whose_text(PseudoStore(path).attributes)
     return ""
 
 

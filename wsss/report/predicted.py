@@ -11,6 +11,7 @@ from wsss.export.predicted import Predicted
 from wsss.formats.problems import some
 from wsss.predict.folder import FORMAT, Row
 from wsss.report.drawing import Drawing
+from wsss.report.pixel import label_pixel
 from wsss.report.summary import SHARES, Sizes
 from wsss.stores.opened import known_id
 
@@ -38,8 +39,10 @@ def predicted_summary(path: Path) -> dict[str, Any]:
     }
 
 
-def predicted_photo(path: Path, name: str) -> tuple[dict[str, Any], Drawing]:
-    """Photo `name` of the folder `path`, and its mask. Raises as `predicted_summary`."""
+def predicted_photo(path: Path, name: str, at: tuple[int, int] | None = None) -> tuple[dict[str, Any], Drawing]:
+    """Photo `name` of the folder `path`, and its mask; `at`: (x, y), a pixel to say more of. Raises as
+    `predicted_summary`.
+    """
     found = Predicted(path)
     name = known_id(path, found.ids, name)
     row: Row = next(row for row in found.rows if row.id == name)
@@ -54,4 +57,7 @@ def predicted_photo(path: Path, name: str) -> tuple[dict[str, Any], Drawing]:
         "look": list(row.look),
         SHARES: shares,
     }
-    return summary, Drawing(path.resolve(), name, found.classes, record.own_size, found.label(name), {})
+    label = found.label(name)
+    if at is not None:
+        summary["pixel"] = label_pixel(label, found.classes, at)
+    return summary, Drawing(path.resolve(), name, found.classes, record.own_size, label, {})

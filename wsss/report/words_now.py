@@ -12,9 +12,10 @@ from wsss.core.errors import UserError
 from wsss.core.params import Settings, load
 from wsss.data.images import load_mask
 from wsss.data.index import IGNORE, Record, read_index
-from wsss.data.origins import digest
+from wsss.data.origins import LABELS_SHA, digest
 from wsss.formats.own_masks import as_written, digests_as_written, own_masks
 from wsss.formats.problems import Finding
+from wsss.report.other_labels import Labels, other_labels
 from wsss.report.steps import Place, last_words
 from wsss.stores.labels import RelabelledStore
 
@@ -40,6 +41,7 @@ class Params(Settings):
     """What is read of params.yaml."""
 
     dataset: Masked
+    distill: Labels = Labels()
     gallery: Shown = Shown()
 
 
@@ -50,7 +52,8 @@ def words_now() -> str:
     """
     settings, made = load(PARAMS, Params), RelabelledStore(RelabelledStore.place)
     shown = settings.gallery.split, settings.gallery.recipe
-    _, text = last_words(REPORTS, read_index(DATASET), made, *shown, settings.dataset)
+    others, _ = other_labels(settings.distill.place, str(made.attributes.get(LABELS_SHA, "")))
+    _, text = last_words(REPORTS, read_index(DATASET), made, *shown, settings.dataset, others)
     return text
 
 

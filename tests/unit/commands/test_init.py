@@ -19,6 +19,7 @@ from wsss.commands.check import Params as CheckParams
 from wsss.commands.check import look
 from wsss.commands.check import main as check
 from wsss.commands.init import main, with_choices
+from wsss.core.minutes import Span, foretold, work_of
 from wsss.core.params import load
 from wsss.core.recipes import read_recipe
 from wsss.data.index import Record
@@ -325,9 +326,14 @@ def test_the_estimate_is_noted_for_the_stages_that_will_read_it(
     assert notes.exists() == noted
     if noted:
         plan = json.loads(result.stdout)["plan"]["estimate"]
+        whole = [sum(each[end] for each in plan) for end in ("low", "high")]
         assert json.loads(notes.read_text()) == {
-            "estimate": {each["stage"]: [each["low"], each["high"]] for each in plan}
+            "estimate": {each["stage"]: [each["low"], each["high"]] for each in plan},
+            "whole": {work_of("photos", "raw", 6): whole},
         }
+        # The last words of a quick run tell what the other recipe would take.
+        init("raw", "--tags", "tags.csv", "--recipe", "quick", "--force")
+        assert foretold(work_of("photos", "raw", 6)) == Span(*whole)
 
 
 def test_json_has_everything(photos: RawData) -> None:

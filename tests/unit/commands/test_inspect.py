@@ -6,6 +6,7 @@ import functools
 import json
 import operator
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -21,8 +22,9 @@ from tests.toy_runs import Toy, columns, write_run
 from wsss import cli
 from wsss.core.locked_files import content_md5, file_md5
 from wsss.core.stage import Stage
-from wsss.data.index import Index, Record, write_index
+from wsss.data.index import Index, Record, read_index, write_index
 from wsss.data.palette import display_palette
+from wsss.data.size import fit_label
 from wsss.report.drawing import READABLE
 from wsss.report.summary import Extent, Values
 from wsss.report.terminal import ansi, half_blocks
@@ -282,6 +284,67 @@ def test_a_photo_that_is_not_the_indexed_one_is_told(tmp_path: Path) -> None:
     assert f"photo: {tmp_path / file.relative_to(run / 'data')}: not here now" in text
 
 
+def test_a_pixel_of_labels_is_that_of_the_photo_in_a_viewer(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    label = columns(0, 2)
+    label[0, 0] = 255
+    write_run(run, [Toy("a", label)])
+    index = read_index(run / "artifacts/dataset")
+    store = run / "artifacts/predictions"
+    for own in ((12, 16), (24, 40), (7, 5)):  # as the photo is read, larger, smaller
+        records = tuple(replace(record, own_height=own[0], own_width=own[1]) for record in index.records)
+        shutil.rmtree(run / "artifacts/dataset")
+        write_index(run / "artifacts/dataset", replace(index, records=records))
+        for y, x in ((0, 0), (own[0] - 1, own[1] - 1), (own[0] // 2, own[1] // 3)):
+            found = json.loads(inspect(store, "a", "--at", f"{x},{y}", "--json")[1])["pixel"]
+            value = int(fit_label(label, own)[y, x])
+            assert found["label"] == ("ignore (255)" if value == 255 else index.classes[value])
+            assert found["in the photo"] == {"x": x, "y": y, "width": own[1], "height": own[0]}
+            assert ("as it was read" in found) is (own != (12, 16))
+    assert (found["confidence"], found["earlier"]["oste_single"]) == (1.0, found["label"])
+    text = inspect(store, "a", "--at", " 4, 6")[1].splitlines()
+    assert "  in the photo: x 4, y 6 of 5 × 7 (width × height)" in text
+    assert "  as it was read: x 14, y 11 of 16 × 12 (width × height)" in text
+    assert f"    single: {index.classes[2]}" in text
+    # Without an index of this run, pixels are those of the photo as it was read.
+    write_index(run / "artifacts/dataset", replace(index, records=(replace(index.records[0], width=17),)))
+    found = json.loads(inspect(store / "00000.h5", "a", "--at", "15,11", "--json")[1])["pixel"]
+    assert found["as it was read"] == {"x": 15, "y": 11, "width": 16, "height": 12}
+    assert "in the photo" not in found
+    assert found["size of the photo"] == "not known here, so X,Y are of the photo as it was read"
+
+
+def test_a_pixel_of_cams_has_the_score_of_each_class(cams: Path) -> None:
+    found = json.loads(inspect(cams, "a", "--at", "0,0", "--json")[1])["pixel"]
+    assert found["scores"] == {"Kuh": 0.0, "dog": 0.522}
+    found = json.loads(inspect(cams, "a", "--at", "63,47", "--json")[1])["pixel"]
+    assert found["scores"] == {"Kuh": 0.4783, "dog": 1.0}
+    text = inspect(cams, "b", "--at", "29,19")[1].splitlines()
+    assert "  as it was read: x 29, y 19 of 30 × 20 (width × height)" in text
+    assert text[-1] == "  scores: none"
+
+
+@pytest.mark.parametrize(
+    ("at", "name", "what"),
+    [
+        ("64,0", "a", "--at: found 64,0, and the photo has 64 × 48 pixels (width × height)"),
+        ("0,48", "a", "fix: give X from 0 to 63 and Y from 0 to 47"),
+        ("-1,0", "a", "--at: found '-1,0', expected X,Y: two whole numbers"),
+        ("3", "a", "--at: found '3', expected X,Y"),
+        ("3,4", "", "--at: needs the ID of a photo"),
+    ],
+)
+def test_what_is_no_pixel(cams: Path, at: str, name: str, what: str) -> None:
+    code, _, text = inspect(cams, *([name] if name else []), "--at", at)
+    assert code == 2
+    assert what in text
+
+
+def test_an_index_has_no_pixels(tmp_path: Path) -> None:
+    write_index(tmp_path, Index(CLASSES, (Record("a", "val", "a.jpg", None, (1,), 8, 9, "0" * 64),)))
+    assert "holds nothing of single pixels" in inspect(tmp_path, "a", "--at", "1,1")[2]
+
+
 def test_the_precision_of_a_training_is_told(tmp_path: Path) -> None:
     write_student(tmp_path / "n.pt", precision="bf16-mixed")
     assert json.loads(inspect(tmp_path / "n.pt", "--json")[1])["precision of the training"] == "bf16-mixed"
@@ -358,7 +421,7 @@ def test_flipped_bits_are_never_a_bug_of_ours(cams: Path, tmp_path: Path, seed: 
     for place in generator.integers(0, len(data), 3):
         data[place] ^= 1 << int(generator.integers(8))
     (tmp_path / "flipped.h5").write_bytes(bytes(data))
-    for arguments in ((), ("a",)):
+    for arguments in ((), ("a",), ("a", "--at", "1,1")):
         code, _, text = inspect(tmp_path / "flipped.h5", *arguments)
         assert code == 4, text
 
@@ -402,6 +465,9 @@ def test_a_folder_of_predictions(tmp_path: Path) -> None:
         assert found["share of pixels"][name] == pytest.approx((pixels == number).mean(), abs=1e-5)
     one = json.loads(inspect(out, "1", "--json", "-o", tmp_path / "1.png")[1])
     assert (one["photo"], one["height"], one["width"]) == ("1.png", 80, 56)
+    value = int(np.asarray(Image.open(out / "masks/1.png"))[70, 3])
+    pixel = json.loads(inspect(out, "1", "--at", "3,70", "--json")[1])["pixel"]
+    assert pixel == {"in the photo": {"x": 3, "y": 70, "width": 56, "height": 80}, "label": CLASSES[value]}
     with Image.open(tmp_path / "1.png") as image:
         assert image.height > 80
     code, _, text = inspect(out / "masks")

@@ -12,7 +12,7 @@ from wsss.core import log, minutes
 from wsss.core.errors import UserError
 from wsss.core.interrupt import catch_signals
 from wsss.core.log import Progress, phase
-from wsss.core.minutes import ORDER, Outlook, Span, note_estimate, timed
+from wsss.core.minutes import ORDER, Outlook, Span, foretold, note_estimate, timed, work_of
 from wsss.core.stage import open_stage
 
 
@@ -102,6 +102,17 @@ def test_what_init_estimated_counts_until_a_stage_has_run(time: Clock, capsys: p
     assert "cams: about 2 to 4 minutes; the stages after it: at most 17 min\n" in capsys.readouterr().err
 
 
+def test_how_long_a_whole_work_takes_is_known_when_the_settings_are_others(scratch: Path) -> None:
+    work = work_of("photos", "/raw", 6)
+    assert foretold(work) is None
+    note_estimate({"train": (60.0, 120.0), "cams": (30.0, 60.0)}, work)
+    note_estimate({"train": (1.0, 2.0)}, work_of("quick", "/raw", 6))
+    with timed("train", "f"):
+        pass
+    assert foretold(work) == Span(90.0, 180.0)
+    assert foretold(work_of("photos", "/raw", 7)) is None
+
+
 def test_a_stage_that_someone_starts_alone_knows_of_no_pipeline(
     time: Clock, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,11 +161,15 @@ def test_of_seconds_nothing_is_said(time: Clock, capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", '{"took": 3}', '{"took": {"train": "x", "cams": NaN}, "estimate": {"train": [1]}}', '{"took": {}}'],
+    [
+        *("", "{", "[]", '{"took": 3}', '{"took": {}}', '{"whole": {"photos, 6 photos in /raw": [1]}}'),
+        '{"took": {"train": "x", "cams": NaN}, "estimate": {"train": [1]}}',
+    ],
 )
 def test_damaged_notes_are_no_notes(scratch: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     scratch.mkdir()
     (scratch / "minutes.json").write_text(text)
+    assert foretold("photos, 6 photos in /raw") is None
     with timed("train", "f"):
         pass
     assert capsys.readouterr().err == ""

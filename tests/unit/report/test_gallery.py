@@ -32,15 +32,16 @@ from wsss.data.ids import encode_id
 from wsss.data.images import save_mask_png
 from wsss.data.index import Index, Record, write_index
 from wsss.data.masks import MaskedImages
-from wsss.data.origins import LABELS_SHA
+from wsss.data.origins import FROM_LABELS, LABELS_SHA
 from wsss.data.photos import Photos
 from wsss.data.tables import csv_text
 from wsss.report import ranking
 from wsss.report.agreed import Agreed
-from wsss.report.cards import Results, other_labels
+from wsss.report.cards import Results
 from wsss.report.differing import settings_beside_recipe
 from wsss.report.gallery import GallerySettings, about, build_gallery
 from wsss.report.last_words import Step, Verdict
+from wsss.report.other_labels import other_labels, rests_on
 from wsss.report.page import Section
 from wsss.report.plots import TABLES
 from wsss.report.scores import SOURCE_COLUMNS, Source
@@ -56,6 +57,7 @@ from wsss.stores.labels import (
 )
 from wsss.stores.shards import Shard, StoreMeta, shard_writer, write_store_index
 from wsss.stores.snapshots import snapshot_file
+from wsss.stores.whose import MADE_BY
 
 SHAPE = (24, 32)
 VERDICT_TABLES = {
@@ -568,7 +570,7 @@ def test_training_photos_of_which_a_tag_got_no_pixel_come_first(tmp_path: Path, 
     assert [found["data-only"] for found in page.all("button") if "data-only" in found] == ["missing"]
 
 
-def write_corrected(folder: Path, labels: dict[str, np.ndarray], by_hand: str) -> str:
+def write_corrected(folder: Path, labels: dict[str, np.ndarray], by_hand: str, **marks: int | str) -> str:
     """A store as `wsss labels import` writes it; its checksum."""
 
     def put(name: str) -> Callable[[h5py.File], None]:
@@ -579,7 +581,7 @@ def write_corrected(folder: Path, labels: dict[str, np.ndarray], by_hand: str) -
 
         return write
 
-    write_store(folder, PSEUDO_FORMAT, {name: put(name) for name in labels}, **{BY_HAND: 1})
+    write_store(folder, PSEUDO_FORMAT, {name: put(name) for name in labels}, **({BY_HAND: 1} | marks))
     return hash_input(folder)
 
 
@@ -608,6 +610,21 @@ def test_labels_that_the_student_learned_from_stand_in_for_pseudo_labels(tmp_pat
     assert "learned from the labels in" in page.text
     assert "corrected (3 photos, 1 of them corrected by hand)" in page.text
     assert {row["id"]: row["label_missing"] for row in photo_rows(tmp_path)}["a"] == ""
+
+
+def test_labels_of_another_method_are_told_on_the_page_and_in_the_verdict(tmp_path: Path) -> None:
+    by_otsu: dict[str, int | str] = {FROM_LABELS: 2, MADE_BY: "otsu"}
+    labels = dict.fromkeys("abc", half(1, 2))
+    others, words = other_labels(tmp_path / "mixed", write_corrected(tmp_path / "mixed", labels, "a", **by_otsu))
+    assert "mixed (3 photos, 1 of them corrected by hand, 2 of them by otsu). They stand" in words
+    write_store(tmp_path / "relabelled", PSEUDO_FORMAT, {}, **{BY_HAND: 1})
+    made = RelabelledStore(tmp_path / "relabelled")
+    assert rests_on(made, others) == "labels of 1 photo corrected by hand and of 2 photos made by otsu"
+    write_store(tmp_path / "all", PSEUDO_FORMAT, {}, **by_otsu)
+    write_store(tmp_path / "none", PSEUDO_FORMAT, {})
+    made = RelabelledStore(tmp_path / "none")
+    assert rests_on(made, PseudoStore(tmp_path / "all")) == "labels of 2 photos made by otsu"
+    assert rests_on(made, PseudoStore(tmp_path / "none")) == rests_on(made, None) == ""
 
 
 def test_what_a_person_has_corrected_is_shown_wherever_it_ranks(tmp_path: Path) -> None:
@@ -888,7 +905,9 @@ def test_stage_shows_the_labels_that_the_settings_name(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run.write()
-    digest = write_corrected(tmp_path / "corrected", {"t-train": half(1, 0)}, "t-train")
+    digest = write_corrected(
+        tmp_path / "corrected", {"t-train": half(1, 0)}, "t-train", **{FROM_LABELS: 1, MADE_BY: "otsu"}
+    )
     write_store(tmp_path / "relabelled", PSEUDO_FORMAT, {}, **{BY_HAND: 1, LABELS_SHA: digest})
     monkeypatch.chdir(tmp_path)
     sections = {
@@ -910,7 +929,8 @@ def test_stage_shows_the_labels_that_the_settings_name(
         result = CliRunner().invoke(main, paths)
         assert result.exit_code == 0, result.output
         texts.append(parse(Path("reports/gallery")).text)
-    assert "labels in corrected (1 photo, 1 of them corrected by hand)" in texts[0]
+    assert "labels in corrected (1 photo, 1 of them corrected by hand, 1 of them by otsu)" in texts[0]
+    assert "learned from labels of 1 photo corrected by hand and of 1 photo made by otsu." in texts[0]
     assert "not in corrected any more" in texts[1]
 
 

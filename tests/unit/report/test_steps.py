@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from wsss.core.minutes import note_estimate, work_of
 from wsss.data.index import Index, Record
 from wsss.report.last_words import Verdict
 from wsss.report.steps import Place, next_steps, steps_text
 
-GOOD, BAD = Verdict("usable", ()), Verdict("not usable", (), bad=True)
+GOOD, BAD = Verdict("usable", ()), Verdict("not usable", (), bad=True, longer=True)
+PART = Verdict("usable in part", (), longer=True)
 INDEX = Index(
     ("background", "cow", "hat"),
     tuple(Record(name, "train", f"photos/{name}.jpg", None, (1,), 8, 8, "") for name in ("a", "b/c")),
@@ -29,8 +31,9 @@ def commands(
 
 @pytest.fixture(autouse=True)
 def _first_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing lies beside the folder of work."""
+    """Nothing lies beside the folder of work, and nothing is foretold."""
     (tmp_path / "wsss").mkdir()
+    monkeypatch.setenv("WSSS_SCRATCH", str(tmp_path / "scratch"))
     monkeypatch.chdir(tmp_path / "wsss")
 
 
@@ -52,6 +55,23 @@ def test_remedies_come_before_the_masks() -> None:
     text = steps_text(next_steps(BAD, "quick", INDEX, (), HERE)).splitlines()
     assert text[0] == "what to do:"
     assert text[-1] == f"    {PREDICT}"
+
+
+def test_a_quick_run_that_is_not_fine_names_the_recipe_with_better_masks_and_its_price() -> None:
+    again = "wsss init '/my photos' --recipe photos"
+    assert commands(PART, "quick") == [again, PREDICT]
+    assert commands(PART, "photos") == commands(replace(PART, longer=False), "quick") == [PREDICT]
+    assert again not in commands(replace(BAD, longer=False), "quick")
+
+    def told(place: Place | None) -> str:
+        return next_steps(PART, "quick", INDEX, (), place)[0].what
+
+    assert "six sets of seven" in told(HERE)
+    assert told(HERE).endswith("and the command says beforehand what yours will take")
+    note_estimate({"train": (300.0, 660.0)}, work_of("photos", "/my photos", 2))
+    assert told(HERE).endswith("; here that takes 5 to 11 min, as wsss init has foretold")
+    # The page is the same wherever it is drawn.
+    assert "22 to 34 minutes" in told(None)
 
 
 def test_what_an_earlier_round_wrote_is_left_alone(tmp_path: Path) -> None:

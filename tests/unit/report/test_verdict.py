@@ -319,6 +319,36 @@ def test_a_verdict_is_bad_where_student_and_labels_disagree(tmp_path: Path, stud
     assert final_verdict(tmp_path, (), INDEX, "val").bad is bad
 
 
+@pytest.mark.parametrize(
+    ("tags", "agreed", "longer"),
+    [
+        (FINE[0], FINE[1], False),
+        (FINE[0], FINE[1].replace("0.6000,agreed", "0.1000,disputed"), True),  # doubtful
+        (FINE[0], FINE[1].replace("0.6000,agreed", "0.4500,agreed"), True),  # less sure
+        (FINE[0], FINE[1].replace(",fine", ",poor"), True),
+        (FINE[0], FINE[1].replace("0.7000,agreed", "0.1000,agreed"), False),  # the background
+        (FINE[0].replace("0.7000,learnt", "0.1200,not learnt"), FINE[1].replace(",fine", ",doubtful"), False),
+        (FINE[0].replace(",learnt", ",not learnt"), FINE[1].replace(",fine", ",poor"), False),
+        (TAGS + "cow,0,0,,,,\n", FINE[1].replace("0.6000,agreed", "0.1000,disputed"), False),
+        (FINE[0] + "boat,40,0,0.0,,,not judged\n", FINE[1], False),
+    ],
+)
+def test_a_longer_training_may_help_where_tags_are_not_the_trouble(
+    tmp_path: Path, tags: str, agreed: str, longer: bool
+) -> None:
+    write_tables(tmp_path, tags, agreed)
+    assert final_verdict(tmp_path, (), INDEX, "val").longer is longer
+    together = index_of(*[(1, 2)] * 6, (1,), (3,))
+    assert not final_verdict(tmp_path, (), together, "val").longer
+
+
+def test_a_longer_training_may_help_where_masks_say_that_classes_are_poor(tmp_path: Path) -> None:
+    verdict(tmp_path, sources=(STUDENT,), cow=0.2)
+    assert final_verdict(tmp_path, (STUDENT,), INDEX, "val").longer
+    verdict(tmp_path, sources=(STUDENT,))
+    assert not final_verdict(tmp_path, (STUDENT,), INDEX, "val").longer
+
+
 def test_weak_classes_are_the_unlearnt_and_then_the_doubtful_the_worst_first(tmp_path: Path) -> None:
     rows = "background,40,1,1,0.01,disputed,fine\ncow,40,1,1,0.2,agreed,fine\nhat,40,1,1,0.1,disputed,fine\n"
     write_tables(tmp_path, FINE[0] + "boat,40,5,0.1,0.2,0.1,not learnt\n", AGREED + rows)

@@ -19,9 +19,10 @@ from PIL import Image
 from wsss import cli
 from wsss.commands import watch
 from wsss.core.live import telling
+from wsss.core.stage import hash_input
 from wsss.data.images import save_mask_png
 from wsss.data.index import Index, Record, write_index
-from wsss.data.origins import NETWORK, ORIGINS, Origin, digest, origins_text
+from wsss.data.origins import FROM_LABELS, LABELS_SHA, NETWORK, ORIGINS, Origin, digest, origins_text
 from wsss.data.palette import display_palette
 from wsss.data.render import label_overlay
 from wsss.report.scores import SOURCE_COLUMNS
@@ -30,6 +31,7 @@ from wsss.report.watch_page import page
 from wsss.report.words_now import words_now
 from wsss.stores.labels import PSEUDO_FORMAT, RelabelledStore
 from wsss.stores.shards import StoreMeta, write_store_index
+from wsss.stores.whose import MADE_BY
 
 NOBODY = 2**22 + 1
 """No process has such a number: it is above Linux's limit."""
@@ -171,6 +173,22 @@ def test_the_last_words_are_of_the_results_that_are_here_now(where: Path) -> Non
     assert code == 0
     assert "no verdict now: error: reports/sources.csv: no such file\nfix: " in said
     assert watch.OTHERS not in said
+
+
+def test_the_last_words_name_the_method_whose_labels_the_student_learned_from(where: Path) -> None:
+    results(0.5)
+    labels, classes = Path("artifacts/imported"), ("background", "cow")
+    labels.mkdir()
+    write_store_index(labels, StoreMeta(PSEUDO_FORMAT, classes, {FROM_LABELS: 2, MADE_BY: "otsu"}), [])
+    noted = {LABELS_SHA: hash_input(labels)}
+    write_store_index(RelabelledStore.place, StoreMeta(PSEUDO_FORMAT, classes, noted), [])
+    Path("params.yaml").write_text(
+        "dataset: {root: photos}\ndistill: {labels: artifacts/imported, rounds: 1}\ngallery: {split: val}\n"
+    )
+    told = "It is no result of tags alone: the student learned from labels of 2 photos made by otsu."
+    assert told in words_now()
+    labels.rename("artifacts/moved")
+    assert "no result of tags alone" not in words_now()
 
 
 def test_results_that_were_brought_here_have_their_say(

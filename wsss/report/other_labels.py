@@ -1,0 +1,63 @@
+"""The labels that the student learned from, if no stage made them: where they are, and whose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ConfigDict
+
+from wsss.core.folders import STORE_INDEX
+from wsss.core.params import Settings
+from wsss.core.stage import hash_input
+from wsss.core.words import counted
+from wsss.data.origins import FROM_LABELS, FROM_NETWORK, remark
+from wsss.stores.labels import PseudoStore, RelabelledStore
+from wsss.stores.whose import MADE_BY, whose
+
+PSEUDO = "pseudo"
+"""`distill.labels` for the store that stage `correct` writes."""
+
+
+class Labels(Settings):
+    """Section `distill`, as far as it names the labels that the student learned from."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    labels: str = PSEUDO
+
+    @property
+    def place(self) -> Path | None:
+        """Their folder, if no stage makes them."""
+        return None if self.labels == PSEUDO else Path(self.labels)
+
+
+def other_labels(place: Path | None, noted: str) -> tuple[PseudoStore | None, str]:
+    """The store that stage `distill` learned from instead of pseudo-labels, if it is still there, and what a page says.
+
+    `place`: the folder that the settings name, if any; `noted`: the checksum that the stage noted of the store that it
+    learned from, empty if it learned from pseudo-labels. Then there is no store, and nothing to say.
+    """
+    if not noted:
+        return None, ""
+    if place is None or not (place / STORE_INDEX).is_file() or hash_input(place) != noted:
+        gone = "are not there any more" if place is None else f"are not in {place} any more"
+        return None, f"The student learned from other labels than these pseudo-labels. They {gone}, and not shown here."
+    store = PseudoStore(place)
+    parts = [f"{many} of them {words}" for words, many in whose(store.attributes).items()]
+    of = ", ".join([counted(len(store.ids), "photo"), *parts])
+    words = (
+        f"The student learned from the labels in {place} ({of}). They stand in for the pseudo-labels of these photos, "
+        "in order and numbers too; where both differ, the pseudo-label is the second picture."
+    )
+    return store, words
+
+
+def rests_on(made: RelabelledStore, others: PseudoStore | None) -> str:
+    """What beside tags the labels of the student rest on, as stage `distill` noted it in `made`, and on which method's
+    by the store `others`, which it does not note; empty if on nothing.
+    """
+    known = remark(made.by_hand, int(made.attributes.get(FROM_NETWORK, 0)))
+    if others is None or MADE_BY not in others.attributes:
+        return known
+    photos = f"{counted(int(others.attributes[FROM_LABELS]), 'photo')} made by {others.attributes[MADE_BY]}"
+    return f"{known} and of {photos}" if known else f"labels of {photos}"

@@ -1,0 +1,27 @@
+"""Whose the labels of a store are that was imported: a person's, a network's, those of another method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wsss.core.words import counted
+from wsss.data.origins import FROM_LABELS, FROM_NETWORK
+from wsss.stores.labels import BY_HAND
+
+MADE_BY = "made_by"
+"""Attribute of a store: the names of the methods that have made labels of it, which no person has."""
+
+
+def whose(attributes: Mapping[str, Any]) -> dict[str, int]:
+    """By words for it, as `corrected by hand` or `by otsu`, how many photos of a store with these `attributes` have
+    labels that the pipeline did not make there; empty where the store does not say.
+    """
+    words = {BY_HAND: "corrected by hand", FROM_NETWORK: "taken from a network's masks"}
+    words[FROM_LABELS] = f"by {attributes[MADE_BY]}" if MADE_BY in attributes else "from other labels"
+    return {text: int(attributes[mark]) for mark, text in words.items() if mark in attributes}
+
+
+def whose_text(attributes: Mapping[str, Any]) -> str:
+    """``2 photos corrected by hand, 3 photos by otsu``, or nothing."""
+    return ", ".join(f"{counted(many, 'photo')} {words}" for words, many in whose(attributes).items())
