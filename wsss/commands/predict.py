@@ -19,7 +19,8 @@ from wsss.core.words import counted
 from wsss.data.images import MAX_MEGAPIXELS
 from wsss.formats.problems import some
 from wsss.predict.collect import FoundPhoto, find_photos
-from wsss.predict.folder import TABLE, Folder, Row
+from wsss.predict.folder import TABLE, Folder
+from wsss.predict.table import Row
 from wsss.predict.view import TILE, checked_scales
 
 if TYPE_CHECKING:
@@ -90,8 +91,9 @@ def main(
 
     Writes masks/ID.png (indexed, VOC palette), predictions.csv (area of each class, mean confidence, why to look at
     the mask) and, with --overlays, overlays/ID.jpg and index.html, a page of them beside the photos, those to look at
-    first: plain limits say which, and no mask of a person is read. Run again, it does what is missing, and leaves
-    masks that were edited since as they are. Photos that cannot be read are listed at the end; the exit code is 2 then.
+    first: plain limits say which, and these read no mask of a person. Run again, it does what is missing. Masks that
+    were edited since stay, and page and table show them as they are now. Photos that cannot be read are listed at the
+    end; the exit code is 2 then.
 
     By default it does what the model was evaluated with: photos are brought to the size of those it was trained on,
     with its test-time scales, flip and CRF. Masks have the photos' own sizes. Options override single parts.
@@ -136,11 +138,9 @@ def main(
             folder.finish()
             page = write_page(folder) if overlays else None
     if outcome.stayed:
-        what = (
-            f"{counted(len(outcome.stayed), 'mask')} edited by hand, so not made again for a photo that has changed, "
-        )
+        what = f"{counted(len(outcome.stayed), 'mask')} edited by hand, so not made again for a photo that has changed"
         fix = "to have a mask made again, move it elsewhere, and give the same wsss predict"
-        warn(out, f"{what}or for its overlay: {some(outcome.stayed)}", fix)
+        warn(out, f"{what}: {some(outcome.stayed)}", fix)
     show(report_json(out, folder, outcome) if as_json else report_text(out, folder, outcome, page))
     raise_all(list(outcome.failed.values()))
     return ""

@@ -11,9 +11,10 @@ from PIL import Image
 
 from wsss.core.atomic import write_text
 from wsss.core.errors import IntegrityError
-from wsss.predict.folder import PAGE, PAGE_MARK, TABLE, Folder, Row
+from wsss.predict.folder import PAGE, PAGE_MARK, TABLE, Folder
 from wsss.predict.look import RULES, TWICE
 from wsss.predict.made import COLOURED, LABELS, PHOTOS
+from wsss.predict.table import Row
 from wsss.report.swatch import Swatch, make_swatch
 from wsss.report.templates import render
 
