@@ -15,8 +15,9 @@ from wsss.core.atomic import write_bytes, write_text
 from wsss.core.errors import IntegrityError, UserError
 from wsss.data.ids import file_name
 from wsss.predict import written
+from wsss.predict.doubted import Doubted, spread, with_doubts
 from wsss.predict.edits import CHECKSUMS, Checksums, checksums_text, read_checksums, refuse_edited
-from wsss.predict.look import weight
+from wsss.predict.look import SEPARATOR, weight
 from wsss.predict.made import LABELS, PICTURES, Made
 from wsss.predict.other_settings import changes
 from wsss.predict.table import BY_HAND, COLUMNS, EDITED, Row, parse_row, read_rows, table_text
@@ -155,6 +156,15 @@ class Folder:
             write_bytes(self.picture(kind, name), picture)
         row = self.rows[name]
         row[COLUMNS.index("look")], row[EDITED], row[len(COLUMNS) :] = "", BY_HAND, areas
+
+    def doubt(self, doubted: Doubted | None) -> Doubted | None:
+        """Name in the table the photos that show a class of `doubted`; return it with what became of it."""
+        rows, classes = self.worst_first(), list(self.settings["classes"])
+        found = None if doubted is None else spread(doubted, rows, classes)
+        for row in rows:
+            self.rows[row.id][COLUMNS.index("look")] = SEPARATOR.join(with_doubts(row, found, classes))
+        self.write_table()
+        return found
 
     def worst_first(self) -> list[Row]:
         """All rows: by the `weight` of the reasons to look at them, then the least confident first.

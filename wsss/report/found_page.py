@@ -11,6 +11,7 @@ from PIL import Image
 
 from wsss.core.atomic import write_text
 from wsss.core.errors import IntegrityError
+from wsss.predict.doubted import Doubted
 from wsss.predict.folder import PAGE, PAGE_MARK, TABLE, Folder
 from wsss.predict.look import RULES, TWICE
 from wsss.predict.made import COLOURED, LABELS, PHOTOS
@@ -35,8 +36,9 @@ class Entry:
     shares: tuple[tuple[Swatch, float], ...]
 
 
-def write_page(folder: Folder) -> Path:
-    """Write `index.html` into the folder of predictions, of all photos that have pictures; return it.
+def write_page(folder: Folder, doubted: Doubted | None = None) -> Path:
+    """Write `index.html` into the folder of predictions, of all photos that have pictures; return it. `doubted`: what
+    `Folder.doubt` returned.
 
     `Folder.open` has made sure that it replaces nobody's own page. Raises `IntegrityError` for a photo that is no
     picture.
@@ -60,6 +62,7 @@ def write_page(folder: Folder) -> Path:
         width=WIDTH,
         rules=RULES,
         twice=TWICE,
+        doubted="" if doubted is None else doubted.text,
     )
     write_text(folder.path / PAGE, html)
     return folder.path / PAGE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,6 +21,7 @@ from torch import nn
 from tests.helpers import CLASSES, running, tree, wait_until
 from tests.toy_networks import photo, write_student
 from tests.unit.predict.test_own_labels import write_labels
+from tests.unit.report.test_verdict import AGREED, TAGS
 from wsss import cli
 from wsss.commands import predict as command
 from wsss.core.errors import ErrorList, UserError
@@ -36,6 +38,7 @@ from wsss.predict.collect import find_photos
 from wsss.predict.edits import read_checksums
 from wsss.predict.made import PICTURES
 from wsss.predict.segmenter import Segmentation, Segmenter
+from wsss.report.scores import SOURCE_COLUMNS
 
 
 @pytest.fixture(scope="module")
@@ -376,6 +379,41 @@ def test_masks_unlike_the_pseudo_label_of_the_run_are_looked_at(
         assert row["id"] == "ä"  # another id than in the index
         looks[out] = row["look"].count("differs from its pseudo-label: ")
     assert looks == {"index": 1, "none": 1, "table": 0}
+
+
+def test_photos_that_show_a_class_that_the_verdict_doubts_are_looked_at(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only if the network is the student of the run whose verdict that is, or a copy of it."""
+    monkeypatch.chdir(tmp_path)
+    name, other = CLASSES[1], CLASSES[2]
+    write_index(Path("artifacts/dataset"), Index(CLASSES, (Record("a", "train", "a.jpg", None, (1,), 8, 8, ""),)))
+    Path("reports").mkdir()
+    Path("reports/sources.csv").write_text(f"{','.join(SOURCE_COLUMNS)}\n")
+    Path("reports/train_tags.csv").write_text(TAGS)
+    disputed = "".join(f"{each},9,0.2,0.2,0.1000,disputed,fine\n" for each in (name, other))
+    Path("reports/agreement.csv").write_text(f"{AGREED}{disputed}")
+    Path("tags.csv").write_text(f"photo,tags\nKuh 1.png,{name}|{other}\n=sum.png,{other}\nsub/ä.jpg,{other}\n")
+    command = (model, photos, "-o", "out", "--overlays", "--tags", "tags.csv")
+    assert "verdict" not in predict(*command)[1]  # it is no student of a run
+    shutil.copy(model, "artifacts/student.pt")
+    told = f"classes that the verdict (reports) calls doubtful: {name}, {other}; not named photo by photo, as too many"
+    for path in (model, "artifacts/student.pt"):
+        text = predict(path, *command[1:])[1]
+        assert text.splitlines()[-1] == f"{told} show it: {other}"
+        assert f'<p class="soft" id="doubted">{told[0].upper()}{told[1:]} show it: {other}.</p>' in page_of("out")
+        looks = [f"shows {name} that the verdict calls doubtful" in row["look"] for row in table(Path("out"))]
+        assert looks == [False, True, False]
+        assert f"shows {other} that" not in text + page_of("out")
+    assert json.loads(predict(*command, "--json")[1])["doubted"] == dict.fromkeys((name, other), "doubtful")
+    Path("reports/agreement.csv").unlink()
+    assert "verdict" not in predict(*command)[1]
+    assert not any("verdict" in row["look"] for row in table(Path("out")))
+
+
+def page_of(out: str) -> str:
+    """What the page shows before its notes."""
+    return Path(out, "index.html").read_text(encoding="utf-8").split("<footer")[0]
 
 
 def test_photos_to_look_at_are_named_at_the_end(model: Path, photos: Path, tmp_path: Path) -> None:
