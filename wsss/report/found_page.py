@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from wsss.predict.folder import PAGE, PAGE_MARK, TABLE, Folder
 from wsss.predict.look import RULES, TWICE
 from wsss.predict.made import COLOURED, LABELS, PHOTOS
 from wsss.predict.table import Row
+from wsss.report.orders import orders
 from wsss.report.swatch import Swatch, make_swatch
 from wsss.report.templates import render
 
@@ -50,7 +52,7 @@ def write_page(folder: Folder, doubted: Doubted | None = None) -> Path:
     named = any(entry.row.look for entry in entries)
     html = render(
         "found.html",
-        ("viewer.js",),
+        ("viewer.js", "gallery.js", "marks.js"),
         mark=Markup(PAGE_MARK),
         table=TABLE,
         groups=[
@@ -59,6 +61,9 @@ def write_page(folder: Folder, doubted: Doubted | None = None) -> Path:
         ],
         count=len(entries),
         swatches=[seen[number] for number in sorted(seen)],
+        orders=orders({"confidence"}),
+        edited=any(entry.row.edited for entry in entries),
+        folder=shlex.quote(str(folder.path)),
         width=WIDTH,
         rules=RULES,
         twice=TWICE,
