@@ -7,16 +7,14 @@ from functools import partial
 
 import numpy as np
 
-from wsss.core.errors import UserError
 from wsss.data.codec import read_file
-from wsss.data.images import decode_image, load_mask
+from wsss.data.images import decode_image
 from wsss.predict.chunks import Work
 from wsss.predict.collect import FoundPhoto
+from wsss.predict.edits import edited_label
 from wsss.predict.folder import Folder
 from wsss.predict.made import areas_of, pictures_of
 from wsss.predict.segmenter import Segmentation
-
-FIX = "correct the mask; or move it elsewhere, and give the same wsss predict again"
 
 
 def redraw(folder: Folder, photo: FoundPhoto, work: Work) -> bool:
@@ -27,10 +25,7 @@ def redraw(folder: Folder, photo: FoundPhoto, work: Work) -> bool:
     if folder.sha256(photo.id) != hashlib.sha256(data).hexdigest():
         return False
     classes = tuple(folder.settings["classes"])
-    try:
-        label = load_mask(folder.mask(photo.id), folder.size(photo.id), len(classes))
-    except UserError as error:
-        raise UserError(error.where, error.what, FIX) from error
+    label = edited_label(folder.mask(photo.id), folder.size(photo.id), len(classes))
     whole = partial(decode_image, data, photo.path, work.max_megapixels)
     found = Segmentation(whole, label, np.ones(label.shape, np.float16), classes)
     pictures = {} if work.overlay_width is None else pictures_of(found, work.overlay_width)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -63,7 +62,6 @@ def write_page(folder: Folder, doubted: Doubted | None = None) -> Path:
         swatches=[seen[number] for number in sorted(seen)],
         orders=orders({"confidence"}),
         edited=any(entry.row.edited for entry in entries),
-        folder=shlex.quote(str(folder.path)),
         width=WIDTH,
         rules=RULES,
         twice=TWICE,

@@ -2,7 +2,7 @@
 (() => {
   "use strict";
   const bar = document.querySelector("#correct"), box = document.querySelector("dialog"), heading = box.querySelector("h2");
-  const count = bar.querySelector("b"), code = bar.querySelector("code"), { folder } = bar.dataset;
+  const count = bar.querySelector("b"), code = bar.querySelector("code");
   const cards = new Map([...document.querySelectorAll("article")].map((card) => [card.querySelector("h3").title, card]));
   const place = `wsss to correct ${location.pathname}`;
   let kept = true, marked = new Set(), here = null;
@@ -16,6 +16,9 @@
   };
   const names = () => [...cards.keys()].filter((name) => marked.has(name));
   const quoted = (name) => /^[\w@%+=:,./-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
+  // The page lies in the folder of the predictions; where it is served from one, only the reader knows its path.
+  const [, path] = decodeURIComponent(location.pathname).match(/^(?:\/(?=[A-Za-z]:))?(.*)\/[^/]*$/);
+  const folder = location.protocol === "file:" ? quoted(path || "/") : "FOLDER";
   const command = () => {
     const list = `${folder}/to_correct.txt`;
     return `printf '%s\\n' ${names().map(quoted).join(" ")} > ${list} && wsss export --to cvat --force --only ${list} ${folder} to_correct.zip`;

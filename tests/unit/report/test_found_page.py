@@ -42,7 +42,7 @@ def segmented(*rows: int) -> Segmentation:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
-    made = Folder(tmp_path / "out", {"classes": list(CLASSES)})
+    made = Folder(tmp_path / "it's out", {"classes": list(CLASSES)})
     made.open(force=False)
     for name, rows in {"good": (6, 4), f"bad {IMG}": (0, 10), "worse": (0, 0, 10)}.items():
         made.put(name, f"{name}.jpg", make(segmented(*rows), "0" * 64, 64, (1,)))
