@@ -92,9 +92,9 @@ def main(
 
     Writes masks/ID.png (indexed, VOC palette), predictions.csv (area of each class, mean confidence, why to look at
     the mask) and, with --overlays, overlays/ID.jpg and index.html, a page of them beside the photos, those to look at
-    first: plain limits say which, and these read no mask of a person. Run again, it does what is missing. Masks that
-    were edited since stay, and page and table show them as they are now. Photos that cannot be read are listed at the
-    end; the exit code is 2 then.
+    first: plain limits say which, and the verdict of the run. Run again, it does what is missing. Masks that were
+    edited since stay, and page and table show them as they are now. Photos that cannot be read are listed at the end;
+    the exit code is 2 then.
 
     By default it does what the model was evaluated with: photos are brought to the size of those it was trained on,
     with its test-time scales, flip and CRF. Masks have the photos' own sizes. Options override single parts.

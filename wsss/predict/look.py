@@ -1,5 +1,5 @@
 """Which masks to look at first: plain rules on a mask, the tags of its photo and its pseudo-label. None was tuned, and
-none reads a mask that a person drew.
+none reads a mask that a person drew; what they know of a verdict may rest on such masks of val photos.
 """
 
 from __future__ import annotations
