@@ -30,6 +30,7 @@ from wsss.export.model_card import Subject, model_card
 from wsss.export.provenance import find_provenance
 from wsss.models.checkpoint import save_network
 from wsss.predict.networks import onnx_session, run_onnx
+from wsss.predict.own_run import own_run
 from wsss.predict.segmenter import Segmenter
 from wsss.predict.segmenting import load_segmenting
 from wsss.stores.labels import BY_HAND, PSEUDO_FORMAT, RelabelledStore
@@ -80,6 +81,20 @@ def copy(package: Path, tmp_path: Path) -> Path:
 def without_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
     """The slow part of an export, left out."""
     monkeypatch.setattr(exporting, "export_onnx", lambda model, out, photos, called: out.write_bytes(b"onnx"))
+
+
+def test_whatever_was_made_of_a_student_is_known_as_of_its_run(student: Path, package: Path, tmp_path: Path) -> None:
+    """Its verdict tells of their masks as well; of another network's it does not."""
+    own, other = tmp_path / "own", tmp_path / "other"
+    for root, network in ((own, student), (other, write_student(tmp_path / "student.pt", seed=1))):
+        (root / "artifacts").mkdir(parents=True)
+        shutil.copy(network, root / "artifacts/student.pt")
+    for made in (student, package, package / "model.onnx"):
+        assert own_run(made, own) == own
+        assert own_run(made, other) is None
+        assert own_run(made, tmp_path) is None  # no run at all
+    assert own_run(own / "artifacts/student.pt", other) == own  # the one in which it lies
+    assert own_run(write_oste(own / "artifacts/oste.pt"), own) is None
 
 
 def test_package_holds_all_that_a_person_needs(package: Path, student: Path) -> None:

@@ -19,10 +19,12 @@ from wsss.core.words import counted
 from wsss.data.images import MAX_MEGAPIXELS
 from wsss.formats.problems import some
 from wsss.predict.collect import FoundPhoto, find_photos
-from wsss.predict.folder import TABLE, Folder, Row
+from wsss.predict.folder import TABLE, Folder
+from wsss.predict.table import Row
 from wsss.predict.view import TILE, checked_scales
 
 if TYPE_CHECKING:
+    from wsss.predict.doubted import Doubted
     from wsss.predict.known_tags import TagSource
     from wsss.predict.run import Outcome
 
@@ -90,8 +92,9 @@ def main(
 
     Writes masks/ID.png (indexed, VOC palette), predictions.csv (area of each class, mean confidence, why to look at
     the mask) and, with --overlays, overlays/ID.jpg and index.html, a page of them beside the photos, those to look at
-    first: plain limits say which, and no mask of a person is read. Run again, it does what is missing, and leaves
-    masks that were edited since as they are. Photos that cannot be read are listed at the end; the exit code is 2 then.
+    first: plain limits say which, and the verdict of the run. Run again, it does what is missing. Masks that were
+    edited since stay, and page and table show them as they are now. Photos that cannot be read are listed at the end;
+    the exit code is 2 then.
 
     By default it does what the model was evaluated with: photos are brought to the size of those it was trained on,
     with its test-time scales, flip and CRF. Masks have the photos' own sizes. Options override single parts.
@@ -110,11 +113,13 @@ def main(
     from wsss.predict.how import explained, resolve
     from wsss.predict.hub import local_path
     from wsss.predict.own_labels import open_labels
+    from wsss.predict.own_run import own_run
     from wsss.predict.run import run, run_elsewhere
     from wsss.predict.segmenter import Segmenter
     from wsss.report.found_page import write_page
 
-    segmenter = Segmenter.load(model, tile)
+    where = local_path(model)
+    segmenter = Segmenter.load(where, tile)
     how = resolve(segmenter.network, wanted, flip, crf, as_is)
     say(f"predict: {explained(segmenter.network, how)}")
     source = choose_tags(tags, found, segmenter.classes)
@@ -126,22 +131,22 @@ def main(
     width = overlay_width if overlays else None
     known = {} if source is None else source.tags
     labels = None if source is None else open_labels(source.records, segmenter.classes)
-    where = local_path(model) if elsewhere() else Path(model)  # of the hub once: here it is open already
+    root = own_run(where)
     work = Work(where, tile, how, width, max_megapixels, get_num_threads(), known, limit, area, labels)
     with explained_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         with locked(out / ".lock", "another wsss predict is writing here"), catch_signals():
             folder.open(force, page=overlays, photos=[each.id for each in found])
             outcome = run_elsewhere(folder, found, work) if elsewhere() else run(segmenter, folder, found, work)
+            doubted = folder.doubt(None if root is None else doubted_in(root, segmenter.classes))
             folder.finish()
-            page = write_page(folder) if overlays else None
+            page = write_page(folder, doubted) if overlays else None
     if outcome.stayed:
-        what = (
-            f"{counted(len(outcome.stayed), 'mask')} edited by hand, so not made again for a photo that has changed, "
-        )
+        what = f"{counted(len(outcome.stayed), 'mask')} edited by hand, so not made again for a photo that has changed"
         fix = "to have a mask made again, move it elsewhere, and give the same wsss predict"
-        warn(out, f"{what}or for its overlay: {some(outcome.stayed)}", fix)
-    show(report_json(out, folder, outcome) if as_json else report_text(out, folder, outcome, page))
+        warn(out, f"{what}: {some(outcome.stayed)}", fix)
+    report = report_json(out, folder, outcome, doubted) if as_json else report_text(out, folder, outcome, page, doubted)
+    show(report)
     raise_all(list(outcome.failed.values()))
     return ""
 
@@ -171,6 +176,13 @@ def choose_tags(option: str | None, photos: Sequence[FoundPhoto], classes: Seque
     return indexed
 
 
+def doubted_in(root: Path, classes: Sequence[str]) -> Doubted | None:
+    """The classes that the verdict of the project in `root` doubts."""
+    from wsss.report.doubted import doubted_classes  # it loads what draws plots
+
+    return doubted_classes(root, classes)
+
+
 def parse_scales(text: str) -> tuple[float, ...]:
     """``0.75,1,1.25`` → numbers. Raises `UserError`."""
     try:
@@ -179,8 +191,8 @@ def parse_scales(text: str) -> tuple[float, ...]:
         raise UserError("--scales", f"found {text!r}, expected numbers", "give e.g. --scales 0.75,1,1.25") from error
 
 
-def report_text(out: Path, folder: Folder, outcome: Outcome, page: Path | None) -> str:
-    """One line that counts, and the photos to look at first."""
+def report_text(out: Path, folder: Folder, outcome: Outcome, page: Path | None, doubted: Doubted | None = None) -> str:
+    """One line that counts, the photos to look at first, and the classes that a verdict doubts."""
     kept = f", {len(outcome.kept)} {'was' if len(outcome.kept) == 1 else 'were'} there" if outcome.kept else ""
     if edited := folder.edited(outcome.kept):
         kept += f" ({len(edited)} edited since, left as {'it is' if len(edited) == 1 else 'they are'}: {some(edited)})"
@@ -193,7 +205,7 @@ def report_text(out: Path, folder: Folder, outcome: Outcome, page: Path | None) 
         lines += [f"  {row.id}: {'; '.join(row.look)}" for row in rows[:NAMED]]
     elif photos:
         lines.append(f"none of {counted(photos, 'photo')} is conspicuous (column look of the table)")
-    return "\n".join(lines)
+    return "\n".join([*lines, doubted.text] if doubted else lines)
 
 
 def look_at(folder: Folder, outcome: Outcome) -> list[Row]:
@@ -202,7 +214,7 @@ def look_at(folder: Folder, outcome: Outcome) -> list[Row]:
     return [row for row in folder.worst_first() if row.look and row.id in here]
 
 
-def report_json(out: Path, folder: Folder, outcome: Outcome) -> str:
+def report_json(out: Path, folder: Folder, outcome: Outcome, doubted: Doubted | None) -> str:
     """The same for programs."""
     failed = outcome.failed.values()
     return json_text(
@@ -214,5 +226,6 @@ def report_json(out: Path, folder: Folder, outcome: Outcome) -> str:
             "edited": folder.edited(outcome.kept),
             "failed": [{"photo": error.where, "what": error.what, "fix": error.fix} for error in failed],
             "look": {row.id: row.look for row in look_at(folder, outcome)},
+            "doubted": dict(doubted.words) if doubted else {},
         }
     )

@@ -10,7 +10,8 @@ from wsss.core.errors import IntegrityError, UserError
 from wsss.core.log import warn
 from wsss.data.images import load_mask
 from wsss.data.index import Record
-from wsss.predict.folder import COLUMNS, SETTINGS, Folder
+from wsss.predict.folder import SETTINGS, Folder
+from wsss.predict.table import COLUMNS
 
 FIX = "make it again: wsss predict … --force"
 

@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from wsss.core.errors import UserError
 from wsss.core.words import counted
 from wsss.data.codec import open_image, read_file
@@ -42,6 +44,17 @@ class Checksums(NamedTuple):
             return digest(load_mask(path, (image.height, image.width), IGNORE)) not in (self.label, unless)
         except UserError:  # no PNG of class ids
             return True
+
+
+def edited_label(path: Path, size: tuple[int, int], classes: int) -> np.ndarray:
+    """(H, W) uint8 that the mask at `path` shows, 255 where a person has ignored pixels; `size`: (H, W) of its photo,
+    `classes` counts the background. Raises `UserError` where it does not fit, or cannot be read.
+    """
+    try:
+        return load_mask(path, size, classes)
+    except UserError as error:
+        fix = "correct the mask; or move it elsewhere, and give the same wsss predict again"
+        raise UserError(error.where, error.what, fix) from error
 
 
 def checksums_text(checksums: Mapping[str, Checksums]) -> str:

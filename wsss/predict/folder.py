@@ -14,39 +14,25 @@ from typing import Any
 from wsss.core.atomic import write_bytes, write_text
 from wsss.core.errors import IntegrityError, UserError
 from wsss.data.ids import file_name
-from wsss.data.index import TAG_SEPARATOR
-from wsss.data.tables import csv_text, plain_rows
 from wsss.formats.own_masks import CHECKSUMS
 from wsss.predict import written
+from wsss.predict.doubted import Doubted, spread, with_doubts
 from wsss.predict.edits import Checksums, checksums_text, read_checksums, refuse_edited
 from wsss.predict.look import SEPARATOR, weight
 from wsss.predict.made import LABELS, PICTURES, Made
 from wsss.predict.other_settings import changes
+from wsss.predict.table import BY_HAND, COLUMNS, EDITED, Row, parse_row, read_rows, table_text
 
-FORMAT, VERSION = written.FORMAT, 4
+FORMAT, VERSION = written.FORMAT, 5
+BEFORE = 4
+"""The version whose table had no column `edited`; it can be read, and is written anew."""
 SETTINGS, TABLE, PAGE = written.SETTINGS, "predictions.csv", "index.html"
-COLUMNS = ("id", "photo", "sha256", "height", "width", "confidence", "look", "tags")
-"""Columns before one for the area of each class, as a share of the photo's pixels. `photo`: the file's name, below the
-folder that was given; `look`: see `predict.look`; `tags`: what is known of them, see `predict.made`."""
 
 PAGE_MARK = '<meta name="generator" content="wsss predict">'
 """In the page that `report.found_page` writes; an index.html without it is somebody's own."""
 
 WRITE_SECONDS = 10.0
 """The table is written whole at most so often; a killed run repeats the photos since then."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table: mean `confidence` in [0, 1]; `look`: why this mask should be looked at; `tags`: names, none
-    where they are not known; `areas`: fractions of the photo by class, background first.
-    """
-
-    id: str
-    confidence: float
-    look: tuple[str, ...]
-    tags: tuple[str, ...]
-    areas: tuple[float, ...]
 
 
 @dataclass
@@ -121,20 +107,24 @@ class Folder:
         """True if all of them are there."""
         return all(self.picture(kind, name).is_file() for kind in PICTURES)
 
-    def has(self, name: str, sha256: str, overlays: bool) -> bool:
-        """True if this photo, with these bytes, is done."""
-        row = self.rows.get(name)
-        return (
-            row is not None
-            and row[COLUMNS.index("sha256")] == sha256
-            and self.mask(name).is_file()
-            and (not overlays or self.has_pictures(name))
-        )
+    def sha256(self, name: str) -> str:
+        """Checksum of the file of photo `name` when it was predicted, empty if it was not."""
+        return self.rows[name][COLUMNS.index("sha256")] if name in self.rows else ""
+
+    def size(self, name: str) -> tuple[int, int]:
+        """(H, W) of photo `name`, which has a row. Raises `IntegrityError`."""
+        try:
+            height, width = (int(self.rows[name][COLUMNS.index(side)]) for side in ("height", "width"))
+        except ValueError as error:
+            raise self._damaged(error) from error
+        return height, width
 
     def known(self, name: str, overlays: bool) -> str:
-        """Checksum of the photo whose results are there, empty if they are not."""
-        digest = self.rows[name][COLUMNS.index("sha256")] if name in self.rows else ""
-        return digest if digest and self.has(name, digest, overlays) else ""
+        """Checksum of the photo whose results are there, empty if they are not. What was shown of an edited mask is no
+        result: where the mask is not edited any more, the photo is to be predicted again.
+        """
+        there = self.mask(name).is_file() and (not overlays or self.has_pictures(name))
+        return self.sha256(name) if there and not self.rows.get(name, [""] * len(COLUMNS))[EDITED] else ""
 
     def edited(self, names: Iterable[str], unless: str = "") -> list[str]:
         """Those of `names` whose masks a person has changed since they were written, and not to the digest `unless`."""
@@ -159,35 +149,45 @@ class Folder:
             self.write_table()
         return True
 
+    def show(self, name: str, areas: Sequence[str], pictures: Mapping[str, bytes]) -> None:
+        """Take over what a person has made of the mask of photo `name`: its `areas` by class, as the table has them,
+        and the pictures of it. Nobody has to look at it any more; the mask itself stays.
+        """
+        for kind, picture in pictures.items():
+            write_bytes(self.picture(kind, name), picture)
+        row = self.rows[name]
+        row[COLUMNS.index("look")], row[EDITED], row[len(COLUMNS) :] = "", BY_HAND, areas
+
+    def doubt(self, doubted: Doubted | None) -> Doubted | None:
+        """Name in the table the photos that show a class of `doubted`; return it with what became of it."""
+        rows, classes = self.worst_first(), list(self.settings["classes"])
+        found = None if doubted is None else spread(doubted, rows, classes)
+        for row in rows:
+            self.rows[row.id][COLUMNS.index("look")] = SEPARATOR.join(with_doubts(row, found, classes))
+        self.write_table()
+        return found
+
     def worst_first(self) -> list[Row]:
         """All rows: by the `weight` of the reasons to look at them, then the least confident first.
 
         Raises `IntegrityError`.
         """
-        sure, look, tags = (COLUMNS.index(name) for name in ("confidence", "look", "tags"))
         try:
-            found = [
-                Row(
-                    name,
-                    float(row[sure]),
-                    _parts(row[look], SEPARATOR),
-                    _parts(row[tags], TAG_SEPARATOR),
-                    tuple(map(float, row[len(COLUMNS) :])),
-                )
-                for name, row in self.rows.items()
-            ]
+            found = [parse_row(row) for row in self.rows.values()]
         except ValueError as error:
-            what = f"a row cannot be read ({error})"
-            raise IntegrityError(self.path / TABLE, what, "make it again: wsss predict … --force") from error
+            raise self._damaged(error) from error
         return sorted(found, key=lambda row: (-weight(row.look), row.confidence, row.id))
 
     def write_table(self) -> None:
         """Write all rows, sorted by id, and before them the checksums: none is missing of what has a row."""
         if self.checksums:
             write_text(self.path / CHECKSUMS, checksums_text(self.checksums))
-        header = (*COLUMNS, *(f"area {name}" for name in self.settings["classes"]))
-        write_text(self.path / TABLE, csv_text(header, [row for _, row in sorted(self.rows.items())]))
+        write_text(self.path / TABLE, table_text(self.rows, self.settings["classes"]))
         self._written = time.monotonic()
+
+    def _damaged(self, error: ValueError) -> IntegrityError:
+        what = f"a row cannot be read ({error})"
+        return IntegrityError(self.path / TABLE, what, "make it again: wsss predict … --force")
 
     def _write_settings(self, wanted: int) -> None:
         self.wanted = wanted
@@ -201,10 +201,10 @@ class Folder:
             return None
         try:
             found = dict(json.loads(path.read_text(encoding="utf-8")))
-            if found["format"] == FORMAT and found["version"] in range(1, VERSION) and not force:
+            if found["format"] == FORMAT and found["version"] in range(1, BEFORE) and not force:
                 what = "made by an earlier wsss: its table has other columns"
                 raise IntegrityError(path, what, "choose another -o, or replace it with --force")
-            if (found.pop("format"), found.pop("version")) != (FORMAT, VERSION):
+            if found.pop("format") != FORMAT or found.pop("version") not in (BEFORE, VERSION):
                 raise ValueError("format")
             found.pop("fingerprint")
             self.wanted = int(found.pop("wanted", 0))
@@ -221,18 +221,12 @@ class Folder:
         if not path.exists():
             return {}
         try:
-            with path.open(encoding="utf-8", newline="") as handle:
-                header, *rows = list(plain_rows(csv.reader(handle, strict=True)))
-            if header[: len(COLUMNS)] != list(COLUMNS) or any(len(row) != len(header) for row in rows):
-                raise ValueError("columns")
-            if len(header) != len(COLUMNS) + len(classes):
-                raise ValueError("classes")
+            return read_rows(path, classes)
         except (ValueError, csv.Error) as error:
             if force:
                 return {}
             what = "not a table of wsss predict, or edited"
             raise IntegrityError(path, what, "delete it, or replace all predictions with --force") from error
-        return {row[0]: row for row in rows if row[0]}
 
     def _own_page(self) -> bool:
         page = self.path / PAGE
@@ -248,7 +242,3 @@ class Folder:
                 self.picture(kind, name).unlink(missing_ok=True)
         (self.path / CHECKSUMS).unlink(missing_ok=True)
         self.rows, self.checksums = {}, {}
-
-
-def _parts(text: str, separator: str) -> tuple[str, ...]:
-    return tuple(text.split(separator)) if text else ()

@@ -1,5 +1,5 @@
 """Which masks to look at first: plain rules on a mask, the tags of its photo and its pseudo-label. None was tuned, and
-none reads a mask that a person drew.
+none reads a mask that a person drew; what they know of a verdict may rest on such masks of val photos.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ PIECES, SMALL = 10, 0.005
 """A class has at least so many pieces, and these cover less than this fraction of the photo on average."""
 UNSURE = 0.7
 """The mean confidence is lower."""
+SHOWS = 0.005
+"""A class that the verdict of the run doubts covers at least so much, see `predict.doubted`."""
 
 RULES = (
     f"one class covers at least {100 * FILLS:g} % of the photo (the background only where no tags are known)",
@@ -31,6 +33,8 @@ RULES = (
     f"a class of its tags covers something, but less than {100 * LEAST:g} %",
     f"a class has {PIECES} pieces or more, of less than {100 * SMALL:g} % on average",
     f"the mean confidence is below {UNSURE:g}",
+    f"a class that the verdict of the run doubts covers at least {100 * SHOWS:g} %, and at most half of the photos are "
+    "named for such a class",
 )
 """In words, in the order of the reasons."""
 TWICE = 4
@@ -38,6 +42,7 @@ TWICE = 4
 
 SEPARATOR = "; "
 CRUMBS, CONFIDENCE, ONLY = "pieces:", "confidence", " is tagged and covers only "
+DOUBT, VERDICT = "shows ", " that the verdict calls "
 
 
 def reasons(
@@ -85,7 +90,11 @@ def difference(label: np.ndarray, pseudo: np.ndarray) -> float | None:
 
 def weight(found: Sequence[str]) -> int:
     """By which photos are ordered, the largest first; see `TWICE`."""
-    return sum(1 if reason.startswith((CRUMBS, CONFIDENCE)) or ONLY in reason else 2 for reason in found)
+    return sum(1 if _counts_once(reason) else 2 for reason in found)
+
+
+def _counts_once(reason: str) -> bool:
+    return reason.startswith((CRUMBS, CONFIDENCE)) or ONLY in reason or VERDICT in reason
 
 
 def _percent(fraction: float) -> str:

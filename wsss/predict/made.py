@@ -52,18 +52,23 @@ def make(
     """The files and values of the photo that has this checksum; `tags`, `pseudo`: see `look.reasons`."""
     mask = Image.fromarray(found.label)
     mask.putpalette(voc_palette().tobytes())
-    areas = [f"{found.area(known):.6g}" for known in found.names]
     confidence = float(found.confidence.mean(dtype="float64"))
     look = SEPARATOR.join(reasons(found.label, confidence, found.names, tags, pseudo))
     known = "" if tags is None else TAG_SEPARATOR.join(found.names[tag] for tag in tags) or NO_TAG
     sides = (str(side) for side in found.label.shape)
-    values = (sha256, *sides, f"{confidence:.4f}", look, known, *areas)
+    values = (sha256, *sides, f"{confidence:.4f}", look, known, "", *areas_of(found))
     compared = pseudo if look else None
-    pictures = {} if overlay_width is None else _pictures(found, overlay_width, compared)
+    pictures = {} if overlay_width is None else pictures_of(found, overlay_width, compared)
     return Made(_file(mask, format="PNG"), digest(found.label), pictures, values)
 
 
-def _pictures(found: Segmentation, width: int, pseudo: np.ndarray | None) -> dict[str, bytes]:
+def areas_of(found: Segmentation) -> list[str]:
+    """Fractions of the photo by class, background first, as the table has them."""
+    return [f"{found.area(known):.6g}" for known in found.names]
+
+
+def pictures_of(found: Segmentation, width: int, pseudo: np.ndarray | None = None) -> dict[str, bytes]:
+    """JPEGs of at most `width` columns, by their folder; `pseudo`: (h, w) uint8, 255 where ignored, drawn if given."""
     photo = fit(found.photo, width)
     small = replace(found, whole=photo, label=fit_label(found.label, photo.shape))
     drawn = {

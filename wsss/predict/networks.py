@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from wsss.core.atomic import sha256_file
 from wsss.core.errors import EnvError, IntegrityError, UserError
 from wsss.data.size import ReadSizes
 from wsss.models.base_student import BaseStudent
 from wsss.models.checkpoint import OSTE, STUDENT, NetworkCard
 from wsss.models.oste import Oste
+from wsss.predict.package import read_package
 from wsss.predict.segment import Network, SegmentSettings
 from wsss.predict.segmenting import load_segmenting
 
@@ -54,6 +56,17 @@ def open_network(path: Path, where: torch.device) -> Segmenting:
         return _open_onnx(path)
     network, card = load_segmenting(path)
     return segmenting(network.to(where), card, path)
+
+
+def source_sha256(path: Path) -> str:
+    """Hex digest of the checkpoint `path`, or of the one that this package or ONNX file was exported of. Raises as
+    `open_network`.
+    """
+    if path.is_dir():
+        return str(read_package(path).get("source_sha256", ""))
+    if path.suffix == ".onnx":
+        return str(onnx_card(path, onnx_session(path)).get("source_sha256", ""))
+    return sha256_file(path)
 
 
 def segmenting(network: BaseStudent | Oste, card: NetworkCard, path: Path) -> Segmenting:

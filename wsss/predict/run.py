@@ -13,6 +13,7 @@ from wsss.predict.chunks import CHUNK, Work, segment_chunk, segment_photo
 from wsss.predict.collect import FoundPhoto
 from wsss.predict.folder import Folder
 from wsss.predict.made import Made
+from wsss.predict.redraw import redraw
 from wsss.predict.segmenter import Segmenter
 
 
@@ -54,7 +55,7 @@ def run(segmenter: Segmenter, folder: Folder, photos: Sequence[FoundPhoto], work
     outcome = Outcome()
     try:
         with Progress("predict", len(photos), "photos") as progress:
-            for photo in photos:
+            for photo in redraw_edited(folder, photos, work, outcome, progress):
                 check_stop()
                 progress.advance(0, photo.id)
                 before = folder.known(photo.id, work.overlay_width is not None)
@@ -62,20 +63,40 @@ def run(segmenter: Segmenter, folder: Folder, photos: Sequence[FoundPhoto], work
                 progress.advance()
     finally:
         folder.write_table()
-    return outcome
+    return outcome.ordered(photos)
 
 
 def run_elsewhere(folder: Folder, photos: Sequence[FoundPhoto], work: Work) -> Outcome:
     """`run` on the workers of a cluster. They send what they have made, and this process alone writes it."""
     overlays = work.overlay_width is not None
-    chunks = [photos[start : start + CHUNK] for start in range(0, len(photos), CHUNK)]
-    tasks = ((work, chunk, [folder.known(each.id, overlays) for each in chunk]) for chunk in chunks)
     outcome = Outcome()
     try:
         with workers_for() as workers, Progress("predict", len(photos), "photos") as progress:
+            rest = redraw_edited(folder, photos, work, outcome, progress)
+            chunks = [rest[start : start + CHUNK] for start in range(0, len(rest), CHUNK)]
+            tasks = ((work, chunk, [folder.known(each.id, overlays) for each in chunk]) for chunk in chunks)
             for number, found in run_counted(workers, segment_chunk, tasks, list(map(len, chunks)), progress):
                 for photo, made in zip(chunks[number], found, strict=True):
                     outcome.add(photo, made, folder)
     finally:
         folder.write_table()
     return outcome.ordered(photos)
+
+
+def redraw_edited(
+    folder: Folder, photos: Sequence[FoundPhoto], work: Work, outcome: Outcome, progress: Progress
+) -> list[FoundPhoto]:
+    """Show the masks that a person has edited as they are now; return the photos that are left to be predicted."""
+    edited = set(folder.edited(photo.id for photo in photos))
+    rest = []
+    for photo in photos:
+        try:
+            check_stop()
+            if photo.id not in edited or not redraw(folder, photo, work):
+                rest.append(photo)
+                continue
+            outcome.kept.append(photo.id)
+        except UserError as error:
+            outcome.failed[photo.id] = error
+        progress.advance(1, photo.id)
+    return rest

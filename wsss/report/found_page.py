@@ -11,9 +11,12 @@ from PIL import Image
 
 from wsss.core.atomic import write_text
 from wsss.core.errors import IntegrityError
-from wsss.predict.folder import PAGE, PAGE_MARK, TABLE, Folder, Row
+from wsss.predict.doubted import Doubted
+from wsss.predict.folder import PAGE, PAGE_MARK, TABLE, Folder
 from wsss.predict.look import RULES, TWICE
 from wsss.predict.made import COLOURED, LABELS, PHOTOS
+from wsss.predict.table import Row
+from wsss.report.orders import orders
 from wsss.report.swatch import Swatch, make_swatch
 from wsss.report.templates import render
 
@@ -34,8 +37,9 @@ class Entry:
     shares: tuple[tuple[Swatch, float], ...]
 
 
-def write_page(folder: Folder) -> Path:
-    """Write `index.html` into the folder of predictions, of all photos that have pictures; return it.
+def write_page(folder: Folder, doubted: Doubted | None = None) -> Path:
+    """Write `index.html` into the folder of predictions, of all photos that have pictures; return it. `doubted`: what
+    `Folder.doubt` returned.
 
     `Folder.open` has made sure that it replaces nobody's own page. Raises `IntegrityError` for a photo that is no
     picture.
@@ -47,7 +51,7 @@ def write_page(folder: Folder) -> Path:
     named = any(entry.row.look for entry in entries)
     html = render(
         "found.html",
-        ("viewer.js",),
+        ("viewer.js", "gallery.js", "marks.js"),
         mark=Markup(PAGE_MARK),
         table=TABLE,
         groups=[
@@ -56,9 +60,12 @@ def write_page(folder: Folder) -> Path:
         ],
         count=len(entries),
         swatches=[seen[number] for number in sorted(seen)],
+        orders=orders({"confidence"}),
+        edited=any(entry.row.edited for entry in entries),
         width=WIDTH,
         rules=RULES,
         twice=TWICE,
+        doubted="" if doubted is None else doubted.text,
     )
     write_text(folder.path / PAGE, html)
     return folder.path / PAGE

@@ -9,7 +9,8 @@ import numpy as np
 
 from wsss.export.predicted import Predicted
 from wsss.formats.problems import some
-from wsss.predict.folder import FORMAT, Row
+from wsss.predict.folder import FORMAT
+from wsss.predict.table import Row
 from wsss.report.drawing import Drawing
 from wsss.report.pixel import label_pixel
 from wsss.report.summary import SHARES, Sizes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,6 +21,7 @@ from torch import nn
 from tests.helpers import CLASSES, running, tree, wait_until
 from tests.toy_networks import photo, write_student
 from tests.unit.predict.test_own_labels import write_labels
+from tests.unit.report.test_verdict import AGREED, TAGS
 from wsss import cli
 from wsss.commands import predict as command
 from wsss.core.errors import ErrorList, UserError
@@ -36,6 +38,7 @@ from wsss.predict.collect import find_photos
 from wsss.predict.edits import read_checksums
 from wsss.predict.made import PICTURES
 from wsss.predict.segmenter import Segmentation, Segmenter
+from wsss.report.scores import SOURCE_COLUMNS
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +185,61 @@ def test_edited_masks_are_counted_and_stay(model: Path, photos: Path, tmp_path: 
     assert json.loads(predict(model, photos, "-o", out, "--json")[1])["edited"] == []
 
 
+def test_what_is_shown_of_an_edited_mask_is_that_mask(model: Path, photos: Path, tmp_path: Path) -> None:
+    out, name = tmp_path / "out", "Kuh%201"
+    command = (model, photos, "-o", out, "--overlays", "--tags", tmp_path / "tags.csv")
+    (tmp_path / "tags.csv").write_text(f"photo,tags\nKuh 1.png,{CLASSES[2]}|{CLASSES[3]}\n")
+    predict(*command)
+    whole = tree(out)
+    assert table(out)[1]["edited"] == ""
+    label = np.full((40, 56), 1, np.uint8)
+    label[:10], label[10:15] = 0, 255
+    save_mask_png(mask := out / f"masks/{name}.png", label)
+    edited = mask.read_bytes()
+    (out / f"overlays/{name}.jpg").unlink()  # drawn again, though the mask is not made again
+    code, text, said = predict(*command)
+    assert (code, "warning" in said, "Kuh 1: " in text) == (0, False, False)
+    row = table(out)[1]
+    assert mask.read_bytes() == edited
+    assert (row["edited"], row["look"], row["tags"]) == ("by hand", "", f"{CLASSES[2]}|{CLASSES[3]}")
+    assert [float(row[f"area {each}"]) for each in CLASSES] == [0.25, 0.625, 0, 0]
+    shown = np.asarray(Image.open(out / f"page/overlays/{name}.jpg"), np.float64)
+    expected = Segmentation(load_image(photos / "Kuh 1.png"), label, np.ones((1, 1)), CLASSES).overlay(1024, False)
+    assert np.abs(shown - np.asarray(expected, np.float64)).mean() < 20  # JPEG of noise
+    page = (out / "index.html").read_text()
+    assert page.count('<span class="fine">edited by hand</span>') == 1
+    others = {path: content for path, content in tree(out).items() if name not in str(path)}
+    assert {path for path in others if others[path] != whole[path]} == {
+        path for path in whole if str(path).endswith(("index.html", "predictions.csv"))
+    }
+    mask.unlink()  # the network's own mask is wanted back
+    assert predict(*command)[0] == 0
+    assert tree(out) == whole
+
+
+def test_an_edited_mask_that_does_not_fit_is_told(model: Path, photos: Path, tmp_path: Path) -> None:
+    predict(model, photos, "-o", out := tmp_path / "out")
+    save_mask_png(mask := out / "masks/Kuh%201.png", np.zeros((4, 5), np.uint8))
+    edited, before = mask.read_bytes(), table(out)
+    code, _, text = predict(model, photos, "-o", out)
+    assert (code, mask.read_bytes(), table(out)) == (2, edited, before)
+    assert (
+        f"error: {mask}: mask of 5 × 4 pixels, but its photo is displayed as 56 × 40 pixels\nfix: correct the" in text
+    )
+
+
+def test_a_folder_without_the_column_of_edited_masks_goes_on(model: Path, photos: Path, tmp_path: Path) -> None:
+    """As an earlier version left it."""
+    predict(model, photos, "-o", out := tmp_path / "out")
+    whole = tree(out)
+    settings = json.loads((out / "settings.json").read_text())
+    (out / "settings.json").write_text(json.dumps({**settings, "version": 4}))
+    rows = list(csv.reader((out / "predictions.csv").read_text().splitlines()))
+    (out / "predictions.csv").write_text("".join(",".join([*row[:8], *row[9:]]) + "\n" for row in rows))
+    assert json.loads(predict(model, photos, "-o", out, "--json")[1])["done"] == []
+    assert tree(out) == whole
+
+
 def test_a_mask_of_a_killed_run_is_not_edited(model: Path, photos: Path, tmp_path: Path) -> None:
     """Killed after the mask of a photo that had changed, before this was noted."""
     out = tmp_path / "out"
@@ -321,6 +379,41 @@ def test_masks_unlike_the_pseudo_label_of_the_run_are_looked_at(
         assert row["id"] == "ä"  # another id than in the index
         looks[out] = row["look"].count("differs from its pseudo-label: ")
     assert looks == {"index": 1, "none": 1, "table": 0}
+
+
+def test_photos_that_show_a_class_that_the_verdict_doubts_are_looked_at(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only if the network is the student of the run whose verdict that is, or a copy of it."""
+    monkeypatch.chdir(tmp_path)
+    name, other = CLASSES[1], CLASSES[2]
+    write_index(Path("artifacts/dataset"), Index(CLASSES, (Record("a", "train", "a.jpg", None, (1,), 8, 8, ""),)))
+    Path("reports").mkdir()
+    Path("reports/sources.csv").write_text(f"{','.join(SOURCE_COLUMNS)}\n")
+    Path("reports/train_tags.csv").write_text(TAGS)
+    disputed = "".join(f"{each},9,0.2,0.2,0.1000,disputed,fine\n" for each in (name, other))
+    Path("reports/agreement.csv").write_text(f"{AGREED}{disputed}")
+    Path("tags.csv").write_text(f"photo,tags\nKuh 1.png,{name}|{other}\n=sum.png,{other}\nsub/ä.jpg,{other}\n")
+    command = (model, photos, "-o", "out", "--overlays", "--tags", "tags.csv")
+    assert "verdict" not in predict(*command)[1]  # it is no student of a run
+    shutil.copy(model, "artifacts/student.pt")
+    told = f"classes that the verdict (reports) calls doubtful: {name}, {other}; not named photo by photo, as too many"
+    for path in (model, "artifacts/student.pt"):
+        text = predict(path, *command[1:])[1]
+        assert text.splitlines()[-1] == f"{told} show it: {other}"
+        assert f'<p class="soft" id="doubted">{told[0].upper()}{told[1:]} show it: {other}.</p>' in page_of("out")
+        looks = [f"shows {name} that the verdict calls doubtful" in row["look"] for row in table(Path("out"))]
+        assert looks == [False, True, False]
+        assert f"shows {other} that" not in text + page_of("out")
+    assert json.loads(predict(*command, "--json")[1])["doubted"] == dict.fromkeys((name, other), "doubtful")
+    Path("reports/agreement.csv").unlink()
+    assert "verdict" not in predict(*command)[1]
+    assert not any("verdict" in row["look"] for row in table(Path("out")))
+
+
+def page_of(out: str) -> str:
+    """What the page shows before its notes."""
+    return Path(out, "index.html").read_text(encoding="utf-8").split("<footer")[0]
 
 
 def test_photos_to_look_at_are_named_at_the_end(model: Path, photos: Path, tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ def test_a_wrong_class_weighs_more_than_outlines() -> None:
     assert (weight(of_class), weight(of_outline), weight(of_outline[:1]), weight(())) == (2, 2, 1, 0)
     assert [weight(reasons(rows(*counts), SURE, NAMES, (1,))) for counts in ((99, 1), (50, 0, 50), (100,))] == [1, 4, 2]
     assert weight(reasons(rows(75, 25), SURE, NAMES, (1,), rows(25, 75))) == 2
+    assert weight(("shows cow that the verdict calls doubtful",)) == 1
 
 
 def test_rules_are_told_with_their_numbers() -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
@@ -15,6 +20,8 @@ from wsss.commands.predict import report_text
 from wsss.core.errors import IntegrityError
 from wsss.data.palette import display_palette
 from wsss.data.render import css_colour
+from wsss.export.only import read_names
+from wsss.predict.doubted import Doubted
 from wsss.predict.folder import Folder
 from wsss.predict.made import LABELS, PHOTOS, make
 from wsss.predict.run import Outcome
@@ -22,6 +29,9 @@ from wsss.predict.segmenter import Segmentation
 from wsss.report.found_page import write_page
 
 CLASSES = ("background", SCRIPT, "cow")
+CHROMIUM = shutil.which("chromium")
+POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
+"""The page runs no script but its own; the copy of a test has one more."""
 
 
 def segmented(*rows: int) -> Segmentation:
@@ -32,7 +42,7 @@ def segmented(*rows: int) -> Segmentation:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
-    made = Folder(tmp_path / "out", {"classes": list(CLASSES)})
+    made = Folder(tmp_path / "it's out", {"classes": list(CLASSES)})
     made.open(force=False)
     for name, rows in {"good": (6, 4), f"bad {IMG}": (0, 10), "worse": (0, 0, 10)}.items():
         made.put(name, f"{name}.jpg", make(segmented(*rows), "0" * 64, 64, (1,)))
@@ -126,6 +136,108 @@ def test_names_are_text_and_the_page_is_its_own(folder: Folder) -> None:
     folder.open(force=False, page=True)  # it may be replaced
     places = {found["id"] for _, found in page.elements if "id" in found}
     assert {str(found["href"])[1:] for found in page.all("a") if str(found["href"]).startswith("#")} <= places
+
+
+def test_what_was_edited_is_among_the_others_and_can_be_chosen(folder: Folder) -> None:
+    before = write_page(folder).read_text(encoding="utf-8")
+    assert ('data-only="hand"' in before, "data-hand" in before) == (False, False)
+    folder.show("worse", ["0.5", "0.5", "0"], {})
+    folder.write_table()
+    text = write_page(folder).read_text(encoding="utf-8")
+    (card,) = re.findall(r"<article[^>]* data-hand>.*?</article>", text, re.DOTALL)
+    assert text.index("The others <small>2") < text.index(card)
+    for shown in ('title="worse"', "edited by hand", "50.0\u00a0%", 'data-classes="0 1" data-confidence=""'):
+        assert shown in card
+    assert 'class="why"' not in card
+    assert 'data-only="hand"' in text
+
+
+def test_classes_of_the_verdict_are_told_once(folder: Folder) -> None:
+    assert 'id="doubted"' not in write_page(folder).read_text(encoding="utf-8")
+    page = parse(write_page(folder, folder.doubt(Doubted({"cow": "doubtful", SCRIPT: "less sure"}, "reports"))).parent)
+    told = (
+        f"Classes that the verdict (reports) calls doubtful: cow; less sure: {SCRIPT}; not named photo by photo, as too"
+    )
+    assert page.text.count(f"{told} many show it: {SCRIPT}.") == 1
+    assert page.text.count("shows cow that the verdict calls doubtful") == 1
+    assert len(page.all("script")) == 1
+
+
+def acted(page: Path, script: str) -> Any:
+    """What `script`, an async function's body with a `step` that counts loads from 0, returns in a real browser."""
+    tail = f"""<script>addEventListener("load", async () => {{
+      const step = Number(sessionStorage.step ?? 0);
+      const again = () => {{ sessionStorage.step = step + 1; location.reload(); }};
+      const all = (selector) => [...document.querySelectorAll(selector)];
+      const press = (key) => document.body.dispatchEvent(new KeyboardEvent("keydown", {{ key, bubbles: true }}));
+      const found = await (async () => {{ {script} }})();
+      if (found) document.body.textContent = JSON.stringify(found);
+    }});</script></body>"""
+    text = POLICY.sub("", page.read_text(encoding="utf-8"))
+    copy = page.with_name("copy.html")
+    copy.write_text(tail.join(text.rsplit("</body>", 1)), encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", "--dump-dom"]
+    assert CHROMIUM is not None
+    command = [CHROMIUM, *options, f"--user-data-dir={page.parent / 'browser'}", copy.as_uri()]
+    dumped = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    (body,) = re.findall(r"<body[^>]*>(.*)</body>", dumped, re.DOTALL)
+    return json.loads(html.unescape(body))
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_marks_are_kept_and_become_a_command(folder: Folder, tmp_path: Path) -> None:
+    """By a button, by the key over a photo and in the enlarged picture; then the page is loaded again."""
+    folder.put("it's $HOME", "a.jpg", make(segmented(6, 4), "0" * 64, 64, (1,)))
+    page = write_page(folder)
+    script = """
+      const card = (name) => all("article").find((each) => each.querySelector("h3").title === name);
+      if (step) {
+        all("[data-only=marked]")[0].click();
+        return [all("#correct code")[0].textContent, all("#correct b")[0].textContent,
+          all("article:not([hidden]) h3").map((each) => each.title)];
+      }
+      press("x");  // over no photo
+      card("good").querySelector(".mark").click();
+      card("worse").dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
+      press("x");
+      const search = all("#tools input")[0];
+      search.dispatchEvent(new KeyboardEvent("keydown", { key: "x", bubbles: true }));
+      card("worse").querySelector("a").click();
+      press("x");  // not any more
+      while (!all("dialog h2")[0].textContent.startsWith("it's")) press("ArrowRight");
+      press("x");
+      again();
+    """
+    command, count, shown = acted(page, script)
+    assert (count, sorted(shown)) == ("2 to correct", ["good", "it's $HOME"])
+    done = 'wsss() { printf "%s\\n" "$@"; }\n' + command
+    words = subprocess.run(["bash", "-c", done], check=True, capture_output=True, text=True).stdout.splitlines()
+    assert words == [
+        *("export", "--to", "cvat", "--force", "--only"),
+        f"{folder.path}/to_correct.txt",
+        str(folder.path),
+        "to_correct.zip",
+    ]
+    assert sorted(read_names(folder.path / "to_correct.txt")) == ["good", "it's $HOME"]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_search_classes_and_order(folder: Folder) -> None:
+    script = """
+      const names = () => all("article:not([hidden]) h3").map((each) => each.title), found = [];
+      const search = all("#tools input")[0], order = all("#tools select")[0];
+      search.value = "GOO"; search.dispatchEvent(new Event("input")); found.push(names());
+      search.value = ""; search.dispatchEvent(new Event("input")); found.push(names());
+      all("#legend [data-number='2']")[0].click(); found.push(names(), all("#found")[0].textContent);
+      all("#legend [data-number='2']")[0].click();
+      order.value = "name 1"; order.dispatchEvent(new Event("change")); found.push(names());
+      return found;
+    """
+    by_name, everything, of_cows, count, ordered = acted(write_page(folder), script)
+    assert by_name == ["good"]
+    assert everything == ["worse", f"bad {IMG}", "good"]
+    assert (of_cows, count) == (["worse"], "1 photo shown")
+    assert ordered == [f"bad {IMG}", "worse", "good"]  # of each group
 
 
 def test_damaged_files_are_told(folder: Folder) -> None:

@@ -1,0 +1,47 @@
+"""Which classes the verdict of a run doubts, for what is made with the student of that run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from wsss.core.errors import WsssError
+from wsss.data.index import read_index
+from wsss.predict.doubted import Doubted
+from wsss.predict.project import section_of
+from wsss.report.agreed import less_sure
+from wsss.report.class_table import PER_CLASS
+from wsss.report.masked import unmasked_classes
+from wsss.report.plots import read_table
+from wsss.report.scores import Source, best_row, read_sources
+from wsss.report.verdict import final_verdict
+
+DOUBTFUL, LESS_SURE = "doubtful", "less sure"
+
+
+def doubted_classes(root: Path, classes: Sequence[str]) -> Doubted | None:
+    """Those of the project in `root`, by its folder of reports: what stage `gallery` would say of them now.
+
+    None if there are none, if the reports are not there or cannot be read, or if its classes are not `classes`.
+    """
+    reports, split = root / "reports", str(section_of(root, "gallery").get("split", "val"))
+    try:
+        index, sources = read_index(root / "artifacts/dataset"), read_sources(reports / "sources.csv")
+        if index.classes != tuple(classes):
+            return None
+        verdict = final_verdict(reports, sources, index, split)
+        judged = _judged(reports, best_row(sources, split, "student"))
+    except (WsssError, KeyError, ValueError):
+        return None  # what is wrong there is no matter of these photos
+    unsure = less_sure(verdict.agreed, [index.classes[0], *verdict.weak, *judged])
+    words = dict.fromkeys(verdict.weak, DOUBTFUL) | {each.name: LESS_SURE for each in unsure}
+    return Doubted(words, str(reports)) if words else None
+
+
+def _judged(reports: Path, best: Source | None) -> list[str]:
+    """The classes that masks have judged: of these, agreement says nothing more."""
+    if best is None or best.miou is None:
+        return []
+    table, unmasked = read_table(reports / PER_CLASS), unmasked_classes(reports)
+    scored = zip(table.texts("class"), table.texts(best.source), strict=True)
+    return [name for name, iou in scored if iou and name not in unmasked]
