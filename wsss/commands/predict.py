@@ -177,9 +177,11 @@ def choose_tags(option: str | None, photos: Sequence[FoundPhoto], classes: Seque
 
 
 def doubted_in(root: Path, classes: Sequence[str]) -> Doubted | None:
-    """The classes that the verdict of the project in `root` doubts."""
-    from wsss.report.doubted import doubted_classes  # it loads what draws plots
-
+    """The classes that the verdict of the project in `root` doubts; None without wsss[train], which reads reports."""
+    try:
+        from wsss.report.doubted import doubted_classes  # it loads what draws plots
+    except ModuleNotFoundError:
+        return None
     return doubted_classes(root, classes)
 
 

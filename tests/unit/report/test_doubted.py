@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.unit.report.test_verdict import AGREED, FINE, INDEX, write_confusion, write_tables
+from wsss.commands.predict import doubted_in
 from wsss.data.index import write_index
 from wsss.predict.doubted import Doubted, spread, with_doubts
 from wsss.predict.table import Row
@@ -84,3 +86,8 @@ def test_reasons_of_an_earlier_verdict_are_replaced_and_edited_masks_have_none()
     assert with_doubts(row, other, CLASSES) == ("confidence 0.10", "shows cow that the verdict calls doubtful")
     assert with_doubts(row, None, CLASSES) == ("confidence 0.10",)
     assert with_doubts(rows((0.2, 0.2, 0.2), edited=True)[0], other, CLASSES) == ()
+
+
+def test_without_what_reads_reports_masks_are_made_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wsss.report.doubted", None)
+    assert doubted_in(Path(), INDEX.classes) is None
