@@ -355,7 +355,9 @@ def test_seeds_of_different_code_are_flagged(
     assert compared.endswith(f"; code differs in: distill\nno library's version differs\nbase: {said}")
 
 
-def test_what_was_not_kept_is_unknown(ran: list[list[str]], tmp_path: Path) -> None:
+def test_what_was_not_kept_is_unknown(ran: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = {"date": "2026-11-30", "commit": "b2", "precision": "32-true"}  # whatever is edited in this checkout
+    monkeypatch.setattr("experiments.run.provenance", lambda _: made)
     folder, place = RESULTS / "base", (f"dataset.root={tmp_path}",)
     run(table("chain"), folder, (0, 1), place)
 
