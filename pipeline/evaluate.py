@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
+from wsss.core.atomic import write_text
 from wsss.core.executor import workers_for
 from wsss.core.folders import publish
-from wsss.core.log import warn
+from wsss.core.log import say, warn
 from wsss.core.params import Settings, load
 from wsss.core.stage import open_stage, stage_command
 from wsss.data.index import read_index
@@ -16,9 +17,10 @@ from wsss.data.inference import InferenceSettings
 from wsss.data.masks import MaskedImages, read_mask_checksums
 from wsss.data.photos import Location
 from wsss.evaluation.counting import Stores
-from wsss.evaluation.predictions import Networks, predict_photos, write_student
+from wsss.evaluation.predictions import Networks, predict_photos, view_of, write_student
 from wsss.evaluation.sources import EvaluateSettings, evaluate
 from wsss.evaluation.tables import write_tables
+from wsss.predict.ways import try_ways, unasked
 from wsss.stores.cams import CamStore
 from wsss.stores.options import label_store_options, open_label_stores
 
@@ -75,15 +77,22 @@ def main(
         for store in (maps, *labels):
             store.expect_classes(index.classes)
         photos = settings.dataset.photos(index.split(settings.evaluate.split))
-        networks = Networks(distilled, oste)
-        made = predict_photos(stage, index, photos, networks, settings.evaluate, settings.inference, workers)
+        networks, how = Networks(distilled, oste), settings.evaluate
+        ways = unasked(how)
+        if how.by_tags:
+            everything = settings.dataset.photos(index.records)
+            ways = try_ways(networks.load(index.classes)[0], index, everything, how, settings.inference)
+            say(f"evaluate: {ways.text()}")
+        how = how.model_copy(update=view_of(ways.chosen))
+        made = predict_photos(stage, index, photos, networks, how, settings.inference, workers)
         masked = MaskedImages(
             settings.dataset.photos(index.records), len(index.classes), read_mask_checksums(masks), index.dropped
         )
         stores = Stores(maps, labels, made)
-        result = evaluate(index, masked, stores, settings.evaluate, workers)
-        table = write_tables(reports, index, result, settings.evaluate.split)
-        write_student(distilled, index, settings.evaluate, student)
+        result = evaluate(index, masked, stores, how, workers)
+        table = write_tables(reports, index, result, how.split)
+        write_text(reports / "ways.csv", ways.csv())
+        write_student(distilled, index, how, student)
         publish(made.path, predictions)
     for source, spread in result.spreads.items():
         if spread.collapsed:

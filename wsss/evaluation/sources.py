@@ -25,6 +25,11 @@ class EvaluateSettings(SegmentSettings):
     """Section `evaluate` of params.yaml: how the student is run, and how CAMs are cut."""
 
     split: Split = Field(default="val", description="split whose photos the networks predict")
+    by_tags: bool = Field(
+        default=False,
+        description="read both networks at scale 1, or without the CRF, where the tags of val photos say clearly that "
+        "scales or crf do harm",
+    )
     cam_threshold: float = Field(
         default=0.27, ge=0, lt=1, description="fixed threshold for scoring CAMs; 0.27 is where (1 − F)^4 = F"
     )
