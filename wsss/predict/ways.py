@@ -31,7 +31,7 @@ MOST = 100
 PAINTED = 0.001
 """Fraction of a photo's pixels from which on a class counts as painted."""
 TOLERANCE = 0.03
-"""How much worse than the best a way's mean fit may be. Scores favour larger scales and the CRF where tags do not mind;
+"""How much worse than the best the mean fit of the settings' own way may be. Scores favour larger scales and the CRF where tags do not mind;
 docs/experiments.md has both.
 """
 
@@ -52,16 +52,16 @@ class Ways:
 
     @property
     def kept(self) -> int:
-        """The first way that is not clearly worse than the best one: in the mean by more than `TOLERANCE`, and by more
-        than two standard errors of the difference, so that one photo of few does not decide.
+        """The first way, unless the best one is clearly better: in the mean by more than `TOLERANCE`, and by more than
+        two standard errors of the difference, so that one photo of few does not decide.
         """
         photos = self.fits.shape[1]
         if photos < 2:
             return 0
-        loss = self.fits[self.means.argmax()] - self.fits
-        error = loss.std(1, ddof=1) / np.sqrt(photos)
-        clear = (loss.mean(1) > TOLERANCE) & (loss.mean(1) > 2 * error)
-        return int(np.flatnonzero(~clear)[0])
+        best = int(self.means.argmax())
+        gain = self.fits[best] - self.fits[0]
+        error = gain.std(ddof=1) / np.sqrt(photos)
+        return best if gain.mean() > max(TOLERANCE, 2 * error) else 0
 
     @property
     def chosen(self) -> SegmentSettings:
@@ -124,7 +124,8 @@ def try_ways(
     """
     ways, where = candidates(settings), device()
     held = [record for record in index.split(HELD_OUT) if record.tags]
-    records = held[:: -(-len(held) // MOST) or 1]
+    most = min(MOST, len(held))
+    records = [held[place * len(held) // most] for place in range(most)]
     fits = np.zeros((len(ways), len(records)))
     student.to(where)
     set_threads(inference.threads)

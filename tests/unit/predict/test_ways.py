@@ -35,7 +35,8 @@ def test_candidates_are_the_settings_and_what_is_plainer() -> None:
 def test_the_settings_stay_unless_tags_object_clearly() -> None:
     ways, rng = candidates(FULL), np.random.default_rng(0)
     good = rng.random(100) < 0.9
-    worse = good & (rng.random(100) < 0.85)
+    worse, nearly = good & (rng.random(100) < 0.85), good.copy()
+    nearly[np.flatnonzero(good)[:2]] = False  # two photos of a hundred
 
     def kept(*fits: np.ndarray) -> int:
         return Ways(ways, np.stack(fits).astype(np.float64)).kept
@@ -44,8 +45,7 @@ def test_the_settings_stay_unless_tags_object_clearly() -> None:
     assert kept(worse, good, worse, good) == 1
     assert kept(worse, worse, good, good) == 2
     assert kept(worse, worse, worse, good) == 3
-    nearly = good.copy()
-    nearly[np.flatnonzero(good)[:2]] = False  # two photos of a hundred
+    assert kept(worse, nearly, worse, good) == 3  # then the best of them
     assert kept(nearly, good, good, good) == 0
     one = np.arange(12) > 0
     assert kept(one, one | True, one, one) == 0  # one photo of twelve is a twelfth, and may be chance
