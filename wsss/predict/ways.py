@@ -31,8 +31,8 @@ MOST = 100
 PAINTED = 0.001
 """Fraction of a photo's pixels from which on a class counts as painted."""
 TOLERANCE = 0.03
-"""How much worse than the best the mean fit of the settings' own way may be. Scores favour larger scales and the CRF where tags do not mind;
-docs/experiments.md has both.
+"""How much worse than the best the mean fit of the settings' own way may be. Scores favour larger scales and the CRF
+where tags do not mind; docs/experiments.md has both.
 """
 
 
