@@ -35,6 +35,7 @@ MEANT = {
     "pretrain_tags.csv": "how well the classifier learns each tag",
     "sources.csv": "scores of each step: CAMs, labels, predictions",
     "thresholds.csv": "mIoU of CAMs by threshold",
+    "ways.csv": "how well what the student paints fits the tags of val photos, at the settings' scales and CRF and plainer",
     "train.csv": "OSTE's training, by epoch",
     "train_tags.csv": "how well OSTE learns each tag",
     "wsss compare": "two runs, and the photos in which they differ",
