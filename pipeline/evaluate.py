@@ -81,7 +81,8 @@ def main(
         ways = unasked(how)
         if how.by_tags:
             everything = settings.dataset.photos(index.records)
-            ways = try_ways(networks.load(index.classes)[0], index, everything, how, settings.inference)
+            student_now, kept = networks.load(index.classes)[0], stage.scratch / "ways.json"
+            ways = try_ways(student_now, index, everything, how, settings.inference, kept)
             say(f"evaluate: {ways.text()}")
         how = how.model_copy(update=view_of(ways.chosen))
         made = predict_photos(stage, index, photos, networks, how, settings.inference, workers)

@@ -22,10 +22,11 @@ from wsss.core.interrupt import check_stop
 from wsss.core.unpack import Limits, unpack
 from wsss.data.codec import broken, open_image, own_limits, read_file
 from wsss.data.images import load_mask, voc_palette
-from wsss.data.index import IGNORE, Record
-from wsss.data.mask_values import ids_of_colours
-from wsss.data.origins import HAND, LABELS, Origin, digest, read_origins
-from wsss.formats.labelmap import EXPORTED, IGNORED, LABELMAP, read_labelmap
+from wsss.data.index import BACKGROUND, IGNORE, Record
+from wsss.data.mask_values import ids_of_colours, value_counts
+from wsss.data.origins import HAND, LABELS, ORIGINS, Origin, digest, read_origins
+from wsss.formats.labelmap import EXPORTED, IGNORED, LABELMAP, beside, read_labelmap
+from wsss.formats.raw import is_background
 from wsss.predict.written import is_filled
 
 MASKS, LISTS = EXPORTED, "ImageSets/Segmentation"
@@ -97,12 +98,14 @@ class EditedMasks:
         if image.mode not in ("P", "L"):
             return None
         numbers = np.asarray(image)
-        used, places = np.unique(numbers, return_inverse=True)
+        used = np.flatnonzero(value_counts(numbers))
         own = np.array(image.getpalette() or [], np.uint8).reshape(-1, 3)
         for palette in (own, voc_palette()):
             with suppress(UserError):
                 if used[-1] < len(palette):
-                    return self._of_colours(palette[used][None], Path())[0][places].reshape(numbers.shape)
+                    ids = np.zeros(256, np.uint8)
+                    ids[used] = self._of_colours(palette[used][None], Path())[0]
+                    return ids[numbers]
         return None
 
     def _of_colours(self, pixels: npt.NDArray[np.uint8], path: Path) -> npt.NDArray[np.uint8]:
@@ -190,7 +193,7 @@ def masks_in(
             what = "a folder of wsss predict, and not of masks that wsss export or CVAT has written"
             raise UserError(place, what, f"wsss export --to voc {place} EDITED, then give the folder EDITED")
     top = folder.parent if folder.name == MASKS else folder
-    masks = folder / MASKS if (folder / MASKS).is_dir() else folder
+    masks = mask_folder(folder)
     paths = sorted(masks.rglob("*.png"))
     if not paths:
         raise UserError(source, "holds no mask (expected .png)", f"give a folder or a .zip with {MASKS} in it")
@@ -218,8 +221,14 @@ def masks_in(
     listed = {found for name in _listed(top) if (found := photo_of(name, ids))}
     without = tuple(sorted(listed - set(files)))
     # Photos may have been predicted from a folder of the data set, so that their names lack it, as masks' names may.
-    origins = {found: of for name, of in read_origins(top).items() if (found := photo_of(name, ids))}
-    return EditedMasks(files, len(classes), *_colours(top / LABELMAP, classes), without, origins)
+    known = read_origins((beside(masks, ORIGINS) or top / ORIGINS).parent)
+    origins = {found: of for name, of in known.items() if (found := photo_of(name, ids))}
+    return EditedMasks(files, len(classes), *_colours(beside(masks, LABELMAP), classes), without, origins)
+
+
+def mask_folder(folder: Path) -> Path:
+    """The masks of an unpacked archive, or of a folder of masks alone; their label map is there or `beside` them."""
+    return folder / MASKS if (folder / MASKS).is_dir() else folder
 
 
 def _listed(folder: Path) -> list[str]:
@@ -228,17 +237,18 @@ def _listed(folder: Path) -> list[str]:
     return [line.strip().strip('"') for text in texts for line in text.splitlines()]
 
 
-def _colours(path: Path, classes: Sequence[str]) -> tuple[npt.NDArray[np.int64] | None, tuple[str, ...]]:
+def _colours(path: Path | None, classes: Sequence[str]) -> tuple[npt.NDArray[np.int64] | None, tuple[str, ...]]:
     """The colours of the class ids in a label map, and its labels that are no class.
 
     People choose the colours of labels in CVAT: they are found by name.
     """
-    if not path.is_file():
+    if path is None:
         return None, ()
     colours = np.full((256, 3), NONE, np.int64)
     numbers = {name: number for number, name in enumerate(classes)} | {IGNORED: IGNORE}
     foreign: list[str] = []
-    for line, name, colour in read_labelmap(path):
+    for line, given, colour in read_labelmap(path):
+        name = BACKGROUND if is_background(given) else given
         if name not in numbers and len(classes) + len(foreign) < IGNORE:
             numbers[name] = len(classes) + len(foreign)
             foreign.append(name)

@@ -28,7 +28,7 @@ from wsss.evaluation.new_store import CONTENT, check_there, publish_new
 from wsss.stores.labels import PseudoStore, put_labels, put_mixtures
 from wsss.stores.opened import open_pseudo
 from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
-from wsss.stores.whose import MADE_BY
+from wsss.stores.whose import BY_METHODS, MADE_BY
 
 SHARD = 32
 
@@ -53,11 +53,11 @@ def corrected_store(
     content = [made_of["base_sha256"]]
     for name, origin in sorted(found.origins.items()):
         content.append(f"{name} {digest(found.labels[name])} {origin.kind} {origin.source}")
-    others = ("format", "version", "sha256", MADE_BY, *MARKS.values())
+    others = ("format", "version", "sha256", MADE_BY, BY_METHODS, *MARKS.values())
     own = {name: value for name, value in base.attributes.items() if name not in others}
     own |= {mark: len(photos) for mark, photos in marked.items() if photos}
-    if methods := sorted({source[len(BY) :] for source in marked[FROM_LABELS].values() if source.startswith(BY)}):
-        own[MADE_BY] = ", ".join(methods)
+    if methods := [source[len(BY) :] for source in marked[FROM_LABELS].values() if source.startswith(BY)]:
+        own |= {MADE_BY: ", ".join(sorted({*methods})), BY_METHODS: len(methods)}
     own[CONTENT] = hashlib.sha256("\n".join(content).encode()).hexdigest()
     meta = StoreMeta(base.format, base.classes, {**own, **made_of})
     return build_store(stage, meta, plan_shards(base.ids, SHARD), corrected_shard, (base, found), in_process=True)

@@ -18,9 +18,11 @@ from wsss.core.params import Settings, load
 from wsss.core.words import counted
 from wsss.data.codec import open_image, read_file
 from wsss.data.images import save_mask_png
+from wsss.data.index import BACKGROUND
 from wsss.data.origins import HAND, ORIGINS, Origin, digest, origins_text
-from wsss.evaluation.edited_masks import masks_in, unpacked
+from wsss.evaluation.edited_masks import mask_folder, masks_in, unpacked
 from wsss.formats.labelmap import IGNORED, LABELMAP, beside, labelmap_text, read_labelmap
+from wsss.formats.raw import is_background
 from wsss.formats.registry import scan
 from wsss.formats.settings import DatasetSettings
 
@@ -51,14 +53,15 @@ def to_masks(source: Path, params: Path, out: Path) -> str:
     ids, classes = [item.id for item in raw.items], raw.numbering or raw.classes
     origins: dict[str, Origin] = {}
     with unpacked(source) as folder:
-        labelmap = beside(folder, LABELMAP)
+        labelmap = beside(mask_folder(folder), LABELMAP)
         if labelmap is None:
             what = f"has no {LABELMAP} beside its masks, so nothing says which colour is which class"
             fix = "put that of the archive there; masks by the numbers of the classes can be used as they are"
             raise UserError(source, what, fix)
         masks = masks_in(folder, source, ids, classes, {})
         # By the numbers of whoever wrote them: only so a mask can be known again.
-        names = [label.name for label in read_labelmap(labelmap) if label.name != IGNORED]
+        labels = [label.name for label in read_labelmap(labelmap) if label.name != IGNORED]
+        names = [BACKGROUND if is_background(name) else name for name in labels]
         written = masks_in(folder, source, ids, names, {})
         with atomic_dir(out) as made, Progress("masks", len(masks.files), "masks") as progress:
             for name, path in sorted(masks.files.items()):
@@ -81,6 +84,8 @@ def _next(root: Path, masks: str, out: Path, params: Path) -> str:
     place = out.resolve()
     if masks and place == (root / masks).resolve():
         return f"wsss check {params}"
+    if masks and (root / masks).is_dir():
+        return f"put these files in the place of those in {root / masks}, and run wsss check {params}"
     if not place.is_relative_to(root.resolve()):
         return f"put this folder into {root}, set dataset.masks to its name, and run wsss check {params}"
     return f"set dataset.masks to {place.relative_to(root.resolve()).as_posix()}, and run wsss check {params}"

@@ -53,6 +53,6 @@ def own_masks(names: Sequence[str], masks: int) -> list[Finding]:
     )
     fix = (
         "correct them, or move them out of the folder of masks; if a person has looked at each of them and found it "
-        f"right, delete {ORIGINS} beside them ({CHECKSUMS}, if wsss predict wrote them there)"
+        f"right, copy the masks, without {ORIGINS} and {CHECKSUMS}, to another folder, and set dataset.masks to that"
     )
     return [Finding(what, fix)]

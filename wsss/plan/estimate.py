@@ -16,6 +16,7 @@ from wsss.numeric.device import device
 from wsss.plan.probe import Probe
 from wsss.plan.settings import Params
 from wsss.plan.values import Training
+from wsss.predict.ways import MOST as MOST_WAYS
 from wsss.stores.shards import plan_shards
 from wsss.stores.snapshots import PHOTOS as SNAPSHOTS
 from wsss.training.crops import LOOKED_AT, SHARES
@@ -92,6 +93,9 @@ def estimate(params: Params, index: Index, made: tuple[Training, ...], probe: Pr
     features = looks("look", train) if linear else 0.0
     relabel = visits("relabel", train) if params.distill.rounds > 1 else 0.0
     snapshots = by_stage["distill"].optim.epochs * min(SNAPSHOTS, len(train)) * probe.costs["look"].of(1)
+    # Four ways of one network take about as long as the two steps of two networks.
+    tagged = [record for record in everything if record.split == HELD_OUT and record.tags]
+    ways = looks("evaluate", evenly(tagged, MOST_WAYS)) if params.evaluate.by_tags else 0.0
     seconds: dict[str, tuple[float, float]] = {
         "index": _both(len(everything) * DRAW / 10),
         "pretrain": _both(steps("pretrain") + first),
@@ -99,7 +103,7 @@ def estimate(params: Params, index: Index, made: tuple[Training, ...], probe: Pr
         "cams": _both(visits("cams", everything)),
         "correct": _both(visits("correct", everything)),
         "distill": _both(steps("distill") + features + relabel + snapshots),
-        "evaluate": _both(visits("evaluate", predicted) + masked * DRAW / 10),
+        "evaluate": _both(visits("evaluate", predicted) + ways + masked * DRAW / 10),
         "gallery": _both(sum(min(len(index.split(name)), params.gallery.images) for name in index.splits()) * DRAW),
     }
     memory = _memory(params, index, by_stage, probe, 0 if gpu else processes)

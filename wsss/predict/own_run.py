@@ -14,6 +14,6 @@ def own_run(model: Path, folder: Path = Path()) -> Path | None:
     """The project whose student is the network `model`, or was exported as `model`: that in `folder`, or that in which
     the file lies. None if it is neither: verdicts are of students, and of no other network. Raises as `open_network`.
     """
-    roots = [root for root in (folder, model.absolute().parent.parent) if (root / STUDENT).is_file()]
+    roots = [root for root in (folder, *model.absolute().parents) if (root / STUDENT).is_file()]
     source = source_sha256(model) if roots else ""
     return next((root for root in roots if sha256_file(root / STUDENT) == source), None)

@@ -7,13 +7,16 @@ that, it is read in a plainer way.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
+from wsss.core.atomic import write_text
 from wsss.core.interrupt import check_stop
 from wsss.core.log import Progress
 from wsss.data.batches import needs, to_batch
@@ -28,6 +31,8 @@ from wsss.predict.segment import SegmentSettings, probabilities, refine
 HELD_OUT = "val"
 MOST = 100
 """Photos that are asked, at most: a second of processor time for each."""
+LEAST = 8
+"""Photos without which the settings stay: of fewer, two that happen to agree would decide."""
 PAINTED = 0.001
 """Fraction of a photo's pixels from which on a class counts as painted."""
 TOLERANCE = 0.03
@@ -56,7 +61,7 @@ class Ways:
         two standard errors of the difference, so that one photo of few does not decide.
         """
         photos = self.fits.shape[1]
-        if photos < 2:
+        if photos < LEAST:
             return 0
         best = int(self.means.argmax())
         gain = self.fits[best] - self.fits[0]
@@ -117,12 +122,19 @@ def unasked(settings: SegmentSettings) -> Ways:
 
 @torch.inference_mode()
 def try_ways(
-    student: BaseStudent, index: Index, photos: Photos, settings: SegmentSettings, inference: InferenceSettings
+    student: BaseStudent,
+    index: Index,
+    photos: Photos,
+    settings: SegmentSettings,
+    inference: InferenceSettings,
+    kept: Path,
 ) -> Ways:
     """Read at most `MOST` photos of val that have tags in each of the `candidates`. Nothing but photos and tags is
-    looked at.
+    looked at. What is found goes into the file `kept`, so that a stage that was killed goes on in the same way.
     """
     ways, where = candidates(settings), device()
+    if kept.is_file():
+        return Ways(ways, np.array(json.loads(kept.read_text(encoding="utf-8"))))
     held = [record for record in index.split(HELD_OUT) if record.tags]
     most = min(MOST, len(held))
     records = [held[place * len(held) // most] for place in range(most)]
@@ -136,6 +148,7 @@ def try_ways(
                 masks = _masks(student, photos.image(record), ways, where)
             fits[:, number] = [tag_fit(mask, record) for mask in masks]
             progress.advance()
+    write_text(kept, json.dumps(fits.tolist()))
     return Ways(ways, fits)
 
 

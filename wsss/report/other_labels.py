@@ -10,9 +10,9 @@ from wsss.core.folders import STORE_INDEX
 from wsss.core.params import Settings
 from wsss.core.stage import hash_input
 from wsss.core.words import counted
-from wsss.data.origins import FROM_LABELS, FROM_NETWORK, remark
+from wsss.data.origins import FROM_NETWORK, remark
 from wsss.stores.labels import PseudoStore, RelabelledStore
-from wsss.stores.whose import MADE_BY, whose
+from wsss.stores.whose import MADE_BY, by_methods, whose
 
 PSEUDO = "pseudo"
 """`distill.labels` for the store that stage `correct` writes."""
@@ -59,5 +59,5 @@ def rests_on(made: RelabelledStore, others: PseudoStore | None) -> str:
     known = remark(made.by_hand, int(made.attributes.get(FROM_NETWORK, 0)))
     if others is None or MADE_BY not in others.attributes:
         return known
-    photos = f"{counted(int(others.attributes[FROM_LABELS]), 'photo')} made by {others.attributes[MADE_BY]}"
+    photos = f"{counted(by_methods(others.attributes), 'photo')} made by {others.attributes[MADE_BY]}"
     return f"{known} and of {photos}" if known else f"labels of {photos}"

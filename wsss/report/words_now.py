@@ -74,6 +74,8 @@ def own_masks_of(dataset: Masked, records: Sequence[Record]) -> list[Finding]:
     masks = {}
     for record in records:
         path = root / str(record.mask)
+        if not path.is_relative_to(folder):
+            continue  # the settings name other masks now, and stage `index` has not run since
         with suppress(UserError):  # it is gone, or changed to what is no mask: `wsss check` says so
             shown = digest(load_mask(path, record.own_size, IGNORE))
             masks[record.id] = path.relative_to(folder).as_posix(), shown

@@ -11,6 +11,8 @@ from wsss.stores.labels import BY_HAND
 
 MADE_BY = "made_by"
 """Attribute of a store: the names of the methods that have made labels of it, which no person has."""
+BY_METHODS = "made_by_photos"
+"""Attribute beside it: of how many photos. The others of `FROM_LABELS` are from other stores."""
 
 
 def whose(attributes: Mapping[str, Any]) -> dict[str, int]:
@@ -18,8 +20,18 @@ def whose(attributes: Mapping[str, Any]) -> dict[str, int]:
     labels that the pipeline did not make there; empty where the store does not say.
     """
     words = {BY_HAND: "corrected by hand", FROM_NETWORK: "taken from a network's masks"}
-    words[FROM_LABELS] = f"by {attributes[MADE_BY]}" if MADE_BY in attributes else "from other labels"
-    return {text: int(attributes[mark]) for mark, text in words.items() if mark in attributes}
+    found = {text: int(attributes[mark]) for mark, text in words.items() if mark in attributes}
+    others, methods = int(attributes.get(FROM_LABELS, 0)), by_methods(attributes)
+    if methods:
+        found[f"by {attributes[MADE_BY]}"] = methods
+    if others > methods:
+        found["from other labels"] = others - methods
+    return found
+
+
+def by_methods(attributes: Mapping[str, Any]) -> int:
+    """Of how many photos the labels of a store are those of the methods in `MADE_BY`."""
+    return int(attributes.get(BY_METHODS, attributes.get(FROM_LABELS, 0))) if MADE_BY in attributes else 0
 
 
 def whose_text(attributes: Mapping[str, Any]) -> str:

@@ -308,5 +308,5 @@ def test_any_number_of_workers_gives_the_same_tables(monkeypatch: pytest.MonkeyP
     assert made[0] == made[1]
     assert set(made[0][0]) == {
         *("metrics.json", "sources.csv", "classes.csv", "per_class.csv"),
-        *("classification.csv", "confusion.csv", "thresholds.csv"),
+        *("classification.csv", "confusion.csv", "thresholds.csv", "ways.csv"),
     }

@@ -84,7 +84,7 @@ def test_what_check_says_to_do_is_what_helps(data: RawData) -> None:
     data.fails("labelmap.txt: label 'sheep' has another colour than VOC's", fix=fix, settings=layout)
     done = run(data.root / "SegmentationClass", "NEW")
     assert done.exit_code == 0, done.stderr
-    assert f"put this folder into {data.root}, set dataset.masks to its name" in done.stdout
+    assert f"next: put these files in the place of those in {data.root}/SegmentationClass, and run" in done.stdout
     (data.root / "SegmentationClass").rename(data.root.with_name("before"))
     (data.root / "labelmap.txt").unlink()
     Path("NEW").rename(data.root / "SegmentationClass")
@@ -106,6 +106,20 @@ def test_masks_that_are_still_a_networks_stay_known(data: RawData, drop: list[st
     assert read_origins(data.root / "masks") == {"a": Origin(NETWORK, "n", digest(expected))}
     assert data.index({"masks": "masks", "drop": drop}) is not None, data.text
     assert "1 of 2 masks are a network's own, as wsss has written them, and nobody has edited them: a; " in data.text
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P"])
+def test_a_label_map_among_the_masks_is_as_good(data: RawData, mode: str) -> None:
+    edited = data.root.with_name("edited")
+    draw(edited, "a", mode)
+    labelmap = (edited / "labelmap.txt").read_text().replace("background", "_background_")
+    (edited / "labelmap.txt").rename(edited / "SegmentationClass/labelmap.txt").write_text(labelmap)
+    (edited / "SegmentationClass" / ORIGINS).write_text(origins_text({"a": Origin(NETWORK, "n", digest(MASK))}))
+    for number, source in enumerate((edited, edited / "SegmentationClass")):
+        out = data.root.with_name(f"out{number}")
+        done = run(source, out)
+        assert done.exit_code == 0, done.stderr
+        np.testing.assert_array_equal(np.asarray(Image.open(out / "a.png")), MASK)
 
 
 def test_what_cannot_be_made_masks_of(data: RawData) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from wsss.crf.settings import PUBLISHED
 from wsss.data.index import Index, Record
 from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Photos
+from wsss.models.base_student import BaseStudent
 from wsss.predict import ways as module
 from wsss.predict.segment import SegmentSettings
 from wsss.predict.ways import Ways, candidates, tag_fit, try_ways, unasked
@@ -49,7 +52,9 @@ def test_the_settings_stay_unless_tags_object_clearly() -> None:
     assert kept(nearly, good, good, good) == 0
     one = np.arange(12) > 0
     assert kept(one, one | True, one, one) == 0  # one photo of twelve is a twelfth, and may be chance
-    assert Ways(ways, np.zeros((4, 0))).kept == Ways(ways, np.eye(4)[:, :1]).kept == 0
+    few = np.stack([np.zeros(7), *[np.ones(7)] * 3])
+    assert Ways(ways, np.zeros((4, 0))).kept == Ways(ways, few).kept == 0  # too few photos to decide anything
+    assert Ways(ways, np.hstack([few, few[:, :1]])).kept == 1
 
 
 def test_fit_of_painted_classes_and_tags() -> None:
@@ -73,24 +78,29 @@ class Painter(torch.nn.Module):
         return logits
 
 
-def test_held_out_photos_choose_by_their_tags_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_held_out_photos_choose_by_their_tags_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Photos, "image", lambda *_: np.zeros((8, 8, 3), np.uint8))
     monkeypatch.setattr(module, "set_threads", lambda _: None)
-    records = [record(f"v{n}", (1,)) for n in range(6)] + [record(f"t{n}", (2,), "train") for n in range(9)]
+    records = [record(f"v{n}", (1,)) for n in range(8)] + [record(f"t{n}", (2,), "train") for n in range(9)]
     index = Index(CLASSES, (*records, record("none", ())), 0, ())
     photos = Photos.__new__(Photos)  # nothing of it is asked but its images
     settings = SegmentSettings(scales=(2.0,), crf=None)
-    found = try_ways(Painter(), index, photos, settings, InferenceSettings())  # type: ignore[arg-type]
-    assert found.fits.tolist() == [[0] * 6, [1] * 6]
+    student, kept = cast("BaseStudent", Painter()), tmp_path / "ways.json"
+    found = try_ways(student, index, photos, settings, InferenceSettings(), kept)
+    assert found.fits.tolist() == [[0] * 8, [1] * 8]
     assert found.chosen.scales == (1.0,)
     assert found.csv() == ("scales,flip,crf,tag_fit,kept\n2.0,yes,no,0.0000,no\n1.0,yes,no,1.0000,yes\n")
     assert found.text() == (
-        "scale 1, no CRF: painted classes fit the tags of 6 val photos by 1.00, and at scale 2, no CRF, as the "
+        "scale 1, no CRF: painted classes fit the tags of 8 val photos by 1.00, and at scale 2, no CRF, as the "
         "settings say, by 0.00"
     )
     untagged = replace(index, records=(record("none", ()),))
-    none = try_ways(Painter(), untagged, photos, settings, InferenceSettings())  # type: ignore[arg-type]
+    none = try_ways(student, untagged, photos, settings, InferenceSettings(), tmp_path / "none.json")
     assert none.text() == "scale 2, no CRF: no val photo has a tag that could choose"
+    monkeypatch.setattr(Photos, "image", None)  # a stage that was killed asks no photo again
+    assert try_ways(student, index, photos, settings, InferenceSettings(), kept).csv() == found.csv()
+    again = try_ways(student, untagged, photos, settings, InferenceSettings(), tmp_path / "none.json")
+    assert again.chosen == settings
 
 
 def test_who_does_not_ask_gets_the_settings() -> None:

@@ -217,6 +217,12 @@ def test_masks_that_are_a_networks_own_are_told_beside_the_scores(where: Path, r
     said = wsss("watch", "--once")[1]
     assert "--min-area 0.1%\n\nwarning: photos: 1 of 1 masks are a network's own, as wsss has written them, " in said
     assert watch.OTHERS not in said
+    settings = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(settings.replace("masks: masks", "masks: others"))  # before index runs again
+    Path("photos/others").mkdir()
+    Path("photos/others", ORIGINS).write_text(listed)
+    assert "warning" not in wsss("watch", "--once")[1]
+    Path("params.yaml").write_text(settings)
     save_mask_png(Path("photos/masks/sub/a.png"), np.zeros((8, 8), np.uint8))
     assert "warning" not in wsss("watch", "--once")[1]
     Path("photos/masks/sub/a.png").unlink()
