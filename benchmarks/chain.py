@@ -50,7 +50,7 @@ def rates(folder: Path, where: str, photos: Path | None, toy: bool) -> Iterator[
     made, index = load(folder / "params.yaml", Params), read_index(folder / "artifacts/dataset")
     index = replace(index, records=tuple(evenly(index.split("train"), many)))  # `correct` surveys all maps of train
     some = {count: made.location.photos(evenly(index.records, count)) for count in (few, many)}
-    shape = shape_of(made.train, branch=True)
+    shape = shape_of(made.train, made.pretrain.bias, branch=True)
     backbone = made.pretrain.backbone.model_copy(update={"output_stride": made.train.output_stride})
     card = NetworkCard(OSTE, backbone, shape, index.classes, backbone.weights)
     save_network(folder / "oste.pt", build_oste(card, load_weights=True), card)

@@ -92,11 +92,11 @@ def toy_network(settings: TrainSettings = SETTINGS, stride: int = 16) -> Oste:
     return network
 
 
-def toy_classifier(path: Path, stride: int = 32) -> Path:
+def toy_classifier(path: Path, stride: int = 32, bias: bool = True) -> Path:
     """The file of a tiny classifier with random weights."""
     torch.manual_seed(1)
     backbone = BackboneSettings(name="tiny", output_stride=stride, weights="random")
-    card = NetworkCard("classifier", backbone, {"dropout": 0.5}, CLASSES, "random")
+    card = NetworkCard("classifier", backbone, {"dropout": 0.5, "bias": bias}, CLASSES, "random")
     network = build_classifier(card, load_weights=True)
     nn.init.normal_(network.head.weight, std=0.1)
     save_network(path, network, card)
@@ -138,7 +138,9 @@ class ToyOste(LearnEverything):
         return super().terms(network, batch)
 
 
-def train_toy_oste(folder: Path, settings: TrainSettings = SETTINGS, **task: int) -> tuple[History, ToyOste]:
+def train_toy_oste(
+    folder: Path, settings: TrainSettings = SETTINGS, bias: bool = True, **task: int
+) -> tuple[History, ToyOste]:
     """The stage's training in `folder`, which also holds its photos, its classifier, its scratch and its `oste.pt`."""
     made: list[ToyOste] = []
 
@@ -150,7 +152,7 @@ def train_toy_oste(folder: Path, settings: TrainSettings = SETTINGS, **task: int
     photos = toy_photos(folder / "photos")
     stage = Stage("train", "f" * 16, folder / "scratch")
     index = Index(CLASSES, tuple(photos.records))
-    classifier = toy_classifier(folder / "backbone.pt")
+    classifier = toy_classifier(folder / "backbone.pt", bias=bias)
     before, oste.LearnEverything = oste.LearnEverything, make  # type: ignore[assignment, misc]
     try:
         with catch_signals():

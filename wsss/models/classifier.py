@@ -14,9 +14,12 @@ class Classifier(nn.Module):
     A logit is the mean of the class's map plus the `prior` of the class. The map's own bias, `head.bias`, is no weight
     that is learned: `centre` sets it so that a map is 0 at an average position of the training photos. All that makes a
     class rare is then in `prior`, and a rare class needs no map that is negative nearly everywhere.
+
+    Without `bias` there is neither: a logit is the mean of the map, as in the papers, and to say that a photo lacks the
+    class its features must be negative for it.
     """
 
-    def __init__(self, backbone: Backbone, foreground: int, dropout: float) -> None:
+    def __init__(self, backbone: Backbone, foreground: int, dropout: float, bias: bool = True) -> None:
         super().__init__()
         self.backbone = backbone
         self.dropout = nn.Dropout2d(dropout)
@@ -25,7 +28,8 @@ class Classifier(nn.Module):
         assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
         self.head.bias.requires_grad_(False)  # its gradient is that of `prior`
-        self.prior = nn.Parameter(torch.zeros(foreground))
+        self.bias = bias
+        self.prior = nn.Parameter(torch.zeros(foreground), requires_grad=bias)
 
     @property
     def stride(self) -> int:
@@ -49,7 +53,12 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def centre(self, mean: torch.Tensor) -> None:
-        """Make the maps 0 where the features are `mean` (C,), the training photos' average. No logit changes."""
+        """Make the maps 0 where the features are `mean` (C,), the training photos' average. No logit changes.
+
+        Raises `ValueError` without a bias.
+        """
+        if not self.bias:
+            raise ValueError("maps without a bias cannot be centred")
         assert self.head.bias is not None
         bias = -(self.head.weight[:, :, 0, 0] @ mean.to(self.head.weight))
         self.prior.add_(self.head.bias - bias)

@@ -65,8 +65,9 @@ class Oste(Classifier):
         expansion: ExpansionSettings,
         fusion: FusionSettings,
         branch: bool = True,
+        bias: bool = True,
     ) -> None:
-        super().__init__(backbone, foreground, dropout)
+        super().__init__(backbone, foreground, dropout, bias)
         self.expansion = expansion
         self.fusion = Fusion(backbone.levels, fusion, foreground) if fusion.enabled else None
         self.last_stage = max(number for number, level in enumerate(backbone.levels) if level.name != "head")

@@ -92,7 +92,9 @@ class _Work:
         self.photos = replace(photos, records=evenly(index.split("train"), UNITS))
         classes, where = index.classes, self.where
         section = params.pretrain
-        card = NetworkCard(CLASSIFIER, section.backbone, {"dropout": section.dropout}, classes, "")
+        card = NetworkCard(
+            CLASSIFIER, section.backbone, {"dropout": section.dropout, "bias": section.bias}, classes, ""
+        )
         self.classifier = _trainable(_built(build_classifier, card), section).to(where)
         self.oste = _trainable(self._oste(section.backbone, params.train.output_stride), params.train).to(where)
         self.finer = self._oste(section.backbone, params.cams.output_stride).eval().to(where)
@@ -103,7 +105,7 @@ class _Work:
     def _oste(self, backbone: BackboneSettings, stride: int) -> Oste:
         section = self.params.train
         there = backbone.model_copy(update={"output_stride": stride})
-        shape = shape_of(section, branch=section.enabled)
+        shape = shape_of(section, self.params.pretrain.bias, branch=section.enabled)
         return _built(build_oste, NetworkCard(OSTE, there, shape, self.index.classes, ""))
 
     def costs(self) -> dict[str, Cost]:

@@ -39,7 +39,7 @@ from wsss.training.crops import smallest_crop
 from wsss.training.enhance import Enhancer
 from wsss.training.judge import TagJudge, TagTable
 from wsss.training.loop import History, fit
-from wsss.training.probe import MOST_VAL, evenly, mean_features, over_photos, tags_of
+from wsss.training.probe import MOST_VAL, centre_maps, evenly, over_photos, tags_of
 from wsss.training.processes import together
 from wsss.training.rules import cropped, planned
 from wsss.training.schedule import OsteOptim
@@ -195,7 +195,7 @@ def train(
         crops = cropped(settings.augment, records, settings.augment.crop)
     settings = settings.model_copy(update={"augment": crops})
     _check(settings)
-    shape = shape_of(settings, branch=True)
+    shape = shape_of(settings, trained.bias, branch=True)
     card = replace(before, kind=OSTE, settings=shape, sizes=index.sizes, precision=optim.precision)
     network = build_oste(card, load_weights=False)
     network.load_state_dict(trained.state_dict(), strict=False)
@@ -214,15 +214,17 @@ def train(
     signal = np.full(index.foreground, np.nan)
     if leads():
         judge.restore(tags.kept)
-        network.eval().centre(mean_features(network, photos, records, stage.name))
+        centre_maps(network.eval(), photos, records, stage.name)
         signal = signal_of(network, photos, records, index.foreground, stage.name)
         save_network(out, network, card)
     return Trained(history, tags, signal)
 
 
-def shape_of(settings: TrainSettings, branch: bool) -> dict[str, Any]:
-    """What a card holds of an OSTE's modules; without the segmentation `branch`, all of them are off."""
-    found: dict[str, Any] = {name: getattr(settings, name) for name in ("dropout", "channels", "norm")}
+def shape_of(settings: TrainSettings, bias: bool, branch: bool) -> dict[str, Any]:
+    """What a card holds of an OSTE: whether its classifier has a `bias`, and its modules; without the segmentation
+    `branch`, all of them are off.
+    """
+    found: dict[str, Any] = {name: getattr(settings, name) for name in ("dropout", "channels", "norm")} | {"bias": bias}
     for name in ("expansion", "fusion"):
         found[name] = json.loads(getattr(settings, name).model_dump_json()) | ({} if branch else {"enabled": False})
     return found if branch else {**found, "branch": False}

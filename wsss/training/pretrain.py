@@ -28,7 +28,7 @@ from wsss.numeric.device import device
 from wsss.training.answers import Answers
 from wsss.training.judge import TagJudge, TagTable
 from wsss.training.loop import History, fit
-from wsss.training.probe import MOST_TRAIN, evenly, fit_probe, mean_features, over_photos, pooled, tags_of
+from wsss.training.probe import MOST_TRAIN, centre_maps, evenly, fit_probe, over_photos, pooled, tags_of
 from wsss.training.processes import together
 from wsss.training.rules import cropped, planned
 from wsss.training.schedule import GentleOptim
@@ -45,6 +45,10 @@ class PretrainSettings(Settings):
         default=1, ge=0, le=3, description="the backbone's first levels that keep their pretrained weights"
     )
     probe: bool = Field(default=True, description="begin with a linear probe of the backbone; else with random weights")
+    bias: bool = Field(
+        default=True,
+        description="a class has a bias beside its map, and maps are 0 on average; false: none, as in the papers",
+    )
     tune: bool = Field(default=True, description="tune the probe; false: keep the linear probe of the frozen backbone")
     augment: AugmentSettings = AugmentSettings()
     optim: GentleOptim = Field(default_factory=GentleOptim)
@@ -98,7 +102,7 @@ def pretrain(
     card = NetworkCard(
         CLASSIFIER,
         settings.backbone,
-        {"dropout": settings.dropout},
+        {"dropout": settings.dropout, "bias": settings.bias},
         index.classes,
         weights_source(settings.backbone),
         index.sizes,
@@ -135,7 +139,7 @@ def pretrain(
     tags = judge.table(judge.best())
     if leads():
         judge.restore(tags.kept)
-        network.eval().centre(mean_features(network, photos, records, stage.name))
+        centre_maps(network.eval(), photos, records, stage.name)
         save_network(out, network, card)
     return Pretrained(history, tags)
 
@@ -148,7 +152,7 @@ def begin_from_probe(network: Classifier, stage: Stage, index: Index, photos: Ph
     seen = over_photos(photos, records, lambda images: both(network, images), where, f"{stage.name}: linear probe")
     straight, flipped = np.split(seen, 2, axis=1)
     tags = tags_of(records, index.foreground)
-    probe = fit_probe(np.concatenate([straight, flipped]), np.concatenate([tags, tags]))
+    probe = fit_probe(np.concatenate([straight, flipped]), np.concatenate([tags, tags]), network.bias)
     network.train()
     probe.put_into(network)
 

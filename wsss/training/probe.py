@@ -38,11 +38,12 @@ class Probe:
     mean: np.ndarray
 
     def put_into(self, network: Classifier) -> None:
-        """Make the logits of `network` those of the probe, and centre its maps."""
+        """Make the logits of `network` those of the probe, and centre its maps if it has a bias."""
         with torch.no_grad():
             network.head.weight.copy_(torch.from_numpy(self.weight)[:, :, None, None])
             network.prior.copy_(torch.from_numpy(self.bias))
-        network.centre(torch.from_numpy(self.mean))
+        if network.bias:
+            network.centre(torch.from_numpy(self.mean))
 
 
 def evenly(records: Sequence[Record], most: int) -> list[Record]:
@@ -82,12 +83,14 @@ def pooled(network: Classifier, images: torch.Tensor) -> torch.Tensor:
     return network.backbone(images)[-1].mean((2, 3))
 
 
-def mean_features(network: Classifier, photos: Photos, records: Sequence[Record], label: str) -> torch.Tensor:
-    """(C,) float32: the average of the pooled features of `records`, for `Classifier.centre`."""
+def centre_maps(network: Classifier, photos: Photos, records: Sequence[Record], label: str) -> None:
+    """Centre the maps of `network` on the average of the pooled features of `records`, if it has a bias."""
+    if not network.bias:
+        return
     some = evenly(records, MOST_TRAIN)
     where = next(network.parameters()).device
     found = over_photos(photos, some, lambda images: pooled(network, images), where, f"{label}: centring the maps")
-    return torch.from_numpy(found.mean(0, dtype=np.float64).astype(np.float32))
+    network.centre(torch.from_numpy(found.mean(0, dtype=np.float64).astype(np.float32)))
 
 
 def tags_of(records: Sequence[Record], foreground: int) -> np.ndarray:
@@ -98,27 +101,29 @@ def tags_of(records: Sequence[Record], foreground: int) -> np.ndarray:
     return found
 
 
-def fit_probe(features: np.ndarray, tags: np.ndarray) -> Probe:
+def fit_probe(features: np.ndarray, tags: np.ndarray, bias: bool = True) -> Probe:
     """One L2-regularised logistic regression for each class. `features`: (N, C) float32; `tags`: (N, K) bool.
 
     The standardisation is folded into the weights. A class that all or none of the photos have gets weights of 0 and
-    the bias of its frequency, half a photo away from certainty.
+    the bias of its frequency, half a photo away from certainty. Without `bias` the features are scaled, not centred,
+    and all biases are 0.
     """
     # Not imported at the top: it takes seconds, and would in every worker process too.
     from sklearn.linear_model import LogisticRegression
 
     mean, spread = features.mean(0, dtype=np.float64), features.std(0, dtype=np.float64) + 1e-6
-    scaled = (features - mean) / spread
+    scaled = (features - mean * bias) / spread
     weight = np.zeros((tags.shape[1], features.shape[1]))
-    bias = np.zeros(tags.shape[1])
+    biases = np.zeros(tags.shape[1])
     with threadpool_limits(1):  # the order of sums, and so the last bits, would follow the number of threads
         for number, present in enumerate(tags.T):
             check_stop()
             if present.all() or not present.any():
                 frequency = (present.sum() + 0.5) / (len(present) + 1)
-                bias[number] = np.log(frequency / (1 - frequency))
+                biases[number] = bias * np.log(frequency / (1 - frequency))
                 continue
-            found = LogisticRegression(C=STRENGTH, max_iter=1000).fit(scaled, present)
+            found = LogisticRegression(C=STRENGTH, max_iter=1000, fit_intercept=bias).fit(scaled, present)
             weight[number] = found.coef_[0] / spread
-            bias[number] = found.intercept_[0] - weight[number] @ mean
-    return Probe(weight.astype(np.float32), bias.astype(np.float32), mean.astype(np.float32))
+            if bias:
+                biases[number] = found.intercept_[0] - weight[number] @ mean
+    return Probe(weight.astype(np.float32), biases.astype(np.float32), mean.astype(np.float32))

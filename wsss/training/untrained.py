@@ -15,7 +15,7 @@ from wsss.models.checkpoint import OSTE, build_oste, load_classifier, save_netwo
 from wsss.numeric.device import device
 from wsss.training.judge import TagJudge
 from wsss.training.oste import Trained, TrainSettings, shape_of
-from wsss.training.probe import mean_features
+from wsss.training.probe import centre_maps
 
 
 def keep_classifier(
@@ -26,7 +26,7 @@ def keep_classifier(
     Whether its maps have a signal is left to stage `correct`: it would take another pass over all photos.
     """
     trained, before = load_classifier(classifier, index.classes, settings.output_stride)
-    shape = shape_of(settings, branch=False)
+    shape = shape_of(settings, trained.bias, branch=False)
     card = replace(before, kind=OSTE, settings=shape, sizes=index.sizes)
     network = build_oste(card, load_weights=False)
     network.load_state_dict(trained.state_dict())
@@ -35,7 +35,7 @@ def keep_classifier(
     if leads():
         if load_classifier(classifier, index.classes)[1].backbone != before.backbone:
             # On a finer grid the average position is a little different.
-            network.centre(mean_features(network, photos, index.split("train"), stage.name))
+            centre_maps(network, photos, index.split("train"), stage.name)
         judge(0)
         save_network(out, network, card)
     return Trained([], judge.table(0), np.full(index.foreground, np.nan))

@@ -456,6 +456,16 @@ def test_weights_of_the_classifier_are_taken_over(tmp_path: Path, monkeypatch: p
     assert network.training
 
 
+def test_a_classifier_without_bias_stays_without(tmp_path: Path) -> None:
+    train_toy_oste(tmp_path, bias=False)
+    network, card = load_oste(tmp_path / "oste.pt", CLASSES)
+    assert card.settings["bias"] is False
+    assert not network.prior.requires_grad
+    assert not network.prior.any()
+    assert network.head.bias is not None
+    assert not network.head.bias.any()
+
+
 def test_new_parts_are_drawn_from_the_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(1)
     one = start(tmp_path / "one", monkeypatch)

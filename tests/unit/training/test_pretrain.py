@@ -77,6 +77,21 @@ def test_maps_of_the_file_are_centred_on_the_training_photos(tmp_path: Path) -> 
     np.testing.assert_allclose(logits.detach().numpy(), seen, atol=1e-4)
 
 
+@pytest.mark.parametrize("probe", [True, False])
+def test_without_a_bias_a_logit_is_the_mean_of_its_map(tmp_path: Path, probe: bool) -> None:
+    pretrain_toy(tmp_path, SETTINGS.model_copy(update={"probe": probe, "bias": False}))
+    network, card = load_classifier(tmp_path / "backbone.pt", CLASSES)
+    assert card.settings["bias"] is False
+    assert not network.head.bias.any()
+    index, photos = coloured(tmp_path / "photos")
+    train, where = index.split("train"), torch.device("cpu")
+    maps = over_photos(photos, train, lambda images: network.maps(images).mean((2, 3)), where, "toy")
+    np.testing.assert_allclose(maps, over_photos(photos, train, network, where, "toy"), atol=1e-4)
+    assert np.abs(maps.mean(0)).max() > 0.01  # and nothing centres them
+    with pytest.raises(ValueError, match="cannot be centred"):
+        network.centre(torch.zeros(network.head.in_channels))
+
+
 def test_the_best_state_is_written_and_not_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretraining.TagJudge, "best", lambda judge: judge.epochs)
     pretrain_toy(tmp_path / "last")

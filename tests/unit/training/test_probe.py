@@ -38,6 +38,21 @@ def test_it_minimises_the_regularised_loss_of_the_standardised_features() -> Non
         np.testing.assert_allclose(features @ found.weight[number] + found.bias[number], expected, atol=2e-3)
 
 
+def test_without_a_bias_it_minimises_the_loss_of_scaled_features() -> None:
+    features, tags = drawn()
+    found = fit_probe(features, tags, bias=False)
+    scaled = features / features.std(0)
+    assert not found.bias.any()
+    for number, present in enumerate(tags.T):
+        signs = np.where(present, 1.0, -1.0)
+
+        def loss(weights: np.ndarray, signs: np.ndarray = signs) -> float:
+            return float(STRENGTH * np.logaddexp(0, -signs * (scaled @ weights)).sum() + weights @ weights / 2)
+
+        best = minimize(loss, np.zeros(5), method="BFGS", options={"gtol": 1e-9}).x
+        np.testing.assert_allclose(features @ found.weight[number], scaled @ best, atol=2e-3)
+
+
 def test_a_class_of_all_photos_or_none_is_its_frequency() -> None:
     features, tags = drawn()
     tags[:, 0], tags[:, 1] = True, False
