@@ -766,7 +766,7 @@ def test_confidence_is_that_of_labelled_pixels(tmp_path: Path) -> None:
     build_gallery(made.write(), (), SETTINGS, tmp_path / "out", photos=tmp_path / "photos.csv")
     nothing, a = photo_rows(tmp_path)
     assert [card["data-confidence"] for card in parse(tmp_path / "out").all("article")] == ["", "0.600000"]
-    assert "confidence 60.0\u00a0%" in parse(tmp_path / "out").text
+    assert "confidence 60.0\u00a0%, not calibrated" in parse(tmp_path / "out").text
     assert (a["confidence"], a["coverage"]) == ("0.6000", "0.5000")
     assert [nothing[name] for name in ("coverage", "judged", "confidence", "missing")] == ["0.0000", "", "", SCRIPT]
 
