@@ -93,7 +93,7 @@ class Painter:
         """What stands beside the pseudo-label, and beside the prediction."""
         results, predicted = self.results, record.id in self.results.predictions
         by_prediction = judge is results.predictions
-        sure = [] if found.confidence is None else [f"confidence {percent(found.confidence)}"]
+        sure = [] if found.confidence is None else [f"confidence {percent(found.confidence)}, not calibrated"]
         differs = []
         if found.disagreement is not None:
             both = (results.label(store, record) for store in (results.predictions, results.taught(record)))

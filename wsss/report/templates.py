@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 STYLE = "page.css"
 
@@ -26,7 +27,7 @@ def render(template: str, scripts: Sequence[str], **values: object) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(percent=percent)
+    environment.filters.update(percent=percent, coded=coded)
     script = "".join(_own(name) for name in scripts)
     ours = {"style": Markup(_own(STYLE)), "script": Markup(script), "script_hash": csp_hash(script)}
     return environment.get_template(template).render(ours | values)
@@ -35,6 +36,11 @@ def render(template: str, scripts: Sequence[str], **values: object) -> str:
 def percent(value: float | None, digits: int = 1) -> str:
     """``54.2 %`` with a space that does not break, or a dash."""
     return "–" if value is None else f"{100 * value:.{digits}f}\u00a0%"
+
+
+def coded(text: str) -> Markup:
+    """`text` as HTML, what stands between two backticks as code; everything else in it is only text."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def csp_hash(script: str) -> str:

@@ -366,10 +366,8 @@ def test_pictures_name_their_classes_and_what_stands_for_what(run: Run, tmp_path
     val, _ = build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out")
     bad, good = val.cards[0], val.cards[2]
     assert [panel.views[0].classes for panel in bad.panels] == [(), (), (1,), (2,), (1,)]
-    assert (
-        bad.panels[3].note
-        == f"IoU 33.3\u00a0% · confidence 100.0\u00a0% · differs 50\u00a0%, most: {CLASSES[2]} instead of {CLASSES[1]}"
-    )
+    differs = f"differs 50\u00a0%, most: {CLASSES[2]} instead of {CLASSES[1]}"
+    assert bad.panels[3].note == f"IoU 33.3\u00a0% · confidence 100.0\u00a0%, not calibrated · {differs}"
     assert good.panels[3].note.endswith("differs 0\u00a0%")
     page = parse(tmp_path / "out")
     listed = {str(found["aria-label"]) for found in page.all("ul") if "aria-label" in found}
@@ -508,7 +506,10 @@ def test_training_photos_are_ranked_by_what_relabelling_overruled(tmp_path: Path
     assert "in which pseudo-label and relabelled label differ), most first" in train.describe()
     half_filled, filled = train.cards[0].panels[2].note, train.cards[1].panels[2].note
     differs = f"differs 50\u00a0%, most: background instead of {CLASSES[1]}"
-    assert half_filled == f"100\u00a0% labelled · 100\u00a0% after relabelling · confidence 100.0\u00a0% · {differs}"
+    assert (
+        half_filled
+        == f"100\u00a0% labelled · 100\u00a0% after relabelling · confidence 100.0\u00a0%, not calibrated · {differs}"
+    )
     assert filled.startswith("50\u00a0% labelled · 100\u00a0% after relabelling")
 
 
@@ -766,7 +767,7 @@ def test_confidence_is_that_of_labelled_pixels(tmp_path: Path) -> None:
     build_gallery(made.write(), (), SETTINGS, tmp_path / "out", photos=tmp_path / "photos.csv")
     nothing, a = photo_rows(tmp_path)
     assert [card["data-confidence"] for card in parse(tmp_path / "out").all("article")] == ["", "0.600000"]
-    assert "confidence 60.0\u00a0%" in parse(tmp_path / "out").text
+    assert "confidence 60.0\u00a0%, not calibrated" in parse(tmp_path / "out").text
     assert (a["confidence"], a["coverage"]) == ("0.6000", "0.5000")
     assert [nothing[name] for name in ("coverage", "judged", "confidence", "missing")] == ["0.0000", "", "", SCRIPT]
 

@@ -8,7 +8,7 @@ import pytest
 
 from wsss.core.errors import IntegrityError, UserError
 from wsss.report.scores import SOURCE_COLUMNS, read_sources
-from wsss.report.templates import percent
+from wsss.report.templates import coded, percent
 
 HEADER = ",".join(SOURCE_COLUMNS)
 
@@ -64,3 +64,10 @@ def test_percent() -> None:
     assert percent(0.5424) == "54.2\u00a0%"
     assert percent(1.0, 0) == "100\u00a0%"
     assert percent(None) == "–"
+
+
+def test_backticks_are_code_and_the_rest_is_text() -> None:
+    assert (
+        coded("Give `<b>` to `wsss predict`: a ` b.")
+        == "Give <code>&lt;b&gt;</code> to <code>wsss predict</code>: a ` b."
+    )
