@@ -11,11 +11,12 @@ from typing import Any
 import click
 from scipy.stats import t
 
-from experiments.provenance import UNCOMMITTED, code_of
+from experiments.provenance import code_of
 from experiments.seeds import Records, differing
 from experiments.settings import differences
 from experiments.table import RESULTS, Table, kept_of, records_of, remarks, result_file, score_of
 from wsss.core.errors import UserError
+from wsss.core.records import UNCOMMITTED
 
 NAMES = ("base", "mine")
 

@@ -12,11 +12,12 @@ from typing import Any
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from experiments.provenance import CODE, precision
+from experiments.provenance import precision
 from experiments.settings import PARAMS, PLACE, flat
 from wsss.commands.sections import Sections
 from wsss.core.errors import UserError
 from wsss.core.locked_files import content_md5
+from wsss.core.records import CODE
 
 ROOT = Path(__file__).parents[1]
 """The checkout whose code computes the rows."""

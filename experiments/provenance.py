@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from datetime import date
 from importlib.metadata import version
-from pathlib import Path
 from platform import python_version
 from typing import Any
 
+from wsss.core.records import commit
 from wsss.numeric.device import fast_bf16
 
-CODE = ("wsss", "pipeline")
-"""Folders whose changes since the commit count; a run changes `params.yaml` and `dvc.lock` itself."""
 LIBRARIES = ("torch", "numpy", "numba")
-UNCOMMITTED = "with changes"
-"""What stands behind the commit where the code was changed since."""
 UNKNOWN = {name: f"unknown {name}" for name in ("date", "commit", "precision")}
 """Of a result that has nothing beside it."""
 
 
 def provenance(settings: Mapping[str, Any]) -> dict[str, str]:
     """`date` of today, `commit` of this code, and `precision` of the trainings by `settings` (by dotted key)."""
-    commit = _git("rev-parse", "--short", "HEAD") or "unknown code"
-    changed = _git("status", "--porcelain", "--", *(f":/{name}" for name in CODE))
     asked = [settings.get(f"{stage}.optim.precision", "auto") for stage in ("pretrain", "train", "distill")]
     return {
         "date": str(date.today()),
-        "commit": f"{commit} {UNCOMMITTED}" if changed else commit,
+        "commit": commit() or "unknown code",
         "precision": " and ".join(dict.fromkeys(precision() if each == "auto" else each for each in asked)),
     }
 
@@ -61,8 +54,3 @@ def code_of(kept: Mapping[str, Any]) -> str:
 def origin_text(row: Mapping[str, Any]) -> str:
     """Commit, date and precision of a row."""
     return f"{row['commit']} ({row['date']}, {row['precision']})"
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(Path(__file__).parent), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()

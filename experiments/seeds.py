@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from experiments.provenance import UNCOMMITTED, origin_text
+from experiments.provenance import origin_text
 from experiments.settings import conflicts
 from wsss.core.errors import UserError
+from wsss.core.records import UNCOMMITTED
 from wsss.formats.problems import some
 
 DRAWN = "demo"

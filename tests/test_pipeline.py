@@ -56,7 +56,7 @@ PLUMBING = {
         "typing",
     ),
     *("concurrent", "ctypes", "fcntl", "fnmatch", "msvcrt", "multiprocessing", "select", "signal", "socket"),
-    *("subprocess", "tempfile", "threading", "uuid"),
+    *("datetime", "platform", "subprocess", "tempfile", "threading", "uuid"),
     *("click", "pydantic", "rich", "ruamel"),
 }
 """What exempt modules may import: neither arithmetic nor readers and writers of arrays, pictures and tables."""

@@ -30,7 +30,8 @@ def main(path: Path, name: str | None, out: Path | None, data: Path | None, at: 
     """Say what is in PATH: CAMs, pseudo-labels, predictions (the folder or one shard), a checkpoint, an exported
     network, the folder of the index, a folder of wsss predict, a table, page or scores of reports; or, for a folder of
     these such as artifacts or reports, what each of them is. What dvc.lock lists has its lineage: the stage that made
-    it, the settings, and whether its inputs and the code are still those, back to the photos.
+    it, the settings, and whether its inputs and the code are still those, back to the photos. Of a store, a network or
+    an index also when, by which commit and on which processor it was made, if that was on this machine.
 
     With ID, say it of that photo and show it in the terminal, where that has colours. The picture of -o has the photo
     beside it where that is found, and the names of the classes. The pixel of --at is counted as a viewer shows the
@@ -51,13 +52,14 @@ def main(path: Path, name: str | None, out: Path | None, data: Path | None, at: 
     from wsss.commands.restorable import restorable
     from wsss.report.inspection import lines, look
     from wsss.report.lineage import lineage
+    from wsss.report.made import made_here
     from wsss.report.pixel import parse_at
 
     pixel = None if at is None else parse_at(at)
     with restorable(path):
         summary, drawing = look(path, name, data, pixel)
     if name is None:
-        summary |= lineage(path)
+        summary |= made_here(path) | lineage(path)
     if out is not None:
         if drawing is None:
             raise UserError(path, "has no picture of a photo", "leave -o away")

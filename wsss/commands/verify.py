@@ -31,10 +31,12 @@ def main(folder: Path, as_json: bool) -> str:
 
     Finds files that were edited in place, also where DVC says "up to date", cut shards and flipped bits.
     Exit code 4 if there is any. An output that is not there at all is none of these: dvc repro makes it. dvc
-    status tells whether settings, code or data have changed since.
+    status tells whether settings, code or data have changed since. Also says what this machine has noted of who made
+    the artifacts, and to which stages masks were closed.
     """
     from wsss.predict.package import is_package
     from wsss.report.lineage import ABSENT, OTHER, learned_labels
+    from wsss.report.made import made_lines, made_of
     from wsss.stores.verify import verify_folder
 
     if not (folder.is_dir() or (folder.is_file() and has_own_checksums(folder))):
@@ -63,7 +65,8 @@ def main(folder: Path, as_json: bool) -> str:
     )
     counts = {"lock": bool(outputs), "outputs": len(outputs), "absent": absent, "own_checksums": own, "made": made}
     text = report_text(len(outputs), absent, own, errors, made, **imported)
-    return _result(text, counts | imported, errors, as_json)
+    noted = made_of([output for output in outputs if output.path.is_relative_to(folder / ARTIFACTS)])
+    return _result("\n".join([text, *made_lines(noted)]), counts | imported | {"recorded": noted}, errors, as_json)
 
 
 def _one(path: Path, as_json: bool) -> str:

@@ -155,6 +155,11 @@ def note_estimate(spans: Mapping[str, tuple[float, float]], work: str = "") -> N
     _write({"estimate": {name: list(span) for name, span in spans.items()}, "whole": whole})
 
 
+def took(name: str) -> float:
+    """Seconds that the stage took the last time, with those of interrupted runs; 0 if that is not known."""
+    return float(_read()["took"].get(name, 0.0))
+
+
 def work_of(recipe: str, root: str, photos: int) -> str:
     """The name of the work on so many photos in the folder `root` by the settings of a recipe."""
     return f"{recipe}, {photos} photos in {Path(root).absolute()}"

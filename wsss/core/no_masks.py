@@ -42,8 +42,8 @@ class Closed:
     base: str
     others: tuple[str, ...] = ()
 
-    def places(self) -> dict[str, list[str]]:
-        """Real folders of all these files, by the files' names. A photo that is its own mask may be opened."""
+    def files(self) -> set[str]:
+        """All these. A photo that is its own mask may be opened."""
         masks, photos = set(self.others), set()
         with Path(self.table).open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
@@ -51,19 +51,24 @@ class Closed:
                 photos.add(f"{self.base}/{image}")
                 if mask:
                     masks.add(f"{self.base}/{mask}")
-        inside: dict[str, set[str]] = {}
-        for path in masks - photos:
-            folder, name = os.path.split(path)
-            inside.setdefault(folder, set()).add(name)
-        found: dict[str, list[str]] = {}
-        for folder, names in inside.items():
-            real = os.path.realpath(folder)
-            for name in names:
-                found.setdefault(name, []).append(real)
-            for target in _targets(real, names):
-                at, name = os.path.split(target)
-                found.setdefault(name, []).append(at)
-        return found
+        return masks - photos
+
+
+def _places_of(files: set[str]) -> dict[str, list[str]]:
+    """Real folders of the `files`, by the files' names."""
+    inside: dict[str, set[str]] = {}
+    for path in files:
+        folder, name = os.path.split(path)
+        inside.setdefault(folder, set()).add(name)
+    found: dict[str, list[str]] = {}
+    for folder, names in inside.items():
+        real = os.path.realpath(folder)
+        for name in names:
+            found.setdefault(name, []).append(real)
+        for target in _targets(real, names):
+            at, name = os.path.split(target)
+            found.setdefault(name, []).append(at)
+    return found
 
 
 def _targets(folder: str, names: set[str]) -> Iterator[str]:
@@ -79,8 +84,9 @@ _hooked = False
 
 
 @contextmanager
-def without_masks(stage: str, inputs: Sequence[Path]) -> Iterator[None]:
-    """While inside, a mask that is opened raises `IntegrityError`, if `stage` is one that may not open any.
+def without_masks(stage: str, inputs: Sequence[Path]) -> Iterator[int | None]:
+    """While inside, a mask that is opened raises `IntegrityError`, if `stage` is one that may not open any. Gives how
+    many files are closed; None if no guard stands.
 
     The masks are those of the index among `inputs`; where the data set lies, the settings of the running command say.
     Without a command, as where a test opens a stage by itself, nothing is closed.
@@ -88,15 +94,15 @@ def without_masks(stage: str, inputs: Sequence[Path]) -> Iterator[None]:
     table = next((path / TABLE for path in inputs if stage in STAGES and (path / TABLE).is_file()), None)
     context = click.get_current_context(silent=True)
     if table is None or context is None:
-        yield
+        yield None
         return
     dataset = read_settings(context.params["params"])["dataset"]
     base = Path(dataset["root"]).absolute()
     closed = Closed(stage, str(table.absolute()), str(base), tuple(_lists(base, dataset)))
-    _close(closed)
+    count = _close(closed)
     os.environ[TOLD] = json.dumps(asdict(closed))
     try:
-        yield
+        yield count
     finally:
         _open()
         os.environ.pop(TOLD, None)
@@ -121,15 +127,17 @@ def _lists(base: Path, dataset: Mapping[str, Any]) -> list[str]:
     return [str(path) for path in (sorted(tags.glob("*.json")) if tags.is_dir() else [tags])]
 
 
-def _close(closed: Closed) -> None:
+def _close(closed: Closed) -> int | None:
     global _stage, _places, _hooked
     try:
-        _stage, _places = closed.stage, closed.places()
+        files = closed.files()
     except (OSError, ValueError, KeyError, AttributeError, csv.Error):
-        return  # a damaged table: the stage reads it next, and says what is wrong with it
+        return None  # a damaged table: the stage reads it next, and says what is wrong with it
+    _stage, _places = closed.stage, _places_of(files)
     if _places and not _hooked:
         sys.addaudithook(_watch)
         _hooked = True
+    return len(files)
 
 
 def _open() -> None:

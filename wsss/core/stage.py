@@ -31,6 +31,7 @@ from wsss.core.log import say
 from wsss.core.minutes import timed
 from wsss.core.no_masks import without_masks
 from wsss.core.processes import die_with_dvc, end_children
+from wsss.core.records import commit, note_made
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,12 @@ def open_stage(
             scratch.mkdir(exist_ok=True)
             if leads():
                 sweep_inside(scratch)  # or it would be published with the folder that it lies in
-        with timed(name, fingerprint), without_masks(name, inputs):
+        code = commit()  # files may be edited while the stage runs
+        with timed(name, fingerprint), without_masks(name, inputs) as closed:
             yield Stage(name, fingerprint, scratch)
             check_stop()  # before what is finished can no longer be taken up
         if leads():
+            note_made(name, code, closed, (hash_input(out) for out in (*files, *folders)))
             remove_dir(scratch)
 
 

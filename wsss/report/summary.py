@@ -170,12 +170,13 @@ def photo_size(group: h5py.Group) -> tuple[int, int]:
 
 def index_summary(index: Index) -> dict[str, Any]:
     """The table of a data set."""
-    records = index.records
+    records, splits = index.records, index.splits()
     return {
         "what": "index of a data set",
         "classes": list(index.classes),
-        "photos": {split: sum(r.split == split for r in records) for split in index.splits()},
-        "photos with masks": sum(r.mask is not None for r in records),
+        "photos": {split: sum(r.split == split for r in records) for split in splits},
+        "photos with masks": {split: sum(r.split == split and r.mask is not None for r in records) for split in splits},
+        "masks": "for scores; what trains or makes labels stops if its Python opens one (wsss/core/no_masks.py)",
         "photos without tags": sum(not r.tags for r in records),
         "photos of each class": {
             name: sum(number in r.tags for r in records) for number, name in enumerate(index.classes) if number

@@ -369,11 +369,13 @@ def test_index(tmp_path: Path) -> None:
     records = [
         Record(f"{n}", "train" if n else "val", f"{n}.jpg", None, (1, 3)[:n], 8, 9 + n, "0" * 64) for n in range(3)
     ]
-    write_index(tmp_path, Index(CLASSES, tuple(records)))
+    masked = replace(records[0], id="3", mask="3.png")
+    write_index(tmp_path, Index(CLASSES, (*records, masked)))
     found = json.loads(inspect(tmp_path, "--json")[1])
-    assert found["photos"] == {"train": 2, "val": 1}
+    assert found["photos"] == {"train": 2, "val": 2}
     assert found["photos of each class"] == {"Kuh": 2, "cat": 0, "dog": 1}
-    assert found["photos without tags"] == 1
+    assert found["photos without tags"] == 2
+    assert found["photos with masks"] == {"train": 0, "val": 1}
     assert found["sizes"] == {"smallest": [8, 9], "largest": [8, 11]}
     assert json.loads(inspect(tmp_path, "2", "--json")[1])["tags"] == ["Kuh", "dog"]
     assert json.loads(inspect(tmp_path, "0", "--json")[1])["tags"] == []

@@ -15,10 +15,12 @@ from wsss.commands import verify
 from wsss.core.errors import IntegrityError
 from wsss.core.folders import atomic_dir
 from wsss.core.locked_files import content_md5, damages, file_md5, read_lock
+from wsss.core.records import note_made
 from wsss.core.stage import Stage, hash_input
 from wsss.data.origins import LABELS_SHA, digest
 from wsss.predict.edits import Checksums
 from wsss.predict.folder import Folder
+from wsss.report.made import UNKNOWN, made_here
 from wsss.stores.labels import PSEUDO_FORMAT, PseudoStore
 from wsss.stores.shards import StoreMeta, write_store_index
 
@@ -79,8 +81,23 @@ def test_everything_agrees(checkout: Path) -> None:
             f"not here, so not checked: {checkout}/artifacts/oste.pt\n"
             "verify: 2 outputs of dvc.lock and 1 stores and networks read; everything agrees\n"
             "not looked at: whether settings, code or data have changed since (dvc status tells)\n"
+            "not recorded here who made: correct\n"
         )
         cached(checkout, "artifacts/pseudo")
+
+
+def test_what_is_noted_of_these_very_bytes_is_told(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WSSS_SCRATCH", str(checkout / "scratch"))
+    store = checkout / "artifacts/pseudo"
+    note_made("correct", "03fb260 with changes", 60, [hash_input(store)])
+    *_, made, closed = run(checkout).stdout.splitlines()
+    assert made.startswith("made here by commit 03fb260 with changes on 2")
+    assert made.endswith(": correct")
+    assert closed == "masks were closed (60 files) while these ran: correct"
+    found = made_here(store)["made"]
+    assert (found["stage"], found["commit"]) == ("correct", "03fb260 with changes")
+    rewrite(store)
+    assert made_here(store) == {"made": UNKNOWN}
 
 
 def test_imported_labels_that_are_gone_are_told(checkout: Path) -> None:

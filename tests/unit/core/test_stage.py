@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from tests.helpers import running, wait_until
 from wsss.core.errors import EnvError, ErrorList, IntegrityError, InterruptedStage, UserError, WsssError
+from wsss.core.records import read_made
 from wsss.core.stage import hash_input, loaded_code, make_fingerprint, open_stage, stage_command
 
 
@@ -284,3 +285,26 @@ def test_success_is_the_summary_line() -> None:
 
 def test_unknown_option_is_2() -> None:
     assert run(None, "--nmber", "4")[0] == 2
+
+
+def test_what_a_stage_made_is_noted_outside_of_it(tmp_path: Path, scratch: Path) -> None:
+    out = tmp_path / "out.txt"
+    for name in ("x", "correct"):
+        with open_stage(name, {}, [], files=[out]):
+            out.write_text("made")
+        made = read_made(hash_input(out), out)
+        assert (made and made.stage) == (None if name == "x" else "correct")
+    assert out.read_text() == "made"
+    assert made is not None
+    assert made.processor
+    assert made.versions["python"]
+    out.write_text("edited")
+    assert read_made(hash_input(out), out) is None
+
+
+def test_a_note_that_cannot_be_written_ends_no_stage(tmp_path: Path, scratch: Path) -> None:
+    scratch.mkdir()
+    (scratch / "made").write_text("in the way")
+    with open_stage("correct", {}, [], files=[tmp_path / "out.txt"]):
+        (tmp_path / "out.txt").write_text("made")
+    assert (tmp_path / "out.txt").is_file()
