@@ -221,9 +221,7 @@ def train(
 
 
 def shape_of(settings: TrainSettings, bias: bool, branch: bool) -> dict[str, Any]:
-    """What a card holds of an OSTE: whether its classifier has a `bias`, and its modules; without the segmentation
-    `branch`, all of them are off.
-    """
+    """What a card holds of an OSTE: its classifier's `bias`, and its modules; without `branch` all of them are off."""
     found: dict[str, Any] = {name: getattr(settings, name) for name in ("dropout", "channels", "norm")} | {"bias": bias}
     for name in ("expansion", "fusion"):
         found[name] = json.loads(getattr(settings, name).model_dump_json()) | ({} if branch else {"enabled": False})
