@@ -236,7 +236,8 @@ def test_trains_to_checkpoints_that_need_no_file_of_the_model(
     network = build_classifier(card, load_weights=True)
     torch.nn.init.normal_(network.head.weight, std=0.1)
 
-    def classifier(path: Path) -> Path:
+    def classifier(path: Path, bias: bool) -> Path:
+        assert bias  # as `card` has it
         save_network(path, network, card)
         return path
 
