@@ -25,12 +25,13 @@ PHOTOS = 20
 LARGEST = 640
 """Photos are shrunk to this many columns for the comparison."""
 
-
 NETWORKS = ("onnx", "torchscript", "package")
 """Forms of a network; the others are of labels."""
 LABELS = ("voc", "coco", "cvat", "labelstudio", "fiftyone")
 WITH_PHOTOS = ("labelstudio", "fiftyone")
 """Labels that are written with the places of their photos."""
+COME_BACK = ("voc", "cvat")
+"""Labels that `wsss labels` reads."""
 FOLDERS = ("package", "voc", *WITH_PHOTOS)
 """Written as folders, which replace what wsss has written there itself."""
 
@@ -215,6 +216,7 @@ def _labels(
     as_json: bool,
 ) -> str:
     from wsss.data.crumbs import Area
+    from wsss.evaluation.exported import note_exported
     from wsss.export.changed_photos import photos_of, warn_changed
     from wsss.export.crumbs import WithoutCrumbs
     from wsss.export.instead import instead
@@ -241,6 +243,8 @@ def _labels(
     if root := root or photos_of(source, dataset):
         warn_changed(store, photos, root)
     counts = write(store if least == Area() else WithoutCrumbs(store, photos, least), photos, out)
+    if kind in COME_BACK:
+        note_exported(out)
     if as_json:
         return json_text({"out": str(out), "format": kind, "classes": list(store.classes), **counts})
     made = ", ".join(counted(count, what.removesuffix("s")) for what, count in counts.items())

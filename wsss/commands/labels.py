@@ -42,6 +42,14 @@ def import_masks(params: Path, dataset: Path, masks: Path, out: Path | None) -> 
         end_children()
 
 
+exported_option = click.option(
+    "--exported",
+    type=click.Path(path_type=Path),
+    help="what was exported: a folder or .zip of wsss export, or a folder of wsss predict, where no note of this "
+    "project has it",
+)
+
+
 @people_command
 @click.argument("edited", type=click.Path(path_type=Path))
 @click.option(
@@ -58,14 +66,18 @@ def import_masks(params: Path, dataset: Path, masks: Path, out: Path | None) -> 
     help="new folder to write  [default: artifacts/corrected_ and 8 digits of its checksum]",
 )
 @click.option("--made-by", metavar="NAME", help="the method that has made the masks, if no person has")
-def import_corrected(edited: Path, base: Path | None, dataset: Path, out: Path | None, made_by: str | None) -> str:
+@exported_option
+def import_corrected(
+    edited: Path, base: Path | None, dataset: Path, out: Path | None, made_by: str | None, exported: Path | None
+) -> str:
     """Import the masks that a person has corrected as labels to train on: EDITED is a folder or a .zip, as CVAT exports
     it ("Segmentation mask 1.1").
 
     The new store has the labels of --base, with those of the edited photos replaced, and is marked: so many are
     corrected by hand, so many taken from a network's masks, as wsss export has written them, so many made by the
-    method of --made-by. A network's masks of val photos are left out, or the student would be judged by them. Nothing
-    reads the store unless distill.labels names it. Nothing is replaced: other labels get another folder.
+    method of --made-by. A mask that nobody has edited is known by its pixels, in whatever colours it comes back. A
+    network's masks of val photos are left out, or the student would be judged by them. Nothing reads the store unless
+    distill.labels names it. Nothing is replaced: other labels get another folder.
     """
     from wsss.commands.restorable import restorable
     from wsss.evaluation.import_corrected import import_edited
@@ -76,14 +88,15 @@ def import_corrected(edited: Path, base: Path | None, dataset: Path, out: Path |
     with ExitStack() as stack:
         for store in [base] if base else [kind.place for kind in LABEL_STORES]:
             stack.enter_context(restorable(store))
-        return import_edited(edited, base, dataset, out, (made_by or "").strip())
+        return import_edited(edited, base, dataset, out, (made_by or "").strip(), exported)
 
 
 @people_command
 @click.argument("edited", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--params", type=click.Path(path_type=Path), default="params.yaml", help="settings file")
-def to_masks(edited: Path, out: Path, params: Path) -> str:
+@exported_option
+def to_masks(edited: Path, out: Path, params: Path, exported: Path | None) -> str:
     """Write masks that a person has made as masks of the data set, to score with: EDITED is a folder or a .zip, as CVAT
     exports it ("Segmentation mask 1.1"), and OUT a new folder.
 
@@ -93,7 +106,7 @@ def to_masks(edited: Path, out: Path, params: Path) -> str:
     """
     from wsss.evaluation.to_masks import to_masks as write
 
-    return write(edited, params, out)
+    return write(edited, params, out, exported)
 
 
 main.add_command(import_corrected, "import")

@@ -24,7 +24,8 @@ from wsss.data.codec import broken, open_image, own_limits, read_file
 from wsss.data.images import load_mask, voc_palette
 from wsss.data.index import BACKGROUND, IGNORE, Record
 from wsss.data.mask_values import ids_of_colours, value_counts
-from wsss.data.origins import HAND, LABELS, ORIGINS, Origin, digest, read_origins
+from wsss.data.origins import HAND, LABELS, Origin, digest
+from wsss.evaluation.exported import NOTHING, Known, mask_folder, photo_names
 from wsss.formats.labelmap import EXPORTED, IGNORED, LABELMAP, beside, read_labelmap
 from wsss.formats.raw import is_background
 from wsss.predict.written import is_filled
@@ -45,8 +46,7 @@ NONE = -1
 class EditedMasks:
     """The `files` of the masks by photo id; `colours`: (256, 3) of the class ids, or None where no label map came with
     them. `foreign`: labels of that map that are no class, which have the ids from `classes` on (background counted).
-    `without`: photos that were there, and have come back without a mask. `origins`: of masks that `wsss export` has
-    written there, by photo id.
+    `without`: photos that were there, and have come back without a mask. `known`: the masks that wsss has written.
     """
 
     files: Mapping[str, Path]
@@ -54,7 +54,7 @@ class EditedMasks:
     colours: npt.NDArray[np.int64] | None
     foreign: tuple[str, ...]
     without: tuple[str, ...]
-    origins: Mapping[str, Origin]
+    known: Known
 
     def mask(self, name: str, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
         """(H, W) uint8 of the photo `name`, 0..K and 255. `size`: (H, W) of the photo's file.
@@ -120,12 +120,12 @@ class EditedMasks:
         return found
 
     def origin(self, name: str, mask: npt.NDArray[np.uint8], made_by: str = "") -> Origin:
-        """Of the `mask` of the photo `name`: a person's, or that of the method `made_by`, unless it is as `wsss export`
-        has written it.
+        """Of the `mask` of the photo `name`: a person's, or that of the method `made_by`, unless it is as wsss has
+        written it.
         """
-        written, found = self.origins.get(name), digest(mask)
-        if written is not None and written.digest == found:
+        if written := self.known.origin(name, mask):
             return written
+        found = digest(mask)
         return Origin(LABELS, f"{BY}{made_by}", found) if made_by else Origin(HAND, "", found)
 
     def has_label_for_ignored(self, records: Mapping[str, Record]) -> bool:
@@ -140,17 +140,6 @@ class EditedMasks:
     def knows_ignored(self) -> bool:
         """Whether the label map has a label for 255."""
         return self.colours is not None and bool((self.colours[IGNORE] != NONE).all())
-
-
-@contextmanager
-def edited_masks(
-    source: Path, ids: Sequence[str], classes: Sequence[str], splits: Mapping[str, str] | None = None
-) -> Iterator[EditedMasks]:
-    """The masks in `source`, a folder or a zip, as `masks_in` finds them; an archive is unpacked as long as this is
-    open.
-    """
-    with unpacked(source) as folder:
-        yield masks_in(folder, source, ids, classes, splits or {})
 
 
 @contextmanager
@@ -170,21 +159,18 @@ def unpacked(source: Path) -> Iterator[Path]:
             raise UserError(error.where.replace(str(folder), str(source)), error.what, error.fix) from error
 
 
-def photo_of(name: str, ids: Sequence[str]) -> str | None:
-    """The one photo that a mask called `name` fits: of that id, or, as CVAT may leave out folders, of its end.
-
-    None if there is no such photo, or more than one.
-    """
-    fits = [one for one in ids if one == name] or [one for one in ids if one.endswith(f"/{name}")]
-    return fits[0] if len(fits) == 1 else None
-
-
 def masks_in(
-    folder: Path, source: Path, ids: Sequence[str], classes: Sequence[str], splits: Mapping[str, str]
+    folder: Path,
+    source: Path,
+    ids: Sequence[str],
+    classes: Sequence[str],
+    splits: Mapping[str, str],
+    known: Known = NOTHING,
 ) -> EditedMasks:
     """The masks in `folder`, which is what is in `source`, of the photos `ids`.
 
-    `splits`: of all photos of the data set, by id, to say where a photo is that is not among `ids`.
+    `splits`: of all photos of the data set, by id, to say where a photo is that is not among `ids`. `known`: what is
+    known of exports of these photos.
     Raises `UserError` if there is none, for masks of unknown photos, for two masks of one photo, and for a folder of
     `wsss predict`, whose masks do not say which of them a person has changed.
     """
@@ -198,12 +184,13 @@ def masks_in(
     if not paths:
         raise UserError(source, "holds no mask (expected .png)", f"give a folder or a .zip with {MASKS} in it")
     files: dict[str, Path] = {}
+    names, all_names = photo_names(ids), photo_names([*splits])
     unknown, others = [], False
     for path in paths:
         name = path.relative_to(masks).with_suffix("").as_posix()
-        found = photo_of(name, ids)
+        found = names.get(name)
         if found is None:
-            other = photo_of(name, [*splits])
+            other = all_names.get(name)
             others |= other is not None
             unknown.append(f"{name} (of split {splits[other]})" if other else f"{name}{did_you_mean(name, ids)}")
         elif found in files:
@@ -218,17 +205,8 @@ def masks_in(
         if others:
             fix = "give a --base that has all of them (artifacts/pseudo has), or remove these masks"
         raise UserError(source, what, fix)
-    listed = {found for name in _listed(top) if (found := photo_of(name, ids))}
-    without = tuple(sorted(listed - set(files)))
-    # Photos may have been predicted from a folder of the data set, so that their names lack it, as masks' names may.
-    known = read_origins((beside(masks, ORIGINS) or top / ORIGINS).parent)
-    origins = {found: of for name, of in known.items() if (found := photo_of(name, ids))}
-    return EditedMasks(files, len(classes), *_colours(beside(masks, LABELMAP), classes), without, origins)
-
-
-def mask_folder(folder: Path) -> Path:
-    """The masks of an unpacked archive, or of a folder of masks alone; their label map is there or `beside` them."""
-    return folder / MASKS if (folder / MASKS).is_dir() else folder
+    without = tuple(sorted({names[name] for name in _listed(top) if name in names} - set(files)))
+    return EditedMasks(files, len(classes), *_colours(beside(masks, LABELMAP), classes), without, known)
 
 
 def _listed(folder: Path) -> list[str]:

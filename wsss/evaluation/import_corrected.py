@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from wsss.core.errors import UserError
+from wsss.core.folders import STORE_INDEX
 from wsss.core.interrupt import check_stop
+from wsss.core.missing import similar
 from wsss.core.stage import Stage, hash_input, open_stage
 from wsss.core.units import unit_done
 from wsss.core.words import counted
@@ -23,10 +25,12 @@ from wsss.data.origins import FROM_LABELS, HAND, digest
 from wsss.evaluation.choose_base import CORRECTED, choose_base, imported_before
 from wsss.evaluation.correction import BEFORE, EDITED, HELD_OUT, MARKS, Correction, correction
 from wsss.evaluation.edited_masks import BY, masks_in, unpacked
+from wsss.evaluation.exported import known_exports
 from wsss.evaluation.import_told import Told, told_again, warn_of
 from wsss.evaluation.new_store import CONTENT, check_there, publish_new
-from wsss.stores.labels import PseudoStore, put_labels, put_mixtures
-from wsss.stores.opened import open_pseudo
+from wsss.predict.written import is_filled
+from wsss.stores.labels import LABEL_STORES, PseudoStore, put_labels, put_mixtures
+from wsss.stores.opened import is_store, open_pseudo
 from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
 from wsss.stores.whose import BY_METHODS, MADE_BY
 
@@ -82,31 +86,37 @@ def corrected_shard(path: Path, shard: Shard, meta: StoreMeta, base: PseudoStore
 
 
 def import_edited(
-    source: Path, base_folder: Path | None, dataset: Path, out: Path | None = None, made_by: str = ""
+    source: Path,
+    base_folder: Path | None,
+    dataset: Path,
+    out: Path | None = None,
+    made_by: str = "",
+    exported: Path | None = None,
 ) -> str:
     """Import the masks in `source`, a folder or a zip, over the store `base_folder`, without that over the one from
     which the fewest differ, as the store `out`, without that as one named by its content. `made_by`: the method that
-    has made the masks, empty for a person. What has been imported before, without `base_folder` and `out`, is told to
-    be there. Returns the message to print. Raises `UserError` if nothing differs, or
-    `out` holds anything else.
+    has made the masks, empty for a person; `exported`: a folder or archive of what wsss has written, as they were
+    before. What has been imported before, without `base_folder`, `out` and `exported`, is told to be there. Returns the
+    message to print. Raises `UserError` if nothing differs, or `out` holds anything else.
     """
     if not source.exists():
         raise UserError(source, "no such file or folder", "give what CVAT, or wsss export, has written")
     index = read_index(dataset)
     records = {record.id: record for record in index.records}
     splits = {record.id: record.split for record in index.records}
-    if base_folder is None and out is None and (there := imported_before(source, index, made_by)):
+    if not (base_folder or out or exported) and (there := imported_before(source, index, made_by)):
         check_there(there.path)
         return "\n".join(told_again(source, there, made_by))
     with unpacked(source) as folder:
-        base, chosen = (open_pseudo(base_folder), "") if base_folder else choose_base(folder, source, index)
+        base, chosen = (_open_base(base_folder), "") if base_folder else choose_base(folder, source, index)
         _check_base(base, dataset, index, records)
-        edited = masks_in(folder, source, base.ids, base.classes, splits)
+        known = known_exports(folder, exported, base.ids, base.classes)
+        edited = masks_in(folder, source, base.ids, base.classes, splits, known)
         paths = {"base": str(base.path), "edited": str(source)}
-        identity, inputs = paths | {"made_by": made_by}, [source, base.path, dataset]
+        identity, inputs = paths | {"made_by": made_by, "known": known.checksum}, [source, base.path, dataset]
         with open_stage("import_labels", identity, inputs, folders=[out] if out else []) as stage:
             found = correction(base, edited, records, made_by)
-            warn_of(source, edited, found, index, records)
+            warn_of(source, base.path, edited, found, index, records)
             if not found.labels:
                 raise _nothing(source, len(edited.files), base.path, found)
             marked = marked_photos(base, found)
@@ -114,6 +124,17 @@ def import_edited(
             place, new = publish_new(corrected_store(stage, base, found, marked, made_of), out, CORRECTED)
     told = Told(found, len(edited.files), marked, base, records, place, new, chosen, made_by)
     return "\n".join(told.lines())
+
+
+def _open_base(path: Path) -> PseudoStore:
+    """The store in the folder `path`. Raises `UserError` for one that is none, and that no stage makes."""
+    if is_filled(path):
+        what = "a folder of wsss predict, and no store of labels, which the masks could be compared with"
+        raise UserError(path, what, f"leave --base away; and if these masks were exported, give --exported {path}")
+    if not is_store(path) and path not in [kind.place for kind in LABEL_STORES]:
+        what = f"holds no labels (no {STORE_INDEX} in it)" if path.exists() else f"no such folder{similar(path)}"
+        raise UserError(path, what, f"give a store of labels, such as {PseudoStore.place}, or leave --base away")
+    return open_pseudo(path)
 
 
 def _check_base(base: PseudoStore, dataset: Path, index: Index, records: Mapping[str, Record]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,14 +15,39 @@ from wsss.data.index import IGNORE, Index, Record
 from wsss.data.origins import FROM_LABELS, FROM_NETWORK, HAND
 from wsss.evaluation.correction import HELD_OUT, Correction
 from wsss.evaluation.edited_masks import BY, EditedMasks
+from wsss.evaluation.exported import GIVE
 from wsss.formats.problems import some
 from wsss.stores.labels import BY_HAND, PseudoStore
 
 NAMED = 5
 
 
-def warn_of(source: Path, edited: EditedMasks, found: Correction, index: Index, records: Mapping[str, Record]) -> None:
-    """Warn of photos without a mask, and of classes that a photo is not tagged with."""
+def warn_unknown(source: Path, names: Sequence[str], masks: int, base: Path | None = None) -> None:
+    """Warn of the photos `names`, if there are any: they count as a person's among so many `masks`, and nothing is
+    known of an export of theirs. `base`: the store from which unedited masks would not differ.
+    """
+    if names:
+        what = (
+            f"of {len(names)} of {counted(masks, 'mask')} nothing here knows how wsss has exported them, so masks that "
+            f"nobody has edited cannot be told from edited ones: all these count as a person's ({some(names, NAMED)})"
+        )
+        exported = f", or if {base} was exported, from which masks that nobody has edited do not differ" if base else ""
+        warn(source, what, f"none needed if a person has made or checked each of them{exported}; else {GIVE}")
+
+
+def warn_of(
+    source: Path,
+    base: Path,
+    edited: EditedMasks,
+    found: Correction,
+    index: Index,
+    records: Mapping[str, Record],
+) -> None:
+    """Warn of masks of which nobody knows whose they are, of photos without a mask, and of classes that a photo is not
+    tagged with.
+    """
+    painted = [name for name, origin in found.origins.items() if origin.kind == HAND]
+    warn_unknown(source, [name for name in painted if name not in edited.known.written], len(edited.files), base)
     if edited.without:
         what = f"{len(edited.without)} photos have come back without a mask and keep their labels"
         warn(

@@ -18,11 +18,11 @@ from wsss.core.params import Settings, load
 from wsss.core.words import counted
 from wsss.data.codec import open_image, read_file
 from wsss.data.images import save_mask_png
-from wsss.data.index import BACKGROUND
 from wsss.data.origins import HAND, ORIGINS, Origin, digest, origins_text
-from wsss.evaluation.edited_masks import mask_folder, masks_in, unpacked
-from wsss.formats.labelmap import IGNORED, LABELMAP, beside, labelmap_text, read_labelmap
-from wsss.formats.raw import is_background
+from wsss.evaluation.edited_masks import masks_in, unpacked
+from wsss.evaluation.exported import known_exports, mask_folder
+from wsss.evaluation.import_told import warn_unknown
+from wsss.formats.labelmap import LABELMAP, beside, labelmap_text
 from wsss.formats.registry import scan
 from wsss.formats.settings import DatasetSettings
 
@@ -35,10 +35,11 @@ class Params(Settings):
     dataset: DatasetSettings
 
 
-def to_masks(source: Path, params: Path, out: Path) -> str:
+def to_masks(source: Path, params: Path, out: Path, exported: Path | None = None) -> str:
     """Write the masks in `source`, a folder or a zip with a label map, as the new folder `out`: indexed PNGs with the
     names of their photos and the numbers of all classes of the data set, dropped ones among them, their label map, and
-    the origins of those that are still a network's. Returns the message to print.
+    the origins of those that are still as wsss has written them: of what is `exported`, too. Returns the message to
+    print.
 
     Raises `UserError` for labels that are no class, masks of no photo, and if anything is in `out`.
     """
@@ -58,11 +59,8 @@ def to_masks(source: Path, params: Path, out: Path) -> str:
             what = f"has no {LABELMAP} beside its masks, so nothing says which colour is which class"
             fix = "put that of the archive there; masks by the numbers of the classes can be used as they are"
             raise UserError(source, what, fix)
-        masks = masks_in(folder, source, ids, classes, {})
-        # By the numbers of whoever wrote them: only so a mask can be known again.
-        labels = [label.name for label in read_labelmap(labelmap) if label.name != IGNORED]
-        names = [BACKGROUND if is_background(name) else name for name in labels]
-        written = masks_in(folder, source, ids, names, {})
+        known = known_exports(folder, exported, ids, classes)
+        masks = masks_in(folder, source, ids, classes, {}, known)
         with atomic_dir(out) as made, Progress("masks", len(masks.files), "masks") as progress:
             for name, path in sorted(masks.files.items()):
                 check_stop()
@@ -70,13 +68,16 @@ def to_masks(source: Path, params: Path, out: Path) -> str:
                 size = (image.height, image.width)  # whether it is the photo's, `wsss check` says
                 mask = masks.mask(name, size)
                 save_mask_png(made / f"{name}.png", mask)
-                if name in written.origins and (of := written.origin(name, written.mask(name, size))).kind != HAND:
+                if (of := known.origin(name, mask)) and of.kind != HAND:
                     origins[name] = Origin(of.kind, of.source, digest(mask))
                 progress.advance()
             write_text(made / LABELMAP, labelmap_text(classes))
             if origins:
                 write_text(made / ORIGINS, origins_text(origins))
-    return f"labels: {counted(len(masks.files), 'mask')} → {out}; next: {_next(root, settings.masks, out, params)}"
+    warn_unknown(source, [name for name in masks.files if name not in known.written], len(masks.files))
+    untouched = f" ({len(origins)} of them still as wsss has written them: no truth)" if origins else ""
+    next_step = _next(root, settings.masks, out, params)
+    return f"labels: {counted(len(masks.files), 'mask')} → {out}{untouched}; next: {next_step}"
 
 
 def _next(root: Path, masks: str, out: Path, params: Path) -> str:

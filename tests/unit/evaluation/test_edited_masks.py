@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +14,18 @@ from PIL import Image
 from wsss.core.errors import UserError
 from wsss.data.images import save_mask_png, voc_palette
 from wsss.data.origins import HAND, NETWORK, ORIGINS, Origin, digest, origins_text
-from wsss.evaluation.edited_masks import edited_masks, photo_of
+from wsss.evaluation.edited_masks import EditedMasks, masks_in, unpacked
+from wsss.evaluation.exported import known_exports, photo_names
 
 CLASSES = ("background", "cow", "dog")
 IDS = ("images/a", "images/b", "other/b")
 MASK = np.array([[0, 1, 2], [255, 0, 1]], np.uint8)
+
+
+@contextmanager
+def edited_masks(source: Path, ids: Sequence[str], splits: Mapping[str, str]) -> Iterator[EditedMasks]:
+    with unpacked(source) as folder:
+        yield masks_in(folder, source, ids, CLASSES, splits, known_exports(folder, None, ids, CLASSES))
 
 
 def write(folder: Path, name: str, colours: np.ndarray | None = None, mask: np.ndarray = MASK) -> None:
@@ -29,12 +38,12 @@ def write(folder: Path, name: str, colours: np.ndarray | None = None, mask: np.n
 
 
 def read(source: Path, name: str = "images/a", size: tuple[int, int] = (2, 3)) -> np.ndarray:
-    with edited_masks(source, IDS, CLASSES) as edited:
+    with edited_masks(source, IDS, {}) as edited:
         return edited.mask(name, size)
 
 
 def test_photo_of_a_mask_may_have_lost_its_folder() -> None:
-    assert [photo_of(name, IDS) for name in ("images/a", "a", "b", "images/b", "mages/a", "c")] == [
+    assert [photo_names(IDS).get(name) for name in ("images/a", "a", "b", "images/b", "mages/a", "c")] == [
         *("images/a", "images/a", None, "images/b", None, None)
     ]
 
@@ -49,7 +58,7 @@ def test_origins_are_of_the_photos_that_the_masks_are_of(tmp_path: Path) -> None
     """Predicted from the folder `images` itself, the photo `images/a` is called `a` in archive and origins alike."""
     write(tmp_path, "a")
     (tmp_path / ORIGINS).write_text(origins_text({"a": Origin(NETWORK, "found", digest(MASK))}))
-    with edited_masks(tmp_path, IDS, CLASSES) as edited:
+    with edited_masks(tmp_path, IDS, {}) as edited:
         assert edited.origin("images/a", MASK).kind == NETWORK
         assert edited.origin("images/a", np.zeros_like(MASK)).kind == HAND
 
@@ -66,7 +75,7 @@ def test_folder_of_predictions_is_to_be_exported_first(tmp_path: Path, given: st
 def test_colours_are_voc_where_no_label_map_says_otherwise(tmp_path: Path) -> None:
     write(tmp_path, "images/a", voc_palette())
     np.testing.assert_array_equal(read(tmp_path), MASK)
-    with edited_masks(tmp_path, IDS, CLASSES) as edited:
+    with edited_masks(tmp_path, IDS, {}) as edited:
         assert not edited.knows_ignored
 
 
@@ -82,7 +91,7 @@ def test_colours_of_a_label_map_are_found_by_name_in_an_archive(tmp_path: Path) 
             archive.write(tmp_path / "made" / name, name)
         archive.writestr("ImageSets/Segmentation/default.txt", 'a\n"images/b"\nelsewhere\n')
     np.testing.assert_array_equal(read(tmp_path / "made.zip"), MASK)
-    with edited_masks(tmp_path / "made.zip", IDS, CLASSES) as edited:
+    with edited_masks(tmp_path / "made.zip", IDS, {}) as edited:
         assert edited.knows_ignored
         assert edited.without == ("images/b",)
     with pytest.raises(UserError, match="but its photo is displayed as") as caught:
@@ -161,7 +170,7 @@ def test_what_is_neither_folder_nor_archive(tmp_path: Path) -> None:
 def test_photos_that_only_another_store_has_are_told_as_such(tmp_path: Path) -> None:
     write(tmp_path, "images/c")
     splits = dict.fromkeys(IDS, "train") | {"images/c": "val"}
-    with pytest.raises(UserError) as caught, edited_masks(tmp_path, IDS, CLASSES, splits):
+    with pytest.raises(UserError) as caught, edited_masks(tmp_path, IDS, splits):
         pass
     assert caught.value.what == "1 of 1 masks fit no photo of the labels: images/c (of split val)"
     assert caught.value.fix == "give a --base that has all of them (artifacts/pseudo has), or remove these masks"

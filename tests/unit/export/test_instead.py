@@ -27,7 +27,7 @@ CHOSEN = (IDS[13], IDS[2])
 
 def predicted_label(name: str) -> np.ndarray:
     """(8, 12), and unlike `toy_label` of any photo."""
-    return np.full((8, 12), 1 + IDS.index(name) % 2, np.uint8)
+    return np.full((8, 12), 1 + (IDS.index(name) if name in IDS else 0) % 2, np.uint8)
 
 
 def fill(out: Path, names: tuple[str, ...], classes: tuple[str, ...] = CLASSES, checksum: str = "") -> Path:

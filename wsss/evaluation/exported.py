@@ -1,0 +1,200 @@
+"""What wsss has written, known again by its pixels: other tools write masks anew, and lose the files beside them.
+
+Each `wsss export --to voc` or `cvat` in the folder of a project leaves a note in the scratch folder, outside of what it
+writes: copies of the list of origins and of the label map, in a folder named by their checksum. Whoever deletes the
+notes loses nothing else; a mask of which nothing is known counts as a person's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import numpy.typing as npt
+
+from wsss.core.atomic import write_bytes
+from wsss.core.environment import scratch_root
+from wsss.core.errors import UserError, WsssError
+from wsss.core.missing import similar
+from wsss.data.index import BACKGROUND, IGNORE
+from wsss.data.origins import NETWORK, ORIGINS, Origin, digest, read_origins
+from wsss.formats.labelmap import EXPORTED, IGNORED, LABELMAP, beside, read_labelmap
+from wsss.formats.raw import MAX_TEXT, is_background
+from wsss.predict.edits import read_checksums
+from wsss.predict.written import SETTINGS, is_filled
+
+NOTES = "exported"
+PROJECT = "params.yaml"
+"""Where this file is not, no masks come back, and no note is left."""
+GIVE = (
+    "give what was exported: --exported and a folder or .zip that wsss export --to voc or cvat has written, or the "
+    "folder of wsss predict"
+)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The origins of masks by the names that they were written with; `classes`: of their numbers, the background
+    first, empty where nothing says so.
+    """
+
+    classes: tuple[str, ...]
+    origins: Mapping[str, Origin]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of exports: by photo id, each origin of a mask, with the classes of its numbers. `classes`: of the
+    masks that are asked about.
+    """
+
+    classes: tuple[str, ...] = ()
+    written: Mapping[str, Sequence[tuple[tuple[str, ...], Origin]]] = field(default_factory=dict)
+
+    @property
+    def checksum(self) -> str:
+        """16 hex digits over all that is known."""
+        return hashlib.sha256(repr(sorted(self.written.items())).encode()).hexdigest()[:16]
+
+    def origin(self, name: str, mask: npt.NDArray[np.uint8]) -> Origin | None:
+        """Of the `mask` (H, W) uint8 of the photo `name`, if it is as wsss has written it."""
+        digests: dict[tuple[str, ...], str] = {}
+        for classes, origin in self.written.get(name, ()):
+            if classes not in digests:
+                digests[classes] = self._digest(mask, classes)
+            if origin.digest == digests[classes]:
+                return origin
+        return None
+
+    def _digest(self, mask: npt.NDArray[np.uint8], classes: tuple[str, ...]) -> str:
+        """Of the mask by the numbers of `classes`; empty if these lack a class of it."""
+        if classes in ((), self.classes):
+            return digest(mask)
+        numbers, lacking = np.zeros(256, np.uint8), np.ones(256, bool)
+        numbers[IGNORE], lacking[IGNORE] = IGNORE, False
+        for number, name in enumerate(self.classes):
+            if name in classes:
+                numbers[number], lacking[number] = classes.index(name), False
+        return "" if lacking[mask].any() else digest(numbers[mask])
+
+
+NOTHING = Known()
+
+
+def photo_names(ids: Sequence[str]) -> dict[str, str]:
+    """The photo of a mask by the mask's name: the id, or, as tools may leave out folders, an end of one id alone."""
+    ends: dict[str, str | None] = {}
+    for one in ids:
+        end = one
+        while "/" in end:
+            end = end.partition("/")[2]
+            ends[end] = None if end in ends else one
+    return {end: one for end, one in ends.items() if one is not None} | {one: one for one in ids}
+
+
+def mask_folder(folder: Path) -> Path:
+    """The masks of an unpacked archive, or of a folder of masks alone; their label map is there or `beside` them."""
+    return folder / EXPORTED if (folder / EXPORTED).is_dir() else folder
+
+
+def known_exports(folder: Path, given: Path | None, ids: Sequence[str], classes: Sequence[str]) -> Known:
+    """What is known of the masks of the photos `ids`, by the numbers of `classes`: from the list beside the masks in
+    `folder`, from what is `given`, and from the notes of this project, newest first.
+
+    Raises `UserError` if what is given says nothing of these photos.
+    """
+    names = photo_names(ids)
+    written: dict[str, list[tuple[tuple[str, ...], Origin]]] = {}
+    exports = [read_exported(folder), *([] if given is None else [_given(given, names)]), *_notes()]
+    for export in exports:
+        for name, origin in export.origins.items():
+            if found := _photo(name, names):
+                written.setdefault(found, []).append((export.classes, origin))
+    return Known(tuple(classes), written)
+
+
+def _photo(name: str, names: Mapping[str, str]) -> str | None:
+    """The photo that was exported as `name`, which may begin with folders above those of the data set."""
+    while name not in names and "/" in name:
+        name = name.partition("/")[2]
+    return names.get(name)
+
+
+def _given(path: Path, names: Mapping[str, str]) -> Exported:
+    if not path.exists():
+        raise UserError(path, f"no such file or folder{similar(path)}", GIVE)
+    found = read_exported(path)
+    if not found.origins:
+        raise UserError(path, f"says nothing of what wsss has written (no {ORIGINS} in it)", GIVE)
+    if not any(_photo(name, names) for name in found.origins):
+        what = f"is an export of other photos than these masks are of, e.g. {next(iter(found.origins))}"
+        raise UserError(path, what, GIVE)
+    return found
+
+
+def read_exported(path: Path) -> Exported:
+    """What is said of the masks in `path`: a folder or archive of `wsss export`, a folder of `wsss predict`, or a note.
+    Without origins where it is none of these, or cannot be read.
+    """
+    if path.is_file():
+        with TemporaryDirectory(prefix="wsss-") as temporary, suppress(OSError, zipfile.BadZipFile, RuntimeError):
+            with zipfile.ZipFile(path) as archive:
+                for item in archive.infolist():
+                    if item.filename in (ORIGINS, LABELMAP) and item.file_size <= MAX_TEXT:
+                        (Path(temporary) / item.filename).write_bytes(archive.read(item))
+            return read_exported(Path(temporary))
+        return Exported((), {})
+    if is_filled(path):
+        return _predicted(path)
+    masks = mask_folder(path)
+    listed = beside(masks, ORIGINS)
+    return Exported(_classes(beside(masks, LABELMAP)), read_origins(listed.parent) if listed else {})
+
+
+def _predicted(folder: Path) -> Exported:
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        classes = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["classes"]
+        listed = read_checksums(folder).items()
+        return Exported(tuple(classes), {name: Origin(NETWORK, str(folder), both.label) for name, both in listed})
+    return Exported((), {})
+
+
+def _classes(labelmap: Path | None) -> tuple[str, ...]:
+    """The names in a label map, in its order: as whoever wrote it numbered them."""
+    with suppress(WsssError):
+        names = [label.name for label in read_labelmap(labelmap) if label.name != IGNORED] if labelmap else []
+        return tuple(BACKGROUND if is_background(name) else name for name in names)
+    return ()
+
+
+def note_exported(out: Path) -> None:
+    """Note what the folder or archive `out` says of its masks, where this is the folder of a project. Never raises: an
+    export that has done its work does not end for a note.
+    """
+    if not Path(PROJECT).is_file():
+        return
+    with suppress(Exception):
+        files = _texts(out)
+        name = hashlib.sha256(b"".join(data for _, data in files)).hexdigest()[:16]
+        for file, data in files:
+            write_bytes(scratch_root() / NOTES / name / file, data)
+
+
+def _texts(out: Path) -> list[tuple[str, bytes]]:
+    if out.is_dir():
+        return [(name, (out / name).read_bytes()) for name in (LABELMAP, ORIGINS)]
+    with zipfile.ZipFile(out) as archive:
+        return [(name, archive.read(name)) for name in (LABELMAP, ORIGINS)]
+
+
+def _notes() -> Iterator[Exported]:
+    with suppress(OSError):
+        made = [(path.stat().st_mtime, path.parent) for path in (scratch_root() / NOTES).glob(f"*/{ORIGINS}")]
+        yield from (read_exported(folder) for _, folder in sorted(made, reverse=True))
