@@ -24,6 +24,7 @@ from wsss.formats.raw import Listing
 from wsss.formats.tagfile import TagTable, read_tag_file, unknown_tags
 from wsss.models.base_student import IMPROBABLE
 from wsss.predict.collect import FoundPhoto
+from wsss.predict.no_class import shown_to_be_empty
 from wsss.predict.project import PARAMS, section_of
 from wsss.predict.segment import Network
 
@@ -110,19 +111,20 @@ def read_indexed_tags(photos: Sequence[FoundPhoto], classes: Sequence[str], fold
     """The tags of those `photos` that are photos of the data set that the project in `folder` has indexed: the same
     files. None if there are none, if there is no such index, or if its classes are not those of the network.
 
-    A photo without tags may show anything: the index does not tell one that shows no class from one that nobody tagged.
-    Where classes were dropped and photos without a tag are errors, its tags were all dropped, and it shows none.
+    A photo without tags shows no class if its tags say so, as `shown_to_be_empty` finds out; one that nobody has tagged
+    may show anything.
     """
     dataset = section_of(folder, "dataset")
     try:
-        root, emptied = Path(dataset["root"]), bool(dataset.get("drop")) and not dataset.get("allow_untagged")
+        root = Path(dataset["root"])
         index = read_index(folder / INDEX)
     except (WsssError, KeyError, TypeError):
         return None  # what is wrong there is no matter of these photos
     if index.classes != tuple(classes):
         return None
     resolved = cache(Path.resolve)
-    tagged = [record for record in index.records if record.tags or emptied]
+    empty = shown_to_be_empty(index, dataset, folder)
+    tagged = [record for record in index.records if record.tags or record.id in empty]
     places = {_place(folder / root / record.image, resolved): record for record in tagged}
     here = {photo.id: _place(photo.path, resolved) for photo in photos}
     found = {name: places[place] for name, place in here.items() if place in places}

@@ -39,14 +39,33 @@ def test_photos_of_the_data_set_have_its_tags(project: Path) -> None:
     assert source.path == Path("artifacts/dataset")
 
 
+KEEP = "format: folder\n  allow_untagged: true"
+
+
 @pytest.mark.parametrize(
-    ("settings", "known"),
-    [("drop: [dog]", True), ("drop: [dog]\n  allow_untagged: true", False), ("drop: []", False), ("drop: [", None)],
+    ("settings", "row", "known"),
+    [
+        ("drop: [dog]", None, True),
+        ("drop: []", None, False),
+        ("drop: [", None, None),
+        (KEEP, "c.jpg,", True),
+        (KEEP, "c.jpg,dog", False),  # a tag that the index has not seen
+        (KEEP, "new.jpg,", False),
+        (KEEP, None, False),
+        (f"{KEEP}\n  drop: [dog]", "c.jpg,dog", True),
+        (f"{KEEP}\n  drop: [dog]", "a.jpg,cow", False),
+        (KEEP.replace("folder", "coco"), None, True),
+        (KEEP.replace("folder", "heap"), "c.jpg,", False),
+    ],
 )
-def test_a_photo_without_tags_shows_no_class_if_all_its_tags_were_dropped(
-    project: Path, settings: str, known: bool | None
+def test_a_photo_without_tags_shows_no_class_if_its_tags_say_so(
+    project: Path, settings: str, row: str | None, known: bool | None
 ) -> None:
+    """They say so in a row without a tag, and where all of them were dropped; a photo without a row is not tagged."""
     (project / "params.yaml").write_text(f"dataset:\n  root: ../album\n  tags: tags.csv\n  {settings}\n")
+    if row is not None:
+        text = f"filename,tags\na.jpg,cow\nsub/b.JPG,cow|cat\n{row}\n"
+        (project.parent / "album/tags.csv").write_text(text)
     source = read_indexed_tags(find_photos([project.parent / "album"]), CLASSES, project)
     assert (None if source is None else source.tags.get("c", False)) == (() if known else known)
 
