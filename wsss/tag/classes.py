@@ -5,36 +5,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from wsss.core.atomic import write_bytes
 from wsss.core.errors import UserError
+from wsss.core.log import say
 from wsss.data.codec import read_file
 from wsss.formats.cells import separate, wrong_names
 from wsss.formats.raw import MAX_TEXT, read_classes, with_background
+from wsss.formats.tagfile import TagRow, TagTable, in_one_spelling
 from wsss.tag.table import FORMULA, joined
 
 LONGEST = 100
 """Letters of a class's name."""
 
 
+def class_file(path: Path) -> tuple[str, ...]:
+    """The names in the file at `path`; none if there is no file. Raises `UserError` if it is no list of classes."""
+    return read_classes(path)[1:] if path.exists() else ()
+
+
+def spelt_alike(given: Mapping[str, tuple[str, ...]], listed: Iterable[str], path: Path) -> dict[str, tuple[str, ...]]:
+    """The tags that the table at `path` has, by photo, in one spelling, as `wsss init` reads them: capital letters make
+    no other class. A line says which are read as others; the table stays. `listed`: names of classes as they count.
+    """
+    rows = tuple(TagRow(name, "", tags, 0) for name, tags in given.items())
+    read = in_one_spelling(TagTable(path, rows, (), f"tags: {path.name}", (), ()), tuple(listed))
+    if read.rows != rows:
+        say(read.reading)
+    return {row.name: row.tags for row in read.rows}
+
+
 class ClassList:
     """Names of classes; the file at `path` holds them, one a line, as soon as one is added here."""
 
-    def __init__(self, path: Path, used: Iterable[str]) -> None:
-        """`used`: names that the table holds, which begin the list if there is no file yet.
+    def __init__(self, path: Path, used: Iterable[str], table: Path) -> None:
+        """`used`: names that the file `table` holds, which begin the list if there is no file yet.
 
         Raises `UserError` if the file, or a table without one, is no list of classes.
         """
         self.path = path
         self.from_file = path.exists()
         if self.from_file:
-            self.names = list(read_classes(path)[1:])
+            self.names = list(class_file(path))
         else:
             self.names = list(dict.fromkeys(used))
             if self.names:
-                with_background(self.names, path)
+                with_background(self.names, table)
 
     def add(self, text: str) -> str:
         """Put a class at the end of the list and of the file; its name. Raises `UserError` if it can be none."""

@@ -13,7 +13,7 @@ from wsss.core.log import warn
 from wsss.formats.columns import Headings
 from wsss.formats.guess import CLASS_FILES, TAG_FILES, WORKBOOKS, mask_folder, only
 from wsss.formats.raw import list_pictures
-from wsss.tag.classes import ClassList
+from wsss.tag.classes import ClassList, class_file, spelt_alike
 from wsss.tag.copied import open_table
 from wsss.tag.table import UNNAMED
 
@@ -70,11 +70,11 @@ class Session:
         if not self.photos:
             raise UserError(folder, "no photo found (expected JPEG, PNG, WEBP, BMP or TIFF)", "give the photos' folder")
         self._table = open_table(table, listing, named)
-        given = self._table.tags()
         own = folder / (only(folder, CLASS_FILES, "rename the one that does not list the classes") or CLASS_FILES[0])
-        self.classes = ClassList(
-            classes or own, (*self._table.classes, *(tag for tags in given.values() for tag in tags))
-        )
+        place, read = classes or own, self._table.source or self._table.path
+        given = spelt_alike(self._table.tags(), class_file(place) or self._table.classes, read)
+        used = (tag for tags in given.values() for tag in tags)
+        self.classes = ClassList(place, (*self._table.classes, *used), read)
         self._refuse_unknown(given)
         self._tags: list[Tags] = [given.get(photo.id) for photo in self.photos]
         self._undo: deque[dict[int, Tags]] = deque(maxlen=STEPS)

@@ -164,7 +164,7 @@ def test_a_workbook_is_not_left_aside_in_silence(folder: Path) -> None:
         ("filename,tags\na.jpg,cow,sheep\n", "3 cells"),
         ('filename,tags\na.jpg,"cow\n', "not a CSV"),
         (b"filename,tags\0", "not a text file"),
-        ("filename,tags\na.jpg,Cow\nd.jpg,cow\n", "same name"),
+        ("filename,tags\na.jpg,c\u200bw\n", r"tags\.csv: class name .* holds"),
     ],
 )
 def test_tables_that_cannot_be_read_are_refused_and_stay(folder: Path, text: str | bytes, what: str) -> None:
@@ -247,6 +247,24 @@ def test_tags_that_the_list_does_not_have_are_an_error(folder: Path) -> None:
     (folder / "tags.csv").write_text("filename,tags\nd.jpg,botle\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"d\.jpg: unknown class 'botle' \(did you mean 'bottle'"):
         Session(folder)
+
+
+@pytest.mark.parametrize(("listed", "name", "other"), [("", "bird", "Bird"), ("Bird\n", "Bird", "bird")])
+def test_capital_letters_make_no_other_class(
+    folder: Path, capsys: pytest.CaptureFixture[str], listed: str, name: str, other: str
+) -> None:
+    """As `wsss init` reads them; the rows of photos that nobody touches stay as they are."""
+    (folder / "tags.csv").write_text("filename,tags\na.jpg,Bird\nb/c.png,bird|tree\nd.jpg,Bird|bird\n")
+    if listed:
+        (folder / "classes.txt").write_text(f"{listed}tree\n")
+    session = Session(folder)
+    told = capsys.readouterr().err
+    assert f"tags: tags.csv\ncapital letters make no other class: read '{other}'" in told
+    assert session.tags() == [(name,), (name, "tree"), (name,)]
+    set_(session, "tree", 2)
+    assert table(folder) == f"filename,tags\na.jpg,Bird\nb/c.png,bird|tree\nd.jpg,{name}|tree\n"
+    assert session.counts() == (3, {name: 3, "tree": 2})
+    assert read_by_init(folder) == {"a": (name,), "b/c": (name, "tree"), "d": (name, "tree")}
 
 
 def test_photos_with_one_id_and_masks_are_left_out(raw_data: RawData, capsys: pytest.CaptureFixture[str]) -> None:
