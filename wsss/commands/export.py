@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,6 @@ from wsss.core.command import json_option, json_text, people_command
 from wsss.core.errors import UserError
 from wsss.core.interrupt import catch_signals
 from wsss.core.words import counted
-from wsss.data.index import Record
 
 if TYPE_CHECKING:
     from wsss.data.crumbs import Area
@@ -219,8 +218,9 @@ def _labels(
     from wsss.evaluation.exported import note_exported
     from wsss.export.changed_photos import photos_of, warn_changed
     from wsss.export.crumbs import WithoutCrumbs
+    from wsss.export.cvat import about_folders
     from wsss.export.instead import instead
-    from wsss.export.only import Only, named_photos
+    from wsss.export.only import Only, named_photos, part_of
     from wsss.export.opened import open_labels, refuse_empty
     from wsss.export.origins import edited
     from wsss.formats.problems import some
@@ -237,7 +237,7 @@ def _labels(
         parts.append(f"{len(named)} of {counted(len(store.ids), 'photo')} of {source.name}: those of {only}")
         store = Only(store, named)
     elif not others:
-        parts.append(_part(source.name, store.ids, photos))
+        parts.append(part_of(source.name, store.ids, photos))
     if by_hand := edited(store):
         parts.append(f"{counted(len(by_hand), 'mask')} edited since wsss predict: {some(by_hand)}")
     if root := root or photos_of(source, dataset):
@@ -245,16 +245,9 @@ def _labels(
     counts = write(store if least == Area() else WithoutCrumbs(store, photos, least), photos, out)
     if kind in COME_BACK:
         note_exported(out)
+    if kind == "cvat":
+        parts.append(about_folders(store.ids))
     if as_json:
         return json_text({"out": str(out), "format": kind, "classes": list(store.classes), **counts})
     made = ", ".join(counted(count, what.removesuffix("s")) for what, count in counts.items())
     return f"export: {made} as {kind} → {out}" + "".join(f"\n{part}" for part in parts if part)
-
-
-def _part(source: str, ids: Sequence[str], photos: Mapping[str, Record]) -> str:
-    """``11 of 60 photos: predictions are of split val``; empty where it is all of them, or the others are not known."""
-    if len(photos) <= len(ids) or not all(name in photos for name in ids):
-        return ""
-    splits = sorted({photos[name].split for name in ids})
-    what = f"{len(ids)} of {len(photos)} photos: {source} are of split {' and '.join(splits)}"
-    return f"{what} (masks of any photos: wsss predict, then wsss export of its folder)"

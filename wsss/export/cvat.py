@@ -57,6 +57,14 @@ def to_cvat(store: Labels, photos: Mapping[str, Record], out: Path) -> Counts:
     return {"photos": len(store.ids)}
 
 
+def about_folders(ids: Sequence[str]) -> str:
+    """What to do in CVAT where photos lie in folders: it finds their masks by paths. Empty where none does."""
+    inside = next((name for name in ids if "/" in name), "")
+    return inside and (
+        f"photos lie in folders ({inside}): give them to CVAT as one .zip, which keeps these names (docs/howto/cvat.md)"
+    )
+
+
 def labels_text(classes: Sequence[str]) -> str:
     """What the tab "Raw" of CVAT's label constructor takes: names and colours, without the background; with the label
     ``ignore``, because CVAT refuses masks of a label that its task does not have.

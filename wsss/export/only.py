@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +85,12 @@ def read_names(path: Path) -> list[str]:
     if not found:
         raise UserError(path, "names no photo", fix)
     return found
+
+
+def part_of(source: str, ids: Sequence[str], photos: Mapping[str, Record]) -> str:
+    """``11 of 60 photos: predictions are of split val``; empty where it is all of them, or the others are not known."""
+    if len(photos) <= len(ids) or not all(name in photos for name in ids):
+        return ""
+    splits = sorted({photos[name].split for name in ids})
+    what = f"{len(ids)} of {len(photos)} photos: {source} are of split {' and '.join(splits)}"
+    return f"{what} (masks of any photos: wsss predict, then wsss export of its folder)"

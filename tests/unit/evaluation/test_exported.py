@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -47,9 +48,10 @@ def predict(out: Path, names: tuple[str, ...]) -> None:
     folder.write_table()
 
 
-def send(*arguments: object) -> None:
+def send(*arguments: object) -> str:
     done = CliRunner().invoke(export.main, [*map(str, arguments)])
     assert done.exit_code == 0, done.output
+    return done.stdout
 
 
 def convert(exported: Path, edited: tuple[str, ...], out: Path = Path("edited")) -> None:
@@ -136,6 +138,19 @@ def test_what_is_no_base(project: Path) -> None:
     for path, what in ((Path("../nowhere"), "no such folder"), (Path("sent"), "holds no labels (no index.json in it)")):
         done = come_back(path)
         assert f"error: {path}: {what}\nfix: give a store of labels, such as artifacts/pseudo, or leave" in done.stderr
+
+
+def test_masks_of_photos_in_folders_lie_in_folders_and_a_line_says_what_cvat_needs(project: Path) -> None:
+    told = send("--to", "cvat", "found", "sent.zip")
+    line = f"photos lie in folders ({PHOTOS[0]}): give them to CVAT as one .zip, which keeps these names"
+    assert f"\n{line} (docs/howto/cvat.md)\n" in told
+    with zipfile.ZipFile("sent.zip") as archive:
+        assert {f"SegmentationClass/{name}.png" for name in PHOTOS} < {*archive.namelist()}
+    assert {len(path.relative_to("found/masks").parts) for path in Path("found/masks").rglob("*.png")} == {1}
+    send("--to", "voc", "found", "sent")
+    assert all(Path(f"sent/SegmentationClass/{name}.png").is_file() for name in PHOTOS)
+    predict(Path("flat"), ("a",))
+    assert "photos lie in folders" not in send("--to", "cvat", "flat", "flat.zip")
 
 
 def test_no_note_is_left_where_there_is_no_project(project: Path) -> None:
