@@ -16,7 +16,6 @@ from wsss.core.errors import UserError, did_you_mean
 if TYPE_CHECKING:
     from wsss.commands.sections import Key
 
-MISSING = object()
 PARAMS, DVC = Path("params.yaml"), Path("dvc.yaml")
 
 
@@ -102,18 +101,9 @@ def _values(params: Path, keys: Sequence[Key]) -> tuple[dict[str, str], set[str]
         return {}, set()
     from ruamel.yaml import YAML
 
-    from wsss.commands.sections import Sections, as_yaml
-    from wsss.core.params import load
+    from wsss.commands.sections import values_in
 
-    settings = load(params, Sections)
-    found = {}
-    for key in keys:
-        value: Any = settings
-        for part in key.name.split("."):
-            value = getattr(value, part, MISSING)
-        if value is not MISSING:  # a key of a CRF that is off has none
-            found[key.name] = as_yaml(value)
-    return found, set(_written(YAML(typ="safe").load(params.read_text(encoding="utf-8")), ""))
+    return values_in(params, keys), set(_written(YAML(typ="safe").load(params.read_text(encoding="utf-8")), ""))
 
 
 def _written(node: Any, prefix: str) -> list[str]:

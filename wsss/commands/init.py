@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import sys
 import tempfile
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,10 +17,11 @@ from wsss.commands.check import Params, look, report_parts, warnings_of
 from wsss.commands.outside import brought
 from wsss.commands.project_folder import could_be_project, is_here, wants_project
 from wsss.commands.replacing import refuse_edited, replace, sealed
+from wsss.commands.standing import recipe_of, told_apart
 from wsss.commands.untagged import allowing, need_tags, settle
 from wsss.core.atomic import write_text
 from wsss.core.command import json_option, json_text, people_command
-from wsss.core.errors import WsssError, raise_all
+from wsss.core.errors import UserError, WsssError, raise_all
 from wsss.core.log import say
 from wsss.core.minutes import note_estimate, work_of
 from wsss.core.params import load
@@ -93,10 +96,13 @@ def main(
     chosen, recipe = recipe, recipe or FULL
     text, given = read_recipe(recipe), load(recipe_path(recipe), Params)
     refuse_data(params)
-    if not force:
-        refuse_edited(params)
-    tags = brought(tags, folder)
     asked: dict[str, str | tuple[str, ...]] = {"photo_column": photo_column, "tag_column": tag_column, "drop": drop}
+    if not force:
+        try:
+            refuse_edited(params)
+        except UserError as error:
+            raise told_apart(error, params, partial(_derived, folder, tags, asked, chosen, params), untagged) from error
+    tags = brought(tags, folder)
     again = Again(folder, tags, asked, chosen, params, force)
     guessed = guess_dataset(folder, tags, again.options).model_copy(update=asked)
     dataset = with_choices(guessed, given.dataset)
@@ -198,6 +204,16 @@ def with_choices(guessed: DatasetSettings, recipe: DatasetSettings) -> DatasetSe
     own = {"root": guessed.root, "masks": guessed.masks}
     own |= {key: getattr(guessed, key) for key in ASKED if getattr(guessed, key)}
     return recipe.model_copy(update=own)
+
+
+def _derived(
+    folder: Path, tags: Path | None, asked: Mapping[str, object], chosen: str | None, params: Path
+) -> tuple[str, str]:
+    """The recipe, and the settings that would be written without a look into the photos."""
+    recipe = chosen or recipe_of(params) or FULL
+    guessed = guess_dataset(folder, tags).model_copy(update=asked)
+    dataset = with_choices(guessed, load(recipe_path(recipe), Params).dataset)
+    return recipe, _settings_text(read_recipe(recipe), recipe, dataset, params)
 
 
 def _settings_text(text: str, recipe: str, dataset: DatasetSettings, params: Path) -> str:

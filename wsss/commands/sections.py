@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -13,7 +13,7 @@ from pydantic_core import PydanticUndefined
 from ruamel.yaml import YAML
 
 from wsss.cams.stage import CamsSettings
-from wsss.core.params import Seed, Settings
+from wsss.core.params import Seed, Settings, load
 from wsss.correct.settings import CorrectSettings
 from wsss.crf.settings import OFF, PUBLISHED, CrfSettings
 from wsss.data.inference import InferenceSettings
@@ -27,6 +27,7 @@ from wsss.training.pretrain import PretrainSettings
 from wsss.training.schedule import ComputeSettings
 
 REQUIRED = "(required)"
+MISSING = object()
 CRF_HELP = "off, published, or the keys that differ from the published ones"
 
 
@@ -69,6 +70,22 @@ class Key:
 def all_keys() -> list[Key]:
     """Every key of params.yaml, in the order of the file."""
     return list(_keys(Sections, "", None))
+
+
+def values_in(params: Path, keys: Sequence[Key]) -> dict[str, str]:
+    """By dotted key, the value in the settings file `params`, as YAML writes it; a key of a CRF that is off has none.
+
+    Raises what `load` does.
+    """
+    settings = load(params, Sections)
+    found = {}
+    for key in keys:
+        value: Any = settings
+        for part in key.name.split("."):
+            value = getattr(value, part, MISSING)
+        if value is not MISSING:
+            found[key.name] = as_yaml(value)
+    return found
 
 
 def default_values() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -212,6 +213,37 @@ def test_an_existing_file_is_never_overwritten_unasked(photos: RawData) -> None:
     assert Path("params.yaml.bak").read_text() == "seed: 1\n"
     PARAMS.write_text("seed: 2\n")
     assert "(the old one is params.yaml.bak1)" in init("raw", "--force").stdout
+
+
+def test_settings_in_the_way_are_told_where_they_are_others(photos: RawData) -> None:
+    """The photos are not looked at, and nothing is written, also not a copy of a table."""
+    assert init("raw", "--recipe", "quick").exit_code == 0
+    made = PARAMS.read_text()
+    assert init("raw", "--recipe", "quick").exit_code == 0  # nobody has edited it
+    mine = made.replace("seed: 0", "seed: 7").replace("  format:", "  drop: [cow]\n  format:") + "# mine\n"
+    PARAMS.write_text(mine.replace("allow_untagged: false", "allow_untagged: true"))
+    result = init("raw")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "error: params.yaml: exists; 2 settings are others than wsss init would write now (recipe quick):\n"
+        "  seed          7      wsss init: 0\n"
+        "  dataset.drop  [cow]  wsss init: []\n"
+        "fix: keep it, and set what is wrong; or add --force: the old file is kept as params.yaml.bak\n"
+    )
+    told = init("raw", "--untagged", "error", "--drop", "cow").stderr
+    assert "exists; 2 settings are others" in told
+    assert "dataset.allow_untagged  true  wsss init: false\n" in told
+    told = init("raw", "--recipe", "photos").stderr
+    assert re.search(r"exists; \d\d settings .*\(recipe photos\):\n(  .*\n){15}  and \d+ more\nfix: keep it", told)
+    PARAMS.write_text(made + "# mine\n")
+    result = init("raw")
+    assert result.stderr == (
+        "error: params.yaml: exists, with the settings that wsss init would write now (recipe quick)\n"
+        "fix: keep it: wsss check params.yaml; or add --force: the old file is kept as params.yaml.bak\n"
+    )
+    for arguments in (["nowhere"], ["raw", "--tags", "elsewhere.csv"]):
+        assert init(*arguments).stderr.startswith("error: params.yaml: exists\n")
+    assert PARAMS.read_text() == made + "# mine\n"
 
 
 @pytest.mark.parametrize(
