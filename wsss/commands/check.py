@@ -63,7 +63,7 @@ def main(params: Path, tags_too: bool, as_json: bool) -> str:
     settings = load(params, Params)
     survey, problems = look(settings, EVERY_NAME if as_json else MOST_SHOWN)
     problems += later_mistakes(params, survey)
-    findings = warnings_of(survey)
+    findings = warnings_of(survey, settings.dataset)
     if tags_too and survey is not None:
         findings += contradicted(Path(settings.dataset.root), survey)
     text = (
@@ -116,11 +116,14 @@ def later_mistakes(params: Path, survey: Survey | None) -> list[WsssError]:
     return []
 
 
-def warnings_of(survey: Survey | None) -> list[Finding]:
+def warnings_of(survey: Survey | None, dataset: DatasetSettings) -> list[Finding]:
     """What does not stop the work but limits its result."""
+    from wsss.commands.slips import with_lines
     from wsss.formats.health import health_findings
 
-    return health_findings(survey) if survey is not None and survey.index.records else []
+    if survey is None or not survey.index.records:
+        return []
+    return with_lines(health_findings(survey), survey, dataset)
 
 
 def contradicted(root: Path, survey: Survey) -> list[Finding]:

@@ -122,7 +122,7 @@ def main(
     dataset, survey = settle(dataset, survey, problems, untagged)
     made = make_project(Path()) if makes else []
     backup, old = replace(params, _settings_text(text, recipe, dataset, params), force)
-    findings = warnings_of(survey)
+    findings = warnings_of(survey, dataset)
     plan = None
     if survey.index.records:
         from wsss.commands.plan import plan_of

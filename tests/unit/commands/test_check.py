@@ -10,7 +10,10 @@ from ruamel.yaml import YAML
 
 from tests.conftest import RawData
 from tests.toy_tag import toy_look, two_kinds
-from wsss.commands.check import main, place
+from wsss.commands.check import Params, look, main, place
+from wsss.commands.slips import CORRECT, MISSPELT, with_lines
+from wsss.formats.problems import Finding
+from wsss.formats.settings import DatasetSettings
 
 
 @pytest.fixture
@@ -118,12 +121,33 @@ def test_copies_and_rare_classes_are_warnings(herd: RawData) -> None:
     root = herd.root
     for what in (
         "classes with fewer than 5 training photos: shep (1)\nfix: add photos, or drop the class",
-        "rare classes whose names resemble frequent ones: shep (1, p01) = sheep (15)?\nfix: correct these tags; or ",
+        "rare classes whose names resemble frequent ones: shep (1, p01) = sheep (15)?\n"
+        "fix: correct these tags (tags.csv: shep in line 3); or ",
         "identical photos under several names: p00 = p18\nfix: delete the copies",
         "identical photos in several splits: p00 (train) = p18 (val); scores will be too good\nfix: delete the copies",
     ):
         assert f"warning: {root}: {what}" in result.stdout
     assert "0 errors, 4 warnings" in result.stdout
+
+
+def test_the_lines_of_misspelt_tags_are_told_where_a_table_has_them(herd: RawData) -> None:
+    rows = (herd.root / "tags.csv").read_text().splitlines()
+    for line, tags in ((4, "Shep"), (6, "cow|shep"), (9, "cwo")):
+        photo, _, split = rows[line - 1].split(",")
+        rows[line - 1] = f"{photo},{tags},{split}"
+    herd.write("tags.csv", "\n".join(rows))
+    herd.write("classes.txt", "cow\ncwo\nsheep\nshep\n")
+    fix = "fix: correct these tags (tags.csv: cwo in line 9, shep in lines 4, 6); or list the names"
+    assert fix in check(herd).stdout
+    folders = DatasetSettings(root=str(herd.root), format="folder", tags="folders")
+    found = [Finding(f"{MISSPELT}shep (2, p01) = sheep (15)?", f"{CORRECT}; or list")]
+    survey = look(Params(seed=0, dataset=folders.model_copy(update={"tags": "tags.csv"})))[0]
+    assert survey is not None
+    for other in (folders, folders.model_copy(update={"tags": "none.csv"})):
+        assert with_lines(found, survey, other) == found
+    herd.write("wide.csv", "filename,sheep,shep\np00.jpg,1,0\n")
+    wide = with_lines(found, survey, folders.model_copy(update={"tags": "wide.csv"}))
+    assert wide[0].fix == "correct these tags (wide.csv: headings of line 1); or list"
 
 
 def test_tags_that_are_separated_by_blanks_are_told(herd: RawData) -> None:
