@@ -14,7 +14,9 @@ from ruamel.yaml import YAML
 
 from pipeline import index as index_stage
 from wsss.data.index import Index, read_index
+from wsss.evaluation import exported
 
+REPO = Path(__file__).parent.parent
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 
 
@@ -24,6 +26,13 @@ def shared_data() -> Path:
     if not (SHARED / "msrc_v2" / "tags.csv").is_file():
         pytest.skip(f"needs the photos of {SHARED}, which may not be distributed")
     return SHARED
+
+
+@pytest.fixture(autouse=True)
+def no_notes_in_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that export where they run, which is the folder of a project, leave no notes there, and find none."""
+    nowhere, root = REPO / "params.yaml" / "none", exported.scratch_root
+    monkeypatch.setattr(exported, "scratch_root", lambda: nowhere if Path.cwd() == REPO else root())
 
 
 @dataclass
