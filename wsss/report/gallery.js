@@ -77,6 +77,13 @@
       }
     }
     const count = shown().length, filtered = wanted.length || only.length || part;
+    // A reader who comes from the table of classes has the tools out of sight: each split says how many are left, of what.
+    const named = [...legend.querySelectorAll("button[aria-pressed=true]")].map((each) => each.textContent.trim()).join(" and ");
+    for (const { cards, lead } of groups) {
+      const left = cards.filter(({ card }) => !card.hidden).length;
+      lead.parentElement.querySelector("h2 > small").textContent = filtered
+        ? `${left} of the ${cards.length} on this page${named ? ` with ${named}` : ""}` : "";
+    }
     found.textContent = !filtered ? "" : count ? `${count} photo${count === 1 ? "" : "s"} shown` : none(part);
   };
   // Photos of one class, as the table of classes asks for them.
@@ -87,7 +94,7 @@
     filter();
     select.value = [...select.options].some((each) => each.value === by) ? by : select.options[0].value;
     order();
-    shown()[0]?.card.scrollIntoView();
+    shown()[0]?.card.closest("section").scrollIntoView();
   };
   const save = (file) => {
     const link = document.createElement("a");
