@@ -463,6 +463,10 @@ def test_a_folder_of_predictions(tmp_path: Path) -> None:
     pixels = np.concatenate([np.asarray(Image.open(path)).ravel() for path in sorted((out / "masks").iterdir())])
     found = json.loads(inspect(out, "--json")[1])
     assert (found["what"], found["photos"], found["settings"]["min_area"]) == ("predictions of wsss predict", 2, "0")
+    assert found["made"]["network"]["file"] == f"{model}: the same now"
+    (run,) = found["made"]["runs"].values()
+    assert run.startswith("2 masks made by commit ")
+    assert run.endswith("; tags: none known, masks may show any class")
     for number, name in enumerate(CLASSES):
         assert found["share of pixels"][name] == pytest.approx((pixels == number).mean(), abs=1e-5)
     one = json.loads(inspect(out, "1", "--json", "-o", tmp_path / "1.png")[1])
@@ -477,5 +481,10 @@ def test_a_folder_of_predictions(tmp_path: Path) -> None:
     assert "no photo '2' in it" in inspect(out, "2")[2]
     assert json.loads(inspect(tmp_path, "--json")[1])["contents"]["found"] == "predictions of wsss predict, 2 photos"
     assert "edited since" not in found
+    write_student(model, seed=1)
+    assert json.loads(inspect(out, "--json")[1])["made"]["network"]["file"] == f"{model}: another one now"
+    for broken in ("{", '{"runs": [], "model": 3}', '{"runs": [3], "model": {}, "how": ""}'):
+        (out / "made.json").write_text(broken)
+        assert json.loads(inspect(out, "--json")[1])["made"].startswith("not noted: ")
     Image.fromarray(1 - np.asarray(Image.open(out / "masks/1.png")).clip(0, 1)).save(out / "masks/1.png")
     assert json.loads(inspect(out, "--json")[1])["edited since"] == "1"

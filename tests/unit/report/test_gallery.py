@@ -723,7 +723,9 @@ def test_table_of_classes_opens_their_photos(run: Run, tmp_path: Path) -> None:
     with_class = sum(any(swatch.number == 1 for swatch in card.swatches) for card in cards)
     assert {found["title"] for found in openers if found["data-of"] == "1"} == {f"show {with_class} photos"}
     assert [found.get("class") for found in page.all("tr")].count("doubtful") == 1
-    assert "Lost at the student: IoU 10.0\u00a0%, after 40.0\u00a0% at the pseudo-label. The student paints" in page.text
+    assert (
+        "Lost at the student: IoU 10.0\u00a0%, after 40.0\u00a0% at the pseudo-label. The student paints" in page.text
+    )
     assert "3.5 times its area and finds 100\u00a0% of it; 80\u00a0% of its false pixels are background." in page.text
     known = {option["value"] for option in page.all("option")}
     assert {by for _, by in cells if by} <= known
