@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,21 @@ from typing import Any
 import numpy as np
 
 from wsss.core.errors import UserError, WsssError
+from wsss.core.folders import MARK
+from wsss.core.words import counted
 from wsss.data.index import read_index
 from wsss.export.predicted import is_predicted
+from wsss.formats.problems import some
 from wsss.models.checkpoint import FORMAT, VERSION, read_checkpoint
 from wsss.predict.networks import onnx_card, onnx_session
 from wsss.predict.package import is_package, read_package
+from wsss.predict.written import is_filled
 from wsss.report.beside import photo_row
 from wsss.report.drawing import Drawing, photo_file
 from wsss.report.imported import imported_summary, photo_origin
 from wsss.report.pixel import store_pixel
 from wsss.report.predicted import predicted_photo, predicted_summary
-from wsss.report.reports import KINDS, Table, in_a_line, report_summary
+from wsss.report.reports import KINDS, MEANT, Table, in_a_line, meaning, report_summary
 from wsss.report.summary import (
     REMEDY,
     SHARES,
@@ -31,10 +36,20 @@ from wsss.report.summary import (
     record_summary,
     store_summary,
 )
+from wsss.stores.cams import CamStore
 from wsss.stores.hdf5 import read_array
-from wsss.stores.opened import OneShard, is_store, known_id, open_store
+from wsss.stores.labels import PredictionStore, PseudoStore, RelabelledStore
+from wsss.stores.opened import ImportedStore, OneShard, is_store, known_id, open_store
 from wsss.stores.store import Store
 
+STORES = {
+    CamStore: "CAMs",
+    PseudoStore: "pseudo-labels",
+    RelabelledStore: "labels as the first student changed them",
+    ImportedStore: "imported labels",
+    PredictionStore: "predictions",
+}
+"""What a store holds, for a list."""
 UNBOUND = 1_000_000
 """Letters of a line where no terminal ends it."""
 
@@ -71,6 +86,9 @@ def look(
         return report_summary(path, name), None
     if name is None and path.is_dir() and not is_package(path) and (line := in_a_line(path)):
         return {"what": line}, None
+    if path.is_dir() and not is_package(path) and name is None:
+        what = "holds nothing that wsss has made: no store, network, index, predictions or reports"
+        raise UserError(path, what, "give e.g. artifacts or reports of a project; dvc repro makes them")
     if path.suffix not in (".pt", ".onnx") and not is_package(path):
         kinds = "a store, a shard (.h5), a checkpoint (.pt), an exported network (.onnx), a package, an index"
         what = f"neither {kinds}, a folder of wsss predict nor a report ({', '.join(KINDS)})"
@@ -81,24 +99,38 @@ def look(
 
 
 def _contents(folder: Path) -> dict[str, str]:
-    """By name, what each thing in `folder` that can be looked at is; one that is damaged says so."""
+    """By name, what each thing in `folder` that can be looked at is; one that is damaged says so, and a folder of such
+    things names them.
+    """
     found: dict[str, str] = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(each for each in folder.iterdir() if not each.name.startswith(".")):
         try:
             if is_store(path):
                 store = open_store(path)
-                found[path.name] = f"{store.format}, {len(store.ids)} photos"
+                found[path.name] = f"{STORES[type(store)]} ({store.format}), {counted(len(store.ids), 'photo')}"
             elif is_predicted(path):
                 found[path.name] = f"predictions of wsss predict, {predicted_summary(path)['photos']} photos"
             elif (path / "index.csv").is_file():
                 found[path.name] = f"index of a data set, {len(read_index(path).records)} photos"
             elif path.is_file() and path.suffix in (".pt", ".onnx"):
                 found[path.name] = " ".join(str(_network(path).get(key, "")) for key in ("what", "kind")).strip()
+                found[path.name] += meaning(path.name)
             elif line := in_a_line(path):
                 found[path.name] = line
+            elif (path / MARK).is_file():
+                found[path.name] = f"folder that wsss has written{meaning(path.name)}"
+            elif path.is_dir() and (names := [each.name for each in sorted(path.iterdir()) if _is_known(each)]):
+                found[path.name] = f"folder of {some(names)}: wsss inspect {shlex.quote(str(path))}"
         except WsssError as error:
             found[path.name] = f"cannot be read: {error.what}"
     return found
+
+
+def _is_known(path: Path) -> bool:
+    """Whether `path` is something of wsss to look at, without reading it."""
+    if path.is_dir():
+        return is_store(path) or is_filled(path) or (path / "index.csv").is_file() or (path / MARK).is_file()
+    return path.suffix in (".pt", ".onnx") or path.name in MEANT
 
 
 def lines(summary: dict[str, Any], indent: str = "", shares: bool = False) -> list[str]:

@@ -20,6 +20,7 @@ from tests.helpers import CLASSES, IDS, toy_label, write_toy_store
 from tests.toy_networks import photo, write_oste, write_student
 from tests.toy_runs import Toy, columns, write_run
 from wsss import cli
+from wsss.core.folders import MARK
 from wsss.core.locked_files import content_md5, file_md5
 from wsss.core.stage import Stage
 from wsss.data.index import Index, Record, read_index, write_index
@@ -446,11 +447,38 @@ def test_a_folder_of_stores_and_networks_is_listed(cams: Path, tmp_path: Path) -
     (folder / "broken.pt").write_bytes(b"no network")
     (folder / "notes.txt").write_text("")
     _, text, _ = inspect(folder)
-    assert "  cams: wsss.cams, " in text
-    assert "  student.pt: network student" in text
+    assert "  cams: CAMs (wsss.cams), " in text
+    assert "  student.pt: network student: the student, with the way it was evaluated" in text
     assert "  broken.pt: cannot be read: " in text
     assert "notes" not in text
     assert inspect(folder / "cams" / "nothing")[0] == 2
+
+
+def test_a_project_is_listed_by_its_folders(pseudo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else lies there: photos, hidden folders, folders of other programs."""
+    project = tmp_path / "project"
+    for name in ("artifacts/epochs/0001", "reports", "photos", ".scratch/live", "docs"):
+        (project / name).mkdir(parents=True)
+    shutil.copytree(pseudo, project / "artifacts/pseudo")
+    write_student(project / "artifacts/student.pt")
+    (project / "artifacts/epochs" / MARK).write_text("{}")
+    (project / "reports/photos.csv").write_text("id\na\n")
+    (project / ".scratch/live/photos.csv").write_text("id\n")
+    (project / "docs/page.html").write_text("<title>x</title>")
+    Image.fromarray(photo(8, 8)).save(project / "photos/a.png")
+    found = json.loads(inspect(project, "--json")[1])["contents"]
+    assert found == {
+        "artifacts": f"folder of epochs, pseudo, student.pt: wsss inspect {project / 'artifacts'}",
+        "photos": "1 picture",
+        "reports": f"folder of photos.csv: wsss inspect {project / 'reports'}",
+    }
+    listed = json.loads(inspect(project / "artifacts", "--json")[1])["contents"]
+    assert listed["pseudo"].startswith("pseudo-labels (wsss.pseudo), ")
+    assert listed["epochs"] == (
+        "folder that wsss has written: the student's masks of four training photos after each epoch"
+    )
+    (tmp_path / "empty").mkdir()
+    assert "holds nothing that wsss has made" in inspect(tmp_path / "empty")[2]
 
 
 def test_a_folder_of_predictions(tmp_path: Path) -> None:
