@@ -7,8 +7,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from wsss.core.errors import UserError, WsssError
 from wsss.core.folders import MARK
 from wsss.core.words import counted
@@ -19,8 +17,8 @@ from wsss.models.checkpoint import FORMAT, VERSION, read_checkpoint
 from wsss.predict.networks import onnx_card, onnx_session
 from wsss.predict.package import is_package, read_package
 from wsss.predict.written import is_filled
-from wsss.report.beside import photo_row
-from wsss.report.drawing import Drawing, photo_file
+from wsss.report.beside import LABEL, PREDICTION, RELABELLED, photo_row
+from wsss.report.drawing import Drawing, arrays_of, photo_file
 from wsss.report.imported import imported_summary, photo_origin
 from wsss.report.pixel import store_pixel
 from wsss.report.predicted import predicted_photo, predicted_summary
@@ -55,10 +53,11 @@ UNBOUND = 1_000_000
 
 
 def look(
-    path: Path, name: str | None, data: Path | None = None, at: tuple[int, int] | None = None
+    path: Path, name: str | None, data: Path | None = None, at: tuple[int, int] | None = None, array: str = ""
 ) -> tuple[dict[str, Any], Drawing | None]:
     """The summary of `path` or of its photo `name`, and what can be drawn of it, where there is something. `data`: the
-    folder of the photos, if not where the settings say; `at`: (x, y), a pixel of the photo to say more of.
+    folder of the photos, if not where the settings say; `at`: (x, y), a pixel of the photo to say more of; `array`:
+    what is drawn of a store, if not its label or its scores.
     """
     if not path.exists():
         raise UserError(path, "no such file or folder", "correct the path, or run the stage that writes it")
@@ -67,7 +66,9 @@ def look(
         if name is None:
             return store_summary(source) | (imported_summary(source) if isinstance(source, Store) else {}), None
         _refuse_other_split(source, name)
-        return _photo(source, known_id(path, source.ids, name), data, at)
+        return _photo(source, known_id(path, source.ids, name), data, at, array)
+    if array:
+        raise UserError(path, "has no arrays by name", "give a store, e.g. artifacts/pseudo; or leave --array away")
     if is_predicted(path):
         return (predicted_summary(path), None) if name is None else predicted_photo(path, name, at)
     if at is not None:
@@ -171,28 +172,32 @@ def _refuse_other_split(source: Store | OneShard, name: str) -> None:
         raise UserError(source.path, what, f"wsss inspect artifacts/pseudo {name}")
 
 
+def _is_of(source: Store | OneShard) -> str:
+    """What the numbers of `photo_row` have to be of; empty of CAMs, of which none is."""
+    if source.format == CamStore.format:
+        return ""
+    if source.format == PredictionStore.format:
+        return PREDICTION
+    return RELABELLED if "multiscale" in source.attributes else LABEL
+
+
 def _photo(
-    source: Store | OneShard, name: str, data: Path | None, at: tuple[int, int] | None
+    source: Store | OneShard, name: str, data: Path | None, at: tuple[int, int] | None, array: str
 ) -> tuple[dict[str, Any], Drawing | None]:
     group = source.group(name)
     store = (source.path.parent if isinstance(source, OneShard) else source.path).resolve()
     summary = photo_summary(name, group, source.classes) | photo_origin(group) | photo_file(store, name, data)
-    summary |= photo_row(store, name)
-    label, maps = None, {}
-    if "label" in group:
-        label = read_array(group, "label", REMEDY)
-        height, width = label.shape
-    elif "scores" in group:
-        height, width = photo_size(group)
-        scores = read_array(group, "scores", REMEDY).astype(np.float32)
-        maps = dict(zip(summary["classes"], scores, strict=False))
-    else:
+    summary |= photo_row(store, name, _is_of(source))
+    field = array or ("label" if "label" in group else "scores" if "scores" in group else "")
+    if not field:
         return summary, None
+    label, maps = arrays_of(group, name, field, source.classes)
+    size = photo_size(group) if label is None and "scores" in group else read_array(group, "label", REMEDY).shape
     if at is not None:
-        summary["pixel"] = store_pixel(store, name, group, source.classes, (height, width), at)
+        summary["pixel"] = store_pixel(store, name, group, source.classes, (size[0], size[1]), at)
     if label is None and not maps:
         return summary, None
-    return summary, Drawing(store, name, source.classes, (height, width), label, maps)
+    return summary, Drawing(store, name, source.classes, (size[0], size[1]), label, maps, array or "Label")
 
 
 def _network(path: Path) -> dict[str, Any]:

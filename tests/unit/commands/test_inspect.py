@@ -26,7 +26,9 @@ from wsss.core.stage import Stage
 from wsss.data.index import Index, Record, read_index, write_index
 from wsss.data.palette import display_palette
 from wsss.data.size import fit_label
+from wsss.report.beside import LABEL, RELABELLED, TABLE, photo_row
 from wsss.report.drawing import READABLE
+from wsss.report.inspection import look
 from wsss.report.summary import Extent, Values
 from wsss.report.terminal import ansi, half_blocks
 from wsss.stores.cams import FORMAT, Cams, put_cams
@@ -261,8 +263,55 @@ def test_a_photo_has_its_row_of_the_table_of_photos(tmp_path: Path) -> None:
     (run / "reports/photos.csv").write_text("id,tags,iou,missing\na,cow,0.5,\n")
     for path in ("artifacts/predictions", "artifacts/dataset"):
         found = json.loads(inspect(run / path, "a", "--json")[1])
-        assert found["reports/photos.csv"] == {"tags": "cow", "iou": "0.5"}
+        assert found["reports/photos.csv"]["tags"] == "cow"
         assert "reports/photos.csv" not in json.loads(inspect(run / path, "b", "--json")[1])
+
+
+def test_the_row_of_a_photo_says_of_what_its_numbers_are(tmp_path: Path) -> None:
+    """What is of the prediction is not said of a label, nor the other way round."""
+    run = tmp_path / "run"
+    write_run(run, [Toy("a", columns(0, 1)), Toy("t", columns(0, 1))])
+    header = "id,tags,ranked_by,iou,label_iou,relabelled_iou,coverage,judged,confidence,relabelled_coverage\n"
+    rows = "a,cow,iou,0.5,0.4,0.3,0.8,prediction,0.9,0.7\nt,cow,missing,0.6,0.6,,0.8,pseudo-label,0.9,\n"
+    (run / "reports/photos.csv").write_text(header + rows)
+    about = {"tags": "cow", "ranked_by": "iou of the prediction"}
+    prediction, label = {"iou": "0.5", "confidence": "0.9"}, {"iou": "0.4", "coverage": "0.8"}
+    relabelled = {"iou": "0.3", "coverage": "0.7"}
+    parts = {"of the prediction": prediction, "of the label": label, "of the relabelled label": relabelled}
+    assert photo_row(run / "artifacts/x", "a") == {TABLE: about | parts}
+    assert photo_row(run / "artifacts/x", "a", LABEL) == {TABLE: about | {"of the label": label}}
+    assert photo_row(run / "artifacts/x", "a", RELABELLED) == {TABLE: about | {"of the relabelled label": relabelled}}
+    taught = {"iou": "0.6", "coverage": "0.8", "confidence": "0.9"}
+    of_label = {"tags": "cow", "ranked_by": "missing of the label", "of the label": taught}
+    assert photo_row(run / "artifacts/x", "t", LABEL) == {TABLE: of_label}
+    found = json.loads(inspect(run / "artifacts/predictions", "a", "--json")[1])[TABLE]
+    assert found == about | {"of the prediction": prediction}
+
+
+def test_any_array_is_drawn_that_is_a_picture(cams: Path, tmp_path: Path) -> None:
+    run, out = tmp_path / "run", tmp_path / "x.png"
+    write_run(run, [Toy("a", columns(0, 1))])
+    store = run / "artifacts/predictions"
+    with h5py.File(store / "00000.h5") as file:
+        confidence, earlier = file["a/confidence"][()], file["a/oste_single"][()]
+    drawing = look(store, "a", array="confidence")[1]
+    assert drawing is not None
+    ((title, drawn),) = drawing.maps.items()
+    assert title.startswith("confidence")
+    np.testing.assert_allclose(drawn, confidence / 255, atol=1e-6)
+    drawing = look(store, "a", array="oste_single")[1]
+    assert drawing is not None
+    np.testing.assert_array_equal(drawing.label, earlier)
+    assert drawing.title == "oste_single"
+    assert inspect(store, "a", "--array", "confidence", "-o", out)[0] == 0
+    assert out.is_file()
+    assert "that can be drawn (did you mean 'oste'?)" in inspect(store, "a", "--array", "ostte")[2]
+    drawing = look(cams, "a", array="scores")[1]
+    assert drawing is not None
+    assert list(drawing.maps) == ["Kuh", "dog"]
+    assert "choose among scores" in inspect(cams, "a", "--array", "classes")[2]
+    assert "fix: wsss inspect" in inspect(cams, "--array", "raw")[2]
+    assert "has no arrays by name" in inspect(run / "artifacts/dataset", "a", "--array", "raw")[2]
 
 
 def test_a_photo_that_is_not_the_indexed_one_is_told(tmp_path: Path) -> None:
