@@ -23,6 +23,7 @@
       judged: card.querySelector("header > .bar").cloneNode(true),
     })),
     lead: element.parentElement.querySelector(".lead"),
+    left: element.parentElement.querySelector("h2 > .kept"),
     rule: element.parentElement.querySelector(".lead")?.textContent,
   }));
 
@@ -79,10 +80,9 @@
     const count = shown().length, filtered = wanted.length || only.length || part;
     // A reader who comes from the table of classes has the tools out of sight: each split says how many are left, of what.
     const named = [...legend.querySelectorAll("button[aria-pressed=true]")].map((each) => each.textContent.trim()).join(" and ");
-    for (const { cards, lead } of groups) {
-      const left = cards.filter(({ card }) => !card.hidden).length;
-      lead.parentElement.querySelector("h2 > small").textContent = filtered
-        ? `${left} of the ${cards.length} on this page${named ? ` with ${named}` : ""}` : "";
+    for (const { cards, left } of groups) {
+      const many = cards.filter(({ card }) => !card.hidden).length;
+      left.textContent = filtered ? `${many} of these ${cards.length}${named ? ` with ${named}` : ""}` : "";
     }
     found.textContent = !filtered ? "" : count ? `${count} photo${count === 1 ? "" : "s"} shown` : none(part);
   };

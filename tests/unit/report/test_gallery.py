@@ -20,6 +20,7 @@ from PIL import Image
 
 from pipeline.gallery import main
 from tests.helpers import record_masks
+from tests.toy_browser import CHROMIUM, acted
 from tests.toy_evaluation import Project, run_stage
 from wsss.core.atomic import sha256_file
 from wsss.core.environment import scratch_root
@@ -731,6 +732,20 @@ def test_table_of_classes_opens_their_photos(run: Run, tmp_path: Path) -> None:
     assert {by for _, by in cells if by} <= known
     assert {found["data-number"] for found in page.all("button") if "data-number" in found} >= {"0", "1", "2"}
     assert "#classes" in [found["href"] for found in page.all("a")]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_a_doubtful_class_opens_as_many_photos_as_it_says(run: Run, tmp_path: Path) -> None:
+    verdict = Verdict("usable in part", (), weak=(CLASSES[2],))
+    build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out", verdict=verdict)
+    script = """
+      const button = all("#weak button")[0], said = button.title;
+      button.click();
+      return [said, all("article:not([hidden])").length, all("h2 > .kept").map((each) => each.textContent)];
+    """
+    said, shown, left = acted(tmp_path / "out/index.html", script)
+    assert said == f"show {shown} photos"
+    assert left == [f"2 of these 5 with {CLASSES[2]}", f"1 of these 1 with {CLASSES[2]}"]
 
 
 def photo_rows(folder: Path) -> list[dict[str, str]]:
