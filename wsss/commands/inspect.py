@@ -25,8 +25,17 @@ FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="write the picture of ID to this .png or .jpg")
 @click.option("--data", type=click.Path(path_type=Path), help="folder of the photos, if not where the settings say")
 @click.option("--at", metavar="X,Y", help="a pixel of ID: its label and confidence, or the score of each class there")
+@click.option(
+    "--array",
+    metavar="NAME",
+    default="",
+    help="draw another array of ID, by the name that it is listed with: confidence, an earlier label such as single or "
+    "before, raw of CAMs",
+)
 @json_option
-def main(path: Path, name: str | None, out: Path | None, data: Path | None, at: str | None, as_json: bool) -> str:
+def main(
+    path: Path, name: str | None, out: Path | None, data: Path | None, at: str | None, array: str, as_json: bool
+) -> str:
     """Say what is in PATH: CAMs, pseudo-labels, predictions (the folder or one shard), a checkpoint, an exported
     network, the folder of the index, a folder of wsss predict, a table, page or scores of reports; or, for a folder of
     these such as artifacts or reports, what each of them is. What dvc.lock lists has its lineage: the stage that made
@@ -38,12 +47,9 @@ def main(path: Path, name: str | None, out: Path | None, data: Path | None, at: 
     photo: upright, of its own size, from 0 at the top left, X to the right and Y down; it also says which pixel that
     was where photos are read smaller or larger.
     """
-    if out is not None and name is None:
-        raise UserError("-o", "needs the ID of a photo", f"wsss inspect {path} ID -o {out}")
-    if data is not None and name is None:
-        raise UserError("--data", "needs the ID of a photo", f"wsss inspect {path} ID --data {data}")
-    if at is not None and name is None:
-        raise UserError("--at", "needs the ID of a photo", f"wsss inspect {path} ID --at {at}")
+    for option, given in (("-o", out), ("--data", data), ("--at", at), ("--array", array)):
+        if given and name is None:
+            raise UserError(option, "needs the ID of a photo", f"wsss inspect {path} ID {option} {given}")
     if out is not None:
         if out.suffix.lower() not in FORMATS:
             fix = f"wsss inspect {path} {name} -o {out.with_suffix('.png')}"
@@ -57,7 +63,7 @@ def main(path: Path, name: str | None, out: Path | None, data: Path | None, at: 
 
     pixel = None if at is None else parse_at(at)
     with restorable(path):
-        summary, drawing = look(path, name, data, pixel)
+        summary, drawing = look(path, name, data, pixel, array)
     if name is None:
         summary |= made_here(path) | lineage(path)
     if out is not None:

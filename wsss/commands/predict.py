@@ -109,9 +109,11 @@ def main(
     area = parse_area(min_area)
     from torch import get_num_threads  # slow to load: wrong arguments are told before
 
+    from wsss.export.known_network import known_network
     from wsss.predict.chunks import Work
     from wsss.predict.how import explained, resolve
     from wsss.predict.hub import local_path
+    from wsss.predict.note import write_note
     from wsss.predict.own_labels import open_labels
     from wsss.predict.own_run import own_run
     from wsss.predict.run import run, run_elsewhere
@@ -140,6 +142,8 @@ def main(
             outcome = run_elsewhere(folder, found, work) if elsewhere() else run(segmenter, folder, found, work)
             doubted = folder.doubt(None if root is None else doubted_in(root, segmenter.classes))
             folder.finish()
+            made = {"model": known_network(model, where, root), "how": explained(segmenter.network, how)}
+            write_note(out, folder.fingerprint, made, tags_told(source, limit, len(found)), len(outcome.done))
             page = write_page(folder, doubted) if overlays else None
     if outcome.stayed:
         what = f"{counted(len(outcome.stayed), 'mask')} edited by hand, so not made again for a photo that has changed"
@@ -174,6 +178,13 @@ def choose_tags(option: str | None, photos: Sequence[FoundPhoto], classes: Seque
     else:
         say(f"predict: masks may show any class, though {known}")
     return indexed
+
+
+def tags_told(source: TagSource | None, limit: bool, photos: int) -> str:
+    """What masks may show, for the note beside them."""
+    if source is None:
+        return "none known, masks may show any class"
+    return source.counted(photos).removeprefix("tags of ") if limit else "not used, masks may show any class"
 
 
 def doubted_in(root: Path, classes: Sequence[str]) -> Doubted | None:

@@ -20,6 +20,7 @@ from wsss.predict.doubted import Doubted, spread, with_doubts
 from wsss.predict.edits import Checksums, checksums_text, read_checksums, refuse_edited
 from wsss.predict.look import SEPARATOR, weight
 from wsss.predict.made import LABELS, PICTURES, Made
+from wsss.predict.note import NOTE
 from wsss.predict.other_settings import changes
 from wsss.predict.table import BY_HAND, COLUMNS, EDITED, Row, parse_row, read_rows, table_text
 
@@ -240,5 +241,6 @@ class Folder:
             self.mask(name).unlink(missing_ok=True)
             for kind in (*PICTURES, LABELS):
                 self.picture(kind, name).unlink(missing_ok=True)
-        (self.path / CHECKSUMS).unlink(missing_ok=True)
+        for name in (CHECKSUMS, NOTE):
+            (self.path / name).unlink(missing_ok=True)
         self.rows, self.checksums = {}, {}

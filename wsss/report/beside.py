@@ -12,18 +12,40 @@ from wsss.data.tables import plain_rows
 
 TABLE, PARAMS = "reports/photos.csv", "params.yaml"
 FIRST = "id"
+LABEL, RELABELLED, PREDICTION = "label", "relabelled label", "prediction"
+"""What a cell of the table may be of; `LABEL`: the one that a photo is taught or judged by."""
+OF = {"coverage": LABEL, **{f"label_{name}": LABEL for name in ("iou", "missing")}} | {
+    f"relabelled_{name}": RELABELLED for name in ("iou", "coverage", "missing")
+}
+JUDGED = ("iou", "confidence", "missing", "untagged", "specks", "largest", "largest_fraction")
+"""Columns of what the photo is judged by, which column `judged` names."""
 
 
-def photo_row(store: Path, name: str) -> dict[str, dict[str, str]]:
+def photo_row(store: Path, name: str, of: str = "") -> dict[str, dict[str, Any]]:
     """The cells of photo `name` in the table of the run that the folder `store` is of, empty ones left out; empty where
-    there is none.
+    there is none. What is of a label or of a prediction stands below its name; of them, only `of` if it is given.
     """
     with suppress(OSError, ValueError, csv.Error, StopIteration):
         with (store.parent.parent / TABLE).open(encoding="utf-8", newline="") as file:
             header, *rows = list(plain_rows(csv.reader(file)))
         row = next(row for row in rows if row and row[header.index(FIRST)] == name)
-        return {TABLE: {key: cell for key, cell in zip(header, row, strict=True) if cell and key != FIRST}}
+        return {TABLE: _sorted({key: cell for key, cell in zip(header, row, strict=True) if cell and key != FIRST}, of)}
     return {}
+
+
+def _sorted(cells: Mapping[str, str], wanted: str) -> dict[str, Any]:
+    judged = PREDICTION if cells.get("judged") == PREDICTION else LABEL
+    found: dict[str, Any] = {}
+    parts: dict[str, dict[str, str]] = {PREDICTION: {}, LABEL: {}, RELABELLED: {}}
+    for key, cell in cells.items():
+        of = judged if key in JUDGED else OF.get(key, "")
+        if of:
+            parts[of][key.removeprefix("label_").removeprefix("relabelled_")] = cell
+        elif key == "ranked_by" and cell in JUDGED:
+            found[key] = f"{cell} of the {judged}"
+        elif key != "judged":
+            found[key] = cell
+    return found | {f"of the {of}": part for of, part in parts.items() if part and wanted in ("", of)}
 
 
 def changed_settings(root: Path, made: Mapping[str, Any]) -> dict[str, str]:

@@ -1,8 +1,8 @@
-"""IoU of each class at each step of the pipeline, the weakest class first, and the step at which it got lost."""
+"""IoU of each class at each step of the pipeline, the weakest class first, and why a doubtful one is weak."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,81 +11,113 @@ import numpy as np
 from wsss.report.masked import unmasked_classes
 from wsss.report.plots import read_table
 from wsss.report.swatch import Swatch
+from wsss.report.templates import percent
+from wsss.report.wrong_pixels import WrongPixels, wrong_pixels
 
 PER_CLASS = "per_class.csv"
-STEPS = {"cam": ("CAM", "CAM", ""), "pseudo-label": ("Pseudo-label", "pseudo-label", "label 1")}
-"""By source of `PER_CLASS`: title of the step, the name under which it is to be looked at, the order of photos that
-shows its worst.
-"""
-RELABELLED = ("Relabelled", "relabelling", "")
+CAM, ORACLE = "cam", "cam oracle"
+STEPS = {
+    CAM: ("CAM", "CAM", ""),
+    ORACLE: ("CAM, oracle", "CAM", ""),
+    "pseudo-label": ("Pseudo-label", "pseudo-label", "label 1"),
+    "relabelled": ("Relabelled", "relabelling", ""),
+}
+"""By source of `PER_CLASS`: title of the step, what a class is lost at, the order of photos that shows its worst."""
 LAST = ("Student", "student", "iou 1")
 """The last source that a student has, whatever it is called."""
-BAD, BEHIND = 0.2, 0.5
-"""A class is behind the others if its IoU is below `BAD`, or below this fraction of mIoU. Chosen by hand."""
-LOST = 0.5
-"""A class is lost if its IoU ends below this fraction of its best step's."""
+MODEST, BEHIND = 0.4, 0.5
+"""A class is doubtful by the masks if its IoU is below `MODEST`, or below this fraction of the mean. Chosen by hand."""
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """A class: its IoU in [0, 1] at each step, None where there is none; the step to `look` at, or nothing."""
+    """A class: its IoU in [0, 1] at each step, None where there is none; `wrong`: what became of its pixels, where that
+    is known; `lost`: the step that a doubtful class was lost at, and `why` it is weak, in words; else nothing.
+    """
 
-    swatch: Swatch
+    name: str
     ious: tuple[float | None, ...]
-    look: str
+    wrong: WrongPixels | None = None
+    lost: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True)
 class ClassTable:
-    """`steps`: title of each, and the name of an order of photos (or nothing); `rows`: the weakest last step first."""
+    """`steps`: title of each, and the name of an order of photos (or nothing); `rows`: the weakest last step first;
+    `swatches`: those of a legend, by name.
+    """
 
     steps: tuple[tuple[str, str], ...]
     rows: tuple[ClassRow, ...]
+    swatches: Mapping[str, Swatch]
+
+    @property
+    def wrong(self) -> bool:
+        """Whether it is known what became of the pixels."""
+        return any(row.wrong for row in self.rows)
 
 
-def class_table(reports: Path, legend: Sequence[Swatch]) -> ClassTable | None:
-    """Read `PER_CLASS` in the folder `reports`; None where no class was scored. `legend`: all classes."""
+def class_table(reports: Path, legend: Sequence[Swatch] = ()) -> ClassTable | None:
+    """Read `PER_CLASS` in the folder `reports`; None where no class was scored. `legend`: all classes, for a page."""
     table = read_table(reports / PER_CLASS)
     students = [name for name in table.header if name.partition(" ")[0] == "student"]
-    steps = STEPS | {"relabelled": RELABELLED} | ({students[-1]: LAST} if students else {})
+    steps = STEPS | ({students[-1]: LAST} if students else {})
     found = {source: step for source, step in steps.items() if source in table.header}
     if not found or not table.rows:
         return None
     values = np.stack([table.numbers(source) for source in found], axis=1)
     unmasked = unmasked_classes(reports)
-    values[[name in unmasked for name in table.texts("class")]] = np.nan  # 0 where predicted, and measured by nothing
-    last = values[:, -1]
-    miou = float(np.nanmean(last)) if np.isfinite(last).any() else 0.0
-    swatches = {swatch.name: swatch for swatch in legend}
     names = table.texts("class")
-    looks = [look for _, look, _ in found.values()]
-    rows = [
-        ClassRow(
-            swatches[names[place]],
-            tuple(None if np.isnan(iou) else float(iou) for iou in values[place]),
-            step_to_look_at(values[place], looks, miou),
-        )
-        for place in np.argsort(last, kind="stable")  # NaN comes last
-        if names[place] in swatches
-    ]
-    return ClassTable(tuple((title, order) for title, _, order in found.values()), tuple(rows))
+    values[[name in unmasked for name in names]] = np.nan  # 0 where predicted, and measured by nothing
+    last = values[:, -1]
+    limit = doubtful_below(float(np.nanmean(last)) if np.isfinite(last).any() else 0.0)
+    pixels = wrong_pixels(reports) if students else {}  # which are of the last step, and that is a student's
+    # A threshold that masks have chosen says what the CAM can do; the fixed one may only be too high or too low.
+    chain = [source for source in found if source != CAM or ORACLE not in found]
+    known = [list(found).index(source) for source in chain]
+    rows = []
+    for place in np.argsort(last, kind="stable"):  # NaN comes last
+        name, ious = names[place], tuple(None if np.isnan(iou) else float(iou) for iou in values[place])
+        step = lost_at(values[place, known], limit)
+        wrong = None if name in unmasked else pixels.get(name)
+        if step is None:
+            rows.append(ClassRow(name, ious, wrong))
+            continue
+        lost = found[chain[step]][1]
+        why = f"Lost at the {lost}: {_lost_words(chain, values[place, known], step)}."
+        words = f" The student {wrong.words}." if wrong and wrong.words else ""
+        rows.append(ClassRow(name, ious, wrong, lost, why + words))
+    shown = {swatch.name: swatch for swatch in legend}
+    return ClassTable(tuple((title, order) for title, _, order in found.values()), tuple(rows), shown)
 
 
-def step_to_look_at(ious: np.ndarray, steps: Sequence[str], miou: float) -> str:
-    """The step that a class was lost at, by its (steps,) IoU, NaN where there is none; empty if nothing is wrong.
+def doubtful_below(mean: float) -> float:
+    """IoU below which a class is doubtful by the masks, where `mean` is that of all classes that they show."""
+    return max(MODEST, BEHIND * mean)
 
-    A class that ends below half of its best step was lost at the first step after that one below half of it. One that
-    never was much better than it is, and is behind the others in the end, was lost by the first step.
+
+def lost_at(ious: np.ndarray, limit: float) -> int | None:
+    """Number of the step that a class was lost at, by its (steps,) IoU, NaN where there is none; None if its last one
+    is not below `limit`.
+
+    It is the first step after the last one that was not below; the first of all if each is.
     """
-    if np.isnan(ious[-1]):
-        return ""
-    best = int(np.nanargmax(ious))
-    low = LOST * ious[best]
-    if ious[-1] < low:
-        return next(step for step, iou in zip(steps[best + 1 :], ious[best + 1 :], strict=True) if iou < low)
-    return steps[0] if is_behind(float(ious[-1]), miou) else ""
+    if np.isnan(ious[-1]) or ious[-1] >= limit:
+        return None
+    passed = np.flatnonzero(ious >= limit)
+    after = passed[-1] + 1 if len(passed) else 0
+    return int(after + np.flatnonzero(~np.isnan(ious[after:]))[0])
 
 
-def is_behind(iou: float, miou: float) -> bool:
-    """Whether a class is so much worse than the others that it is to be named."""
-    return iou < max(BAD, BEHIND * miou)
+def _lost_words(chain: Sequence[str], ious: np.ndarray, step: int) -> str:
+    """IoU at this step of `chain`, and at the one before."""
+    text = f"IoU {percent(ious[step])}"
+    if chain[step] == ORACLE:
+        return f"{text} even at the threshold that suits the masks best (oracle)"
+    before = [place for place in range(step) if not np.isnan(ious[place])]
+    if not before:
+        return text
+    source = chain[before[-1]]
+    name = "CAM at its best threshold (oracle)" if source == ORACLE else STEPS[source][1]
+    return f"{text}, after {percent(ious[before[-1]])} at the {name}"

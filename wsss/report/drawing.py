@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from wsss.core.atomic import sha256_file
-from wsss.core.errors import UserError, WsssError
+from wsss.core.errors import UserError, WsssError, did_you_mean
 from wsss.data.captions import legend
 from wsss.data.images import MAX_MEGAPIXELS
 from wsss.data.index import read_index
@@ -20,7 +21,15 @@ from wsss.data.size import fit_label
 from wsss.report.ranking import values_of
 from wsss.report.sheets import joined, titled
 from wsss.report.sides import run_settings
+from wsss.report.summary import REMEDY
+from wsss.stores.hdf5 import read_array
+from wsss.stores.labels import NOT_VERSIONS
 
+SCORES, CONFIDENCE = "scores", "confidence"
+MAPS = (SCORES, "raw", "filled")
+"""Arrays of CAMs that are a map for each class."""
+NUMBERS = tuple(name for name in NOT_VERSIONS if name not in ("label", CONFIDENCE))
+"""Arrays of labels that are no pictures."""
 GAP = 4
 """Pixels between pictures."""
 READABLE = 240
@@ -31,7 +40,8 @@ READABLE = 240
 class Drawing:
     """Photo `id` of the store in folder `store`: its label, or its maps by the names of their classes.
 
-    `classes`: all names, background first; `size`: (H, W); `label`: (H, W) uint8; `maps`: (h, w) in [0, 1].
+    `classes`: all names, background first; `size`: (H, W); `label`: (H, W) uint8; `maps`: (h, w) in [0, 1]; `title`: of
+    the label.
     """
 
     store: Path
@@ -40,6 +50,7 @@ class Drawing:
     size: tuple[int, int]
     label: np.ndarray | None
     maps: Mapping[str, np.ndarray]
+    title: str = "Label"
 
     def plain(self) -> np.ndarray:
         """(H, W', 3) uint8: the label's colours, or the maps side by side on black; without any text."""
@@ -60,7 +71,7 @@ class Drawing:
         present: list[int] = []
         if self.label is not None:
             label = fit_label(self.label, ground.shape)
-            tiles.append(("Label", label_overlay(ground, label, display_palette())))
+            tiles.append((self.title, label_overlay(ground, label, display_palette())))
             present = values_of(label)
         tiles += [(name, heat_overlay(ground, scores)) for name, scores in self.maps.items()]
         times = -(-READABLE // ground.shape[1])
@@ -86,6 +97,28 @@ class Drawing:
             if data is not None:
                 raise
             return None
+
+
+def arrays_of(
+    group: h5py.Group, name: str, field: str, classes: Sequence[str]
+) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+    """What `Drawing` draws of the array `field` in the `group` of photo `name`: a label (H, W) uint8, or maps by their
+    titles. Raises `UserError` for an array that is none of these, or not there.
+    """
+    of_cams = "scores" in group
+    known = [each for each in group if each in MAPS] if of_cams else [each for each in group if each not in NUMBERS]
+    if field not in known:
+        what = f"has no array {field!r} of {name!r} that can be drawn{did_you_mean(field, known)}"
+        raise UserError(group.file.filename, what, f"choose among {', '.join(known)}")
+    values = read_array(group, field, REMEDY)
+    if of_cams:
+        found = read_array(group, "classes", REMEDY).tolist()
+        names = [classes[number] if number < len(classes) else f"class {number}" for number in found]
+        before = "" if field == SCORES else f"{field}: "
+        return None, {f"{before}{each}": one for each, one in zip(names, values.astype(np.float32), strict=False)}
+    if field == CONFIDENCE:
+        return None, {f"{CONFIDENCE}, 0 dark to 1 bright": values.astype(np.float32) / 255}
+    return values, {}
 
 
 def photo_root(store: Path) -> Path | None:

@@ -13,15 +13,15 @@ from wsss.data.companions import inseparable
 from wsss.data.index import Index
 from wsss.data.tables import plain
 from wsss.report.agreed import Agreed, agreed_classes, less_sure
-from wsss.report.class_table import BAD, PER_CLASS, is_behind
+from wsss.report.class_table import MODEST, PER_CLASS, class_table, doubtful_below
 from wsss.report.masked import mean_of_masked, unmasked_classes
 from wsss.report.scores import Source, best_row
 
 TABLES = ("train_tags.csv", "agreement.csv")
 """What is read, from the folder of reports."""
-MODEST = 0.4
-"""mIoU on masks, where there are some, below which a student is usable in part at most; below `BAD` it is not usable.
-IoU on masks below which a class is doubtful, as is one that `is_behind` the others. Chosen by hand.
+BAD = 0.2
+"""mIoU on masks, where there are some, below which a student is not usable; below `MODEST` it is usable in part at
+most. Chosen by hand.
 """
 SHAKY = 0.3
 """Where no mask shows a class: agreement of student and labels below which it is doubtful, even if it passed as agreed.
@@ -34,7 +34,8 @@ THIN = 3
 @dataclass(frozen=True)
 class Findings:
     """`tags`, `agreement`: rows of `TABLES`; `best`: the student's best row of scores on `split`, None without masks;
-    `ious`: IoU on them and name of each class that has one, the weakest first; `unmasked`: classes in no mask.
+    `ious`: IoU on them and name of each class that has one, the weakest first; `unmasked`: classes in no mask; `lost`:
+    the step that a class was lost at, by name.
     """
 
     index: Index
@@ -44,6 +45,7 @@ class Findings:
     best: Source | None
     ious: Sequence[tuple[float, str]]
     unmasked: frozenset[str]
+    lost: Mapping[str, str]
 
     @classmethod
     def read(cls, reports: Path, sources: Sequence[Source], index: Index, split: str) -> Findings:
@@ -51,10 +53,12 @@ class Findings:
         tags, agreement = (_rows(reports / name) for name in TABLES)
         best = best_row(sources, split, "student")
         if best is None or best.miou is None:
-            return cls(index, split, tags, agreement, None, (), frozenset())
+            return cls(index, split, tags, agreement, None, (), frozenset(), {})
         rows = _rows(reports / PER_CLASS)
         ious = sorted((float(row[best.source]), row["class"]) for row in rows if row.get(best.source))
-        return cls(index, split, tags, agreement, best, ious, unmasked_classes(reports))
+        table = class_table(reports)
+        lost = {row.name: row.lost for row in table.rows if row.lost} if table else {}
+        return cls(index, split, tags, agreement, best, ious, unmasked_classes(reports), lost)
 
     @property
     def told(self) -> dict[str, float]:
@@ -101,8 +105,7 @@ class Findings:
     @property
     def low(self) -> list[tuple[str, float]]:
         """Classes that are doubtful by the masks, and their IoU, the lowest first."""
-        mean = self.mean
-        return [(name, iou) for iou, name in self.seen if iou < MODEST or is_behind(iou, mean)]
+        return [(name, iou) for iou, name in self.seen if iou < doubtful_below(self.mean)]
 
     @property
     def disputed(self) -> list[str]:

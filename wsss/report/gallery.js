@@ -23,6 +23,7 @@
       judged: card.querySelector("header > .bar").cloneNode(true),
     })),
     lead: element.parentElement.querySelector(".lead"),
+    left: element.parentElement.querySelector("h2 > .kept"),
     rule: element.parentElement.querySelector(".lead")?.textContent,
   }));
 
@@ -77,6 +78,12 @@
       }
     }
     const count = shown().length, filtered = wanted.length || only.length || part;
+    // A reader who comes from the table of classes has the tools out of sight: each split says how many are left, of what.
+    const named = [...legend.querySelectorAll("button[aria-pressed=true]")].map((each) => each.textContent.trim()).join(" and ");
+    for (const { cards, left } of groups) {
+      const many = cards.filter(({ card }) => !card.hidden).length;
+      left.textContent = filtered ? `${many} of these ${cards.length}${named ? ` with ${named}` : ""}` : "";
+    }
     found.textContent = !filtered ? "" : count ? `${count} photo${count === 1 ? "" : "s"} shown` : none(part);
   };
   // Photos of one class, as the table of classes asks for them.
@@ -87,7 +94,7 @@
     filter();
     select.value = [...select.options].some((each) => each.value === by) ? by : select.options[0].value;
     order();
-    shown()[0]?.card.scrollIntoView();
+    shown()[0]?.card.closest("section").scrollIntoView();
   };
   const save = (file) => {
     const link = document.createElement("a");

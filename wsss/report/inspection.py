@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from wsss.core.errors import UserError, WsssError
+from wsss.core.folders import MARK
+from wsss.core.words import counted
 from wsss.data.index import read_index
 from wsss.export.predicted import is_predicted
+from wsss.formats.problems import some
 from wsss.models.checkpoint import FORMAT, VERSION, read_checkpoint
 from wsss.predict.networks import onnx_card, onnx_session
 from wsss.predict.package import is_package, read_package
-from wsss.report.beside import photo_row
-from wsss.report.drawing import Drawing, photo_file
+from wsss.predict.written import is_filled
+from wsss.report.beside import LABEL, PREDICTION, RELABELLED, photo_row
+from wsss.report.drawing import Drawing, arrays_of, photo_file
 from wsss.report.imported import imported_summary, photo_origin
 from wsss.report.pixel import store_pixel
 from wsss.report.predicted import predicted_photo, predicted_summary
-from wsss.report.reports import KINDS, Table, in_a_line, report_summary
+from wsss.report.reports import KINDS, MEANT, Table, in_a_line, meaning, report_summary
 from wsss.report.summary import (
     REMEDY,
     SHARES,
@@ -31,19 +34,30 @@ from wsss.report.summary import (
     record_summary,
     store_summary,
 )
+from wsss.stores.cams import CamStore
 from wsss.stores.hdf5 import read_array
-from wsss.stores.opened import OneShard, is_store, known_id, open_store
+from wsss.stores.labels import PredictionStore, PseudoStore, RelabelledStore
+from wsss.stores.opened import ImportedStore, OneShard, is_store, known_id, open_store
 from wsss.stores.store import Store
 
+STORES = {
+    CamStore: "CAMs",
+    PseudoStore: "pseudo-labels",
+    RelabelledStore: "labels as the first student changed them",
+    ImportedStore: "imported labels",
+    PredictionStore: "predictions",
+}
+"""What a store holds, for a list."""
 UNBOUND = 1_000_000
 """Letters of a line where no terminal ends it."""
 
 
 def look(
-    path: Path, name: str | None, data: Path | None = None, at: tuple[int, int] | None = None
+    path: Path, name: str | None, data: Path | None = None, at: tuple[int, int] | None = None, array: str = ""
 ) -> tuple[dict[str, Any], Drawing | None]:
     """The summary of `path` or of its photo `name`, and what can be drawn of it, where there is something. `data`: the
-    folder of the photos, if not where the settings say; `at`: (x, y), a pixel of the photo to say more of.
+    folder of the photos, if not where the settings say; `at`: (x, y), a pixel of the photo to say more of; `array`:
+    what is drawn of a store, if not its label or its scores.
     """
     if not path.exists():
         raise UserError(path, "no such file or folder", "correct the path, or run the stage that writes it")
@@ -52,7 +66,9 @@ def look(
         if name is None:
             return store_summary(source) | (imported_summary(source) if isinstance(source, Store) else {}), None
         _refuse_other_split(source, name)
-        return _photo(source, known_id(path, source.ids, name), data, at)
+        return _photo(source, known_id(path, source.ids, name), data, at, array)
+    if array:
+        raise UserError(path, "has no arrays by name", "give a store, e.g. artifacts/pseudo; or leave --array away")
     if is_predicted(path):
         return (predicted_summary(path), None) if name is None else predicted_photo(path, name, at)
     if at is not None:
@@ -71,6 +87,9 @@ def look(
         return report_summary(path, name), None
     if name is None and path.is_dir() and not is_package(path) and (line := in_a_line(path)):
         return {"what": line}, None
+    if path.is_dir() and not is_package(path) and name is None:
+        what = "holds nothing that wsss has made: no store, network, index, predictions or reports"
+        raise UserError(path, what, "give e.g. artifacts or reports of a project; dvc repro makes them")
     if path.suffix not in (".pt", ".onnx") and not is_package(path):
         kinds = "a store, a shard (.h5), a checkpoint (.pt), an exported network (.onnx), a package, an index"
         what = f"neither {kinds}, a folder of wsss predict nor a report ({', '.join(KINDS)})"
@@ -81,24 +100,38 @@ def look(
 
 
 def _contents(folder: Path) -> dict[str, str]:
-    """By name, what each thing in `folder` that can be looked at is; one that is damaged says so."""
+    """By name, what each thing in `folder` that can be looked at is; one that is damaged says so, and a folder of such
+    things names them.
+    """
     found: dict[str, str] = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(each for each in folder.iterdir() if not each.name.startswith(".")):
         try:
             if is_store(path):
                 store = open_store(path)
-                found[path.name] = f"{store.format}, {len(store.ids)} photos"
+                found[path.name] = f"{STORES[type(store)]} ({store.format}), {counted(len(store.ids), 'photo')}"
             elif is_predicted(path):
                 found[path.name] = f"predictions of wsss predict, {predicted_summary(path)['photos']} photos"
             elif (path / "index.csv").is_file():
                 found[path.name] = f"index of a data set, {len(read_index(path).records)} photos"
             elif path.is_file() and path.suffix in (".pt", ".onnx"):
                 found[path.name] = " ".join(str(_network(path).get(key, "")) for key in ("what", "kind")).strip()
+                found[path.name] += meaning(path.name)
             elif line := in_a_line(path):
                 found[path.name] = line
+            elif (path / MARK).is_file():
+                found[path.name] = f"folder that wsss has written{meaning(path.name)}"
+            elif path.is_dir() and (names := [each.name for each in sorted(path.iterdir()) if _is_known(each)]):
+                found[path.name] = f"folder of {some(names)}: wsss inspect {shlex.quote(str(path))}"
         except WsssError as error:
             found[path.name] = f"cannot be read: {error.what}"
     return found
+
+
+def _is_known(path: Path) -> bool:
+    """Whether `path` is something of wsss to look at, without reading it."""
+    if path.is_dir():
+        return is_store(path) or is_filled(path) or (path / "index.csv").is_file() or (path / MARK).is_file()
+    return path.suffix in (".pt", ".onnx") or path.name in MEANT
 
 
 def lines(summary: dict[str, Any], indent: str = "", shares: bool = False) -> list[str]:
@@ -139,28 +172,32 @@ def _refuse_other_split(source: Store | OneShard, name: str) -> None:
         raise UserError(source.path, what, f"wsss inspect artifacts/pseudo {name}")
 
 
+def _is_of(source: Store | OneShard) -> str:
+    """What the numbers of `photo_row` have to be of; empty of CAMs, of which none is."""
+    if source.format == CamStore.format:
+        return ""
+    if source.format == PredictionStore.format:
+        return PREDICTION
+    return RELABELLED if "multiscale" in source.attributes else LABEL
+
+
 def _photo(
-    source: Store | OneShard, name: str, data: Path | None, at: tuple[int, int] | None
+    source: Store | OneShard, name: str, data: Path | None, at: tuple[int, int] | None, array: str
 ) -> tuple[dict[str, Any], Drawing | None]:
     group = source.group(name)
     store = (source.path.parent if isinstance(source, OneShard) else source.path).resolve()
     summary = photo_summary(name, group, source.classes) | photo_origin(group) | photo_file(store, name, data)
-    summary |= photo_row(store, name)
-    label, maps = None, {}
-    if "label" in group:
-        label = read_array(group, "label", REMEDY)
-        height, width = label.shape
-    elif "scores" in group:
-        height, width = photo_size(group)
-        scores = read_array(group, "scores", REMEDY).astype(np.float32)
-        maps = dict(zip(summary["classes"], scores, strict=False))
-    else:
+    summary |= photo_row(store, name, _is_of(source))
+    field = array or ("label" if "label" in group else "scores" if "scores" in group else "")
+    if not field:
         return summary, None
+    label, maps = arrays_of(group, name, field, source.classes)
+    size = photo_size(group) if label is None and "scores" in group else read_array(group, "label", REMEDY).shape
     if at is not None:
-        summary["pixel"] = store_pixel(store, name, group, source.classes, (height, width), at)
+        summary["pixel"] = store_pixel(store, name, group, source.classes, (size[0], size[1]), at)
     if label is None and not maps:
         return summary, None
-    return summary, Drawing(store, name, source.classes, (height, width), label, maps)
+    return summary, Drawing(store, name, source.classes, (size[0], size[1]), label, maps, array or "Label")
 
 
 def _network(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -224,6 +225,8 @@ def page_html(
         orders=orders({field for field in BADGES if any(getattr(card, field) is not None for card in cards)}),
         hints=[name for name in HINTS if any(getattr(card, name) for card in cards)],
         classes=classes,
+        weak=[swatch for name in (verdict.weak if verdict else ()) for swatch in swatches if swatch.name == name],
+        opens=Counter(swatch.number for card in cards for swatch in card.swatches),
         learned=learned,
         titles=[(number, panel.title) for number, panel in enumerate(panels) if panel.title in filled],
     )

@@ -19,6 +19,11 @@ from wsss.data.tables import plain_rows
 KINDS, PICTURES = (".csv", ".json", ".html"), (".png", ".jpg")
 REMEDY = "make it again: dvc repro"
 MEANT = {
+    "backbone.pt": "the classifier of tags",
+    "distilled.pt": "the student as it was trained",
+    "epochs": "the student's masks of four training photos after each epoch",
+    "oste.pt": "the network that CAMs are read from",
+    "student.pt": "the student, with the way it was evaluated; wsss predict takes it",
     "agreement.csv": "how far the student agrees with the labels of val photos, by class",
     "classes.csv": "scores of each class in each step",
     "classification.csv": "average precision of the tags, by class",
@@ -107,9 +112,14 @@ def in_a_line(path: Path) -> str:
     if path.suffix not in KINDS or (path.suffix == ".json" and path.name not in MEANT):  # others may be of any size
         return ""
     summary = report_summary(path, None)
-    meaning = f": {found}" if (found := summary.get("for") or summary.get("title")) else ""
+    about = f": {found}" if (found := summary.get("for") or summary.get("title")) else ""
     rows = f" of {len(summary['table'].rows)} rows" if "table" in summary else ""
-    return f"{summary['what']}{rows}{meaning}"
+    return f"{summary['what']}{rows}{about}"
+
+
+def meaning(name: str) -> str:
+    """What a file or folder of this name is for, behind a colon; nothing for any other."""
+    return f": {MEANT[name]}" if name in MEANT else ""
 
 
 def read_table(path: Path) -> Table:

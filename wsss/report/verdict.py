@@ -24,8 +24,8 @@ HELD_OUT = "held-out photo"
 WORDS = "The student is the network that makes your masks, the labels are what it learned from."
 """The two words that a newcomer has to know."""
 LOOK = (
-    "The gallery's table of classes opens their photos and has their IoU at each step. Where the CAM is bad already, "
-    "add photos that show them elsewhere."
+    "The gallery's table of classes says where their pixels went, and opens their photos. Where the CAM is bad "
+    "already, add photos that show them elsewhere."
 )
 """What to do about classes that are doubtful by the masks."""
 UNSURE = "They may be wrong in every photo: look at their masks before you use them; a few drawn by hand would tell."
@@ -128,7 +128,8 @@ def _of_masks(found: Findings, branch: Source | None) -> Iterator[str]:
     no_mask = unmasked_reason(found.ious, found.unmasked, split, miou)
     yield from filter(None, (no_mask, left_out_reason(found.index, split, found.unmasked)))
     if low := found.low:
-        named = some(f"{name} {100 * iou:.1f} %" for name, iou in low)
+        lost = {name: f" (lost at the {step})" for name, step in found.lost.items()}
+        named = some(f"{name} {100 * iou:.1f} %{lost.get(name, '')}" for name, iou in low)
         yield f"Doubtful by these masks, the lowest IoU first: {named}. {LOOK}"
     if branch is not None and branch.miou is not None and branch.miou >= miou + BETTER:
         score = f"{branch.source}: {100 * branch.miou:.2f} %"

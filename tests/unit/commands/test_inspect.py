@@ -20,12 +20,15 @@ from tests.helpers import CLASSES, IDS, toy_label, write_toy_store
 from tests.toy_networks import photo, write_oste, write_student
 from tests.toy_runs import Toy, columns, write_run
 from wsss import cli
+from wsss.core.folders import MARK
 from wsss.core.locked_files import content_md5, file_md5
 from wsss.core.stage import Stage
 from wsss.data.index import Index, Record, read_index, write_index
 from wsss.data.palette import display_palette
 from wsss.data.size import fit_label
+from wsss.report.beside import LABEL, RELABELLED, TABLE, photo_row
 from wsss.report.drawing import READABLE
+from wsss.report.inspection import look
 from wsss.report.summary import Extent, Values
 from wsss.report.terminal import ansi, half_blocks
 from wsss.stores.cams import FORMAT, Cams, put_cams
@@ -260,8 +263,55 @@ def test_a_photo_has_its_row_of_the_table_of_photos(tmp_path: Path) -> None:
     (run / "reports/photos.csv").write_text("id,tags,iou,missing\na,cow,0.5,\n")
     for path in ("artifacts/predictions", "artifacts/dataset"):
         found = json.loads(inspect(run / path, "a", "--json")[1])
-        assert found["reports/photos.csv"] == {"tags": "cow", "iou": "0.5"}
+        assert found["reports/photos.csv"]["tags"] == "cow"
         assert "reports/photos.csv" not in json.loads(inspect(run / path, "b", "--json")[1])
+
+
+def test_the_row_of_a_photo_says_of_what_its_numbers_are(tmp_path: Path) -> None:
+    """What is of the prediction is not said of a label, nor the other way round."""
+    run = tmp_path / "run"
+    write_run(run, [Toy("a", columns(0, 1)), Toy("t", columns(0, 1))])
+    header = "id,tags,ranked_by,iou,label_iou,relabelled_iou,coverage,judged,confidence,relabelled_coverage\n"
+    rows = "a,cow,iou,0.5,0.4,0.3,0.8,prediction,0.9,0.7\nt,cow,missing,0.6,0.6,,0.8,pseudo-label,0.9,\n"
+    (run / "reports/photos.csv").write_text(header + rows)
+    about = {"tags": "cow", "ranked_by": "iou of the prediction"}
+    prediction, label = {"iou": "0.5", "confidence": "0.9"}, {"iou": "0.4", "coverage": "0.8"}
+    relabelled = {"iou": "0.3", "coverage": "0.7"}
+    parts = {"of the prediction": prediction, "of the label": label, "of the relabelled label": relabelled}
+    assert photo_row(run / "artifacts/x", "a") == {TABLE: about | parts}
+    assert photo_row(run / "artifacts/x", "a", LABEL) == {TABLE: about | {"of the label": label}}
+    assert photo_row(run / "artifacts/x", "a", RELABELLED) == {TABLE: about | {"of the relabelled label": relabelled}}
+    taught = {"iou": "0.6", "coverage": "0.8", "confidence": "0.9"}
+    of_label = {"tags": "cow", "ranked_by": "missing of the label", "of the label": taught}
+    assert photo_row(run / "artifacts/x", "t", LABEL) == {TABLE: of_label}
+    found = json.loads(inspect(run / "artifacts/predictions", "a", "--json")[1])[TABLE]
+    assert found == about | {"of the prediction": prediction}
+
+
+def test_any_array_is_drawn_that_is_a_picture(cams: Path, tmp_path: Path) -> None:
+    run, out = tmp_path / "run", tmp_path / "x.png"
+    write_run(run, [Toy("a", columns(0, 1))])
+    store = run / "artifacts/predictions"
+    with h5py.File(store / "00000.h5") as file:
+        confidence, earlier = file["a/confidence"][()], file["a/oste_single"][()]
+    drawing = look(store, "a", array="confidence")[1]
+    assert drawing is not None
+    ((title, drawn),) = drawing.maps.items()
+    assert title.startswith("confidence")
+    np.testing.assert_allclose(drawn, confidence / 255, atol=1e-6)
+    drawing = look(store, "a", array="oste_single")[1]
+    assert drawing is not None
+    np.testing.assert_array_equal(drawing.label, earlier)
+    assert drawing.title == "oste_single"
+    assert inspect(store, "a", "--array", "confidence", "-o", out)[0] == 0
+    assert out.is_file()
+    assert "that can be drawn (did you mean 'oste'?)" in inspect(store, "a", "--array", "ostte")[2]
+    drawing = look(cams, "a", array="scores")[1]
+    assert drawing is not None
+    assert list(drawing.maps) == ["Kuh", "dog"]
+    assert "choose among scores" in inspect(cams, "a", "--array", "classes")[2]
+    assert "fix: wsss inspect" in inspect(cams, "--array", "raw")[2]
+    assert "has no arrays by name" in inspect(run / "artifacts/dataset", "a", "--array", "raw")[2]
 
 
 def test_a_photo_that_is_not_the_indexed_one_is_told(tmp_path: Path) -> None:
@@ -446,11 +496,38 @@ def test_a_folder_of_stores_and_networks_is_listed(cams: Path, tmp_path: Path) -
     (folder / "broken.pt").write_bytes(b"no network")
     (folder / "notes.txt").write_text("")
     _, text, _ = inspect(folder)
-    assert "  cams: wsss.cams, " in text
-    assert "  student.pt: network student" in text
+    assert "  cams: CAMs (wsss.cams), " in text
+    assert "  student.pt: network student: the student, with the way it was evaluated" in text
     assert "  broken.pt: cannot be read: " in text
     assert "notes" not in text
     assert inspect(folder / "cams" / "nothing")[0] == 2
+
+
+def test_a_project_is_listed_by_its_folders(pseudo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else lies there: photos, hidden folders, folders of other programs."""
+    project = tmp_path / "project"
+    for name in ("artifacts/epochs/0001", "reports", "photos", ".scratch/live", "docs"):
+        (project / name).mkdir(parents=True)
+    shutil.copytree(pseudo, project / "artifacts/pseudo")
+    write_student(project / "artifacts/student.pt")
+    (project / "artifacts/epochs" / MARK).write_text("{}")
+    (project / "reports/photos.csv").write_text("id\na\n")
+    (project / ".scratch/live/photos.csv").write_text("id\n")
+    (project / "docs/page.html").write_text("<title>x</title>")
+    Image.fromarray(photo(8, 8)).save(project / "photos/a.png")
+    found = json.loads(inspect(project, "--json")[1])["contents"]
+    assert found == {
+        "artifacts": f"folder of epochs, pseudo, student.pt: wsss inspect {project / 'artifacts'}",
+        "photos": "1 picture",
+        "reports": f"folder of photos.csv: wsss inspect {project / 'reports'}",
+    }
+    listed = json.loads(inspect(project / "artifacts", "--json")[1])["contents"]
+    assert listed["pseudo"].startswith("pseudo-labels (wsss.pseudo), ")
+    assert listed["epochs"] == (
+        "folder that wsss has written: the student's masks of four training photos after each epoch"
+    )
+    (tmp_path / "empty").mkdir()
+    assert "holds nothing that wsss has made" in inspect(tmp_path / "empty")[2]
 
 
 def test_a_folder_of_predictions(tmp_path: Path) -> None:
@@ -463,6 +540,10 @@ def test_a_folder_of_predictions(tmp_path: Path) -> None:
     pixels = np.concatenate([np.asarray(Image.open(path)).ravel() for path in sorted((out / "masks").iterdir())])
     found = json.loads(inspect(out, "--json")[1])
     assert (found["what"], found["photos"], found["settings"]["min_area"]) == ("predictions of wsss predict", 2, "0")
+    assert found["made"]["network"]["file"] == f"{model}: the same now"
+    (run,) = found["made"]["runs"].values()
+    assert run.startswith("2 masks made by commit ")
+    assert run.endswith("; tags: none known, masks may show any class")
     for number, name in enumerate(CLASSES):
         assert found["share of pixels"][name] == pytest.approx((pixels == number).mean(), abs=1e-5)
     one = json.loads(inspect(out, "1", "--json", "-o", tmp_path / "1.png")[1])
@@ -477,5 +558,10 @@ def test_a_folder_of_predictions(tmp_path: Path) -> None:
     assert "no photo '2' in it" in inspect(out, "2")[2]
     assert json.loads(inspect(tmp_path, "--json")[1])["contents"]["found"] == "predictions of wsss predict, 2 photos"
     assert "edited since" not in found
+    write_student(model, seed=1)
+    assert json.loads(inspect(out, "--json")[1])["made"]["network"]["file"] == f"{model}: another one now"
+    for broken in ("{", '{"runs": [], "model": 3}', '{"runs": [3], "model": {}, "how": ""}'):
+        (out / "made.json").write_text(broken)
+        assert json.loads(inspect(out, "--json")[1])["made"].startswith("not noted: ")
     Image.fromarray(1 - np.asarray(Image.open(out / "masks/1.png")).clip(0, 1)).save(out / "masks/1.png")
     assert json.loads(inspect(out, "--json")[1])["edited since"] == "1"

@@ -18,12 +18,14 @@ from click.testing import CliRunner
 from PIL import Image
 from torch import nn
 
-from tests.helpers import CLASSES, running, tree, wait_until
+from tests.helpers import CLASSES, running, wait_until
+from tests.helpers import tree as files_below
 from tests.toy_networks import photo, write_student
 from tests.unit.predict.test_own_labels import write_labels
 from tests.unit.report.test_verdict import AGREED, TAGS
 from wsss import cli
 from wsss.commands import predict as command
+from wsss.core.atomic import sha256_file
 from wsss.core.errors import ErrorList, UserError
 from wsss.core.folders import atomic_dir
 from wsss.core.lock import locked
@@ -37,6 +39,7 @@ from wsss.predict import run as running_photos
 from wsss.predict.collect import find_photos
 from wsss.predict.edits import read_checksums
 from wsss.predict.made import PICTURES
+from wsss.predict.note import NOTE, read_note
 from wsss.predict.segmenter import Segmentation, Segmenter
 from wsss.report.scores import SOURCE_COLUMNS
 
@@ -64,6 +67,11 @@ def predict(*arguments: object) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
+def tree(out: Path) -> dict[str, bytes]:
+    """All that is there, without the note of when it was made."""
+    return {name: content for name, content in files_below(out).items() if name != NOTE}
+
+
 def table(out: Path) -> list[dict[str, str]]:
     return list(csv.DictReader((out / "predictions.csv").read_text(encoding="utf-8").splitlines()))
 
@@ -76,7 +84,7 @@ def test_masks_overlays_and_table(model: Path, photos: Path, tmp_path: Path) -> 
     assert sorted(path.name for path in (out / "masks").iterdir()) == ["%3Dsum.png", "Kuh%201.png", "sub%2F%C3%A4.png"]
     assert sorted(path.name for path in (out / "overlays").iterdir())[1] == "Kuh%201.jpg"
     assert sorted(path.name for path in out.iterdir()) == [
-        *("index.html", "masks", "masks.json", "overlays", "page", "predictions.csv", "settings.json")
+        *("index.html", "made.json", "masks", "masks.json", "overlays", "page", "predictions.csv", "settings.json")
     ]
     shown = np.asarray(Image.open(out / "page/photos" / "Kuh%201.jpg"), np.float64)
     assert np.abs(shown - load_image(photos / "Kuh 1.png")).mean() < 20  # JPEG of noise
@@ -89,6 +97,28 @@ def test_masks_overlays_and_table(model: Path, photos: Path, tmp_path: Path) -> 
     for name in CLASSES:
         assert float(row[f"area {name}"]) == pytest.approx(found.area(name), abs=1e-5)
     assert float(row["confidence"]) == pytest.approx(float(found.confidence.astype(np.float64).mean()), abs=1e-4)
+
+
+def test_where_the_masks_come_from_is_noted(model: Path, photos: Path, tmp_path: Path) -> None:
+    """A run that makes no mask is not noted, and one of other settings begins anew."""
+    out = tmp_path / "out"
+    predict(model, photos, "-o", out)
+    found = read_note(out)
+    assert found["model"]["file"] == str(model)
+    assert found["model"]["sha256"] == sha256_file(model)
+    assert found["model"]["unknown"] == "scores or settings: no dvc.lock beside it"
+    assert found["how"].startswith(
+        "photos at their own size, test-time scale 1, no flip, no CRF; the model's file does"
+    )
+    assert [(run["photos"], run["tags"]) for run in found["runs"]] == [(3, "none known, masks may show any class")]
+    predict(model, photos, "-o", out)
+    assert read_note(out) == found
+    (out / "masks" / "Kuh%201.png").unlink()
+    predict(model, photos, "-o", out)
+    assert [run["photos"] for run in read_note(out)["runs"]] == [3, 1]
+    predict(model, photos, "-o", out, "--flip", "--force")
+    assert [run["photos"] for run in read_note(out)["runs"]] == [3]
+    assert "scale 1, flip, no CRF" in read_note(out)["how"]
 
 
 def test_rerun_does_only_what_is_missing(model: Path, photos: Path, tmp_path: Path) -> None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import html
-import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.toy_browser import CHROMIUM, acted
 from tests.unit.report.test_gallery import IMG, SCRIPT, parse
 from wsss.commands.predict import report_text
 from wsss.core.errors import IntegrityError
@@ -29,9 +26,6 @@ from wsss.predict.segmenter import Segmentation
 from wsss.report.found_page import write_page
 
 CLASSES = ("background", SCRIPT, "cow")
-CHROMIUM = shutil.which("chromium")
-POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
-"""The page runs no script but its own; the copy of a test has one more."""
 
 
 def segmented(*rows: int) -> Segmentation:
@@ -163,27 +157,6 @@ def test_classes_of_the_verdict_are_told_once(folder: Folder) -> None:
     assert len(page.all("script")) == 1
 
 
-def acted(page: Path, script: str) -> Any:
-    """What `script`, an async function's body with a `step` that counts loads from 0, returns in a real browser."""
-    tail = f"""<script>addEventListener("load", async () => {{
-      const step = Number(sessionStorage.step ?? 0);
-      const again = () => {{ sessionStorage.step = step + 1; location.reload(); }};
-      const all = (selector) => [...document.querySelectorAll(selector)];
-      const press = (key) => document.body.dispatchEvent(new KeyboardEvent("keydown", {{ key, bubbles: true }}));
-      const found = await (async () => {{ {script} }})();
-      if (found) document.body.textContent = JSON.stringify(found);
-    }});</script></body>"""
-    text = POLICY.sub("", page.read_text(encoding="utf-8"))
-    copy = page.with_name("copy.html")
-    copy.write_text(tail.join(text.rsplit("</body>", 1)), encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", "--dump-dom"]
-    assert CHROMIUM is not None
-    command = [CHROMIUM, *options, f"--user-data-dir={page.parent / 'browser'}", copy.as_uri()]
-    dumped = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
-    (body,) = re.findall(r"<body[^>]*>(.*)</body>", dumped, re.DOTALL)
-    return json.loads(html.unescape(body))
-
-
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 def test_marks_are_kept_and_become_a_command(folder: Folder, tmp_path: Path) -> None:
     """By a button, by the key over a photo and in the enlarged picture; then the page is loaded again."""
@@ -229,14 +202,16 @@ def test_search_classes_and_order(folder: Folder) -> None:
       search.value = "GOO"; search.dispatchEvent(new Event("input")); found.push(names());
       search.value = ""; search.dispatchEvent(new Event("input")); found.push(names());
       all("#legend [data-number='2']")[0].click(); found.push(names(), all("#found")[0].textContent);
+      found.push(all("h2").map((each) => each.textContent.trim()));
       all("#legend [data-number='2']")[0].click();
       order.value = "name 1"; order.dispatchEvent(new Event("change")); found.push(names());
       return found;
     """
-    by_name, everything, of_cows, count, ordered = acted(write_page(folder), script)
+    by_name, everything, of_cows, count, headings, ordered = acted(write_page(folder), script)
     assert by_name == ["good"]
     assert everything == ["worse", f"bad {IMG}", "good"]
     assert (of_cows, count) == (["worse"], "1 photo shown")
+    assert " ".join(headings[0].split()) == "Look at these first 2 1 of these 2 with cow"
     assert ordered == [f"bad {IMG}", "worse", "good"]  # of each group
 
 

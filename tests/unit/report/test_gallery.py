@@ -20,6 +20,7 @@ from PIL import Image
 
 from pipeline.gallery import main
 from tests.helpers import record_masks
+from tests.toy_browser import CHROMIUM, acted
 from tests.toy_evaluation import Project, run_stage
 from wsss.core.atomic import sha256_file
 from wsss.core.environment import scratch_root
@@ -707,15 +708,44 @@ def test_table_of_classes_opens_their_photos(run: Run, tmp_path: Path) -> None:
         (tables / name).write_text("epoch,loss\n")
     rows = [("background", 0.6, 0.7, 0.8), (SCRIPT, 0.3, 0.4, 0.1), (CLASSES[2], 0.2, 0.1, "")]
     (tables / "per_class.csv").write_text(csv_text(("class", "cam", "pseudo-label", "student"), rows))
-    build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out", tables)
+    pixels = [("background", "background", 6), ("background", SCRIPT, 4), (SCRIPT, SCRIPT, 2), (CLASSES[2], SCRIPT, 1)]
+    rows = [(*row, 0) for row in pixels]
+    (tables / "confusion.csv").write_text(csv_text(("actual", "predicted", "pixels", "share"), rows))
+    verdict = Verdict("usable in part", (), weak=(SCRIPT,))
+    sections = build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out", tables, verdict=verdict)
     page = parse(tmp_path / "out")
-    cells = [(found["data-of"], found["data-by"]) for found in page.all("button") if "data-of" in found]
-    one = [("1", ""), ("1", "label 1"), ("1", "iou 1")]
-    assert cells == [*one, *((number.replace("1", "0", 1), by) for number, by in one), ("2", ""), ("2", "label 1")]
+    openers = [found for found in page.all("button") if "data-of" in found]
+    cells = [(found["data-of"], found["data-by"]) for found in openers]
+    one = [("1", "iou 1"), ("1", ""), ("1", "label 1"), ("1", "iou 1")]
+    other = [("2", "iou 1"), ("2", ""), ("2", "label 1")]
+    weak = ("1", "iou 1")  # beside the verdict
+    assert cells == [weak, *one, *((number.replace("1", "0", 1), by) for number, by in one), *other]
+    cards = [card for section in sections for card in section.cards]
+    with_class = sum(any(swatch.number == 1 for swatch in card.swatches) for card in cards)
+    assert {found["title"] for found in openers if found["data-of"] == "1"} == {f"show {with_class} photos"}
+    assert [found.get("class") for found in page.all("tr")].count("doubtful") == 1
+    assert (
+        "Lost at the student: IoU 10.0\u00a0%, after 40.0\u00a0% at the pseudo-label. The student paints" in page.text
+    )
+    assert "3.5 times its area and finds 100\u00a0% of it; 80\u00a0% of its false pixels are background." in page.text
     known = {option["value"] for option in page.all("option")}
     assert {by for _, by in cells if by} <= known
     assert {found["data-number"] for found in page.all("button") if "data-number" in found} >= {"0", "1", "2"}
     assert "#classes" in [found["href"] for found in page.all("a")]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_a_doubtful_class_opens_as_many_photos_as_it_says(run: Run, tmp_path: Path) -> None:
+    verdict = Verdict("usable in part", (), weak=(CLASSES[2],))
+    build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out", verdict=verdict)
+    script = """
+      const button = all("#weak button")[0], said = button.title;
+      button.click();
+      return [said, all("article:not([hidden])").length, all("h2 > .kept").map((each) => each.textContent)];
+    """
+    said, shown, left = acted(tmp_path / "out/index.html", script)
+    assert said == f"show {shown} photos"
+    assert left == [f"2 of these 5 with {CLASSES[2]}", f"1 of these 1 with {CLASSES[2]}"]
 
 
 def photo_rows(folder: Path) -> list[dict[str, str]]:
