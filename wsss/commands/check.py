@@ -62,7 +62,9 @@ def main(params: Path, tags_too: bool, as_json: bool) -> str:
     refuse_data(params)
     settings = load(params, Params)
     survey, problems = look(settings, EVERY_NAME if as_json else MOST_SHOWN)
-    problems += later_mistakes(params, survey)
+    from wsss.plan.weights import missing_weights
+
+    problems += [*later_mistakes(params, survey), *missing_weights(params)]
     findings = warnings_of(survey)
     if tags_too and survey is not None:
         findings += contradicted(Path(settings.dataset.root), survey)
