@@ -53,9 +53,9 @@ def import_maps(source: Path, dataset: Path, out: Path | None, first: int, made_
 
 def cam_store(stage: Stage, index: Index, files: Files, first: int, made_by: str) -> Path:
     """Write the maps of `files` as a store in the scratch folder."""
-    own: dict[str, int | float | str] = {"scales": "1", "raw": False, "filling": ""} | (
-        {MADE_BY: made_by} if made_by else {}
-    )
+    own: dict[str, int | float | str] = {"scales": "1", "raw": False, "filling": ""}
+    if made_by:
+        own[MADE_BY] = made_by
     shards = plan_shards([record.id for record in index.records], SHARD)
     return build_store(stage, StoreMeta(FORMAT, index.classes, own), shards, import_shard, (files, first))
 
