@@ -15,6 +15,7 @@ from wsss.core.stage import open_stage, stage_command
 from wsss.data.index import read_index
 from wsss.data.inference import InferenceSettings
 from wsss.data.masks import MaskedImages, read_mask_checksums
+from wsss.data.origins import LABELS_SHA
 from wsss.data.photos import Location
 from wsss.evaluation.counting import Stores
 from wsss.evaluation.predictions import Networks, predict_photos, view_of, write_student
@@ -22,6 +23,8 @@ from wsss.evaluation.sources import EvaluateSettings, evaluate
 from wsss.evaluation.tables import write_tables
 from wsss.predict.ways import try_ways, unasked
 from wsss.stores.cams import CamStore
+from wsss.stores.imported import Labels, imported_labels
+from wsss.stores.labels import RelabelledStore
 from wsss.stores.options import label_store_options, open_label_stores
 
 FIXES = {
@@ -37,6 +40,7 @@ class Params(Settings):
 
     dataset: Location
     inference: InferenceSettings
+    distill: Labels = Labels()
     evaluate: EvaluateSettings
 
 
@@ -66,14 +70,18 @@ def main(
 
     Also write the student with how it was evaluated, for `wsss predict`.
     """
-    settings = load(params, Params)
-    inputs = [dataset, masks, cams, *label_stores.values(), oste, distilled]
+    settings, labels = load(params, Params), open_label_stores(label_stores)
+    made_by_distill = next(store for store in labels if isinstance(store, RelabelledStore))
+    imported = imported_labels(settings.distill.place, str(made_by_distill.attributes.get(LABELS_SHA, "")))
+    if imported is not None:
+        labels = (*labels, imported)
+    inputs = [dataset, masks, cams, *(store.path for store in labels), oste, distilled]
     identity = settings.model_dump(exclude={"dataset"})
     files = [student, reports / "sources.csv"]
     guard = open_stage("evaluate", identity, inputs, files=files, folders=[predictions])
     with guard as stage, workers_for() as workers:
         index = read_index(dataset)
-        maps, labels = CamStore(cams), open_label_stores(label_stores)
+        maps = CamStore(cams)
         for store in (maps, *labels):
             store.expect_classes(index.classes)
         photos = settings.dataset.photos(index.split(settings.evaluate.split))

@@ -16,13 +16,14 @@ from wsss.report.cards import Results
 from wsss.report.differing import settings_beside_recipe
 from wsss.report.findings import TABLES as VERDICT_TABLES
 from wsss.report.gallery import GallerySettings, build_gallery
-from wsss.report.other_labels import Labels, other_labels
+from wsss.report.other_labels import other_labels
 from wsss.report.overlays import draw_overlays
 from wsss.report.plots import TABLES
 from wsss.report.scores import read_sources
 from wsss.report.steps import Place, last_words
 from wsss.report.templates import percent
 from wsss.stores.cams import CamStore
+from wsss.stores.imported import Labels
 from wsss.stores.labels import PredictionStore, RelabelledStore
 from wsss.stores.options import label_store_options, open_label_stores
 

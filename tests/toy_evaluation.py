@@ -24,7 +24,7 @@ from tests.toy_oste import CRF, toy_photos
 from wsss.cams.stage import CamsSettings, dump_cams
 from wsss.core.atomic import sha256_file
 from wsss.core.folders import publish
-from wsss.core.stage import Stage
+from wsss.core.stage import Stage, hash_input
 from wsss.data.images import save_mask_png
 from wsss.data.index import Index, Record, write_index
 from wsss.data.inference import InferenceSettings
@@ -102,10 +102,18 @@ class Project:
                     put_labels(file, name, labels.label(name), labels.confidence(name))
         write_store_index(folder, meta, shards)
 
-    def write_relabelled(self, names: Sequence[str], **attributes: bool) -> None:
+    def write_relabelled(self, names: Sequence[str], **attributes: bool | str) -> None:
         """All background, for the photos `names`."""
         meta = StoreMeta(PSEUDO_FORMAT, CLASSES, {"crf": True, "multiscale": False, **attributes})
-        folder, sizes = Path("relabelled"), {r.id: (r.height, r.width) for r in self.index.records}
+        self._write_background(Path("relabelled"), meta, names)
+
+    def write_imported(self, names: Sequence[str], **attributes: bool) -> str:
+        """Labels that no stage made, in the folder ``mine``: all background, for the photos `names`. Their checksum."""
+        self._write_background(Path("mine"), StoreMeta(PSEUDO_FORMAT, CLASSES, attributes), names)
+        return hash_input(Path("mine"))
+
+    def _write_background(self, folder: Path, meta: StoreMeta, names: Sequence[str]) -> None:
+        sizes = {r.id: (r.height, r.width) for r in self.index.records}
         folder.mkdir(exist_ok=True)
         shards = plan_shards(names, 5)
         for shard in shards:
@@ -124,11 +132,14 @@ def enlarge(root: Path, record: Record, times: int) -> Record:
     return replace(record, sha256=sha256_file(root / record.image), **own)
 
 
-def run_stage(settings: EvaluateSettings = SETTINGS) -> Result:
-    """The stage on the run in the working folder; `reports` and `predictions` are written beside it."""
+def run_stage(settings: EvaluateSettings = SETTINGS, labels: str = "pseudo") -> Result:
+    """The stage on the run in the working folder; `reports` and `predictions` are written beside it. `labels`: what
+    `distill.labels` says.
+    """
     sections: dict[str, Any] = {
         "dataset": {"root": "photos", "max_megapixels": 1.0},
         "inference": INFERENCE.model_dump(),
+        "distill": {"labels": labels},
         "evaluate": written(settings),
     }
     Path("params.yaml").write_text(json.dumps(sections, indent=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -10,7 +11,7 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from pipeline import distill, index, train
 from wsss.cams.stage import CamsSettings
@@ -18,7 +19,10 @@ from wsss.commands import check
 from wsss.commands.sections import Sections
 from wsss.core.errors import ErrorList, UserError
 from wsss.core.params import Seed, Settings, load
-from wsss.core.settings_file import SECTIONS
+from wsss.core.recipes import read_recipe, recipe_names, recipe_path
+from wsss.core.schema import settings_schema, slips
+from wsss.core.settings_file import SECTIONS, plain_values, read_settings
+from wsss.data.photos import Location
 from wsss.data.transforms import AugmentSettings
 from wsss.training.schedule import OptimSettings
 
@@ -307,13 +311,23 @@ def test_a_photo_in_place_of_the_file_is_not_offered_to_be_replaced(file: Path) 
     )
 
 
-def test_sections_of_other_stages_are_not_looked_at(file: Path) -> None:
-    file.write_text(GOOD + "cams: {whatever: no}\n")
+def test_sections_of_other_stages_are_checked_by_the_schema(file: Path) -> None:
+    assert refusal(file, GOOD + "cams: {scales: [1.0, 9], output_strid: 8}\ngallery:\n") == dedent(
+        """\
+        error: params.yaml:17: gallery: found nothing, expected a value
+        fix: change gallery
+        error: params.yaml:16: cams.scales.1: found 9, expected less than or equal to 8
+        fix: change cams.scales.1
+        error: params.yaml:16: cams.output_strid: unknown key (did you mean 'output_stride'?)
+        fix: known keys are flip, floor, output_stride, precision, scales, stuff, walk"""
+    )
+    load(file, Params, whole=False)
+    file.write_text(GOOD + "cams: {scales: [1.0, 2]}\n")
     load(file, Params)
 
 
 def test_anchors_work_and_bombs_are_refused(file: Path) -> None:
-    file.write_text(changed("dropout: 0.5", "dropout: &d 0.5") + "cams: *d\n")
+    file.write_text(changed("dropout: 0.5", "dropout: &d 0.5") + "cams: {scales: [*d]}\n")
     load(file, Params)
     lines = ["seed: 0", "pretrain:", "  a0: &a0 [x]"]
     lines += [f"  a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
@@ -409,3 +423,92 @@ def test_settings_cannot_be_changed_afterwards(file: Path) -> None:
     file.write_text(GOOD)
     with pytest.raises(ValueError, match="frozen"):
         load(file, Params).seed = 1
+
+
+@pytest.mark.parametrize("stage", [index, distill], ids=["index", "distill"])
+def test_a_stage_refuses_slips_in_the_sections_of_others(
+    stage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = read_recipe("demo")
+    slips = {"rounds: 2": "rounds: 3", "[1.25]": "{}", "images: 60": "imags: 60", "alpha: 0.6": "alpha: 6"}
+    for right, slip in slips.items():
+        assert text.count(right) == 1
+        text = text.replace(right, slip)
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(text)
+    said = CliRunner().invoke(stage.main, []).stderr
+    for name, error in {
+        "rounds: 3": "distill.rounds: found 3, expected 1 or 2\nfix: change distill.rounds\n",
+        "scales: {}": "evaluate.scales: found {}, expected a list\nfix: change evaluate.scales\n",
+        "imags: 60": "gallery.imags: unknown key (did you mean 'images'?)\nfix: known keys are ",
+        "alpha: 6": "correct.fixed.alpha: found 6, expected less than 1\nfix: change correct.fixed.alpha",
+    }.items():
+        assert f"error: params.yaml:{text[: text.index(name)].count(chr(10)) + 1}: {error}" in said
+    assert said.count("error: ") == 4  # the work has not begun: there is no data set
+
+
+def test_sections_that_a_stage_reads_in_part_are_checked_in_whole(file: Path) -> None:
+    file.write_text("dataset: {root: 1, max_megapixel: 3}\n")
+
+    class Part(Settings):
+        dataset: Location
+
+    with pytest.raises(ErrorList) as caught:
+        load(file, Part)
+    assert [each.what.partition(", ")[0] for each in caught.value.errors] == [
+        "dataset.root: found 1",  # once
+        "dataset.max_megapixel: unknown key (did you mean 'max_megapixels'?)",
+    ]
+
+
+def test_recipes_pass_without_the_code_of_their_sections() -> None:
+    class Nothing(Settings):
+        seed: Seed
+
+    for name in recipe_names():
+        load(recipe_path(name), Nothing)
+
+
+def test_the_schema_refuses_what_the_code_refuses() -> None:
+    """But for `true` in place of 1, which pydantic takes for a choice of numbers. Both say it alike."""
+    schema = settings_schema()
+    assert schema["properties"]
+    plain = plain_values(Path("demo"), read_settings(recipe_path("demo")))
+    plain["cams"] |= {"output_stride": 16}
+    plain["evaluate"] |= {"crf": {"iterations": 3}}
+    assert list(slips(plain, schema, schema["$defs"])) == []
+    checked, alike = 0, 0
+    for location in leaves(plain, ()):
+        for value in (-1, 0.5, 10**9, True, "word", (), (0.5,), {"a": 1}, math.inf):
+            changed = replaced(plain, location, value)
+            refused = problems_of(changed)
+            found = list(slips(changed, schema, schema["$defs"]))
+            one = list(slips(replaced(plain, location, 1), schema, schema["$defs"]))
+            assert bool(found) == bool(refused) or (value is True and not one), (location, value)
+            if found and refused:
+                checked += 1
+                alike += any(str(found[0].expected) in problem["msg"] for problem in refused)
+        assert [
+            each.expected for each in slips(replaced(plain, (*location[:-1], "unknown"), 1), schema, schema["$defs"])
+        ]
+    assert checked > 300
+    assert alike > 0.7 * checked
+
+
+def problems_of(values: dict[str, Any]) -> list[Any]:
+    """What pydantic says of them."""
+    try:
+        Sections.model_validate(values)
+    except ValidationError as invalid:
+        return list(invalid.errors())
+    return []
+
+
+def leaves(node: Any, location: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for key, value in node.items():
+        yield from leaves(value, (*location, key)) if isinstance(value, dict) else [(*location, key)]
+
+
+def replaced(node: dict[str, Any], location: tuple[str, ...], value: Any) -> dict[str, Any]:
+    first, *rest = location
+    return {**node, first: replaced(node[first], tuple(rest), value) if rest else value}

@@ -23,6 +23,7 @@ from wsss.distill.data import TrainingData
 from wsss.distill.relabel import relabel_photos
 from wsss.distill.rules import RelabelSettings
 from wsss.evaluation import counting
+from wsss.evaluation.import_cams import Files, cam_store
 from wsss.evaluation.import_masks import import_masks
 from wsss.evaluation.predictions import Networks, predict_photos
 from wsss.evaluation.sources import EvaluateSettings
@@ -45,6 +46,8 @@ class Set:
         self.folder, self.index, self.photos = folder, Index(CLASSES, records), Photos(folder, 1.0, records)
         self.masks = MaskedImages(self.photos, len(CLASSES))
         self.networks = Networks(folder / "student.pt", folder / "oste.pt")
+        paths = {record.id: folder / record.image for record in records}
+        self.files = Files(paths, {record.id: record for record in records})
         self.cams = CamStore(self.store(FORMAT))
         self.pseudo = PseudoStore(self.store(PSEUDO_FORMAT))
         relabelled = RelabelledStore(self.store(PSEUDO_FORMAT))
@@ -86,6 +89,7 @@ WORKS: dict[str, Callable[[Set], object]] = {
     ),
     "score": lambda of: counting.count_photos(of.photos.records, "train", of.masks, of.stores, 27),
     "import masks": lambda of: import_masks(of.stage, of.index, of.masks),
+    "import cams": lambda of: cam_store(of.stage, of.index, of.files, 0, ""),
 }
 
 

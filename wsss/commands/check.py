@@ -13,9 +13,10 @@ from pydantic import ConfigDict, create_model
 
 from wsss.core.command import json_option, json_text, people_command, show
 from wsss.core.errors import ErrorList, UserError, WsssError
+from wsss.core.folders import STORE_INDEX
 from wsss.core.log import say
 from wsss.core.params import Seed, Settings, load
-from wsss.core.settings_file import read_settings
+from wsss.core.settings_file import line_of, read_settings
 from wsss.core.words import counted
 from wsss.formats.guess import refuse_data
 from wsss.formats.problems import ALL, MOST_SHOWN, shortened
@@ -60,10 +61,17 @@ def main(params: Path, tags_too: bool, as_json: bool) -> str:
     Exit code 2 if anything has to be corrected; warnings alone are 0.
     """
     refuse_data(params)
-    settings = load(params, Params)
+    settings = load(params, Params, whole=False)  # `later_mistakes` tells them beside those of the data set
     survey, problems = look(settings, EVERY_NAME if as_json else MOST_SHOWN)
+<<<<<<< HEAD
     problems += later_mistakes(params, survey)
     findings = warnings_of(survey, settings.dataset)
+=======
+    from wsss.plan.weights import missing_weights
+
+    problems += [*later_mistakes(params, survey), *missing_weights(params)]
+    findings = warnings_of(survey)
+>>>>>>> 497ee484f93090838e88abdc42c73315ae2cc8d1
     if tags_too and survey is not None:
         findings += contradicted(Path(settings.dataset.root), survey)
     text = (
@@ -97,6 +105,7 @@ def look(settings: Params, names: int = MOST_SHOWN) -> tuple[Survey | None, list
 def later_mistakes(params: Path, survey: Survey | None) -> list[WsssError]:
     """What stages after `index` would refuse in the sections that `params` has, each in its turn, hours later."""
     from wsss.commands.sections import Sections
+    from wsss.distill.settings import PSEUDO
 
     own = {"seed", "dataset"}
     written = {
@@ -109,6 +118,11 @@ def later_mistakes(params: Path, survey: Survey | None) -> list[WsssError]:
         train = [] if survey is None else [r for r in survey.index.records if r.split == "train"]
         if "distill" in written and survey is not None and train:
             found.distill.planned(train, survey.index.foreground).check()
+        labels = found.distill.labels if "distill" in written else PSEUDO
+        if labels != PSEUDO and not (Path(labels) / STORE_INDEX).is_file():
+            what = f"distill.labels: there are no labels in {labels!r}"
+            fix = f"bring them in (wsss labels), correct the name, or set it to {PSEUDO}: those of stage correct"
+            raise UserError(f"{params}:{line_of(read_settings(params), ['distill', 'labels'])}", what, fix)
     except ErrorList as several:
         return list(several.errors)
     except UserError as error:

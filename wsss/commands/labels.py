@@ -13,7 +13,9 @@ from wsss.core.errors import UserError
 
 @click.group("labels", context_settings=dict(CONTEXT))
 def main() -> None:
-    """Import labels: corrected ones to train on, or masks for the upper bound; or make masks to score with."""
+    """Import labels: corrected ones to train on, or masks for the upper bound; maps to make labels of; or make masks to
+    score with.
+    """
 
 
 @people_command
@@ -109,6 +111,36 @@ def to_masks(edited: Path, out: Path, params: Path, exported: Path | None) -> st
     return write(edited, params, out, exported)
 
 
+@people_command
+@click.argument("maps", type=click.Path(path_type=Path))
+@click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset", help="what `index` wrote")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="new folder to write  [default: artifacts/imported_cams_ and 8 digits of its checksum]",
+)
+@click.option(
+    "--first", type=click.IntRange(0), default=0, help="number of the first class, where files number classes"
+)
+@click.option("--made-by", metavar="NAME", default="", help="the method that has made the maps; it is noted")
+def import_cams(maps: Path, dataset: Path, out: Path | None, first: int, made_by: str) -> str:
+    """Import class activation maps of another method: MAPS is a folder with a .npz or .npy for each photo, an array
+    (classes, h, w), or an array (h, w) for each class.
+
+    Nothing reads them but the command that is printed, which makes labels of them as stage correct does. Nothing is
+    replaced: other maps get another folder.
+    """
+    from wsss.core.processes import end_children
+    from wsss.evaluation.import_cams import import_maps
+
+    try:
+        return import_maps(maps, dataset, out, first, made_by.strip())
+    finally:
+        end_children()
+
+
 main.add_command(import_corrected, "import")
+main.add_command(import_cams, "import-cams")
 main.add_command(to_masks, "to-masks")
 main.add_command(import_masks, "import-masks")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wsss.core.command import json_option, json_text, people_command
-from wsss.core.errors import UserError, raise_all
-from wsss.core.log import say
+from wsss.core.errors import IntegrityError, UserError, raise_all
+from wsss.core.log import say, warn
 from wsss.core.minutes import Span
 from wsss.core.params import load
 from wsss.formats.problems import ALL, MOST_SHOWN, shortened
@@ -49,13 +49,16 @@ def main(params: Path, as_json: bool) -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """A data set, the values derived for it, and the estimates; `why`: why there are none."""
+    """A data set, the values derived for it, and the estimates; `why`: why there are none; `missing`: weights that are
+    not there, for which the estimates took random numbers.
+    """
 
     fingerprint: Fingerprint
     values: Sequence[Value]
     stages: Sequence[StageEstimate]
     probe: Probe | None
     why: str = ""
+    missing: Sequence[UserError] = ()
 
     @property
     def time(self) -> str:
@@ -75,7 +78,8 @@ class Plan:
             probe = self.probe
             how = f"measured in {probe.took:.0f} s on {probe.cores} cores"
             busy = f" that other work keeps busy (load {probe.load:.1f}): alone it is faster" if probe.load > 1 else ""
-            parts += [_table(["estimate", "time", "memory"], rows), f"({how}{busy})"]
+            random = "; random numbers stood in for the missing weights" if self.missing else ""
+            parts += [_table(["estimate", "time", "memory"], rows), f"({how}{busy}{random})"]
         if self.why:
             parts.append(f"no estimate: {self.why}")
         return "\n\n".join(parts)
@@ -88,6 +92,7 @@ class Plan:
             "estimate": [asdict(each) for each in self.stages],
             "probe": None if self.probe is None else asdict(self.probe),
             "why_no_estimate": self.why,
+            "missing_weights": [{"where": each.where, "what": each.what, "fix": each.fix} for each in self.missing],
         }
 
 
@@ -97,6 +102,7 @@ def plan_of(params: Path, index: Index, what: str = "the pipeline") -> Plan:
     from wsss.plan.fingerprint import fingerprint
     from wsss.plan.settings import Params
     from wsss.plan.values import trainings, values
+    from wsss.plan.weights import missing_weights
     from wsss.plan.work import probe
 
     settings = load(params, Params)
@@ -106,12 +112,15 @@ def plan_of(params: Path, index: Index, what: str = "the pipeline") -> Plan:
         return Plan(data, (), (), None, "no photo is for training")
     made = trainings(settings, index)
     derived = values(settings, index, made)
+    missing = missing_weights(params)
+    for each in missing:  # before the moments that pass, and not after them
+        warn(each.where, each.what, each.fix)
     say(f"running each network for a moment, to tell how long {what} will take")
     try:
         costs = probe(settings, index, photos, made)
-    except UserError as error:  # settings that no stage could run with, photos that cannot be read
-        return Plan(data, derived, (), None, f"{error.where}: {error.what}")
-    return Plan(data, derived, estimate(settings, index, made, costs), costs)
+    except (UserError, IntegrityError) as error:  # settings that no stage could run with, photos that cannot be read
+        return Plan(data, derived, (), None, f"{error.where}: {error.what}", missing)
+    return Plan(data, derived, estimate(settings, index, made, costs), costs, missing=missing)
 
 
 def gigabytes(memory: float) -> str:

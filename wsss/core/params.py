@@ -6,7 +6,7 @@ declares its settings as a `Settings` class beside itself; a stage composes the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -15,6 +15,7 @@ from pydantic.config import JsonDict
 from ruamel.yaml.comments import CommentedMap
 
 from wsss.core.errors import UserError, did_you_mean, raise_all
+from wsss.core.schema import settings_schema, slips
 from wsss.core.settings_file import SECTIONS, line_of, plain_values, read_settings
 
 
@@ -59,10 +60,11 @@ def flat(settings: Settings, prefix: str = "") -> dict[str, bool | int | float |
     return found
 
 
-def load(path: Path, model: type[T], sections: Sequence[str] = SECTIONS) -> T:
+def load(path: Path, model: type[T], sections: Sequence[str] = SECTIONS, whole: bool = True) -> T:
     """Read the sections of `path` that `model` declares. `sections`: others that the file may have.
 
-    Raises `UserError` (or an `ErrorList` of them) naming file, line, key, what was found and expected.
+    Raises `UserError` (or an `ErrorList` of them) naming file, line, key, what was found and expected. If `whole`, also
+    for sections that only other stages read: by the schema, since their code is not loaded.
     """
     document = read_settings(path)
     wanted = set(model.model_fields)
@@ -80,7 +82,9 @@ def load(path: Path, model: type[T], sections: Sequence[str] = SECTIONS) -> T:
     ]
     chosen = CommentedMap((key, value) for key, value in document.items() if key in wanted)
     plain = plain_values(path, chosen)
-    for location in _nothing(plain, []):
+    others = (key for key in document if whole and key in SECTIONS and not _reads_all(model, key))
+    foreign = plain_values(path, CommentedMap((key, document[key]) for key in others))
+    for location in _nothing(plain | foreign, []):
         key = ".".join(map(str, location))
         errors.append(
             _error(path, line_of(document, location), key, "found nothing, expected a value", f"change {key}")
@@ -90,9 +94,43 @@ def load(path: Path, model: type[T], sections: Sequence[str] = SECTIONS) -> T:
     except ValidationError as invalid:
         errors += _problems(path, document, model, [one for one in invalid.errors() if one["input"] is not None])
         settings = None
+    told = {error.what.partition(": ")[0] for error in errors}
+    errors += [error for key, error in _slips(path, document, foreign, wanted) if key not in told]
     raise_all(errors)
     assert settings is not None
     return settings
+
+
+def _reads_all(model: type[Settings], section: str) -> bool:
+    """True if `model` knows every key of `section`; some read a part of it and let the others be."""
+    field = model.model_fields.get(section)
+    kind = None if field is None else field.annotation
+    return field is not None and not (
+        isinstance(kind, type) and issubclass(kind, Settings) and kind.model_config.get("extra") == "ignore"
+    )
+
+
+def _slips(
+    path: Path, document: CommentedMap, sections: dict[str, Any], in_part: Collection[str]
+) -> Iterator[tuple[str, UserError]]:
+    """By key, what the schema of all settings says of `sections`, which the model does not read; without the schema's
+    file, nothing. What is missing in a section that is read in part is left to the stage that needs it.
+    """
+    schema = settings_schema()
+    for name, value in sections.items():
+        for slip in slips(value, schema["properties"].get(name, {}), schema["$defs"], (name,)):
+            if name in in_part and not slip.expected and not slip.known:
+                continue
+            found: Any = sections
+            key = ".".join(map(str, slip.location))
+            line = line_of(document, list(slip.location))
+            for part in slip.location if slip.expected else ():
+                found = found[part]
+            if slip.known:
+                fix = f"known keys are {', '.join(slip.known)}"
+            else:
+                fix = f"change {key}" if slip.expected else f"add {key} (see recipes/demo.yaml)"
+            yield key, _error(path, line, key, slip.what(_shown(found)), fix)
 
 
 def _nothing(node: Any, location: list[Any]) -> Iterator[list[Any]]:

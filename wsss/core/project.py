@@ -30,8 +30,8 @@ CODE = ".code"
 WITHOUT = "demo"
 """The stage that draws photos: a project has its own."""
 IGNORED = "__pycache__/\n.scratch/\n.venv/\n"
-IMPORTED = "/artifacts/corrected*/\n/artifacts/masks_as_labels*/\n"
-"""What `wsss labels` writes: no output of a stage, which DVC would have git ignore."""
+IMPORTED = "".join(f"/artifacts/{name}*\n" for name in ("corrected", "masks_as_labels", "imported_cams", "labels_of_"))
+"""What `wsss labels` writes, or makes of it: no output of a stage, which DVC would have git ignore."""
 AGAIN = "move dvc.yaml away, then: wsss init --project (params.yaml stays as it is)"
 
 

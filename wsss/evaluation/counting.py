@@ -31,7 +31,9 @@ NETWORKS = ("oste", "student")
 
 @dataclass(frozen=True)
 class Stores:
-    """What is scored: `cams` hold all photos, `labels` are those of `LABEL_STORES`, `predictions` hold one split."""
+    """What is scored: `cams` hold all photos, `labels` are those of `LABEL_STORES` and, last, imported ones that the
+    student learned from; `predictions` hold one split.
+    """
 
     cams: CamStore
     labels: tuple[PseudoStore, ...]

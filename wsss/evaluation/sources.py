@@ -113,13 +113,14 @@ def evaluate(
         counts = count_photos(records, split, masks, stores, number, shared)
         swept = {name: sweep_of(counts[name].pairs, number) for name in CAMS if name in counts}
         sweeps |= {(name, split): sweep for name, sweep in swept.items()}
+        in_part = {each.source: sum(r.id in each for r in records) for each in stores.labels if not each.whole}
         for source, threshold, pairs, bands in _cut(counts, swept):
             confusions[source, split] = pairs
             rows.append(
                 Row(
                     source,
                     split,
-                    len(records),
+                    in_part.get(source, len(records)),
                     how_made(source, threshold, stores, settings),
                     spreads[source].collapsed if source in spreads else None,
                     scores(pairs),
@@ -153,7 +154,7 @@ def how_made(source: str, threshold: str, stores: Stores, settings: EvaluateSett
     for labels in stores.labels:
         if source == labels.source:
             multiscale = bool(labels.attributes.get("multiscale", stores.cams.multiscale))
-            return Made(True, labels.threshold, multiscale, bool(labels.attributes["crf"]))
+            return Made(True, labels.threshold, multiscale, bool(labels.attributes.get("crf", False)))
     bound = any(labels.upper_bound for labels in stores.labels)
     decided = "oracle: masks" if bound and not source.startswith("oste") else "arg-max"
     return Made(False, decided, "ms" in source and len(settings.scales) > 1, "crf" in source)

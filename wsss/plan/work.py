@@ -132,7 +132,8 @@ class _Work:
             batch = load(units)
             if "load" not in found:
                 found["load"] = self.timer.measured(load, units)
-            optimizer = make_optimizer(task.network, optim)
+            # A step of no length takes as long, and random weights, which may diverge by the first, stay finite.
+            optimizer = make_optimizer(task.network, optim.model_copy(update={"lr": 0.0}))
             task.network.train()
             run = _step(task, optimizer, batch, optim, self.where)
             smallest, _ = self.made[stage].crops or (side, side)

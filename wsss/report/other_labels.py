@@ -4,31 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import ConfigDict
-
-from wsss.core.folders import STORE_INDEX
-from wsss.core.params import Settings
-from wsss.core.stage import hash_input
 from wsss.core.words import counted
 from wsss.data.origins import FROM_NETWORK, remark
+from wsss.stores.imported import imported_labels
 from wsss.stores.labels import PseudoStore, RelabelledStore
 from wsss.stores.whose import MADE_BY, by_methods, whose
-
-PSEUDO = "pseudo"
-"""`distill.labels` for the store that stage `correct` writes."""
-
-
-class Labels(Settings):
-    """Section `distill`, as far as it names the labels that the student learned from."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    labels: str = PSEUDO
-
-    @property
-    def place(self) -> Path | None:
-        """Their folder, if no stage makes them."""
-        return None if self.labels == PSEUDO else Path(self.labels)
 
 
 def other_labels(place: Path | None, noted: str) -> tuple[PseudoStore | None, str]:
@@ -39,15 +19,15 @@ def other_labels(place: Path | None, noted: str) -> tuple[PseudoStore | None, st
     """
     if not noted:
         return None, ""
-    if place is None or not (place / STORE_INDEX).is_file() or hash_input(place) != noted:
+    store = imported_labels(place, noted)
+    if store is None:
         gone = "are not there any more" if place is None else f"are not in {place} any more"
         return None, f"The student learned from other labels than these pseudo-labels. They {gone}, and not shown here."
-    store = PseudoStore(place)
     parts = [f"{many} of them {words}" for words, many in whose(store.attributes).items()]
     of = ", ".join([counted(len(store.ids), "photo"), *parts])
     words = (
-        f"The student learned from the labels in {place} ({of}). They stand in for the pseudo-labels of these photos, "
-        "in order and numbers too; where both differ, the pseudo-label is the second picture."
+        f"The student learned from the labels in {store.path} ({of}). They stand in for the pseudo-labels of these "
+        "photos, in order and numbers too; where both differ, the pseudo-label is the second picture."
     )
     return store, words
 

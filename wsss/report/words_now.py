@@ -15,8 +15,9 @@ from wsss.data.index import IGNORE, Record, read_index
 from wsss.data.origins import LABELS_SHA, digest
 from wsss.formats.own_masks import as_written, digests_as_written, own_masks
 from wsss.formats.problems import Finding
-from wsss.report.other_labels import Labels, other_labels
+from wsss.report.other_labels import other_labels
 from wsss.report.steps import Place, last_words
+from wsss.stores.imported import Labels
 from wsss.stores.labels import RelabelledStore
 
 PARAMS, REPORTS, DATASET = Path("params.yaml"), Path("reports"), Path("artifacts/dataset")

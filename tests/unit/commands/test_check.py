@@ -224,6 +224,17 @@ def test_what_later_stages_would_refuse_is_told_now(herd: RawData) -> None:
     result = told(distill=distill)
     assert result.exit_code == 2
     assert "distill.stage1.epochs: found 4 of 4 epochs" in result.stdout
+    named = {"labels": "artifacts/mine", "rounds": 1, "stage1": {"epochs": 1}, "optim": {"epochs": 4, "lr": 0.01}}
+    what = "distill.labels: there are no labels in 'artifacts/mine'"
+    assert what in told(distill=named).stdout
+    store = herd.out.with_name("artifacts") / "mine"
+    store.mkdir(parents=True)
+    (store / "index.json").touch()
+    assert "distill" not in told(distill=named).stdout
+    result = told(pretrain={"backbone": {"name": "resnet38d", "weights": "gone.params"}}, cams={"scales": [-1.0]})
+    assert result.exit_code == 2
+    assert ": pretrain.backbone.weights: the weights are missing: no file 'gone.params'\nfix: " in result.stdout
+    assert "2 errors" in result.stdout
 
 
 def test_photos_without_a_tag_are_always_told(herd: RawData) -> None:

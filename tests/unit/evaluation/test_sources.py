@@ -174,6 +174,29 @@ def test_labels_that_a_first_student_corrected_are_scored_where_they_are() -> No
     assert number(row["miou"]) == pytest.approx(background / present, abs=6e-5)  # all is called background
 
 
+@pytest.mark.parametrize(("attributes", "threshold"), [({}, "imported"), ({"upper_bound": True}, "oracle: masks")])
+def test_imported_labels_that_the_student_learned_from_are_scored(attributes: dict[str, bool], threshold: str) -> None:
+    """Those of the photos that they have; no other labels than those that the stage noted."""
+    project = Project()
+    masked = [record.id for record in project.index.records if record.mask is not None]
+    train = [record.id for record in project.index.split("train")]
+    noted = project.write_imported([*train, masked[-1]], **attributes)
+    project.write_relabelled((), labels_sha256=noted)
+    assert run_stage(labels="mine").exit_code == 0
+    rows = {row["split"]: row for row in read("sources.csv") if row["source"] == "imported labels"}
+    assert set(rows) == {"train", "val"}
+    made = {(row["threshold"], row["tags_used"], row["crf"], row["coverage"]) for row in rows.values()}
+    assert made == {(threshold, "yes", "no", "1.0000")}
+    assert [rows[split]["images"] for split in ("train", "val")] == ["2", "1"]
+    truth = np.concatenate([mask.ravel() for _, mask in scored(project, "train")])
+    known = truth[truth != 255]
+    assert number(rows["train"]["miou"]) == pytest.approx((known == 0).mean() / len(np.unique(known)), abs=6e-5)
+    for labels, sha in (("pseudo", noted), ("mine", "0" * 64), ("mine", "")):
+        project.write_relabelled((), **({"labels_sha256": sha} if sha else {}))
+        assert run_stage(labels=labels).exit_code == 0
+        assert "imported labels" not in {row["source"] for row in read("sources.csv")}
+
+
 def test_rows_of_a_student_that_has_seen_masks_say_so() -> None:
     Project().write_relabelled((), upper_bound=True)
     assert run_stage().exit_code == 0

@@ -17,17 +17,20 @@ from ruamel.yaml import YAML
 from tests.conftest import RawData
 from tests.toy_probe import steady_probe
 from wsss.commands.plan import main
+from wsss.core.errors import IntegrityError, UserError
 from wsss.core.params import load
 from wsss.core.recipes import read_recipe
 from wsss.data.index import Index, Record
 from wsss.formats.build import examine
+from wsss.models.backbones.registry import BACKBONES
 from wsss.numeric.heap import keep_freed_memory
 from wsss.plan import probe as timing
 from wsss.plan.estimate import LOW, START, batches, estimate, heaviest, slower
 from wsss.plan.fingerprint import fingerprint, grey_fraction, read_size
-from wsss.plan.probe import Cost, Timer
+from wsss.plan.probe import Cost, Probe, Timer
 from wsss.plan.settings import Params
 from wsss.plan.values import Training, trainings, values
+from wsss.plan.weights import SOURCES, missing_weights
 from wsss.plan.work import probe
 from wsss.training.crops import SHARES
 from wsss.training.rules import STEPS, pixels, planned, steps
@@ -313,10 +316,11 @@ def test_memory_is_what_the_work_takes() -> None:
 
 
 def test_every_kind_of_work_is_measured_and_nothing_is_left_changed(herd: RawData) -> None:
+    wild = {"optim": {"lr": 1e20, "precision": "32-true"}}  # a step at this rate leaves no finite number
     changes: dict[str, Any] = {
-        "pretrain": {"backbone": TINY},
-        "train": {"channels": 32},
-        "distill": {"backbone": TINY, "channels": 32},
+        "pretrain": {"backbone": TINY, **wild},
+        "train": {"channels": 32, **wild},
+        "distill": {"backbone": TINY, "channels": 32, **wild},
         "cams": {"precision": "32-true"},
     }
     params = settings(herd.root, dataset={"allow_untagged": True}, **changes)
@@ -359,6 +363,72 @@ def test_settings_that_no_stage_could_run_with_are_no_crash(herd: RawData) -> No
     result = CliRunner().invoke(main, [])
     assert result.exit_code == 0, result.stderr
     assert "no estimate: backbone.width: found 0.5, but tiny has one width" in result.stdout
+
+
+def test_missing_weights_are_told_first_and_do_not_stop_the_estimate(
+    herd: RawData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = list[str]()
+
+    def measured(*ignored: object) -> Probe:
+        said.append("measured")
+        return steady_probe()
+
+    monkeypatch.setattr("wsss.plan.work.probe", measured)
+    monkeypatch.setattr("wsss.commands.plan.warn", lambda *parts: said.append(str(UserError(*parts))))
+    gone = {"backbone": {"name": "resnet38d", "weights": "weights/gone.params"}}
+    settings(herd.root, dataset={"allow_untagged": True}, pretrain=gone, distill=gone)
+    result = CliRunner().invoke(main, ["--json"])
+    assert result.exit_code == 0, result.stderr
+    assert len(said) == 2
+    assert said[0].startswith("error: params.yaml:")
+    assert (
+        "pretrain.backbone.weights and distill.backbone.weights: the weights are missing: no file 'weights/gone.params'"
+        "\nfix: those of resnet38d are public: https://github.com/itijyou/ademxapp, "
+    ) in said[0]
+    assert f"put the file at {Path('weights/gone.params').absolute()}, or name the one you have" in said[0]
+    (told,) = json.loads(result.stdout)["missing_weights"]
+    assert said[0].endswith(told["fix"])
+    assert "; random numbers stood in for the missing weights)" in CliRunner().invoke(main, []).stdout
+
+
+def test_networks_that_give_no_numbers_are_no_crash(herd: RawData, monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverged(*ignored: object) -> Probe:
+        raise IntegrityError("student", "gave NaN or Inf as probabilities", "train it again")
+
+    monkeypatch.setattr("wsss.plan.work.probe", diverged)
+    settings(herd.root, dataset={"allow_untagged": True})
+    result = CliRunner().invoke(main, [])
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.endswith("no estimate: student: gave NaN or Inf as probabilities\n")
+    assert "train it again" not in result.output
+
+
+def test_weights_that_are_there_or_need_no_file_are_not_missing(tmp_path: Path) -> None:
+    (tmp_path / "here.pth").touch()
+    for backbone, missing in (
+        ("{}", False),
+        ("{name: tiny, weights: random}", False),
+        ("{name: tiny, weights: here.pth}", False),
+        ("{name: hf:facebook/dinov2-small}", False),
+        ("{name: tinny}", False),  # told by who checks the settings
+        ("{name: vit_b16}", True),
+        ("{name: tiny, weights: gone.pth}", True),
+    ):
+        PARAMS.write_text(f"pretrain: {{backbone: {backbone}}}\ndistill: nothing\n")
+        assert bool(missing_weights(PARAMS)) is missing, backbone
+    PARAMS.write_text("distill: {backbone: {name: vit_b16}}\n")
+    (found,) = missing_weights(PARAMS)
+    assert found.where == "params.yaml:1"
+    assert found.what == "distill.backbone.weights: no package has ImageNet weights of vit_b16"
+    assert missing_weights(Path("nowhere.yaml")) == []
+
+
+def test_sources_of_weights_are_those_of_the_page() -> None:
+    page = (Path(__file__).parents[3] / "docs/howto/backbone.md").read_text()
+    assert set(SOURCES) <= set(BACKBONES)
+    for source in SOURCES.values():
+        assert source.split(",")[0] in page
 
 
 def test_cost_of_nothing() -> None:

@@ -902,7 +902,7 @@ def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.chdir(tmp_path)
     gallery = "gallery: {images: 2, width: 64, split: val}"
     (tmp_path / "params.yaml").write_text(
-        f"dataset: {{root: {tmp_path / 'data'}, max_megapixels: 1.0, other: 1}}\n{gallery}\n"
+        f"dataset: {{root: {tmp_path / 'data'}, max_megapixels: 1.0, long_side: 0}}\n{gallery}\n"
     )
     (tmp_path / "sources.csv").write_text(",".join(SOURCE_COLUMNS) + "\nstudent,val,3,no,arg-max,no,no,no,.5,.5,.4,1\n")
     for name in TABLES:
