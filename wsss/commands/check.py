@@ -63,15 +63,10 @@ def main(params: Path, tags_too: bool, as_json: bool) -> str:
     refuse_data(params)
     settings = load(params, Params, whole=False)  # `later_mistakes` tells them beside those of the data set
     survey, problems = look(settings, EVERY_NAME if as_json else MOST_SHOWN)
-<<<<<<< HEAD
-    problems += later_mistakes(params, survey)
-    findings = warnings_of(survey, settings.dataset)
-=======
     from wsss.plan.weights import missing_weights
 
     problems += [*later_mistakes(params, survey), *missing_weights(params)]
-    findings = warnings_of(survey)
->>>>>>> 497ee484f93090838e88abdc42c73315ae2cc8d1
+    findings = warnings_of(survey, settings.dataset)
     if tags_too and survey is not None:
         findings += contradicted(Path(settings.dataset.root), survey)
     text = (
