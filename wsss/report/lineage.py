@@ -182,6 +182,12 @@ def lineage(path: Path) -> dict[str, Any]:
     return {"lineage": found | ({"before": before} if before else {})}
 
 
+def changed_code(root: Path, path: Path) -> list[str]:
+    """Files of code that are others now than when the output at `path` of the checkout `root` was noted in its lock."""
+    makings = read_makings(root / LOCK, path)
+    return _Present(root).code(makings[0])[1] if makings else []
+
+
 def _earlier(makings: list[Making], present: _Present) -> dict[str, Earlier]:
     """By stage, the nearest first."""
     known = {making.output.stage: making for making in makings[1:]}
