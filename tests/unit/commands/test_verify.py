@@ -98,6 +98,13 @@ def test_what_is_noted_of_these_very_bytes_is_told(checkout: Path, monkeypatch: 
     assert (found["stage"], found["commit"]) == ("correct", "03fb260 with changes")
     rewrite(store)
     assert made_here(store) == {"made": UNKNOWN}
+    gallery = checkout / "reports/gallery"
+    with atomic_dir(gallery) as folder:
+        (folder / "index.html").write_text("a page")
+    assert made_here(gallery) == made_here(checkout / "reports/table.csv") == made_here(checkout) == {}
+    note_made("gallery", "03fb260", None, map(hash_input, (gallery, checkout / "reports/table.csv")))
+    for path in (gallery, checkout / "reports/table.csv"):  # which are no stores
+        assert (made_here(path)["made"]["stage"], made_here(path)["made"]["commit"]) == ("gallery", "03fb260")
 
 
 def test_imported_labels_that_are_gone_are_told(checkout: Path) -> None:
