@@ -137,7 +137,12 @@ def test_the_page_names_its_origin(folder: Folder) -> None:
     page = parse(write_page(folder).parent)
     told = " ".join(page.text.split())
     assert f"Made by {IMG}.pt, mIoU 61.25 %" in told
-    for line in ("2 train photos of cow", "scale 1, as the model was evaluated", "commit ", "not heeded by these masks"):
+    for line in (
+        "2 train photos of cow",
+        "scale 1, as the model was evaluated",
+        "commit ",
+        "not heeded by these masks",
+    ):
         assert line in told
     assert len(page.all("script")) == 1
 
