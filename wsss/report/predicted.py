@@ -82,4 +82,4 @@ def predicted_photo(path: Path, name: str, at: tuple[int, int] | None = None) ->
     label = found.label(name)
     if at is not None:
         summary["pixel"] = label_pixel(label, found.classes, at)
-    return summary, Drawing(path.resolve(), name, found.classes, record.own_size, label, {})
+    return summary, Drawing(path.resolve(), name, found.classes, record.own_size, label, {}, "Mask")
