@@ -16,10 +16,11 @@ from wsss.report.cards import Results
 from wsss.report.differing import settings_beside_recipe
 from wsss.report.findings import TABLES as VERDICT_TABLES
 from wsss.report.gallery import GallerySettings, build_gallery
+from wsss.report.interval import score_interval
 from wsss.report.other_labels import other_labels
 from wsss.report.overlays import draw_overlays
 from wsss.report.plots import TABLES
-from wsss.report.scores import read_sources
+from wsss.report.scores import best_row, read_sources
 from wsss.report.steps import Place, last_words
 from wsss.report.templates import percent
 from wsss.stores.cams import CamStore
@@ -80,8 +81,9 @@ def main(
             store.expect_classes(index.classes)
         sources = read_sources(reports / "sources.csv")
         named = settings.gallery.split, settings.gallery.recipe, settings.dataset
-        shown, last = last_words(reports, index, made, *named, others)
-        about = shown, photos, differing, learned
+        interval = score_interval(results, best_row(sources, settings.gallery.split, "student"))
+        shown, last = last_words(reports, index, made, *named, others, interval)
+        about = shown, photos, differing, learned, interval
         first, *_ = build_gallery(results, sources, settings.gallery, out, reports, epochs, *about)
         draw_overlays(results, settings.gallery.split, overlays)
         note_words(last)

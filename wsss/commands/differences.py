@@ -11,8 +11,12 @@ from pathlib import Path
 
 from wsss.core.errors import IntegrityError
 from wsss.core.folders import MARK, STORE_INDEX, marked
-from wsss.core.locked_files import Output, damages
+from wsss.core.locked_files import UNCACHED, Output, damages, is_cached
+from wsss.formats.problems import some
 
+LOCK = "dvc.lock"
+NAMED = 3
+"""Changed files of code that are named; the rest are counted."""
 MADE = ("artifacts", "reports")
 """Folders of what stages make; others, such as ``data``, are a person's, too."""
 OTHER, GONE, FOREIGN = "differs from dvc.lock", "is missing", "is not in dvc.lock"
@@ -32,10 +36,11 @@ def differences(outputs: Sequence[Output], root: Path, cache: Path) -> list[Inte
             continue
         damaged_cache = len(inside[output]) < len(errors)
         if output in sound:
-            told.append(_older(output, f"agrees with its own checksums, but {_counts(inside[output], output)}"))
+            what = f"agrees with its own checksums, but {_counts(inside[output], output)}"
+            told.append(_older(output, what, root, cache))
         elif output.stage in without_dvc and not has_own_checksums(output.path) and _made(output, root):
             others = "as do outputs of the same stage that agree with their own checksums"
-            told.append(_older(output, f"{_counts(inside[output], output)}, {others}"))
+            told.append(_older(output, f"{_counts(inside[output], output)}, {others}", root, cache))
         else:
             told.append(_together(inside[output], output, _made(output, root), damaged_cache))
     return told
@@ -87,13 +92,19 @@ def _counts(errors: Sequence[IntegrityError], output: Output) -> str:
     return f"of its files {listed} (first {Path(errors[0].where).relative_to(output.path).as_posix()})"
 
 
-def _older(output: Output, what: str) -> IntegrityError:
-    fix = f"if stage {output.stage} was run without DVC: dvc commit {output.stage}; else: {_back(output)}"
+def _older(output: Output, what: str, root: Path, cache: Path) -> IntegrityError:
+    from wsss.report.lineage import changed_code
+
+    code = changed_code(root, output.path)
+    if code:  # DVC's copy would be of the old code
+        what += f"; the code of stage {output.stage} is another one now than {LOCK} has ({some(code, NAMED)})"
+        back = f"dvc repro {output.stage}, which makes and notes it by this code"
+    elif is_cached(output, cache):
+        back = f"dvc checkout --force {output.path}"
+    else:
+        back = f"dvc repro {output.stage} ({UNCACHED} as {LOCK} lists it)"
+    fix = f"if stage {output.stage} was run without DVC: dvc commit {output.stage}; else: {back}"
     return IntegrityError(output.path, what, fix)
-
-
-def _back(output: Output) -> str:
-    return f"dvc checkout --force {output.path}"
 
 
 def _together(errors: Sequence[IntegrityError], output: Output, made: bool, damaged_cache: bool) -> IntegrityError:

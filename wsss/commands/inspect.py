@@ -39,8 +39,9 @@ def main(
     """Say what is in PATH: CAMs, pseudo-labels, predictions (the folder or one shard), a checkpoint, an exported
     network, the folder of the index, a folder of wsss predict, a table, page or scores of reports; or, for a folder of
     these such as artifacts or reports, what each of them is. What dvc.lock lists has its lineage: the stage that made
-    it, the settings, and whether its inputs and the code are still those, back to the photos. Of a store, a network or
-    an index also when, by which commit and on which processor it was made, if that was on this machine.
+    it, the settings, and whether its inputs and the code are still those, back to the photos. Also when, by which
+    commit and on which processor it was made, if that was on this machine and a stage has noted it: stores, networks,
+    the index, the gallery, tables of scores and photos.
 
     With ID, say it of that photo and show it in the terminal, where that has colours. The picture of -o has the photo
     beside it where that is found, and the names of the classes. The pixel of --at is counted as a viewer shows the

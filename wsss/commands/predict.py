@@ -142,7 +142,8 @@ def main(
             outcome = run_elsewhere(folder, found, work) if elsewhere() else run(segmenter, folder, found, work)
             doubted = folder.doubt(None if root is None else doubted_in(root, segmenter.classes))
             folder.finish()
-            made = {"model": known_network(model, where, root), "how": explained(segmenter.network, how)}
+            network = known_network(model, where, root, [folder.sha256(name) for name in folder.rows])
+            made = {"model": network, "how": explained(segmenter.network, how)}
             write_note(out, folder.fingerprint, made, tags_told(source, limit, len(found)), len(outcome.done))
             page = write_page(folder, doubted) if overlays else None
     if outcome.stayed:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from wsss.core.errors import IntegrityError, UserError, WsssError
-from wsss.core.locked_files import Output, cached_copies, read_makings
+from wsss.core.locked_files import Output, is_cached, read_makings
 
 LOCK = "dvc.lock"
 MISSING = ("no such file", "no such folder")
@@ -38,11 +38,7 @@ def _cached(output: Output) -> bool:
     from wsss.commands.verify import cache_folder
 
     root = next(folder for folder in output.path.parents if (folder / LOCK).is_file())
-    try:
-        copies = cached_copies(output, cache_folder(root))
-    except WsssError:  # a damaged list
-        return False
-    return copies is not None and all(copy.is_file() for copy in copies.values())
+    return is_cached(output, cache_folder(root))
 
 
 def _listed(path: Path) -> Output | None:

@@ -20,6 +20,7 @@ from wsss.core.folders import STORE_INDEX
 
 CACHE = Path(".dvc/cache/files/md5")
 """Where DVC keeps the contents of files by their md5, unless it is told otherwise."""
+UNCACHED = "DVC's cache does not have it"
 _LINES = "not a list of outputs"
 
 
@@ -100,7 +101,8 @@ def damages(output: Output, cache: Path) -> Iterator[IntegrityError]:
     if not output.path.exists():
         return
     again = f"make it again: dvc repro -f -s {output.stage}"
-    fix = again if broken else f"restore it: dvc checkout --force {output.path}; or {again}"
+    restore = f"restore it: dvc checkout --force {output.path}; or {again}"
+    fix = again if broken else restore if is_cached(output, cache) else f"{again} ({UNCACHED})"
     if listing is None:
         if content_md5(output.path) != output.md5:
             yield IntegrityError(output.path, "differs from dvc.lock (edited in place, or damaged)", fix)
@@ -126,6 +128,15 @@ def cached_copies(output: Output, cache: Path) -> dict[Path, Path] | None:
     if isinstance(listing, IntegrityError):
         raise listing
     return None if listing is None else {output.path / name: _object(cache, md5) for name, md5 in listing.items()}
+
+
+def is_cached(output: Output, cache: Path) -> bool:
+    """Whether `cache` has all of it, so that DVC can restore it. Reads no file but the list of a folder's files."""
+    try:
+        copies = cached_copies(output, cache)
+    except IntegrityError:
+        return False
+    return copies is not None and all(copy.is_file() for copy in copies.values())
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from wsss.data.images import voc_palette
-from wsss.data.index import TAG_SEPARATOR
+from wsss.data.index import IGNORE, TAG_SEPARATOR
 from wsss.data.origins import digest
 from wsss.data.render import fit
 from wsss.data.size import fit_label
@@ -25,7 +25,7 @@ PICTURES = (OVERLAYS, PHOTOS, COLOURED)
 """Folders of pictures: overlays with the names of their classes below; for the page, where they lie on each other, the
 photo alone and the overlay without these names. Not `photos`: somebody's own may lie in a folder of this name."""
 LABELS = "page/labels"
-"""The pseudo-label over the photo, of photos to look at that have one."""
+"""The pseudo-label over the photo, of photos to look at that have one. The file's comment has its `classes_shown`."""
 NO_TAG = "none"
 """In the table: it is known that the photo has no tag. An empty cell: nothing is known."""
 
@@ -79,7 +79,20 @@ def pictures_of(found: Segmentation, width: int, pseudo: np.ndarray | None = Non
     if pseudo is not None:
         label = replace(small, label=fit_label(pseudo, photo.shape))
         drawn[LABELS] = label.overlay(width, with_legend=False)
-    return {kind: _file(image, format="JPEG", quality=90) for kind, image in drawn.items()}
+    files = {kind: _file(image, format="JPEG", quality=90) for kind, image in drawn.items() if kind != LABELS}
+    if pseudo is not None:
+        shown = " ".join(map(str, np.unique(pseudo)))  # the label itself is not kept here
+        files[LABELS] = _file(drawn[LABELS], format="JPEG", quality=90, comment=shown.encode("ascii"))
+    return files
+
+
+def classes_shown(picture: Image.Image, classes: int) -> tuple[int, ...]:
+    """The class ids of the pseudo-label in a picture of `LABELS`, `IGNORE` among them, ascending; none where it does
+    not say them, as of an earlier wsss. `classes`: how many there are.
+    """
+    comment = picture.info.get("comment", b"")
+    numbers = {int(part) for part in comment.split() if part.isdigit()} if isinstance(comment, bytes) else set()
+    return tuple(sorted(number for number in numbers if number < classes or number == IGNORE))
 
 
 def _file(image: Image.Image, **options: Any) -> bytes:

@@ -16,6 +16,8 @@ from wsss.report.wrong_pixels import WrongPixels, wrong_pixels
 
 PER_CLASS = "per_class.csv"
 CAM, ORACLE = "cam", "cam oracle"
+"""The CAM at the fixed threshold, and at the one that is best for mIoU: one for all classes, and no upper bound of any
+class. Where both are known, the CAM of a class is the better of the two."""
 STEPS = {
     CAM: ("CAM", "CAM", ""),
     ORACLE: ("CAM, oracle", "CAM", ""),
@@ -73,19 +75,23 @@ def class_table(reports: Path, legend: Sequence[Swatch] = ()) -> ClassTable | No
     last = values[:, -1]
     limit = doubtful_below(float(np.nanmean(last)) if np.isfinite(last).any() else 0.0)
     pixels = wrong_pixels(reports) if students else {}  # which are of the last step, and that is a student's
-    # A threshold that masks have chosen says what the CAM can do; the fixed one may only be too high or too low.
     chain = [source for source in found if source != CAM or ORACLE not in found]
     known = [list(found).index(source) for source in chain]
+    reached = values[:, known]
+    if chain[0] == ORACLE and CAM in found:
+        # One threshold is the oracle's for all classes: the fixed one may suit a class better.
+        reached[:, 0] = np.fmax(values[:, list(found).index(CAM)], reached[:, 0])
+    fixed_better = reached[:, 0] > values[:, known[0]]
     rows = []
     for place in np.argsort(last, kind="stable"):  # NaN comes last
         name, ious = names[place], tuple(None if np.isnan(iou) else float(iou) for iou in values[place])
-        step = lost_at(values[place, known], limit)
+        step = lost_at(reached[place], limit)
         wrong = None if name in unmasked else pixels.get(name)
         if step is None:
             rows.append(ClassRow(name, ious, wrong))
             continue
         lost = found[chain[step]][1]
-        why = f"Lost at the {lost}: {_lost_words(chain, values[place, known], step)}."
+        why = f"Lost at the {lost}: {_lost_words(chain, reached[place], step, bool(fixed_better[place]))}."
         words = f" The student {wrong.words}." if wrong and wrong.words else ""
         rows.append(ClassRow(name, ious, wrong, lost, why + words))
     shown = {swatch.name: swatch for swatch in legend}
@@ -110,14 +116,18 @@ def lost_at(ious: np.ndarray, limit: float) -> int | None:
     return int(after + np.flatnonzero(~np.isnan(ious[after:]))[0])
 
 
-def _lost_words(chain: Sequence[str], ious: np.ndarray, step: int) -> str:
-    """IoU at this step of `chain`, and at the one before."""
+def _lost_words(chain: Sequence[str], ious: np.ndarray, step: int, fixed_better: bool) -> str:
+    """IoU at this step of `chain`, and at the one before; `fixed_better`: that of the CAM is of the fixed threshold,
+    though there is an oracle's.
+    """
     text = f"IoU {percent(ious[step])}"
     if chain[step] == ORACLE:
-        return f"{text} even at the threshold that suits the masks best (oracle)"
+        other = "better here than the one threshold for all classes that is best for mIoU (oracle)"
+        best = "at the one threshold for all classes that is best for mIoU (oracle), better here than the fixed one"
+        return f"{text} {f'at the fixed threshold, {other}' if fixed_better else best}"
     before = [place for place in range(step) if not np.isnan(ious[place])]
     if not before:
         return text
     source = chain[before[-1]]
-    name = "CAM at its best threshold (oracle)" if source == ORACLE else STEPS[source][1]
-    return f"{text}, after {percent(ious[before[-1]])} at the {name}"
+    threshold = " at the fixed threshold" if fixed_better else " at the oracle's threshold"
+    return f"{text}, after {percent(ious[before[-1]])} at the {STEPS[source][1]}{threshold if source == ORACLE else ''}"

@@ -11,12 +11,15 @@ from PIL import Image
 
 from wsss.core.atomic import write_text
 from wsss.core.errors import IntegrityError
+from wsss.data.index import IGNORE
 from wsss.predict.doubted import Doubted
 from wsss.predict.folder import PAGE, PAGE_MARK, TABLE, Folder
 from wsss.predict.look import RULES, TWICE
-from wsss.predict.made import COLOURED, LABELS, PHOTOS
+from wsss.predict.made import COLOURED, LABELS, PHOTOS, classes_shown
+from wsss.predict.note import read_note
 from wsss.predict.table import Row
 from wsss.report.orders import orders
+from wsss.report.origin import made_by
 from wsss.report.swatch import Swatch, make_swatch
 from wsss.report.templates import render
 
@@ -26,15 +29,18 @@ WIDTH = 560
 
 @dataclass(frozen=True)
 class Entry:
-    """A photo of the page: titles and addresses of its pictures, their size in pixels, and its classes with their
-    fractions of the photo, the largest first.
+    """A photo of the page: titles and addresses of its pictures and the classes that each shows, their size in pixels,
+    and its classes with their fractions of the photo, the largest first. `others`: classes that only its pseudo-label
+    shows; `ignored`: whether this ignores pixels.
     """
 
     row: Row
-    pictures: tuple[tuple[str, str], ...]
+    pictures: tuple[tuple[str, str, tuple[int, ...]], ...]
     width: int
     height: int
     shares: tuple[tuple[Swatch, float], ...]
+    others: tuple[Swatch, ...] = ()
+    ignored: bool = False
 
 
 def write_page(folder: Folder, doubted: Doubted | None = None) -> Path:
@@ -48,6 +54,8 @@ def write_page(folder: Folder, doubted: Doubted | None = None) -> Path:
     classes: list[str] = list(folder.settings["classes"])
     entries = [_entry(folder, row, classes) for row in rows]
     seen = {swatch.number: swatch for entry in entries for swatch, _ in entry.shares}
+    ignored = any(entry.ignored for entry in entries)
+    made = made_by(read_note(folder.path), folder.settings, folder.worst_first())
     named = any(entry.row.look for entry in entries)
     html = render(
         "found.html",
@@ -61,6 +69,8 @@ def write_page(folder: Folder, doubted: Doubted | None = None) -> Path:
         count=len(entries),
         swatches=[seen[number] for number in sorted(seen)],
         orders=orders({"confidence"}),
+        ignored=ignored,
+        made=made,
         edited=any(entry.row.edited for entry in entries),
         width=WIDTH,
         rules=RULES,
@@ -78,13 +88,28 @@ def _entry(folder: Folder, row: Row, classes: list[str]) -> Entry:
             width, height = image.size
     except OSError as error:
         raise IntegrityError(photo, f"not a photo ({error})", "delete it, and run wsss predict again") from error
-    kinds = {"Photo": PHOTOS, "Mask": COLOURED}
-    if row.look and folder.picture(LABELS, row.id).is_file():
-        kinds["Pseudo-label"] = LABELS
-    pictures = tuple((title, f"{kind}/{quote(photo.name)}") for title, kind in kinds.items())
     shares = tuple(
         (make_swatch(number, classes), area)
         for number, area in sorted(enumerate(row.areas), key=lambda each: -each[1])
         if area
     )
-    return Entry(row, pictures, width, height, shares)
+    masked = tuple(swatch.number for swatch, _ in shares)
+    kinds: dict[str, tuple[str, tuple[int, ...]]] = {"Photo": (PHOTOS, ()), "Mask": (COLOURED, masked)}
+    label = folder.picture(LABELS, row.id)
+    if row.look and label.is_file():
+        kinds["Pseudo-label"] = LABELS, _label_classes(label, len(classes))
+    labelled = kinds.get("Pseudo-label", ("", ()))[1]
+    pictures = tuple(
+        (title, f"{kind}/{quote(photo.name)}", tuple(number for number in shown if number))
+        for title, (kind, shown) in kinds.items()
+    )
+    others = tuple(make_swatch(number, classes) for number in labelled if number not in (*masked, IGNORE))
+    return Entry(row, pictures, width, height, shares, others, IGNORE in labelled)
+
+
+def _label_classes(path: Path, classes: int) -> tuple[int, ...]:
+    try:
+        with Image.open(path, formats=("JPEG",)) as image:
+            return classes_shown(image, classes)
+    except OSError:
+        return ()  # the picture itself shows that it is none

@@ -15,6 +15,8 @@ from wsss.data.index import Index, Record, Split
 from wsss.data.render import HEAT_STOPS, css_colour
 from wsss.report.cards import Results
 from wsss.report.class_table import class_table
+from wsss.report.interval import FILE as INTERVAL
+from wsss.report.interval import Interval
 from wsss.report.last_words import Verdict
 from wsss.report.page import Card, Section, page_html
 from wsss.report.painter import Painter
@@ -59,12 +61,14 @@ def build_gallery(
     photos: Path | None = None,
     differing: Sequence[tuple[str, str, str]] = (),
     learned: str = "",
+    interval: Interval | None = None,
 ) -> tuple[Section, ...]:
     """Write the folder `out`, `index.html` and its pictures, whole or not at all; return what the page shows.
 
     `tables` is the folder of the CSV files that are drawn as plots, `epochs` that of the student's masks after each
     epoch, `verdict` the last words; without them there are none. `photos` is the table of all photos, shown or not, if
-    one is wanted, `differing` the settings that are not those of the recipe, `learned` the words of `other_labels`.
+    one is wanted, `differing` the settings that are not those of the recipe, `learned` the words of `other_labels`,
+    `interval` that of the score on top, which is noted beside the page.
     Splits after the first one appear if any store holds a photo of theirs. Same inputs, same bytes.
     """
     index = results.index
@@ -86,7 +90,11 @@ def build_gallery(
         top = about(index, settings.recipe), differing, best_row(rows, settings.split, "student")
         heat = [css_colour(stop) for stop in HEAT_STOPS]
         classes = class_table(tables, legend) if tables else None
-        html = page_html(sections, legend, rows, plots, strips, heat, settings.width, *top, verdict, classes, learned)
+        html = page_html(
+            sections, legend, rows, plots, strips, heat, settings.width, *top, verdict, classes, learned, interval
+        )
+        if interval is not None:
+            write_text(folder / INTERVAL, interval.csv)
         (folder / "index.html").write_bytes(html.encode("utf-8"))
     if photos is not None:
         write_text(photos, photos_csv(index, rankings))

@@ -197,7 +197,15 @@ def _photo(
         summary["pixel"] = store_pixel(store, name, group, source.classes, (size[0], size[1]), at)
     if label is None and not maps:
         return summary, None
-    return summary, Drawing(store, name, source.classes, (size[0], size[1]), label, maps, array or "Label")
+    return summary, Drawing(store, name, source.classes, (size[0], size[1]), label, maps, array or _title(source))
+
+
+def _title(source: Store | OneShard) -> str:
+    """What the label of a photo in `source` is called under its picture."""
+    imported = isinstance(source, ImportedStore)
+    return {PREDICTION: "Prediction", RELABELLED: "Relabelled"}.get(
+        _is_of(source), "Imported label" if imported else "Pseudo-label"
+    )
 
 
 def _network(path: Path) -> dict[str, Any]:

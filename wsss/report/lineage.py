@@ -167,7 +167,7 @@ def lineage(path: Path) -> dict[str, Any]:
         return {}
     made = makings[0]
     if not is_as_listed(made.output, root / CACHE):
-        return _unknown(f"this is not what {LOCK} lists: it is of another run")
+        return _unknown(f"this is not what {LOCK} lists: it, or {LOCK}, is of another run")
     present = _Present(root)
     count, changed = present.code(made)
     found: dict[str, Any] = {
@@ -180,6 +180,12 @@ def lineage(path: Path) -> dict[str, Any]:
         found["settings changed since"] = others
     before = _earlier(makings, present)
     return {"lineage": found | ({"before": before} if before else {})}
+
+
+def changed_code(root: Path, path: Path) -> list[str]:
+    """Files of code that are others now than when the output at `path` of the checkout `root` was noted in its lock."""
+    makings = read_makings(root / LOCK, path)
+    return _Present(root).code(makings[0])[1] if makings else []
 
 
 def _earlier(makings: list[Making], present: _Present) -> dict[str, Earlier]:
@@ -204,7 +210,7 @@ def _earlier(makings: list[Making], present: _Present) -> dict[str, Earlier]:
 
 
 def _unknown(why: str) -> dict[str, Any]:
-    return {"lineage": {"stage": "unknown", "why": why}}
+    return {"lineage": {"inputs": "unknown", "why": why}}
 
 
 def _changed(code: list[str]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from wsss.core.folders import MARK
 from wsss.core.locked_files import Output
 from wsss.core.minutes import ORDER
 from wsss.core.no_masks import STAGES
@@ -17,17 +18,19 @@ UNKNOWN = "not recorded here: it came from a cache or another machine, or from a
 
 
 def made_here(path: Path) -> dict[str, Any]:
-    """Of a store, a network or an index, when, where and by which code these very bytes were made; empty for what no
-    stage makes. Raises as `hash_input`.
+    """When, where and by which code these very bytes were made: of a store, a network or an index, or that it is not
+    known; of another file or folder that wsss has written, such as the gallery, if it is. Else empty. Raises as
+    `hash_input`.
     """
     stored = path.is_dir() and is_store(path)
-    if not (stored or path.suffix == ".pt" or (path / "index.csv").is_file()):
+    made_by_stages = stored or path.suffix == ".pt" or (path / "index.csv").is_file()
+    if not (made_by_stages or path.is_file() or (path / MARK).is_file()):
         return {}
     if stored and isinstance(open_store(path), ImportedStore):
         return {}
     made = read_made(hash_input(path), path)
     if made is None:
-        return {"made": UNKNOWN}
+        return {"made": UNKNOWN} if made_by_stages else {}
     found: dict[str, Any] = {
         "stage": made.stage,
         "at": made.time,

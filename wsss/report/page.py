@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from wsss.report.agreed import LISTED, agreed_rest
 from wsss.report.class_table import ClassTable
+from wsss.report.interval import Interval
 from wsss.report.last_words import Verdict
 from wsss.report.orders import BADGES, orders
 from wsss.report.plots import Plot
@@ -194,13 +195,14 @@ def page_html(
     verdict: Verdict | None = None,
     classes: ClassTable | None = None,
     learned: str = "",
+    interval: Interval | None = None,
 ) -> str:
     """The page. All that is given is text: whatever it contains is shown, never run.
 
     `heat`: CSS colours of the CAM scores 0 to 1; `width`: widest that a picture is, in pixels; `about`: one line
     on the data set; `differing`: see `settings_beside_recipe`; `final`: the score that stands on top; `verdict`: the
     last words, if there are any; `classes`: the IoU of each class, where there are masks; `learned`: of other
-    labels than pseudo-labels, see `other_labels`.
+    labels than pseudo-labels, see `other_labels`; `interval`: of `final`, if it is known.
     """
     cards = [card for section in sections for card in section.cards]
     filled = {title for section in sections for title in section.columns}
@@ -228,5 +230,6 @@ def page_html(
         weak=[swatch for name in (verdict.weak if verdict else ()) for swatch in swatches if swatch.name == name],
         opens=Counter(swatch.number for card in cards for swatch in card.swatches),
         learned=learned,
+        interval=interval,
         titles=[(number, panel.title) for number, panel in enumerate(panels) if panel.title in filled],
     )

@@ -97,8 +97,9 @@ class Painter:
         differs = []
         if found.disagreement is not None:
             both = (results.label(store, record) for store in (results.predictions, results.taught(record)))
-            instead = self._instead(results.compared(record, *both))
-            differs = [f"differs {percent(found.disagreement, 0)}{instead}"]
+            share = percent(found.disagreement, 0)
+            named = share != percent(0, 0)  # else it is of a few pixels
+            differs = [f"differs {share}{self._instead(results.compared(record, *both)) if named else ''}"]
         beside = [
             *_iou("IoU", found.pseudo.iou),
             *([] if found.pseudo.coverage is None else [f"{percent(found.pseudo.coverage, 0)} labelled"]),

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from wsss.core.words import counted
 from wsss.export.predicted import Predicted
 from wsss.formats.problems import some
 from wsss.predict.folder import FORMAT
-from wsss.predict.note import RUNS, read_note
+from wsss.predict.note import read_note
 from wsss.predict.segmenting import network_sha256
 from wsss.predict.table import Row
 from wsss.report.drawing import Drawing
 from wsss.report.lineage import OTHER, SAME
+from wsss.report.origin import NETWORK, origin
 from wsss.report.pixel import label_pixel
 from wsss.report.summary import SHARES, Sizes
 from wsss.stores.opened import known_id
@@ -36,7 +36,7 @@ def predicted_summary(path: Path) -> dict[str, Any]:
         "what": "predictions of wsss predict",
         "format": FORMAT,
         "classes": list(found.classes),
-        "made": _made(read_note(path)) or UNNOTED,
+        "made": _made(origin(read_note(path), found.settings, rows)) or UNNOTED,
         "settings": found.settings,
         "photos": len(rows),
         "photos to look at": sum(bool(row.look) for row in rows),
@@ -48,11 +48,10 @@ def predicted_summary(path: Path) -> dict[str, Any]:
     }
 
 
-def _made(note: dict[str, Any]) -> dict[str, Any]:
-    """The note of `wsss predict` in words, and whether its network is the same now; empty if it cannot be read."""
+def _made(found: dict[str, Any]) -> dict[str, Any]:
+    """The `origin` of these masks, and whether its network is the same now; empty if that is not known."""
     try:
-        network, runs = dict(note["model"]), {run["at"]: _run(run) for run in note[RUNS]}
-        found = {"network": network, "how": note["how"], "runs": runs}
+        network = found[NETWORK]
         there, sha256 = Path(network["file"]), network["sha256"]
     except (KeyError, TypeError, ValueError):
         return {}
@@ -60,11 +59,6 @@ def _made(note: dict[str, Any]) -> dict[str, Any]:
         if there.exists():
             network["file"] += f": {SAME if network_sha256(there) == sha256 else OTHER}"
     return found
-
-
-def _run(run: dict[str, Any]) -> str:
-    made = ", ".join(f"{name} {run['versions'][name]}" for name in ("wsss", "torch") if name in run["versions"])
-    return f"{counted(run['photos'], 'mask')} made by commit {run['commit']}, {made}; tags: {run['tags']}"
 
 
 def predicted_photo(path: Path, name: str, at: tuple[int, int] | None = None) -> tuple[dict[str, Any], Drawing]:
@@ -88,4 +82,4 @@ def predicted_photo(path: Path, name: str, at: tuple[int, int] | None = None) ->
     label = found.label(name)
     if at is not None:
         summary["pixel"] = label_pixel(label, found.classes, at)
-    return summary, Drawing(path.resolve(), name, found.classes, record.own_size, label, {})
+    return summary, Drawing(path.resolve(), name, found.classes, record.own_size, label, {}, "Mask")

@@ -26,12 +26,18 @@ def class_ious(label: np.ndarray, mask: np.ndarray, classes: int) -> np.ndarray:
     `label`, `mask`: (H, W) uint8; `classes`: K+1 → (K+1,) float64 in [0, 1], NaN for a class in neither.
     Pixels that the mask leaves open (255) do not count; a pixel that only the label leaves open is a miss.
     """
+    hits, either = class_overlaps(label, mask, classes)
+    ious: np.ndarray = np.divide(hits, either, out=np.full(classes, np.nan), where=either > 0)
+    return ious
+
+
+def class_overlaps(label: np.ndarray, mask: np.ndarray, classes: int) -> np.ndarray:
+    """(2, K+1) int64: pixels of each class's intersection and union in one photo; the rest as in `class_ious`."""
     known = mask != IGNORE
     truth, found = mask[known], label[known]
     hits = np.bincount(truth[truth == found], minlength=256)[:classes]
     either = np.bincount(truth, minlength=256)[:classes] + np.bincount(found, minlength=256)[:classes] - hits
-    ious: np.ndarray = np.divide(hits, either, out=np.full(classes, np.nan), where=either > 0)
-    return ious
+    return np.stack([hits, either])
 
 
 def mean_iou(ious: np.ndarray) -> float | None:

@@ -29,6 +29,7 @@ MEANT = {
     "classification.csv": "average precision of the tags, by class",
     "confusion.csv": "which class the pixels of each class became",
     "distill.csv": "the student's training, by epoch",
+    "interval.csv": "how sure the score of the student is",
     "masks.csv": "checksums of the masks, which scoring alone reads",
     "metrics.json": "the scores for dvc metrics, as fractions",
     "mixture_histograms.csv": "scores of CAMs that the mixtures saw",

@@ -14,6 +14,7 @@ from wsss.core.minutes import foretold, work_of
 from wsss.core.recipes import recipe_names
 from wsss.data.index import Index
 from wsss.data.photos import Location
+from wsss.report.interval import Interval
 from wsss.report.last_words import Step, Verdict
 from wsss.report.other_labels import rests_on
 from wsss.report.scores import read_sources
@@ -67,15 +68,16 @@ def last_words(
     recipe: str,
     place: Place,
     others: PseudoStore | None = None,
+    interval: Interval | None = None,
 ) -> tuple[Verdict, str]:
     """The verdict with what to do, for the page; and both as text for a terminal, with the folder at `place`.
 
     `made`: the store of relabelled labels, and `others`: that of imported ones that the student learned from, if there
-    is one; they tell what the labels rest on. Errors are those of `final_verdict` and
+    is one; they tell what the labels rest on. `interval`: see `final_verdict`. Errors are those of `final_verdict` and
     `read_sources`, which read the folder `reports`.
     """
     sources = read_sources(reports / "sources.csv")
-    verdict = final_verdict(reports, sources, index, split, rests_on(made, others))
+    verdict = final_verdict(reports, sources, index, split, rests_on(made, others), interval)
     known = verdict, recipe, index, list(made.ids)
     return replace(verdict, steps=next_steps(*known)), f"{verdict.text}\n{steps_text(next_steps(*known, place))}"
 

@@ -14,6 +14,7 @@ from wsss.data.companions import never_alone
 from wsss.data.index import Index
 from wsss.formats.problems import some
 from wsss.report.findings import Findings
+from wsss.report.interval import Interval
 from wsss.report.last_words import Verdict
 from wsss.report.masked import better_labels, left_out_reason, unmasked_reason
 from wsss.report.scores import Source, best_row
@@ -39,10 +40,17 @@ BETTER = 0.01
 """mIoU by which OSTE's branch has to be better than the student to be named instead."""
 
 
-def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split: str, rests_on: str = "") -> Verdict:
+def final_verdict(
+    reports: Path,
+    sources: Sequence[Source],
+    index: Index,
+    split: str,
+    rests_on: str = "",
+    interval: Interval | None = None,
+) -> Verdict:
     """Compose the verdict from the tables in the folder `reports`, the tags of the training photos in `index`, and,
-    where photos of `split` have masks, the scores `sources`. `rests_on`: what beside tags the student's labels rest on.
-    Errors are those of `Findings.read`.
+    where photos of `split` have masks, the scores `sources`. `rests_on`: what beside tags the student's labels rest on;
+    `interval`: of the best of these scores, if it is known. Errors are those of `Findings.read`.
     """
     found = Findings.read(reports, sources, index, split)
     labels, better = ("", "") if found.best is None else better_labels(sources, split, found.best)
@@ -51,7 +59,7 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
         *_of_agreement(found, rests_on),
         *_of_classes(found),
         *_of_companions(found),
-        *_of_masks(found, best_row(sources, split, "oste")),
+        *_of_masks(found, best_row(sources, split, "oste"), interval),
         *([better] if better else []),
     )
     bad = found.hopeless or found.overall in ("poor", "doubtful")
@@ -117,14 +125,15 @@ def _of_companions(found: Findings) -> Iterator[str]:
         yield "The student predicts one class nearly everywhere. Look at the labels in the gallery."
 
 
-def _of_masks(found: Findings, branch: Source | None) -> Iterator[str]:
-    """What masks say, where there are some. `branch`: the best row of OSTE's own."""
+def _of_masks(found: Findings, branch: Source | None, interval: Interval | None) -> Iterator[str]:
+    """What masks say, where there are some. `branch`: the best row of OSTE's own; `interval`: of the student's."""
     best, split = found.best, found.split
     if best is None or best.miou is None:
         yield UNSEEN
         return
     miou, masked = best.miou, counted(int(best.images), f"{split} photo")
-    yield f"On the masks of {masked}, the student has mIoU {100 * miou:.2f} % ({best.source})."
+    sure = f", {interval.words}" if interval else ""
+    yield f"On the masks of {masked}, the student has mIoU {100 * miou:.2f} % ({best.source}){sure}."
     no_mask = unmasked_reason(found.ious, found.unmasked, split, miou)
     yield from filter(None, (no_mask, left_out_reason(found.index, split, found.unmasked)))
     if low := found.low:

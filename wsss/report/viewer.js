@@ -107,8 +107,9 @@
     zoomTo(scale, x - (x - zoom.x) * scale / zoom.scale, y - (y - zoom.y) * scale / zoom.scale);
   };
   const open = (link) => {
-    cards = [...document.querySelectorAll("article:not([hidden])")];
-    const card = link.closest("article");
+    const card = link.closest("article"), epochs = (each) => each.closest("#epochs");
+    // The strips of epochs are no photos of the list, and are always there.
+    cards = [...document.querySelectorAll("article:not([hidden])")].filter((each) => epochs(each) === epochs(card));
     place = cards.indexOf(card);
     load();
     const pressed = link.parentElement.querySelector("button[data-file][aria-pressed=true]");

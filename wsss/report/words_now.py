@@ -15,7 +15,9 @@ from wsss.data.index import IGNORE, Record, read_index
 from wsss.data.origins import LABELS_SHA, digest
 from wsss.formats.own_masks import as_written, digests_as_written, own_masks
 from wsss.formats.problems import Finding
+from wsss.report.interval import read_interval
 from wsss.report.other_labels import other_labels
+from wsss.report.scores import best_row, read_sources
 from wsss.report.steps import Place, last_words
 from wsss.stores.imported import Labels
 from wsss.stores.labels import RelabelledStore
@@ -54,7 +56,9 @@ def words_now() -> str:
     settings, made = load(PARAMS, Params), RelabelledStore(RelabelledStore.place)
     shown = settings.gallery.split, settings.gallery.recipe
     others, _ = other_labels(settings.distill.place, str(made.attributes.get(LABELS_SHA, "")))
-    _, text = last_words(REPORTS, read_index(DATASET), made, *shown, settings.dataset, others)
+    scored = best_row(read_sources(REPORTS / "sources.csv"), settings.gallery.split, "student")
+    interval = read_interval(REPORTS / "gallery", scored)
+    _, text = last_words(REPORTS, read_index(DATASET), made, *shown, settings.dataset, others, interval)
     return text
 
 

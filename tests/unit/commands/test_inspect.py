@@ -288,7 +288,7 @@ def test_the_row_of_a_photo_says_of_what_its_numbers_are(tmp_path: Path) -> None
     assert found == about | {"of the prediction": prediction}
 
 
-def test_any_array_is_drawn_that_is_a_picture(cams: Path, tmp_path: Path) -> None:
+def test_any_array_is_drawn_that_is_a_picture(cams: Path, pseudo: Path, tmp_path: Path) -> None:
     run, out = tmp_path / "run", tmp_path / "x.png"
     write_run(run, [Toy("a", columns(0, 1))])
     store = run / "artifacts/predictions"
@@ -303,6 +303,10 @@ def test_any_array_is_drawn_that_is_a_picture(cams: Path, tmp_path: Path) -> Non
     assert drawing is not None
     np.testing.assert_array_equal(drawing.label, earlier)
     assert drawing.title == "oste_single"
+    for place, name, title in ((store, "a", "Prediction"), (pseudo, IDS[0], "Pseudo-label")):
+        drawing = look(place, name)[1]
+        assert drawing is not None
+        assert drawing.title == title
     assert inspect(store, "a", "--array", "confidence", "-o", out)[0] == 0
     assert out.is_file()
     assert "that can be drawn (did you mean 'oste'?)" in inspect(store, "a", "--array", "ostte")[2]

@@ -98,6 +98,13 @@ def test_what_is_noted_of_these_very_bytes_is_told(checkout: Path, monkeypatch: 
     assert (found["stage"], found["commit"]) == ("correct", "03fb260 with changes")
     rewrite(store)
     assert made_here(store) == {"made": UNKNOWN}
+    gallery = checkout / "reports/gallery"
+    with atomic_dir(gallery) as folder:
+        (folder / "index.html").write_text("a page")
+    assert made_here(gallery) == made_here(checkout / "reports/table.csv") == made_here(checkout) == {}
+    note_made("gallery", "03fb260", None, map(hash_input, (gallery, checkout / "reports/table.csv")))
+    for path in (gallery, checkout / "reports/table.csv"):  # which are no stores
+        assert (made_here(path)["made"]["stage"], made_here(path)["made"]["commit"]) == ("gallery", "03fb260")
 
 
 def test_imported_labels_that_are_gone_are_told(checkout: Path) -> None:
@@ -155,8 +162,13 @@ def test_edited_file(checkout: Path) -> None:
     assert result.stdout.startswith(
         f"error: {table}: differs from dvc.lock (edited in place, or damaged)\n"
         "fix: if stage evaluate was run without DVC: dvc commit evaluate; "
-        f"else restore it: dvc checkout --force {table}; or make it again: dvc repro -f -s evaluate\n"
+        "else make it again: dvc repro -f -s evaluate (DVC's cache does not have it)\n"
     )
+    table.write_text("a,b\n1,2\n")
+    cached(checkout, "reports/table.csv")
+    table.write_text("a,b\n1,3\n")
+    fix = f"else restore it: dvc checkout --force {table}; or make it again: dvc repro -f -s evaluate"
+    assert run(checkout).stdout.splitlines()[1].endswith(fix)
 
 
 def test_store_of_a_stage_that_was_run_without_dvc_is_no_damage(checkout: Path) -> None:
@@ -171,6 +183,28 @@ def test_store_of_a_stage_that_was_run_without_dvc_is_no_damage(checkout: Path) 
         f"fix: if stage correct was run without DVC: dvc commit correct; else: dvc checkout --force {store}",
     ]
     assert "; 1 error\n" in found.stdout
+    shutil.rmtree(checkout.parent / "cache")
+    repro = "else: dvc repro correct (DVC's cache does not have it as dvc.lock lists it)"
+    assert run(checkout).stdout.splitlines()[1].endswith(repro)
+
+
+def test_a_store_that_other_code_has_made_is_told_by_the_code(checkout: Path) -> None:
+    """DVC's copy, of the old code, is no remedy."""
+    cached(checkout, "artifacts/pseudo")
+    (checkout / "pipeline").mkdir()
+    (checkout / "pipeline/correct.py").write_text("old")
+    dep = f"    deps: [{{path: pipeline/correct.py, md5: {file_md5(checkout / 'pipeline/correct.py')}}}]\n"
+    lock = (checkout / "dvc.lock").read_text()
+    (checkout / "dvc.lock").write_text(lock.replace("  correct:\n", f"  correct:\n{dep}"))
+    rewrite(checkout / "artifacts/pseudo")
+    assert "the code" not in run(checkout).stdout.splitlines()[0]
+    (checkout / "pipeline/correct.py").write_text("new")
+    error, fix = run(checkout).stdout.splitlines()[:2]
+    assert error.endswith("; the code of stage correct is another one now than dvc.lock has (pipeline/correct.py)")
+    assert fix == (
+        "fix: if stage correct was run without DVC: dvc commit correct; else: dvc repro correct, which makes and notes "
+        "it by this code"
+    )
 
 
 def test_damage_of_a_store_is_one_message(checkout: Path) -> None:

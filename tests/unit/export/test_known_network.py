@@ -15,13 +15,13 @@ from wsss.export.provenance import Provenance
 
 
 def record(name: str, split: str) -> Record:
-    return Record(name, split, "", None, (), 8, 8, "")
+    return Record(name, split, "", None, (), 8, 8, f"sha {name}")
 
 
 def test_data_set_and_scores_of_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = (
         {"source": "student", "split": "val", "images": "7", "miou": "0.5000"},
-        {"source": "student ms+flip", "split": "val", "images": "7", "miou": "0.6125"},
+        {"source": "student ms+flip", "split": "val", "images": "7", "tags_used": "no", "miou": "0.6125"},
         {"source": "student ms+flip", "split": "test", "images": "9", "miou": ""},
         {"source": "pseudo-label", "split": "val", "images": "7", "miou": "0.9000"},
     )
@@ -34,8 +34,12 @@ def test_data_set_and_scores_of_its_run(tmp_path: Path, monkeypatch: pytest.Monk
         "file": "my student",
         "sha256": sha256_file(model),
         "data set": "../photos: 2 train and 1 val photos of cow, hat",
-        "scores": "mIoU 61.25 % (student ms+flip) on the masks of 7 val photos",
+        "scores": "mIoU 61.25 % (student ms+flip) on the masks of 7 val photos, without their tags",
     }
+    photos = ["sha a", "sha b", "sha c", "sha of another"]
+    told = known_network("my student", model, None, photos)["trained on"]
+    assert told == "2 of these 4 photos (split train): their masks prove nothing of other photos"
+    assert known_network("my student", model, None, photos[2:])["trained on"] == "0 of these 2 photos"
 
 
 def test_of_a_file_that_came_alone_nothing_is_known(tmp_path: Path) -> None:

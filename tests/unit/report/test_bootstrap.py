@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wsss.evaluation.confusion import Confusion, count_pairs
-from wsss.report.bootstrap import FEWEST, RESAMPLES, difference_intervals, overlap
+from wsss.report.bootstrap import FEWEST, RESAMPLES, difference_intervals, mean_interval, overlap
 
 CLASSES, PHOTOS = 4, 7
 
@@ -44,6 +44,19 @@ def test_overlap_is_that_of_the_scores() -> None:
     for mask, _, label in photos:
         confusion.update(mask, label)
     assert total[1, 0] / total[1, 1] == pytest.approx(confusion.scores().iou)
+
+
+def test_the_interval_of_one_score_matches_drawing_the_photos_themselves() -> None:
+    photos = draw_photos(2)
+    times = np.random.default_rng(3).multinomial(PHOTOS, np.full(PHOTOS, 1 / PHOTOS), 200)
+    means = []
+    for row in times:
+        drawn = [photos[number] for number, count in enumerate(row) for _ in range(count)]
+        masks, labels = (np.concatenate([photo[part].ravel() for photo in drawn]) for part in (0, 2))
+        means.append(miou_and_ious(masks, labels)[0])
+    found = mean_interval(overlaps_of(photos)[:, 1], resamples=200, seed=3)
+    assert found == pytest.approx(np.percentile(means, [2.5, 97.5]))
+    assert mean_interval(overlaps_of(photos)[: FEWEST - 1, 1]) is None
 
 
 def test_matches_drawing_the_photos_themselves() -> None:

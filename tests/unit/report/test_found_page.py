@@ -21,6 +21,7 @@ from wsss.export.only import read_names
 from wsss.predict.doubted import Doubted
 from wsss.predict.folder import Folder
 from wsss.predict.made import LABELS, PHOTOS, make
+from wsss.predict.note import write_note
 from wsss.predict.run import Outcome
 from wsss.predict.segmenter import Segmentation
 from wsss.report.found_page import write_page
@@ -106,6 +107,44 @@ def test_a_photo_to_look_at_shows_its_pseudo_label(folder: Folder) -> None:
     folder.write_table()
     folder.open(force=True)
     assert not folder.picture(LABELS, "differs").exists()
+
+
+def test_the_legend_names_what_only_the_pseudo_label_shows(folder: Folder) -> None:
+    other = np.full((5, 10), 255, np.uint8)
+    other[0] = 2
+    folder.put("differs", "differs.jpg", make(segmented(0, 10), "0" * 64, 64, (1,), other))
+    text = write_page(folder).read_text(encoding="utf-8")
+    (card,) = (each for each in re.findall("<article.*?</article>", text, re.DOTALL) if 'title="differs"' in each)
+    legend = card[card.rindex("<ul") :]
+    assert re.findall(r'data-number="(\d+)"', legend) == ["1", "2", "255"]
+    assert "cow <b>only in the pseudo-label</b>" in legend
+    assert '<i class="hatch"></i>no label' in legend
+    assert 'data-title="Pseudo-label" data-note="" data-classes="2 255"' in card
+    assert text.count("no label (of a pseudo-label)") == 1
+    with Image.open(folder.picture(LABELS, "differs")) as image:
+        image.save(folder.picture(LABELS, "differs"), comment=b"2 x 9 17 255")  # of which none is a class but 2
+    assert write_page(folder).read_text(encoding="utf-8") == text
+    with Image.open(folder.picture(LABELS, "differs")) as image:
+        image.save(folder.picture(LABELS, "differs"), comment=b"")  # of an earlier wsss
+    text = write_page(folder).read_text(encoding="utf-8")
+    assert ("only in the pseudo-label" in text, "no label (" in text) == (False, False)
+
+
+def test_the_page_names_its_origin(folder: Folder) -> None:
+    assert 'id="made"' not in write_page(folder).read_text(encoding="utf-8")
+    network = {"file": f"{IMG}.pt", "sha256": "ab" * 32, "data set": "2 train photos of cow", "scores": "mIoU 61.25 %"}
+    write_note(folder.path, "f", {"model": network, "how": "scale 1, as the model was evaluated"}, "none known", 3)
+    page = parse(write_page(folder).parent)
+    told = " ".join(page.text.split())
+    assert f"Made by {IMG}.pt, mIoU 61.25 %" in told
+    for line in (
+        "2 train photos of cow",
+        "scale 1, as the model was evaluated",
+        "commit ",
+        "not heeded by these masks",
+    ):
+        assert line in told
+    assert len(page.all("script")) == 1
 
 
 def test_known_tags_are_beside_their_photo(folder: Folder) -> None:

@@ -377,6 +377,15 @@ def test_pictures_name_their_classes_and_what_stands_for_what(run: Run, tmp_path
     assert (links[0]["data-classes"], links[0]["data-note"]) == ("2", bad.panels[3].note)
 
 
+def test_a_difference_of_a_few_pixels_names_no_classes(run: Run, tmp_path: Path) -> None:
+    label = half(1, 0)
+    label[0, 0] = 2
+    run.add("nearly", prediction=label, pseudo=half(1, 0))
+    val, _ = build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out")
+    (note,) = (card.panels[3].note for card in val.cards if card.id == "nearly")
+    assert note.endswith("differs 0\u00a0%")
+
+
 def test_several_tags_give_a_cam_each(run: Run, tmp_path: Path) -> None:
     val, _ = build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out")
     cams = {card.id: [view.name for view in card.panels[1].views] for card in val.cards}
@@ -736,15 +745,23 @@ def test_table_of_classes_opens_their_photos(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 def test_a_doubtful_class_opens_as_many_photos_as_it_says(run: Run, tmp_path: Path) -> None:
-    verdict = Verdict("usable in part", (), weak=(CLASSES[2],))
-    build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "out", verdict=verdict)
+    """The strips of epochs, which are always there, are none of them."""
+    verdict, results, epochs = Verdict("usable in part", (), weak=(CLASSES[2],)), run.write(), tmp_path / "epochs"
+    save_mask_png(snapshot_file(epochs, 1, next(one for one in run.records if one.split == "train")), half(1, 0))
+    build_gallery(results, SOURCES, SETTINGS, tmp_path / "out", verdict=verdict, epochs=epochs)
     script = """
-      const button = all("#weak button")[0], said = button.title;
+      const button = all("#weak button")[0], said = button.title, heading = all("dialog h2")[0];
       button.click();
-      return [said, all("article:not([hidden])").length, all("h2 > .kept").map((each) => each.textContent)];
+      const shown = all(".cards article:not([hidden])"), left = all("h2 > .kept").map((each) => each.textContent);
+      shown[0].querySelector("figure a").click();
+      const places = [heading.querySelector("small").textContent];
+      all("dialog")[0].close();
+      all("#epochs figure a")[0].click();
+      places.push(heading.querySelector("small").textContent);
+      return [said, shown.length, left, places];
     """
-    said, shown, left = acted(tmp_path / "out/index.html", script)
-    assert said == f"show {shown} photos"
+    said, shown, left, places = acted(tmp_path / "out/index.html", script)
+    assert (said, places) == (f"show {shown} photos", [f"1 of {shown}", "1 of 1"])
     assert left == [f"2 of these 5 with {CLASSES[2]}", f"1 of these 1 with {CLASSES[2]}"]
 
 

@@ -25,6 +25,7 @@ from wsss.data.index import Index, Record, write_index
 from wsss.data.origins import FROM_LABELS, LABELS_SHA, NETWORK, ORIGINS, Origin, digest, origins_text
 from wsss.data.palette import display_palette
 from wsss.data.render import label_overlay
+from wsss.report.interval import Interval
 from wsss.report.scores import SOURCE_COLUMNS
 from wsss.report.watch import lines, read_run
 from wsss.report.watch_page import page
@@ -157,6 +158,15 @@ def test_after_the_gallery_the_last_words_are_said_again(where: Path) -> None:
     assert wsss("watch", "--once")[1].endswith(f"index.html\n\n{words}\n")
     stage(where, "gallery", words=words, state="runs", process=NOBODY)
     assert "verdict" not in wsss("watch", "--once")[1]
+
+
+def test_the_interval_that_the_gallery_has_noted_is_said_again(where: Path) -> None:
+    results(0.5)
+    Path("reports/gallery").mkdir()
+    Path("reports/gallery/interval.csv").write_text(Interval("student", "val", "40", 0.5, 0.4, 0.6).csv)
+    assert "has mIoU 50.00 % (student), 95 % interval 40.0 to 60.0 %, one seed" in words_now()
+    results(0.45)
+    assert "interval" not in words_now()
 
 
 def test_the_last_words_are_of_the_results_that_are_here_now(where: Path) -> None:
