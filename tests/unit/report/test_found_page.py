@@ -145,6 +145,10 @@ def test_the_page_names_its_origin(folder: Folder) -> None:
     ):
         assert line in told
     assert len(page.all("script")) == 1
+    write_note(folder.path, "g", {"model": {"file": "alone.onnx"}, "how": "scale 1"}, "none known", 3)
+    assert "<summary>Made by alone.onnx</summary>" in write_page(folder).read_text(encoding="utf-8")
+    write_note(folder.path, "h", {"model": {}, "how": "scale 1"}, "none known", 3)
+    assert "Made by a network without a name" in write_page(folder).read_text(encoding="utf-8")
 
 
 def test_known_tags_are_beside_their_photo(folder: Folder) -> None:
