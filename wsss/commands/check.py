@@ -101,6 +101,7 @@ def later_mistakes(params: Path, survey: Survey | None) -> list[WsssError]:
     """What stages after `index` would refuse in the sections that `params` has, each in its turn, hours later."""
     from wsss.commands.sections import Sections
     from wsss.distill.settings import PSEUDO
+    from wsss.plan.networks import impossible_network
 
     own = {"seed", "dataset"}
     written = {
@@ -118,6 +119,8 @@ def later_mistakes(params: Path, survey: Survey | None) -> list[WsssError]:
             what = f"distill.labels: there are no labels in {labels!r}"
             fix = f"bring them in (wsss labels), correct the name, or set it to {PSEUDO}: those of stage correct"
             raise UserError(f"{params}:{line_of(read_settings(params), ['distill', 'labels'])}", what, fix)
+        if {"pretrain", "train"} <= {*written} and (error := impossible_network(found)):
+            return [error]
     except ErrorList as several:
         return list(several.errors)
     except UserError as error:

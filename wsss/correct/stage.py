@@ -17,7 +17,7 @@ from wsss.correct.tables import unpack
 from wsss.data.index import IGNORE, Index, Record
 from wsss.data.photos import Photos
 from wsss.numeric.device import set_threads
-from wsss.stores.cams import Cams, CamStore
+from wsss.stores.cams import MAPS_BY, Cams, CamStore
 from wsss.stores.labels import PSEUDO_FORMAT, PseudoStore, put_labels, put_mixtures
 from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
 
@@ -45,7 +45,8 @@ def make_pseudo_labels(
     """The pseudo-labels of all `photos`, a store in the stage's scratch folder."""
     cams.expect_classes(index.classes)
     method = settings.made()
-    meta = StoreMeta(PSEUDO_FORMAT, index.classes, {"method": settings.method, **method.attributes()})
+    whose = {MAPS_BY: cams.attributes[MAPS_BY]} if MAPS_BY in cams.attributes else {}
+    meta = StoreMeta(PSEUDO_FORMAT, index.classes, {"method": settings.method, **method.attributes(), **whose})
     shards = plan_shards([record.id for record in photos.records], shard_size)
     survey = method.survey(_each(cams, index.split("train")))
     return PseudoStore(build_store(stage, meta, shards, correct_shard, (photos, cams, settings, survey)))

@@ -19,9 +19,8 @@ from wsss.core.project import carried
 from wsss.core.stage import Stage, open_stage
 from wsss.data.index import Index, Record, read_index
 from wsss.evaluation.new_store import publish_new
-from wsss.stores.cams import FORMAT, Cams, put_cams
+from wsss.stores.cams import FORMAT, MAPS_BY, Cams, put_cams
 from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
-from wsss.stores.whose import MADE_BY
 
 SHARD = 32
 CAMS = Path("artifacts/imported_cams")
@@ -38,7 +37,7 @@ def import_maps(source: Path, dataset: Path, out: Path | None, first: int, made_
     """
     index = read_index(dataset)
     files = files_of(source, index)
-    with open_stage("import_cams", {"first": first, MADE_BY: made_by}, [dataset, source]) as stage:
+    with open_stage("import_cams", {"first": first, MAPS_BY: made_by}, [dataset, source]) as stage:
         built = cam_store(stage, index, files, first, made_by)
         place, new = publish_new(built, out, CAMS)
     labels = place.with_name(f"labels_of_{place.name}")
@@ -55,7 +54,7 @@ def cam_store(stage: Stage, index: Index, files: Files, first: int, made_by: str
     """Write the maps of `files` as a store in the scratch folder."""
     own: dict[str, int | float | str] = {"scales": "1", "raw": False, "filling": ""}
     if made_by:
-        own[MADE_BY] = made_by
+        own[MAPS_BY] = made_by
     shards = plan_shards([record.id for record in index.records], SHARD)
     return build_store(stage, StoreMeta(FORMAT, index.classes, own), shards, import_shard, (files, first))
 

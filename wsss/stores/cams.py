@@ -13,6 +13,8 @@ from wsss.data.ids import encode_id
 from wsss.stores.store import Store
 
 FORMAT = "wsss.cams"
+MAPS_BY = "maps_by"
+"""Attribute of imported maps, and of labels that were made of them: the method that has made the maps."""
 
 
 @dataclass(frozen=True)

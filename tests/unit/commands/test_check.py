@@ -235,6 +235,9 @@ def test_what_later_stages_would_refuse_is_told_now(herd: RawData) -> None:
     assert result.exit_code == 2
     assert ": pretrain.backbone.weights: the weights are missing: no file 'gone.params'\nfix: " in result.stdout
     assert "2 errors" in result.stdout
+    result = told(pretrain={}, train={"fusion": {"levels": ["c4", "c9"]}})
+    assert result.exit_code == 2
+    assert "train.fusion.levels: the backbone has no level 'c9'" in result.stdout
 
 
 def test_photos_without_a_tag_are_always_told(herd: RawData) -> None:

@@ -132,7 +132,7 @@ def test_labels_are_made_of_imported_maps() -> None:
     (place,) = Path("artifacts").glob("imported_cams_*")
     store = CamStore(place)
     assert store.ids == tuple(sorted(each.id for each in index.records))
-    assert store.attributes["made_by"] == "seam"
+    assert store.attributes["maps_by"] == "seam"
     assert not store.multiscale
     assert f"cams: maps of {len(index.records)} photos → {place}\n" in result.stdout
     command = next(line for line in result.stdout.splitlines() if line.startswith("to make labels of them: "))
@@ -142,6 +142,7 @@ def test_labels_are_made_of_imported_maps() -> None:
     assert made.exit_code == 0, made.output
     made_labels = PseudoStore(place.with_name(f"labels_of_{place.name}"))
     assert made_labels.ids == store.ids
+    assert made_labels.attributes["maps_by"] == "seam"
     assert f"-S ++distill.labels={made_labels.path}" in result.stdout
     again = run("--made-by", "seam")
     assert f"→ {place}, which is there already" in again.stdout
