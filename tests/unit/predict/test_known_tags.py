@@ -136,6 +136,22 @@ def test_a_table_of_counts_is_read_by_the_classes_of_the_network(project: Path) 
     assert source.counted(3) == f"tags of 2 of 3 photos are known ({table}; not read: who)"
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("photo,tags\na.jpg,Cow\nsub/b,CAT|cow\n", "read 'Cow' (1 row) as 'cow' (1), 'CAT' (1 row) as 'cat' (0)"),
+        ("photo,Cow,cat\na.jpg,1,0\nsub/b,1,1\n", "read 'Cow' (2 rows) as 'cow' (0)"),
+    ],
+)
+def test_capital_letters_make_no_other_class(
+    project: Path, text: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told(project, text) == {"a": (1,), "sub/b": (1, 2)}
+    assert f"predict: capital letters make no other class: {line}\n" in capsys.readouterr().err
+    assert told(project, text.replace("Cow", "cow").replace("CAT", "cat")) == {"a": (1,), "sub/b": (1, 2)}
+    assert "capital" not in capsys.readouterr().err
+
+
 def test_two_photos_that_a_path_may_mean_are_left_open(project: Path) -> None:
     for name in ("one/x/a.jpg", "two/x/a.jpg"):
         (project.parent / "album" / name).parent.mkdir(parents=True)
