@@ -9,6 +9,7 @@ import click
 
 from wsss.core.command import CONTEXT, people_command
 from wsss.core.errors import UserError
+from wsss.core.missing import need_project
 
 
 @click.group("labels", context_settings=dict(CONTEXT))
@@ -35,6 +36,7 @@ def import_masks(params: Path, dataset: Path, masks: Path, out: Path | None) -> 
 
     Nothing reads them unless distill.labels names them. Nothing is replaced: other masks get another folder.
     """
+    need_project(dataset)
     from wsss.core.processes import end_children
     from wsss.evaluation.import_masks import import_train_masks
 
@@ -81,6 +83,7 @@ def import_corrected(
     network's masks of val photos are left out, or the student would be judged by them. Nothing reads the store unless
     distill.labels names it. Nothing is replaced: other labels get another folder.
     """
+    need_project(dataset)
     from wsss.commands.restorable import restorable
     from wsss.evaluation.import_corrected import import_edited
     from wsss.stores.labels import LABEL_STORES
@@ -131,6 +134,7 @@ def import_cams(maps: Path, dataset: Path, out: Path | None, first: int, made_by
     Nothing reads them but the command that is printed, which makes labels of them as stage correct does. Nothing is
     replaced: other maps get another folder.
     """
+    need_project(dataset)
     from wsss.core.processes import end_children
     from wsss.evaluation.import_cams import import_maps
 

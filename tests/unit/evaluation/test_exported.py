@@ -198,3 +198,16 @@ def test_masks_to_score_with_are_marked_and_counted(raw_data: RawData) -> None:
     done = CliRunner().invoke(labels.main, ["to-masks", "edited", "again"])
     assert "of 2 of 2 masks nothing here knows how wsss has exported them" in done.stderr
     assert "fix: none needed if a person has made or checked each of them; else give what was exported" in done.stderr
+
+
+@pytest.mark.parametrize("command", [("import", "edited"), ("import-cams", "maps"), ("import-masks",)])
+def test_a_folder_that_is_no_project_is_told_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(labels.main, [*command])
+    what = f"error: {tmp_path}: is no project: it has no params.yaml, and no artifacts/dataset\n"
+    fix = "fix: go to the folder of your project, which has both: cd FOLDER\n"
+    assert (done.exit_code, done.stderr) == (2, what + fix)
+    Path("params.yaml").touch()
+    assert "is no project" not in CliRunner().invoke(labels.main, [*command]).stderr
