@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -14,6 +15,7 @@ import torch
 
 from wsss.core.errors import UserError, WsssError, raise_all
 from wsss.core.log import say
+from wsss.core.missing import similar
 from wsss.core.words import counted
 from wsss.data.index import read_index
 from wsss.formats.columns import Headings, named_columns
@@ -73,7 +75,9 @@ def read_known_tags(
     mistake.
     """
     if not path.is_file():
-        raise UserError(path, "no such file", "correct --tags")
+        there = _among(photos, path)
+        what = f"no such file; there is one in {there.parent}" if there else f"no such file{similar(path)}"
+        raise UserError(path, what, f"--tags {shlex.quote(str(there))}" if there else "correct --tags")
     settings = section_of(folder, "dataset")
     problems: list[UserError] = []
     drop = frozenset(map(str, settings.get("drop") or ()))
@@ -92,6 +96,12 @@ def read_known_tags(
     known = {name: tuple(sorted(classes.index(tag) for tag in {*found} - {*dropped})) for name, found in tags.items()}
     fingerprint = _fingerprint(sorted((row.name, row.tags) for row in table.rows))
     return TagSource(path, known, fingerprint, dropped=dropped, unread=table.unread if table.wide else ())
+
+
+def _among(photos: Sequence[FoundPhoto], path: Path) -> Path | None:
+    """The file `path` below a folder of photos that was given, if it is there; it was given from the present folder."""
+    folders = dict.fromkeys(photo.path.parents[photo.name.count("/")] for photo in photos)
+    return next((folder / path for folder in folders if (folder / path).is_file()), None)
 
 
 def _spelt_as(classes: Sequence[str], table: TagTable, drop: Collection[str]) -> TagTable:

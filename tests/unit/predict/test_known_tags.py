@@ -182,6 +182,16 @@ def test_columns_are_those_that_the_project_names(project: Path) -> None:
     assert told(project, "photo,tags\na.jpg,cat\n") == {"a": (2,)}
 
 
-def test_a_table_that_is_not_there(project: Path) -> None:
+def test_a_table_that_is_not_there(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="no such file\nfix: correct --tags"):
         read_known_tags(project / "none.csv", find_photos([project.parent / "album"]), CLASSES, project)
+    (project.parent / "album/my tags.csv").touch()
+    monkeypatch.chdir(project)
+    for source in (Path("../album"), Path("../album/a.jpg")):
+        with pytest.raises(UserError) as caught:
+            read_known_tags(Path("my tags.csv"), find_photos([source]), CLASSES)
+        assert str(caught.value) == (
+            "error: my tags.csv: no such file; there is one in ../album\nfix: --tags '../album/my tags.csv'"
+        )
+    with pytest.raises(UserError, match=r"no such file \(did you mean '../album/my tags.csv'\?\)\nfix: correct"):
+        read_known_tags(Path("../album/my_tags.csv"), find_photos([Path("../album/sub")]), CLASSES)
