@@ -236,7 +236,7 @@ def _next(problems: int, warnings: int, params: Path) -> str:
     limits = f", {counted(warnings, 'warning')}" if warnings else ""
     if problems:
         many = f"{counted(problems, 'problem')} to correct"
-        return f"init: {many}{limits}; next: wsss check {params}"
+        return f"init: {many}{limits}; stages will stop until all are corrected; next: wsss check {params}"
     there = "" if params == Path("params.yaml") else f"copy {params} to the params.yaml of the pipeline, "
     if not there and could_be_project():
         there = "wsss init --project, "

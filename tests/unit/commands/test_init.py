@@ -131,7 +131,8 @@ def test_problems_are_counted_and_left_to_check(photos: RawData) -> None:
     photos.write("p2.jpg", b"")
     result = init("raw")
     assert result.exit_code == 0
-    assert result.stdout.endswith("init: 2 problems to correct, 2 warnings; next: wsss check params.yaml\n")
+    last = "init: 2 problems to correct, 2 warnings; stages will stop until all are corrected; next: wsss check"
+    assert result.stdout.endswith(f"\n{last} params.yaml\n")
 
 
 def test_masks_that_predict_has_written_are_no_ground_truth(photos: RawData) -> None:
