@@ -130,12 +130,14 @@ def later_mistakes(params: Path, survey: Survey | None) -> list[WsssError]:
 
 def warnings_of(survey: Survey | None, dataset: DatasetSettings) -> list[Finding]:
     """What does not stop the work but limits its result."""
+    from wsss.commands.own_pictures import own_pictures
     from wsss.commands.slips import with_lines
     from wsss.formats.health import health_findings
 
     if survey is None or not survey.index.records:
         return []
-    return with_lines(health_findings(survey), survey, dataset)
+    own = own_pictures(survey, Path(dataset.root))
+    return [*own, *with_lines(health_findings(survey), survey, dataset)]
 
 
 def contradicted(root: Path, survey: Survey) -> list[Finding]:

@@ -101,7 +101,8 @@ def main(
         try:
             refuse_edited(params)
         except UserError as error:
-            raise told_apart(error, params, partial(_derived, folder, tags, asked, chosen, params), untagged) from error
+            derive = partial(_derived, folder, tags, asked, chosen, params)
+            raise told_apart(error, params, derive, untagged, chosen) from error
     tags = brought(tags, folder)
     again = Again(folder, tags, asked, chosen, params, force)
     guessed = guess_dataset(folder, tags, again.options).model_copy(update=asked)
@@ -209,8 +210,10 @@ def with_choices(guessed: DatasetSettings, recipe: DatasetSettings) -> DatasetSe
 def _derived(
     folder: Path, tags: Path | None, asked: Mapping[str, object], chosen: str | None, params: Path
 ) -> tuple[str, str]:
-    """The recipe, and the settings that would be written without a look into the photos."""
-    recipe = chosen or recipe_of(params) or FULL
+    """The recipe that `params` was made from, where it says so, else the one that is `chosen`; and the settings that it
+    would give without a look into the photos.
+    """
+    recipe = recipe_of(params) or chosen or FULL
     guessed = guess_dataset(folder, tags).model_copy(update=asked)
     dataset = with_choices(guessed, load(recipe_path(recipe), Params).dataset)
     return recipe, _settings_text(read_recipe(recipe), recipe, dataset, params)
@@ -233,7 +236,7 @@ def _next(problems: int, warnings: int, params: Path) -> str:
     limits = f", {counted(warnings, 'warning')}" if warnings else ""
     if problems:
         many = f"{counted(problems, 'problem')} to correct"
-        return f"init: {many}{limits}; next: wsss check {params}"
+        return f"init: {many}{limits}; stages will stop until all are corrected; next: wsss check {params}"
     there = "" if params == Path("params.yaml") else f"copy {params} to the params.yaml of the pipeline, "
     if not there and could_be_project():
         there = "wsss init --project, "

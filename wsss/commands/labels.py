@@ -9,6 +9,7 @@ import click
 
 from wsss.core.command import CONTEXT, people_command
 from wsss.core.errors import UserError
+from wsss.core.missing import need_project
 
 
 @click.group("labels", context_settings=dict(CONTEXT))
@@ -35,6 +36,7 @@ def import_masks(params: Path, dataset: Path, masks: Path, out: Path | None) -> 
 
     Nothing reads them unless distill.labels names them. Nothing is replaced: other masks get another folder.
     """
+    need_project(dataset)
     from wsss.core.processes import end_children
     from wsss.evaluation.import_masks import import_train_masks
 
@@ -49,6 +51,11 @@ exported_option = click.option(
     type=click.Path(path_type=Path),
     help="what was exported: a folder or .zip of wsss export, or a folder of wsss predict, where no note of this "
     "project has it",
+)
+edited_only_option = click.option(
+    "--edited-only",
+    is_flag=True,
+    help="leave out the masks that are still as wsss has written them, as far as that is known",
 )
 
 
@@ -69,8 +76,15 @@ exported_option = click.option(
 )
 @click.option("--made-by", metavar="NAME", help="the method that has made the masks, if no person has")
 @exported_option
+@edited_only_option
 def import_corrected(
-    edited: Path, base: Path | None, dataset: Path, out: Path | None, made_by: str | None, exported: Path | None
+    edited: Path,
+    base: Path | None,
+    dataset: Path,
+    out: Path | None,
+    made_by: str | None,
+    exported: Path | None,
+    edited_only: bool,
 ) -> str:
     """Import the masks that a person has corrected as labels to train on: EDITED is a folder or a .zip, as CVAT exports
     it ("Segmentation mask 1.1").
@@ -81,6 +95,7 @@ def import_corrected(
     network's masks of val photos are left out, or the student would be judged by them. Nothing reads the store unless
     distill.labels names it. Nothing is replaced: other labels get another folder.
     """
+    need_project(dataset)
     from wsss.commands.restorable import restorable
     from wsss.evaluation.import_corrected import import_edited
     from wsss.stores.labels import LABEL_STORES
@@ -90,7 +105,7 @@ def import_corrected(
     with ExitStack() as stack:
         for store in [base] if base else [kind.place for kind in LABEL_STORES]:
             stack.enter_context(restorable(store))
-        return import_edited(edited, base, dataset, out, (made_by or "").strip(), exported)
+        return import_edited(edited, base, dataset, out, (made_by or "").strip(), exported, edited_only)
 
 
 @people_command
@@ -98,7 +113,8 @@ def import_corrected(
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--params", type=click.Path(path_type=Path), default="params.yaml", help="settings file")
 @exported_option
-def to_masks(edited: Path, out: Path, params: Path, exported: Path | None) -> str:
+@edited_only_option
+def to_masks(edited: Path, out: Path, params: Path, exported: Path | None, edited_only: bool) -> str:
     """Write masks that a person has made as masks of the data set, to score with: EDITED is a folder or a .zip, as CVAT
     exports it ("Segmentation mask 1.1"), and OUT a new folder.
 
@@ -108,7 +124,7 @@ def to_masks(edited: Path, out: Path, params: Path, exported: Path | None) -> st
     """
     from wsss.evaluation.to_masks import to_masks as write
 
-    return write(edited, params, out, exported)
+    return write(edited, params, out, exported, edited_only)
 
 
 @people_command
@@ -131,6 +147,7 @@ def import_cams(maps: Path, dataset: Path, out: Path | None, first: int, made_by
     Nothing reads them but the command that is printed, which makes labels of them as stage correct does. Nothing is
     replaced: other maps get another folder.
     """
+    need_project(dataset)
     from wsss.core.processes import end_children
     from wsss.evaluation.import_cams import import_maps
 

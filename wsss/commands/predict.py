@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,8 +103,9 @@ def main(
     """
     wanted = None if scales is None else parse_scales(scales)
     if same := [source for source in photos if source.is_dir() and source.resolve() == out.resolve()]:
-        # A rerun would take the masks for photos.
-        raise UserError(out, "is a folder of photos", f"choose another -o, e.g. {same[0] / 'predicted'}")
+        # `wsss init` would take masks below the photos for photos.
+        beside = os.path.normpath(same[0] / ".." / "found")
+        raise UserError(out, "is a folder of photos", f"choose a folder beside it, e.g. -o {shlex.quote(beside)}")
     found = find_photos(photos)
     from wsss.data.crumbs import parse_area
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from wsss.core.errors import UserError, did_you_mean
 
+PROJECT = Path("params.yaml")
 MOST = 1000
 """Neighbours that are compared with the name that was written."""
 
@@ -25,3 +26,12 @@ def need_made(path: Path) -> None:
     if not path.exists():
         fix = "correct the path; or, in the folder of your project, run the stages that write it: dvc repro gallery"
         raise UserError(path, f"no such file{similar(path)}", fix)
+
+
+def need_project(made: Path) -> None:
+    """Raise `UserError` if `made`, what a stage writes in the folder of a project, is not there, and nor are settings:
+    the present folder is no project.
+    """
+    if not made.exists() and not PROJECT.is_file():
+        what = f"is no project: it has no {PROJECT}, and no {made}"
+        raise UserError(Path.cwd(), what, "go to the folder of your project, which has both: cd FOLDER")

@@ -34,6 +34,8 @@ def parse_area(text: str, where: str = "--min-area") -> Area:
     is for its message.
     """
     number = text.strip()
+    if "," in number and (meant := _with_point(number)):
+        raise UserError(where, f"found {text!r}, with a comma", f"write a point: {meant}")
     if number.endswith("%"):
         percent = _number(number[:-1])
         if not 0 <= percent <= MOST:
@@ -46,6 +48,13 @@ def parse_area(text: str, where: str = "--min-area") -> Area:
     what = f"found {text!r}, expected whole pixels, or per cent of a photo's pixels"
     meant = f"for per cent of the photo give {number}%" if 0 < _number(number) <= MOST else "give e.g. 25, or 0.1%"
     raise UserError(where, what, meant)
+
+
+def _with_point(text: str) -> str:
+    """``0,1%`` and ``0,1`` → ``0.1%``; nothing if that is no share that may be given. ``1,000`` may be of pixels."""
+    percent = text.removesuffix("%").strip().replace(",", ".", 1)
+    share = text.endswith("%") or text.startswith("0,")
+    return f"{percent}%" if share and 0 < _number(percent) <= MOST else ""
 
 
 def _number(text: str) -> float:

@@ -15,7 +15,7 @@ from wsss.core.interrupt import check_stop
 from wsss.core.stage import hash_input
 from wsss.data.index import Index, Record
 from wsss.data.size import fit_label
-from wsss.evaluation.correction import EDITED, differs, is_as_before
+from wsss.evaluation.correction import EDITED, EDITED_ONLY, differs, is_as_before
 from wsss.evaluation.edited_masks import EditedMasks, masks_in
 from wsss.stores.labels import LABEL_STORES, PseudoStore
 from wsss.stores.opened import open_pseudo
@@ -52,10 +52,13 @@ def choose_base(folder: Path, source: Path, index: Index) -> tuple[PseudoStore, 
 
 
 def imported_before(source: Path, index: Index, made_by: str) -> PseudoStore | None:
-    """The store of corrected labels of the photos of `index` that was made of this very `source` and marked alike."""
+    """The store of corrected labels of the photos of `index` that was made of all masks in this very `source`, and is
+    marked alike.
+    """
     made_of, known = hash_input(source), {record.id: record.size for record in index.records}
     for store in _stores():
         same = store.attributes.get(EDITED) == made_of and store.attributes.get(MADE_BY, "") == made_by
+        same &= EDITED_ONLY not in store.attributes
         if same and store.classes == index.classes and store.label(store.ids[0]).shape == known.get(store.ids[0]):
             return store
     return None

@@ -23,6 +23,8 @@ MARKS = {HAND: BY_HAND, NETWORK: FROM_NETWORK, LABELS: FROM_LABELS}
 """Attributes of photos, and of the store, which has their number, by the origin of the labels."""
 EDITED = "edited_sha256"
 """Attribute of a store of corrected labels: the checksum of the archive or folder that it was made of."""
+EDITED_ONLY = "edited_only"
+"""Attribute of such a store that was made without the masks that nobody had edited."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Correction:
     """The new `labels` of the photos that have changed, and their `origins`; pixels that each of 256 label values has
     `gained` and `lost` in them; the ignored pixels that came back as background: those `kept` ignored and those that
     are background now; the `held_out` photos that keep their labels, because the new ones are a network's; and those
-    whose masks are as they were before a correction that the base has: these keep it.
+    whose masks are as they were before a correction that the base has: these keep it. `left_out`: photos whose masks
+    were not looked at, because nobody has edited them.
     """
 
     labels: Mapping[str, npt.NDArray[np.uint8]]
@@ -41,25 +44,33 @@ class Correction:
     cleared: int
     held_out: tuple[str, ...]
     as_before: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def count(self, kind: str, names: Collection[str]) -> int:
         """Of the photos `names`, those whose new label is of this kind of origin."""
         return sum(origin.kind == kind for name, origin in self.origins.items() if name in names)
 
 
-def correction(base: PseudoStore, edited: EditedMasks, records: Mapping[str, Record], made_by: str = "") -> Correction:
+def correction(
+    base: PseudoStore,
+    edited: EditedMasks,
+    records: Mapping[str, Record],
+    made_by: str = "",
+    edited_only: bool = False,
+) -> Correction:
     """Compare the edited masks with what `wsss export` writes of the labels of `base`, at the size of the photos'
     files, so that a mask that nobody has touched differs nowhere. Only pixels that differ there are changed at the size
     that photos are read at.
 
     Most tools have no label for 255, and give such pixels back as background: they stay 255, unless the masks come with
-    a label for 255. `made_by`: the method that has made the masks, empty for a person.
+    a label for 255. `made_by`: the method that has made the masks, empty for a person. `edited_only`: masks that are
+    still as wsss has written them are left out.
     Raises `UserError` for masks that fit no photo or class.
     """
     sizes = {name: records[name].own_size for name in edited.files}
     knows = edited.has_label_for_ignored(records)
     labels: dict[str, npt.NDArray[np.uint8]] = {}
-    origins, held_out, as_before = dict[str, Origin](), list[str](), list[str]()
+    origins, held_out, as_before, left_out = dict[str, Origin](), list[str](), list[str](), list[str]()
     gained, lost, kept, cleared = np.zeros(256, np.int64), np.zeros(256, np.int64), 0, 0
     for name, own in sizes.items():
         check_stop()
@@ -68,6 +79,9 @@ def correction(base: PseudoStore, edited: EditedMasks, records: Mapping[str, Rec
             what = f"its label of {name} is {old.shape[1]} × {old.shape[0]}, but the photo is read at another size"
             raise UserError(base.path, what, "give the --dataset that it was made with")
         mask, exported = edited.mask(name, own), fit_label(old, own)
+        if edited_only and edited.known.untouched(name, mask):
+            left_out.append(name)
+            continue
         origin = edited.origin(name, mask, made_by)
         if origin.kind == NETWORK and records[name].split == HELD_OUT:
             held_out += [name] if (mask != exported).any() else []
@@ -89,7 +103,8 @@ def correction(base: PseudoStore, edited: EditedMasks, records: Mapping[str, Rec
             labels[name], origins[name] = label, origin
             gained += np.bincount(label[changed], minlength=256)
             lost += np.bincount(old[changed], minlength=256)
-    return Correction(labels, origins, gained, lost, kept, cleared, tuple(held_out), tuple(as_before))
+    others = (tuple(held_out), tuple(as_before), tuple(left_out))
+    return Correction(labels, origins, gained, lost, kept, cleared, *others)
 
 
 def differs(mask: npt.NDArray[np.uint8], exported: npt.NDArray[np.uint8], knows: bool) -> bool:

@@ -24,7 +24,7 @@ from wsss.core.environment import scratch_root
 from wsss.core.errors import UserError, WsssError
 from wsss.core.missing import similar
 from wsss.data.index import BACKGROUND, IGNORE
-from wsss.data.origins import NETWORK, ORIGINS, Origin, digest, read_origins
+from wsss.data.origins import HAND, NETWORK, ORIGINS, Origin, digest, read_origins
 from wsss.formats.labelmap import EXPORTED, IGNORED, LABELMAP, beside, read_labelmap
 from wsss.formats.raw import MAX_TEXT, is_background
 from wsss.predict.edits import read_checksums
@@ -72,6 +72,11 @@ class Known:
             if origin.digest == digests[classes]:
                 return origin
         return None
+
+    def untouched(self, name: str, mask: npt.NDArray[np.uint8]) -> bool:
+        """Whether nobody has edited the `mask` (H, W) uint8 of the photo `name`, before its export or since."""
+        origin = self.origin(name, mask)
+        return origin is not None and origin.kind != HAND
 
     def _digest(self, mask: npt.NDArray[np.uint8], classes: tuple[str, ...]) -> str:
         """Of the mask by the numbers of `classes`; empty if these lack a class of it."""

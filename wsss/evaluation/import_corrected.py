@@ -23,7 +23,7 @@ from wsss.data.ids import encode_id
 from wsss.data.index import IGNORE, Index, Record, read_index
 from wsss.data.origins import FROM_LABELS, HAND, digest
 from wsss.evaluation.choose_base import CORRECTED, choose_base, imported_before
-from wsss.evaluation.correction import BEFORE, EDITED, HELD_OUT, MARKS, Correction, correction
+from wsss.evaluation.correction import BEFORE, EDITED, EDITED_ONLY, HELD_OUT, MARKS, Correction, correction
 from wsss.evaluation.edited_masks import BY, masks_in, unpacked
 from wsss.evaluation.exported import known_exports
 from wsss.evaluation.import_told import Told, told_again, warn_of
@@ -57,7 +57,7 @@ def corrected_store(
     content = [made_of["base_sha256"]]
     for name, origin in sorted(found.origins.items()):
         content.append(f"{name} {digest(found.labels[name])} {origin.kind} {origin.source}")
-    others = ("format", "version", "sha256", MADE_BY, BY_METHODS, *MARKS.values())
+    others = ("format", "version", "sha256", EDITED_ONLY, MADE_BY, BY_METHODS, *MARKS.values())
     own = {name: value for name, value in base.attributes.items() if name not in others}
     own |= {mark: len(photos) for mark, photos in marked.items() if photos}
     if methods := [source[len(BY) :] for source in marked[FROM_LABELS].values() if source.startswith(BY)]:
@@ -92,19 +92,21 @@ def import_edited(
     out: Path | None = None,
     made_by: str = "",
     exported: Path | None = None,
+    edited_only: bool = False,
 ) -> str:
     """Import the masks in `source`, a folder or a zip, over the store `base_folder`, without that over the one from
     which the fewest differ, as the store `out`, without that as one named by its content. `made_by`: the method that
     has made the masks, empty for a person; `exported`: a folder or archive of what wsss has written, as they were
-    before. What has been imported before, without `base_folder`, `out` and `exported`, is told to be there. Returns the
-    message to print. Raises `UserError` if nothing differs, or `out` holds anything else.
+    before; `edited_only`: without masks that are still so. What has been imported before, without any of these but
+    `made_by`, is told to be there. Returns the message to print. Raises `UserError` if nothing differs, or `out` holds
+    anything else.
     """
     if not source.exists():
         raise UserError(source, "no such file or folder", "give what CVAT, or wsss export, has written")
     index = read_index(dataset)
     records = {record.id: record for record in index.records}
     splits = {record.id: record.split for record in index.records}
-    if not (base_folder or out or exported) and (there := imported_before(source, index, made_by)):
+    if not (base_folder or out or exported or edited_only) and (there := imported_before(source, index, made_by)):
         check_there(there.path)
         return "\n".join(told_again(source, there, made_by))
     with unpacked(source) as folder:
@@ -113,14 +115,16 @@ def import_edited(
         known = known_exports(folder, exported, base.ids, base.classes)
         edited = masks_in(folder, source, base.ids, base.classes, splits, known)
         paths = {"base": str(base.path), "edited": str(source)}
-        identity, inputs = paths | {"made_by": made_by, "known": known.checksum}, [source, base.path, dataset]
+        identity = paths | {"made_by": made_by, "known": known.checksum, "edited_only": edited_only}
+        inputs = [source, base.path, dataset]
         with open_stage("import_labels", identity, inputs, folders=[out] if out else []) as stage:
-            found = correction(base, edited, records, made_by)
+            found = correction(base, edited, records, made_by, edited_only)
             warn_of(source, base.path, edited, found, index, records)
             if not found.labels:
                 raise _nothing(source, len(edited.files), base.path, found)
             marked = marked_photos(base, found)
             made_of = paths | {"base_sha256": hash_input(base.path), EDITED: hash_input(source)}
+            made_of |= {EDITED_ONLY: "true"} if found.left_out else {}
             place, new = publish_new(corrected_store(stage, base, found, marked, made_of), out, CORRECTED)
     told = Told(found, len(edited.files), marked, base, records, place, new, chosen, made_by)
     return "\n".join(told.lines())
@@ -152,6 +156,8 @@ def _nothing(source: Path, photos: int, base: Path, found: Correction) -> UserEr
     if found.held_out:
         kept = counted(len(found.held_out), f"{HELD_OUT} photo")
         what += f", but in {kept}, where it is a network's and the label stays"
+    if found.left_out:
+        what += f"; {counted(len(found.left_out), 'mask')} left out that nobody has edited (--edited-only)"
     if found.as_before:
         what += f"; {counted(len(found.as_before), 'mask')} are as before its corrections, which stay"
     return UserError(source, what, "export again what was edited, or give the --base that it was made of")

@@ -105,6 +105,8 @@ class Told:
             yield f"{found.cleared:,} ignored pixels are background now: the masks have a label for ignored ones"
         if found.as_before:
             yield f"{counted(len(found.as_before), 'mask')} as before the corrections in {self.base.path}: these stay"
+        if found.left_out:
+            yield f"{counted(len(found.left_out), 'mask')} left out that nobody has edited (--edited-only)"
         yield from self._held_out()
         yield from self._next()
 

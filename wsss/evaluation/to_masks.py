@@ -35,13 +35,13 @@ class Params(Settings):
     dataset: DatasetSettings
 
 
-def to_masks(source: Path, params: Path, out: Path, exported: Path | None = None) -> str:
+def to_masks(source: Path, params: Path, out: Path, exported: Path | None = None, edited_only: bool = False) -> str:
     """Write the masks in `source`, a folder or a zip with a label map, as the new folder `out`: indexed PNGs with the
     names of their photos and the numbers of all classes of the data set, dropped ones among them, their label map, and
-    the origins of those that are still as wsss has written them: of what is `exported`, too. Returns the message to
-    print.
+    the origins of those that are still as wsss has written them: of what is `exported`, too; `edited_only`: without
+    these. Returns the message to print.
 
-    Raises `UserError` for labels that are no class, masks of no photo, and if anything is in `out`.
+    Raises `UserError` for labels that are no class, masks of no photo, if anything is in `out`, and if no mask is left.
     """
     settings = load(params, Params).dataset
     root = Path(settings.root)
@@ -53,6 +53,7 @@ def to_masks(source: Path, params: Path, out: Path, exported: Path | None = None
     raw = scan(settings if there else settings.model_copy(update={"masks": ""}))
     ids, classes = [item.id for item in raw.items], raw.numbering or raw.classes
     origins: dict[str, Origin] = {}
+    left = 0
     with unpacked(source) as folder:
         labelmap = beside(mask_folder(folder), LABELMAP)
         if labelmap is None:
@@ -67,17 +68,24 @@ def to_masks(source: Path, params: Path, out: Path, exported: Path | None = None
                 image = open_image(read_file(path), path, ("PNG",))
                 size = (image.height, image.width)  # whether it is the photo's, `wsss check` says
                 mask = masks.mask(name, size)
+                progress.advance()
+                if edited_only and known.untouched(name, mask):
+                    left += 1
+                    continue
                 save_mask_png(made / f"{name}.png", mask)
                 if (of := known.origin(name, mask)) and of.kind != HAND:
                     origins[name] = Origin(of.kind, of.source, digest(mask))
-                progress.advance()
+            if left == len(masks.files):
+                what = f"all of {counted(left, 'mask')} are still as wsss has written them: --edited-only leaves none"
+                raise UserError(source, what, "export again what was edited, or leave --edited-only away")
             write_text(made / LABELMAP, labelmap_text(classes))
             if origins:
                 write_text(made / ORIGINS, origins_text(origins))
     warn_unknown(source, [name for name in masks.files if name not in known.written], len(masks.files))
     untouched = f" ({len(origins)} of them still as wsss has written them: no truth)" if origins else ""
+    untouched += f" (without {left} that nobody has edited)" if left else ""
     next_step = _next(root, settings.masks, out, params)
-    return f"labels: {counted(len(masks.files), 'mask')} → {out}{untouched}; next: {next_step}"
+    return f"labels: {counted(len(masks.files) - left, 'mask')} → {out}{untouched}; next: {next_step}"
 
 
 def _next(root: Path, masks: str, out: Path, params: Path) -> str:

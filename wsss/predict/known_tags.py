@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,8 @@ from typing import Any
 import torch
 
 from wsss.core.errors import UserError, WsssError, raise_all
+from wsss.core.log import say
+from wsss.core.missing import similar
 from wsss.core.words import counted
 from wsss.data.index import read_index
 from wsss.formats.columns import Headings, named_columns
@@ -21,7 +24,7 @@ from wsss.formats.lines import read_lines
 from wsss.formats.names import spellings, stem
 from wsss.formats.problems import ALL, MOST_SHOWN, shortened, some
 from wsss.formats.raw import Listing
-from wsss.formats.tagfile import TagTable, read_tag_file, unknown_tags
+from wsss.formats.tagfile import TagTable, in_one_spelling, read_tag_file, unknown_tags
 from wsss.models.base_student import IMPROBABLE
 from wsss.predict.collect import FoundPhoto
 from wsss.predict.no_class import shown_to_be_empty
@@ -67,15 +70,18 @@ def read_known_tags(
     """The tags of those `photos` that the table `path` names; `classes`: the network's names, background first.
 
     Classes and columns are those of the settings of the project in `folder`, if it has any: what it drops, the network
-    was not to learn. Raises `UserError`, several at once, for a table with mistakes, and for a tag that is no class.
-    Rows of other photos are no mistake.
+    was not to learn. Capital letters make no other class, as for `wsss init`; a line says which are read so. Raises
+    `UserError`, several at once, for a table with mistakes, and for a tag that is no class. Rows of other photos are no
+    mistake.
     """
     if not path.is_file():
-        raise UserError(path, "no such file", "correct --tags")
+        there = _among(photos, path)
+        what = f"no such file; there is one in {there.parent}" if there else f"no such file{similar(path)}"
+        raise UserError(path, what, f"--tags {shlex.quote(str(there))}" if there else "correct --tags")
     settings = section_of(folder, "dataset")
     problems: list[UserError] = []
     drop = frozenset(map(str, settings.get("drop") or ()))
-    table = read_tag_file(path, problems, _headings(path, settings), classes, drop)
+    table = _spelt_as(classes[1:], read_tag_file(path, problems, _headings(path, settings), classes, drop), drop)
     dropped = sorted(drop & {*table.tags()} - {*classes})
     for error in unknown_tags(table, {*table.tags()} - {*dropped}, classes[1:], ""):
         fix = f"{error.fix.partition(';')[0]}: the network knows {some(classes[1:], 20)}"
@@ -90,6 +96,23 @@ def read_known_tags(
     known = {name: tuple(sorted(classes.index(tag) for tag in {*found} - {*dropped})) for name, found in tags.items()}
     fingerprint = _fingerprint(sorted((row.name, row.tags) for row in table.rows))
     return TagSource(path, known, fingerprint, dropped=dropped, unread=table.unread if table.wide else ())
+
+
+def _among(photos: Sequence[FoundPhoto], path: Path) -> Path | None:
+    """The file `path` below a folder of photos that was given, if it is there; it was given from the present folder."""
+    folders = dict.fromkeys(photo.path.parents[photo.name.count("/")] for photo in photos)
+    return next((folder / path for folder in folders if (folder / path).is_file()), None)
+
+
+def _spelt_as(classes: Sequence[str], table: TagTable, drop: Collection[str]) -> TagTable:
+    """`table` with the tags that differ from `classes` only in capital letters written like these, and a line that says
+    which. Headings count as well: here they are no names of new classes, as they may be for `wsss init`.
+    """
+    read = in_one_spelling(replace(table, columns=()), classes, drop)
+    if read.rows == table.rows:
+        return table
+    say(f"predict: {read.reading.splitlines()[-1]}")
+    return replace(read, columns=table.columns)
 
 
 def named_below(table: TagTable, photos: Sequence[FoundPhoto]) -> TagTable:

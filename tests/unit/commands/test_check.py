@@ -59,6 +59,22 @@ check: 24 sound photos in {herd.root}; 0 errors, 0 warnings; next: dvc repro gal
     )
 
 
+def test_what_wsss_wrote_among_the_photos_is_told(herd: RawData) -> None:
+    for name in ("found/masks/p00.jpg", "found/overlays/p00.jpg", "all/JPEGImages/p00.jpg", "other/masks/p00.jpg"):
+        herd.photo(name, (64, 80))
+    herd.write("found/settings.json", '{"format": "wsss.predict"}')
+    herd.write("all/.wsss", "")
+    herd.write("other/settings.json", "{}")
+    herd.write(".wsss", "")  # a data set may be marked
+    result = check(herd, allow_untagged=True)
+    places = "all/ (1), found/masks/ (1), found/overlays/ (1)"
+    assert (
+        f"warning: {herd.root}: 3 of 28 photos are none, but pictures that wsss has written: {places}\n"
+        "fix: move these out of the folder of the photos, and give wsss a folder beside it: "
+        f"-o {herd.root.parent / 'found'}\n"
+    ) in result.stdout
+
+
 def test_mask_of_no_photo_is_counted(herd: RawData) -> None:
     herd.write("gt/elsewhere.png", b"x")
     result = check(herd, masks="gt")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,9 +19,10 @@ from wsss.commands.check import Params as CheckParams
 from wsss.commands.check import look
 from wsss.commands.check import main as check
 from wsss.commands.init import main, with_choices
+from wsss.commands.standing import recipe_of
 from wsss.core.minutes import Span, foretold, work_of
 from wsss.core.params import load
-from wsss.core.recipes import read_recipe
+from wsss.core.recipes import read_recipe, recipe_names
 from wsss.data.index import Record
 from wsss.formats.guess import RARE, dataset_yaml, guess_dataset
 from wsss.formats.settings import DatasetSettings
@@ -131,7 +131,8 @@ def test_problems_are_counted_and_left_to_check(photos: RawData) -> None:
     photos.write("p2.jpg", b"")
     result = init("raw")
     assert result.exit_code == 0
-    assert result.stdout.endswith("init: 2 problems to correct, 2 warnings; next: wsss check params.yaml\n")
+    last = "init: 2 problems to correct, 2 warnings; stages will stop until all are corrected; next: wsss check"
+    assert result.stdout.endswith(f"\n{last} params.yaml\n")
 
 
 def test_masks_that_predict_has_written_are_no_ground_truth(photos: RawData) -> None:
@@ -215,6 +216,21 @@ def test_an_existing_file_is_never_overwritten_unasked(photos: RawData) -> None:
     assert "(the old one is params.yaml.bak1)" in init("raw", "--force").stdout
 
 
+SWITCH = (
+    "to change to recipe photos, and keep the section dataset: wsss recipe use photos --keep-dataset (no other setting "
+    "is kept; the old file is, as a .bak); or "
+)
+
+
+def test_a_copy_of_a_recipe_says_which_it_is(photos: RawData) -> None:
+    for name in recipe_names():
+        text = read_recipe(name)
+        PARAMS.write_text(text.replace("\nseed: 0", "\nseed: 7"))
+        assert recipe_of(PARAMS) == name
+    PARAMS.write_text("seed: 7\n")
+    assert recipe_of(PARAMS) is None
+
+
 def test_settings_in_the_way_are_told_where_they_are_others(photos: RawData) -> None:
     """The photos are not looked at, and nothing is written, also not a copy of a table."""
     assert init("raw", "--recipe", "quick").exit_code == 0
@@ -234,13 +250,17 @@ def test_settings_in_the_way_are_told_where_they_are_others(photos: RawData) -> 
     assert "exists; 2 settings are others" in told
     assert "dataset.allow_untagged  true  wsss init: false\n" in told
     told = init("raw", "--recipe", "photos").stderr
-    assert re.search(r"exists; \d\d settings .*\(recipe photos\):\n(  .*\n){15}  and \d+ more\nfix: keep it", told)
+    assert told == result.stderr.replace("quick):", "quick), where recipe photos is asked for:").replace(
+        "keep it, and set what is wrong; or ", SWITCH
+    )
     PARAMS.write_text(made + "# mine\n")
     result = init("raw")
     assert result.stderr == (
         "error: params.yaml: exists, with the settings that wsss init would write now (recipe quick)\n"
         "fix: keep it: wsss check params.yaml; or add --force: the old file is kept as params.yaml.bak\n"
     )
+    told = init("raw", "--recipe", "photos").stderr
+    assert f"would write now (recipe quick), where recipe photos is asked for\nfix: {SWITCH}add --force" in told
     for arguments in (["nowhere"], ["raw", "--tags", "elsewhere.csv"]):
         assert init(*arguments).stderr.startswith("error: params.yaml: exists\n")
     assert PARAMS.read_text() == made + "# mine\n"

@@ -689,6 +689,16 @@ def test_output_in_the_way(model: Path, photos: Path, tmp_path: Path) -> None:
     assert "cannot be written" in text
 
 
+@pytest.mark.parametrize(("given", "beside"), [("album", "found"), (".", "../found"), ("../my photos", "../found")])
+def test_results_go_beside_the_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, beside: str) -> None:
+    (tmp_path / "project/album").mkdir(parents=True)
+    (tmp_path / "my photos").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    fix = f"choose a folder beside it, e.g. -o {beside}"
+    error = f"error: {Path(given)}: is a folder of photos\nfix: {fix}\n"
+    assert predict("student.pt", given, "-o", given) == (2, "", error)
+
+
 def test_photos_that_are_not_there_or_twice(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "a.txt").write_text("")

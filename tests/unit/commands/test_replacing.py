@@ -35,8 +35,11 @@ def git(*arguments: str) -> None:
 
 def refused() -> bool:
     before = PARAMS.read_bytes()
-    what = "error: params.yaml: exists\nfix: add --force: the old file is kept as params.yaml.bak\n"
-    return init().stderr == what and PARAMS.read_bytes() == before
+    said = init().stderr
+    told = said.startswith("error: params.yaml: exists") and said.endswith(
+        "add --force: the old file is kept as params.yaml.bak\n"
+    )
+    return told and PARAMS.read_bytes() == before
 
 
 @pytest.mark.parametrize("name", ["demo", "photos"])

@@ -76,6 +76,12 @@ def test_areas_are_of_pixels_unless_they_have_a_percent_sign(text: str, least: i
     [
         ("0.1", "for per cent of the photo give 0.1%"),
         ("2.5", "for per cent of the photo give 2.5%"),
+        ("0,1%", "write a point: 0.1%"),
+        ("0,1 %", "write a point: 0.1%"),
+        ("0,1", "write a point: 0.1%"),
+        ("1,000", "give e.g. 25, or 0.1%"),
+        ("25,5", "give e.g. 25, or 0.1%"),
+        ("0,1,5%", "give e.g. 0.1%, or a number of pixels"),
         ("25.0", "give e.g. 25, or 0.1%"),
         ("0.1px", "give e.g. 25, or 0.1%"),
         ("9" * 5000, "give e.g. 25, or 0.1%"),

@@ -97,6 +97,35 @@ def test_an_export_is_remembered_outside_of_what_it_writes(project: Path, kind: 
     assert kinds() == {"corrected_by_hand": 1, "taken_from_network": 3}
 
 
+def test_only_edited_masks_on_request(project: Path) -> None:
+    """Also over a base that has the others already."""
+    send("--to", "voc", "found", "sent")
+    convert(Path("sent"), PHOTOS[1:2])
+    done = come_back(project, "--edited-only")
+    assert done.exit_code == 0, done.output
+    assert "labels: 1 of 4 photos changed, " in done.stdout
+    assert "(20 photos, 1 of them corrected by hand)\n" in done.stdout
+    assert "\n3 masks left out that nobody has edited (--edited-only)\n" in done.stdout
+    assert kinds() == {"corrected_by_hand": 1}
+    shutil.rmtree("edited")
+    shutil.rmtree("corrected")
+    convert(Path("sent"), ())
+    done = come_back(project, "--edited-only")
+    assert (done.exit_code, "; 4 masks left out that nobody has edited (--edited-only)" in done.stderr) == (2, True)
+
+
+def test_all_masks_are_no_import_that_is_there_where_it_was_of_the_edited_ones(project: Path) -> None:
+    Path("artifacts").mkdir()
+    project.rename("artifacts/pseudo")
+    send("--to", "voc", "found", "sent")
+    convert(Path("sent"), PHOTOS[1:2])
+    command = ["import", "edited", "--dataset", "dataset", "--base", "artifacts/pseudo"]
+    assert "1 of 4 photos changed" in CliRunner().invoke(labels.main, [*command, "--edited-only"]).stdout
+    told = CliRunner().invoke(labels.main, command[:4])
+    assert "4 of 4 photos changed" in told.stdout, told.output
+    assert "which is there already" in CliRunner().invoke(labels.main, command[:4]).stdout
+
+
 @pytest.mark.parametrize("given", ["found", "sent", "sent/SegmentationClass", "sent.zip"])
 def test_without_a_note_a_person_says_what_was_exported(project: Path, given: str) -> None:
     send("--to", "voc", "found", "sent")
@@ -194,7 +223,27 @@ def test_masks_to_score_with_are_marked_and_counted(raw_data: RawData) -> None:
     assert "nothing here knows" not in done.stderr
     found = read_origins(raw_data.root / "masks")
     assert {name: origin.kind for name, origin in found.items()} == {"a": NETWORK}
+    done = CliRunner().invoke(labels.main, ["to-masks", "edited", "only", "--edited-only"])
+    assert "labels: 1 mask → only (without 1 that nobody has edited); next: " in done.stdout
+    assert {path.name for path in Path("only").iterdir()} == {".wsss", "b.png", "labelmap.txt"}
+    convert(Path("sent"), (), Path("untouched"))
+    done = CliRunner().invoke(labels.main, ["to-masks", "untouched", "none", "--edited-only"])
+    assert (done.exit_code, "all of 2 masks are still as wsss has written them" in done.stderr) == (2, True)
+    assert not Path("none").exists()
     shutil.rmtree(".scratch", ignore_errors=True)
     done = CliRunner().invoke(labels.main, ["to-masks", "edited", "again"])
     assert "of 2 of 2 masks nothing here knows how wsss has exported them" in done.stderr
     assert "fix: none needed if a person has made or checked each of them; else give what was exported" in done.stderr
+
+
+@pytest.mark.parametrize("command", [("import", "edited"), ("import-cams", "maps"), ("import-masks",)])
+def test_a_folder_that_is_no_project_is_told_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(labels.main, [*command])
+    what = f"error: {tmp_path}: is no project: it has no params.yaml, and no artifacts/dataset\n"
+    fix = "fix: go to the folder of your project, which has both: cd FOLDER\n"
+    assert (done.exit_code, done.stderr) == (2, what + fix)
+    Path("params.yaml").touch()
+    assert "is no project" not in CliRunner().invoke(labels.main, [*command]).stderr

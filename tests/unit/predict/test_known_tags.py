@@ -136,6 +136,22 @@ def test_a_table_of_counts_is_read_by_the_classes_of_the_network(project: Path) 
     assert source.counted(3) == f"tags of 2 of 3 photos are known ({table}; not read: who)"
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("photo,tags\na.jpg,Cow\nsub/b,CAT|cow\n", "read 'Cow' (1 row) as 'cow' (1), 'CAT' (1 row) as 'cat' (0)"),
+        ("photo,Cow,cat\na.jpg,1,0\nsub/b,1,1\n", "read 'Cow' (2 rows) as 'cow' (0)"),
+    ],
+)
+def test_capital_letters_make_no_other_class(
+    project: Path, text: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told(project, text) == {"a": (1,), "sub/b": (1, 2)}
+    assert f"predict: capital letters make no other class: {line}\n" in capsys.readouterr().err
+    assert told(project, text.replace("Cow", "cow").replace("CAT", "cat")) == {"a": (1,), "sub/b": (1, 2)}
+    assert "capital" not in capsys.readouterr().err
+
+
 def test_two_photos_that_a_path_may_mean_are_left_open(project: Path) -> None:
     for name in ("one/x/a.jpg", "two/x/a.jpg"):
         (project.parent / "album" / name).parent.mkdir(parents=True)
@@ -166,6 +182,16 @@ def test_columns_are_those_that_the_project_names(project: Path) -> None:
     assert told(project, "photo,tags\na.jpg,cat\n") == {"a": (2,)}
 
 
-def test_a_table_that_is_not_there(project: Path) -> None:
+def test_a_table_that_is_not_there(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="no such file\nfix: correct --tags"):
         read_known_tags(project / "none.csv", find_photos([project.parent / "album"]), CLASSES, project)
+    (project.parent / "album/my tags.csv").touch()
+    monkeypatch.chdir(project)
+    for source in (Path("../album"), Path("../album/a.jpg")):
+        with pytest.raises(UserError) as caught:
+            read_known_tags(Path("my tags.csv"), find_photos([source]), CLASSES)
+        assert str(caught.value) == (
+            "error: my tags.csv: no such file; there is one in ../album\nfix: --tags '../album/my tags.csv'"
+        )
+    with pytest.raises(UserError, match=r"no such file \(did you mean '../album/my tags.csv'\?\)\nfix: correct"):
+        read_known_tags(Path("../album/my_tags.csv"), find_photos([Path("../album/sub")]), CLASSES)
