@@ -11,7 +11,7 @@ from wsss.predict.doubted import Doubted
 from wsss.predict.project import section_of
 from wsss.report.agreed import less_sure
 from wsss.report.class_table import PER_CLASS
-from wsss.report.masked import unmasked_classes
+from wsss.report.masked import FEW_MASKS, unmasked_classes
 from wsss.report.plots import read_table
 from wsss.report.scores import Source, best_row, read_sources
 from wsss.report.verdict import final_verdict
@@ -40,7 +40,7 @@ def doubted_classes(root: Path, classes: Sequence[str]) -> Doubted | None:
 
 def _judged(reports: Path, best: Source | None) -> list[str]:
     """The classes that masks have judged: of these, agreement says nothing more."""
-    if best is None or best.miou is None:
+    if best is None or best.miou is None or int(best.images) < FEW_MASKS:
         return []
     table, unmasked = read_table(reports / PER_CLASS), unmasked_classes(reports)
     scored = zip(table.texts("class"), table.texts(best.source), strict=True)

@@ -86,6 +86,8 @@ def build_gallery(
         top = about(index, settings.recipe), differing, best_row(rows, settings.split, "student")
         heat = [css_colour(stop) for stop in HEAT_STOPS]
         classes = class_table(tables, legend) if tables else None
+        if classes and verdict and not verdict.by_masks:
+            classes = classes.without_judgement()
         html = page_html(sections, legend, rows, plots, strips, heat, settings.width, *top, verdict, classes, learned)
         (folder / "index.html").write_bytes(html.encode("utf-8"))
     if photos is not None:

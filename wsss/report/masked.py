@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from wsss.core.words import counted
 from wsss.data.index import Index
 from wsss.formats.problems import some
 from wsss.report.plots import read_table
@@ -14,9 +15,20 @@ CONFUSION = "confusion.csv"
 CLEARLY = 0.05
 """mIoU by which labels have to be better than the student to be proposed instead. Chosen by hand."""
 FEW_MASKS = 10
-"""Photos with masks below which a difference of scores may be chance."""
+"""Photos with masks below which these decide nothing: a score of them may be chance, or that of the worst photos, which
+a person corrects first.
+"""
 STORES = {"pseudo-label": "pseudo", "relabelled": "relabelled"}
 """Folder of `artifacts` by kind of labels, as the table of scores calls them."""
+
+
+def few_masks_warning(photos: int, split: str) -> str:
+    """What is said where only so many photos of `split` have a mask."""
+    them, worst = ("it", "it was") if photos == 1 else ("them", "they were")
+    return (
+        f"Masks of {counted(photos, f'{split} photo')} are too few to decide, all the more if {worst} chosen as the "
+        f"worst: the verdict is that without {them}. {FEW_MASKS} or more would decide."
+    )
 
 
 def unmasked_classes(reports: Path) -> frozenset[str]:
@@ -79,6 +91,5 @@ def better_labels(sources: Sequence[Source], split: str, student: Source) -> tup
                 "photos' tags, and the student of this score does not: with them, as `wsss predict` has them, it may "
                 "be as good. Compare both where photos have tags."
             )
-            few = f" So few masks cannot decide it: {FEW_MASKS} or more would."
-            return store, text + (few if int(labels.images) < FEW_MASKS else "")
+            return store, text
     return "", ""

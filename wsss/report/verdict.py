@@ -15,7 +15,7 @@ from wsss.data.index import Index
 from wsss.formats.problems import some
 from wsss.report.findings import Findings
 from wsss.report.last_words import Verdict
-from wsss.report.masked import better_labels, left_out_reason, unmasked_reason
+from wsss.report.masked import better_labels, few_masks_warning, left_out_reason, unmasked_reason
 from wsss.report.scores import Source, best_row
 
 FEW = 30
@@ -30,11 +30,10 @@ LOOK = (
 """What to do about classes that are doubtful by the masks."""
 UNSURE = "They may be wrong in every photo: look at their masks before you use them; a few drawn by hand would tell."
 """What to do about classes on which student and labels agree somewhat."""
-UNSEEN = (
-    "It rests on tags and on agreement, which do not see a fault that labels and student share. No mask was read; a "
-    "dozen masks would tell the accuracy."
-)
-"""What the verdict rests on where no photo has a mask."""
+RESTS = "It rests on tags and on agreement, which do not see a fault that labels and student share."
+"""What the verdict rests on where masks do not decide."""
+UNSEEN = f"{RESTS} No mask was read; a dozen masks would tell the accuracy."
+"""The same where no photo has a mask."""
 BETTER = 0.01
 """mIoU by which OSTE's branch has to be better than the student to be named instead."""
 
@@ -45,7 +44,9 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
     Errors are those of `Findings.read`.
     """
     found = Findings.read(reports, sources, index, split)
-    labels, better = ("", "") if found.best is None else better_labels(sources, split, found.best)
+    score, by_masks = found.score, found.by_masks
+    labels, better = better_labels(sources, split, score) if score is not None and by_masks else ("", "")
+    warning = "" if score is None or by_masks else few_masks_warning(int(score.images), split)
     reasons = (
         *_of_tags(found),
         *_of_agreement(found, rests_on),
@@ -55,7 +56,14 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
         *([better] if better else []),
     )
     bad = found.hopeless or found.overall in ("poor", "doubtful")
-    return Verdict(_headline(found), reasons, bad, found.weak, agreed=found.agreed, labels=labels, longer=found.longer)
+    return Verdict(
+        *(_headline(found), reasons, bad, found.weak),
+        agreed=found.agreed,
+        labels=labels,
+        longer=found.longer,
+        warning=warning,
+        by_masks=by_masks,
+    )
 
 
 def _headline(found: Findings) -> str:
@@ -64,7 +72,7 @@ def _headline(found: Findings) -> str:
     if found.doubtful:
         return "usable in part"
     # Agreement with labels is no accuracy: only masks can tell more than that it is worth looking at.
-    return "usable as a first draft" if found.best is None else "usable"
+    return "usable" if found.by_masks else "usable as a first draft"
 
 
 def _of_tags(found: Findings) -> Iterator[str]:
@@ -119,12 +127,15 @@ def _of_companions(found: Findings) -> Iterator[str]:
 
 def _of_masks(found: Findings, branch: Source | None) -> Iterator[str]:
     """What masks say, where there are some. `branch`: the best row of OSTE's own."""
-    best, split = found.best, found.split
-    if best is None or best.miou is None:
+    score, split = found.score, found.split
+    if score is None or score.miou is None:
         yield UNSEEN
         return
-    miou, masked = best.miou, counted(int(best.images), f"{split} photo")
-    yield f"On the masks of {masked}, the student has mIoU {100 * miou:.2f} % ({best.source})."
+    miou, masked = score.miou, counted(int(score.images), f"{split} photo")
+    yield f"On the masks of {masked}, the student has mIoU {100 * miou:.2f} % ({score.source})."
+    if not found.by_masks:
+        yield RESTS
+        return
     no_mask = unmasked_reason(found.ious, found.unmasked, split, miou)
     yield from filter(None, (no_mask, left_out_reason(found.index, split, found.unmasked)))
     if low := found.low:

@@ -730,6 +730,11 @@ def test_table_of_classes_opens_their_photos(run: Run, tmp_path: Path) -> None:
     assert "3.5 times its area and finds 100\u00a0% of it; 80\u00a0% of its false pixels are background." in page.text
     known = {option["value"] for option in page.all("option")}
     assert {by for _, by in cells if by} <= known
+    undecided = replace(verdict, by_masks=False, warning="Too few.")
+    build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "few", tables, verdict=undecided)
+    few = parse(tmp_path / "few")
+    assert "doubtful" not in [found.get("class") for found in few.all("tr")]
+    assert "Lost at" not in few.text
     assert {found["data-number"] for found in page.all("button") if "data-number" in found} >= {"0", "1", "2"}
     assert "#classes" in [found["href"] for found in page.all("a")]
 
@@ -917,9 +922,11 @@ def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert result.exit_code == 0, result.output
     assert "gallery: 2 of 5 val photos, median IoU of a prediction 77.5" in result.output
     assert "student" in parse(tmp_path / "reports/gallery").text
-    assert "Verdict: usable" in parse(tmp_path / "reports/gallery").text
+    assert "Verdict: usable in part" in parse(tmp_path / "reports/gallery").text
     said = result.output.rstrip().splitlines()
-    begin = said.index("verdict: usable")
+    begin = said.index("verdict: usable in part")
+    assert "Masks of 3 val photos are too few to decide" in said[begin + 1]
+    assert said[begin + 1].strip() in parse(tmp_path / "reports/gallery").text
     predict = "wsss predict artifacts/student.pt {} -o ../found --overlays --min-area 0.1%"
     assert said[-1] == f"next: {predict.format(tmp_path / 'data')}"
     text = parse(tmp_path / "reports/gallery").text

@@ -177,7 +177,7 @@ def test_what_no_mask_shows_makes_no_student_hopeless(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("labels", "photos", "better", "few"),
-    [(0.66, "12", True, False), (0.64, "12", False, False), (0.9, "11", False, False), (0.66, "9", True, True)],
+    [(0.66, "12", True, False), (0.64, "12", False, False), (0.9, "11", False, False), (0.66, "9", False, True)],
 )
 def test_labels_that_are_clearly_better_on_the_same_photos_are_named(
     tmp_path: Path, labels: float, photos: str, better: bool, few: bool
@@ -187,8 +187,31 @@ def test_labels_that_are_clearly_better_on_the_same_photos_are_named(
     scored = replace(STUDENT, source="pseudo-label", images=photos, miou=labels)
     found = final_verdict(tmp_path, (student, scored), INDEX, "val")
     assert (f"On the same photos the labels are better (pseudo-label: {100 * labels:.2f} %)" in found.text) is better
-    assert ("So few masks cannot decide it: 10 or more would." in found.text) is few
+    assert ("Masks of 9 val photos are too few to decide" in found.text) is few
     assert found.labels == ("pseudo" if better else "")
+
+
+@pytest.mark.parametrize(("photos", "decide"), [("1", False), ("9", False), ("10", True)])
+def test_masks_of_few_photos_decide_nothing(tmp_path: Path, photos: str, decide: bool) -> None:
+    without = verdict(tmp_path).splitlines()
+    poor = replace(STUDENT, images=photos, miou=0.0845)
+    text = verdict(tmp_path, sources=(poor,), cow=0.02)
+    found = final_verdict(tmp_path, (poor,), INDEX, "val")
+    assert f"On the masks of {photos} val photo{'' if photos == '1' else 's'}, the student has mIoU 8.45 %" in text
+    assert found.by_masks is decide
+    assert found.headline == ("not usable" if decide else "usable as a first draft")
+    assert found.weak == (("cow",) if decide else ())
+    assert ("Doubtful by these masks" in text) is decide
+    assert found.longer is decide
+    assert bool(found.warning) is not decide
+    if photos == "1":
+        assert found.warning == (
+            "Masks of 1 val photo are too few to decide, all the more if it was chosen as the worst: the verdict is that "
+            "without it. 10 or more would decide."
+        )
+        others = [line for line in text.splitlines() if found.warning not in line and "mIoU 8.45" not in line]
+        rests = "It rests on tags and on agreement, which do not see a fault that labels and student share."
+        assert others == [f"  {rests}" if rests in line else line for line in without]
 
 
 def test_a_student_that_agrees_on_less_than_half_is_usable_in_part(tmp_path: Path) -> None:
