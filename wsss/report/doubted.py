@@ -13,7 +13,7 @@ from wsss.report.agreed import less_sure
 from wsss.report.class_table import PER_CLASS
 from wsss.report.masked import FEW_MASKS, unmasked_classes
 from wsss.report.plots import read_table
-from wsss.report.scores import Source, best_row, read_sources
+from wsss.report.scores import Source, final_row, read_sources
 from wsss.report.verdict import final_verdict
 
 DOUBTFUL, LESS_SURE = "doubtful", "less sure"
@@ -30,7 +30,7 @@ def doubted_classes(root: Path, classes: Sequence[str]) -> Doubted | None:
         if index.classes != tuple(classes):
             return None
         verdict = final_verdict(reports, sources, index, split)
-        judged = _judged(reports, best_row(sources, split, "student"))
+        judged = _judged(reports, final_row(sources, split))
     except (WsssError, KeyError, ValueError):
         return None  # what is wrong there is no matter of these photos
     unsure = less_sure(verdict.agreed, [index.classes[0], *verdict.weak, *judged])
@@ -38,10 +38,10 @@ def doubted_classes(root: Path, classes: Sequence[str]) -> Doubted | None:
     return Doubted(words, str(reports)) if words else None
 
 
-def _judged(reports: Path, best: Source | None) -> list[str]:
+def _judged(reports: Path, score: Source | None) -> list[str]:
     """The classes that masks have judged: of these, agreement says nothing more."""
-    if best is None or best.miou is None or int(best.images) < FEW_MASKS:
+    if score is None or score.miou is None or int(score.images) < FEW_MASKS:
         return []
     table, unmasked = read_table(reports / PER_CLASS), unmasked_classes(reports)
-    scored = zip(table.texts("class"), table.texts(best.source), strict=True)
+    scored = zip(table.texts("class"), table.texts(score.source), strict=True)
     return [name for name, iou in scored if iou and name not in unmasked]

@@ -15,7 +15,7 @@ from wsss.data.tables import plain
 from wsss.report.agreed import Agreed, agreed_classes, less_sure
 from wsss.report.class_table import MODEST, PER_CLASS, class_table, doubtful_below
 from wsss.report.masked import FEW_MASKS, mean_of_masked, unmasked_classes
-from wsss.report.scores import Source, best_row
+from wsss.report.scores import Source, final_row
 
 TABLES = ("train_tags.csv", "agreement.csv")
 """What is read, from the folder of reports."""
@@ -33,7 +33,7 @@ THIN = 3
 
 @dataclass(frozen=True)
 class Findings:
-    """`tags`, `agreement`: rows of `TABLES`; `score`: the student's best row of scores on `split`, None without masks;
+    """`tags`, `agreement`: rows of `TABLES`; `score`: the student's last row of scores on `split`, None without masks;
     `ious`: IoU on them and name of each class that has one, the weakest first; `unmasked`: classes in no mask; `lost`:
     the step that a class was lost at, by name. Masks that are too few to decide leave the last three empty.
     """
@@ -51,8 +51,8 @@ class Findings:
     def read(cls, reports: Path, sources: Sequence[Source], index: Index, split: str) -> Findings:
         """From the folder `reports`. Raises `UserError` if a table is missing, `IntegrityError` if it is damaged."""
         tags, agreement = (_rows(reports / name) for name in TABLES)
-        best = best_row(sources, split, "student")
-        score = None if best is None or best.miou is None else best
+        last = final_row(sources, split)
+        score = None if last is None or last.miou is None else last
         if score is None or _few(score):
             return cls(index, split, tags, agreement, score, (), frozenset(), {})
         rows = _rows(reports / PER_CLASS)

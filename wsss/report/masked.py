@@ -13,7 +13,7 @@ from wsss.report.scores import Source, best_row
 
 CONFUSION = "confusion.csv"
 CLEARLY = 0.05
-"""mIoU by which labels have to be better than the student to be proposed instead. Chosen by hand."""
+"""mIoU by which labels, or the student read in another way, have to be better to be proposed. Chosen by hand."""
 FEW_MASKS = 10
 """Photos with masks below which these decide nothing: a score of them may be chance, or that of the worst photos, which
 a person corrects first.
@@ -75,6 +75,19 @@ def left_out_reason(index: Index, split: str, unmasked: Collection[str]) -> str:
     if not tagged:
         return ""
     return f"Photos with a mask are tagged with {some(sorted(tagged))} all the same: do the masks leave that out?"
+
+
+def better_way(sources: Sequence[Source], split: str, final: Source) -> str:
+    """What is said where another row of the student is clearly better than its `final` one; nothing if none is."""
+    best = best_row(sources, split, "student")
+    if best is None or best.miou is None or final.miou is None or best.miou < final.miou + CLEARLY:
+        return ""
+    # The rows before the last are those without the CRF, and before it that at scale 1 without the flip.
+    options = "--scales 1 --no-flip --no-crf" if best.source == "student" else "--no-crf"
+    return (
+        f"Read in another way the student is better on these masks ({best.source}: {100 * best.miou:.2f} %): with "
+        f"`wsss predict {options}`."
+    )
 
 
 def better_labels(sources: Sequence[Source], split: str, student: Source) -> tuple[str, str]:

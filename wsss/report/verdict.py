@@ -15,7 +15,7 @@ from wsss.data.index import Index
 from wsss.formats.problems import some
 from wsss.report.findings import Findings
 from wsss.report.last_words import Verdict
-from wsss.report.masked import better_labels, few_masks_warning, left_out_reason, unmasked_reason
+from wsss.report.masked import better_labels, better_way, few_masks_warning, left_out_reason, unmasked_reason
 from wsss.report.scores import Source, best_row
 
 FEW = 30
@@ -52,7 +52,7 @@ def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split:
         *_of_agreement(found, rests_on),
         *_of_classes(found),
         *_of_companions(found),
-        *_of_masks(found, best_row(sources, split, "oste")),
+        *_of_masks(found, sources),
         *([better] if better else []),
     )
     bad = found.hopeless or found.overall in ("poor", "doubtful")
@@ -125,8 +125,8 @@ def _of_companions(found: Findings) -> Iterator[str]:
         yield "The student predicts one class nearly everywhere. Look at the labels in the gallery."
 
 
-def _of_masks(found: Findings, branch: Source | None) -> Iterator[str]:
-    """What masks say, where there are some. `branch`: the best row of OSTE's own."""
+def _of_masks(found: Findings, sources: Sequence[Source]) -> Iterator[str]:
+    """What masks say, where there are some."""
     score, split = found.score, found.split
     if score is None or score.miou is None:
         yield UNSEEN
@@ -142,6 +142,9 @@ def _of_masks(found: Findings, branch: Source | None) -> Iterator[str]:
         lost = {name: f" (lost at the {step})" for name, step in found.lost.items()}
         named = some(f"{name} {100 * iou:.1f} %{lost.get(name, '')}" for name, iou in low)
         yield f"Doubtful by these masks, the lowest IoU first: {named}. {LOOK}"
+    if way := better_way(sources, split, score):
+        yield way
+    branch = best_row(sources, split, "oste")
     if branch is not None and branch.miou is not None and branch.miou >= miou + BETTER:
         score = f"{branch.source}: {100 * branch.miou:.2f} %"
         yield f"OSTE's own branch is better ({score}): give its network, oste.pt, to `wsss predict`."

@@ -206,8 +206,8 @@ def test_masks_of_few_photos_decide_nothing(tmp_path: Path, photos: str, decide:
     assert bool(found.warning) is not decide
     if photos == "1":
         assert found.warning == (
-            "Masks of 1 val photo are too few to decide, all the more if it was chosen as the worst: the verdict is that "
-            "without it. 10 or more would decide."
+            "Masks of 1 val photo are too few to decide, all the more if it was chosen as the worst: the verdict is "
+            "that without it. 10 or more would decide."
         )
         others = [line for line in text.splitlines() if found.warning not in line and "mIoU 8.45" not in line]
         rests = "It rests on tags and on agreement, which do not see a fault that labels and student share."
@@ -296,6 +296,24 @@ def test_what_cannot_be_judged_is_said(tmp_path: Path) -> None:
     text = verdict(tmp_path, tags, agreed)
     assert text.startswith("verdict: usable in part\n")
     assert "nothing says whether the tags were learnt" in text
+
+
+def test_the_verdict_is_of_the_last_row_which_predict_makes_and_names_a_better_one(tmp_path: Path) -> None:
+    write_tables(tmp_path)
+    (tmp_path / "per_class.csv").write_text(
+        "class,student,student ms+flip,student ms+flip+crf\nbackground,0.9,0.9,0.9\ncow,0.7,0.7,0.1\nhat,0.7,0.7,0.7\n"
+    )
+    plain = replace(STUDENT, miou=0.76)
+    flipped = replace(STUDENT, source="student ms+flip", multiscale="yes", miou=0.7)
+    last = replace(STUDENT, source="student ms+flip+crf", multiscale="yes", crf="yes", miou=0.56)
+    found = final_verdict(tmp_path, (plain, flipped, last), INDEX, "val")
+    assert "the student has mIoU 56.00 % (student ms+flip+crf)." in found.text
+    assert found.weak == ("cow",)
+    better = "Read in another way the student is better on these masks"
+    assert f"{better} (student: 76.00 %): with `wsss predict --scales 1 --no-flip --no-crf`." in found.text
+    text = final_verdict(tmp_path, (flipped, last), INDEX, "val").text
+    assert f"{better} (student ms+flip: 70.00 %): with `wsss predict --no-crf`." in text
+    assert better not in final_verdict(tmp_path, (replace(plain, miou=0.6), last), INDEX, "val").text
 
 
 def test_masks_are_told_where_there_are_any(tmp_path: Path) -> None:
