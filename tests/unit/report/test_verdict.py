@@ -65,8 +65,8 @@ def test_usable_without_masks_says_what_it_rests_on(tmp_path: Path) -> None:
         "  The student is the network that makes your masks, the labels are what it learned from.",
         "  It rests on tags and on agreement, which do not see a fault that labels and student share. No mask was "
         "read; a dozen masks would tell the accuracy.",
-        "  Agreement by class, the worst first (IoU between student and labels, no accuracy), and how much the student "
-        "paints, as a multiple of what its labels have:",
+        "  Agreement by class, the worst first (IoU between student and labels, given the tags; no accuracy), and how "
+        "much the student paints without tags, as a multiple of what its labels have:",
         "    hat         0.50  1.2 times",
         "    cow         0.60  1.0 times",
         "    background  0.70  1.0 times",
@@ -107,11 +107,11 @@ def test_a_class_that_agrees_on_little_is_doubtful_though_it_passed(
         ("cow,40,0.30,0.30,0.49,agreed,fine", "cow (agreement 0.49)"),
         (
             "cow,40,0.10,0.25,0.55,agreed,fine",
-            "cow (agreement 0.55; the student paints 2.5 times what its labels have)",
+            "cow (agreement 0.55; without tags the student paints 2.5 times what its labels have)",
         ),
         (
             "cow,40,0.10,0.04,0.55,agreed,fine",
-            "cow (agreement 0.55; the student paints 0.40 times what its labels have)",
+            "cow (agreement 0.55; without tags the student paints 0.40 times what its labels have)",
         ),
         ("cow,40,0.10,0.19,0.50,agreed,fine", ""),
         ("cow,40,0.10,0.06,0.50,agreed,fine", ""),
