@@ -14,7 +14,7 @@ from wsss.data.index import Index
 from wsss.data.tables import plain
 from wsss.report.agreed import Agreed, agreed_classes, less_sure
 from wsss.report.class_table import MODEST, PER_CLASS, class_table, doubtful_below
-from wsss.report.masked import FEW_MASKS, mean_of_masked, unmasked_classes
+from wsss.report.masked import masks_decide, mean_of_masked, unmasked_classes
 from wsss.report.scores import Source, final_row
 
 TABLES = ("train_tags.csv", "agreement.csv")
@@ -35,7 +35,8 @@ THIN = 3
 class Findings:
     """`tags`, `agreement`: rows of `TABLES`; `score`: the student's last row of scores on `split`, None without masks;
     `ious`: IoU on them and name of each class that has one, the weakest first; `unmasked`: classes in no mask; `lost`:
-    the step that a class was lost at, by name. Masks that are too few to decide leave the last three empty.
+    the step that a class was lost at, by name. Masks that are too few to decide leave these three empty;
+    `by_masks`: there are enough.
     """
 
     index: Index
@@ -46,25 +47,23 @@ class Findings:
     ious: Sequence[tuple[float, str]]
     unmasked: frozenset[str]
     lost: Mapping[str, str]
+    by_masks: bool = False
 
     @classmethod
-    def read(cls, reports: Path, sources: Sequence[Source], index: Index, split: str) -> Findings:
-        """From the folder `reports`. Raises `UserError` if a table is missing, `IntegrityError` if it is damaged."""
+    def read(cls, reports: Path, sources: Sequence[Source], index: Index, split: str, own: int = 0) -> Findings:
+        """From the folder `reports`. `own`: how many masks of `split` are as wsss wrote them. Raises `UserError` if a
+        table is missing, `IntegrityError` if it is damaged.
+        """
         tags, agreement = (_rows(reports / name) for name in TABLES)
         last = final_row(sources, split)
         score = None if last is None or last.miou is None else last
-        if score is None or _few(score):
+        if score is None or not masks_decide(int(score.images), own):
             return cls(index, split, tags, agreement, score, (), frozenset(), {})
         rows = _rows(reports / PER_CLASS)
         ious = sorted((float(row[score.source]), row["class"]) for row in rows if row.get(score.source))
         table = class_table(reports)
         lost = {row.name: row.lost for row in table.rows if row.lost} if table else {}
-        return cls(index, split, tags, agreement, score, ious, unmasked_classes(reports), lost)
-
-    @property
-    def by_masks(self) -> bool:
-        """Whether there are masks, and enough of them to decide."""
-        return self.score is not None and not _few(self.score)
+        return cls(index, split, tags, agreement, score, ious, unmasked_classes(reports), lost, True)
 
     @property
     def told(self) -> dict[str, float]:
@@ -165,10 +164,6 @@ class Findings:
         shaky = sorted(self.disputed, key=lambda name: agreement[name])
         names = (*self.unlearnt, *(name for name, _ in self.low), *shaky)
         return tuple(name for name in dict.fromkeys(names) if name != self.index.classes[0])
-
-
-def _few(score: Source) -> bool:
-    return int(score.images) < FEW_MASKS
 
 
 def _is_disputed(row: Mapping[str, str]) -> bool:

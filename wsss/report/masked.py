@@ -22,8 +22,26 @@ STORES = {"pseudo-label": "pseudo", "relabelled": "relabelled"}
 """Folder of `artifacts` by kind of labels, as the table of scores calls them."""
 
 
-def few_masks_warning(photos: int, split: str) -> str:
-    """What is said where only so many photos of `split` have a mask."""
+def masks_decide(photos: int, own: int) -> bool:
+    """Whether masks of so many photos may decide: those that are a network's `own` do not count."""
+    return photos - own >= FEW_MASKS
+
+
+def masks_warning(photos: int, own: int, split: str) -> str:
+    """What is said of a score on the masks of so many photos of `split`, `own` of them still as wsss wrote them;
+    nothing where all are a person's, and enough to decide.
+    """
+    decide = masks_decide(photos, own)
+    if own:
+        said = (
+            f"{own} of {counted(photos, f'{split} mask')} are still as wsss wrote them: the score says how far the "
+            "network agrees with itself."
+        )
+        theirs = f"{photos - own} of them" if photos > own else "none"
+        few = f" A person's are {theirs}, and {FEW_MASKS} or more would decide: the verdict is that without masks."
+        return said + ("" if decide else few)
+    if decide:
+        return ""
     them, worst = ("it", "it was") if photos == 1 else ("them", "they were")
     return (
         f"Masks of {counted(photos, f'{split} photo')} are too few to decide, all the more if {worst} chosen as the "

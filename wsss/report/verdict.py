@@ -15,7 +15,7 @@ from wsss.data.index import Index
 from wsss.formats.problems import some
 from wsss.report.findings import Findings
 from wsss.report.last_words import Verdict
-from wsss.report.masked import better_labels, better_way, few_masks_warning, left_out_reason, unmasked_reason
+from wsss.report.masked import better_labels, better_way, left_out_reason, masks_warning, unmasked_reason
 from wsss.report.scores import Source, best_row
 
 FEW = 30
@@ -38,15 +38,17 @@ BETTER = 0.01
 """mIoU by which OSTE's branch has to be better than the student to be named instead."""
 
 
-def final_verdict(reports: Path, sources: Sequence[Source], index: Index, split: str, rests_on: str = "") -> Verdict:
+def final_verdict(
+    reports: Path, sources: Sequence[Source], index: Index, split: str, rests_on: str = "", own: int = 0
+) -> Verdict:
     """Compose the verdict from the tables in the folder `reports`, the tags of the training photos in `index`, and,
     where photos of `split` have masks, the scores `sources`. `rests_on`: what beside tags the student's labels rest on.
-    Errors are those of `Findings.read`.
+    `own`: how many of the masks of `split` are as wsss wrote them. Errors are those of `Findings.read`.
     """
-    found = Findings.read(reports, sources, index, split)
+    found = Findings.read(reports, sources, index, split, own)
     score, by_masks = found.score, found.by_masks
     labels, better = better_labels(sources, split, score) if score is not None and by_masks else ("", "")
-    warning = "" if score is None or by_masks else few_masks_warning(int(score.images), split)
+    warning = "" if score is None else masks_warning(int(score.images), own, split)
     reasons = (
         *_of_tags(found),
         *_of_agreement(found, rests_on),
@@ -146,5 +148,5 @@ def _of_masks(found: Findings, sources: Sequence[Source]) -> Iterator[str]:
         yield way
     branch = best_row(sources, split, "oste")
     if branch is not None and branch.miou is not None and branch.miou >= miou + BETTER:
-        score = f"{branch.source}: {100 * branch.miou:.2f} %"
-        yield f"OSTE's own branch is better ({score}): give its network, oste.pt, to `wsss predict`."
+        better = f"{branch.source}: {100 * branch.miou:.2f} %"
+        yield f"OSTE's own branch is better ({better}): give its network, oste.pt, to `wsss predict`."

@@ -298,6 +298,21 @@ def test_what_cannot_be_judged_is_said(tmp_path: Path) -> None:
     assert "nothing says whether the tags were learnt" in text
 
 
+@pytest.mark.parametrize(("own", "decide"), [(1, True), (50, True), (51, False), (60, False)])
+def test_masks_that_are_still_as_wsss_wrote_them_are_told_and_do_not_count(
+    tmp_path: Path, own: int, decide: bool
+) -> None:
+    score = replace(STUDENT, images="60")
+    verdict(tmp_path, sources=(score,))
+    found = final_verdict(tmp_path, (score,), INDEX, "val", own=own)
+    told = "60 val masks are still as wsss wrote them: the score says how far the network agrees with itself."
+    assert f"  {own} of {told}" in found.text.splitlines()[1]
+    assert found.headline == ("usable" if decide else "usable as a first draft")
+    theirs = {51: "9 of them", 60: "none"}.get(own)
+    assert (f"A person's are {theirs}, and 10 or more would decide: the verdict is" in found.warning) is not decide
+    assert not final_verdict(tmp_path, (score,), INDEX, "val").warning
+
+
 def test_the_verdict_is_of_the_last_row_which_predict_makes_and_names_a_better_one(tmp_path: Path) -> None:
     write_tables(tmp_path)
     (tmp_path / "per_class.csv").write_text(
