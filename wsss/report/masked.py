@@ -100,7 +100,7 @@ def better_way(sources: Sequence[Source], split: str, final: Source) -> str:
     best = best_row(sources, split, "student")
     if best is None or best.miou is None or final.miou is None or best.miou < final.miou + CLEARLY:
         return ""
-    # The rows before the last are those without the CRF, and before it that at scale 1 without the flip.
+    # Rows: at scale 1 without the flip, then with scales and flip, then with the CRF.
     options = "--scales 1 --no-flip --no-crf" if best.source == "student" else "--no-crf"
     return (
         f"Read in another way the student is better on these masks ({best.source}: {100 * best.miou:.2f} %): with "

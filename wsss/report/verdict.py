@@ -28,7 +28,7 @@ LOOK = (
     "already, add photos that show them elsewhere."
 )
 """What to do about classes that are doubtful by the masks."""
-UNSURE = "They may be wrong in every photo: look at their masks before you use them; a few drawn by hand would tell."
+UNSURE = "They may be wrong in every photo: look at their masks before you use them; a dozen drawn by hand would tell."
 """What to do about classes on which student and labels agree somewhat."""
 RESTS = "It rests on tags and on agreement, which do not see a fault that labels and student share."
 """What the verdict rests on where masks do not decide."""
