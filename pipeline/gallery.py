@@ -20,7 +20,7 @@ from wsss.report.interval import score_interval
 from wsss.report.other_labels import other_labels
 from wsss.report.overlays import draw_overlays
 from wsss.report.plots import TABLES
-from wsss.report.scores import best_row, read_sources
+from wsss.report.scores import final_row, read_sources
 from wsss.report.steps import Place, last_words
 from wsss.report.templates import percent
 from wsss.stores.cams import CamStore
@@ -81,7 +81,7 @@ def main(
             store.expect_classes(index.classes)
         sources = read_sources(reports / "sources.csv")
         named = settings.gallery.split, settings.gallery.recipe, settings.dataset
-        interval = score_interval(results, best_row(sources, settings.gallery.split, "student"))
+        interval = score_interval(results, final_row(sources, settings.gallery.split))
         shown, last = last_words(reports, index, made, *named, others, interval)
         about = shown, photos, differing, learned, interval
         first, *_ = build_gallery(results, sources, settings.gallery, out, reports, epochs, *about)

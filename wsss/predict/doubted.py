@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wsss.formats.problems import some
 from wsss.predict.look import DOUBT, SHOWS, VERDICT
@@ -19,12 +19,18 @@ LISTED = 20
 @dataclass(frozen=True)
 class Doubted:
     """What a verdict calls the classes that it doubts, by their names, the worst first; `source`: the folder of its
-    reports; `everywhere`: those of them that so many photos show that no photo is named for them.
+    reports; `everywhere`: those of them that so many photos show that no photo is named for them; `by_area`: those
+    doubted for nothing but the area that the student paints without tags, which is no doubt where tags are heeded.
     """
 
     words: Mapping[str, str]
     source: str
     everywhere: tuple[str, ...] = ()
+    by_area: frozenset[str] = frozenset()
+
+    def concerns(self, row: Row, name: str, classes: Sequence[str]) -> bool:
+        """Whether the photo of `row` shows the class `name`, and its tags do not answer the doubt."""
+        return row.areas[classes.index(name)] >= SHOWS and not (name in self.by_area and name in row.tags)
 
     @property
     def text(self) -> str:
@@ -39,7 +45,7 @@ def spread(doubted: Doubted, rows: Sequence[Row], classes: Sequence[str]) -> Dou
     """The same, with the classes that are `everywhere` in `rows`: those of the fewest photos are named first, as long
     as the photos are at most `MOST`.
     """
-    shown = {name: {row.id for row in rows if row.areas[classes.index(name)] >= SHOWS} for name in doubted.words}
+    shown = {name: {row.id for row in rows if doubted.concerns(row, name, classes)} for name in doubted.words}
     named: set[str] = set()
     everywhere = []
     for name in sorted(shown, key=lambda each: len(shown[each])):
@@ -47,7 +53,7 @@ def spread(doubted: Doubted, rows: Sequence[Row], classes: Sequence[str]) -> Dou
             everywhere.append(name)
         else:
             named |= shown[name]
-    return Doubted(doubted.words, doubted.source, tuple(everywhere))
+    return replace(doubted, everywhere=tuple(everywhere))
 
 
 def with_doubts(row: Row, doubted: Doubted | None, classes: Sequence[str]) -> tuple[str, ...]:
@@ -56,5 +62,5 @@ def with_doubts(row: Row, doubted: Doubted | None, classes: Sequence[str]) -> tu
     if doubted is None or row.edited:
         return others
     named = [name for name in doubted.words if name not in doubted.everywhere]
-    shown = [name for name in named if row.areas[classes.index(name)] >= SHOWS]
+    shown = [name for name in named if doubted.concerns(row, name, classes)]
     return *others, *(f"{DOUBT}{name}{VERDICT}{doubted.words[name]}" for name in shown)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +162,8 @@ class Folder:
     def doubt(self, doubted: Doubted | None) -> Doubted | None:
         """Name in the table the photos that show a class of `doubted`; return it with what became of it."""
         rows, classes = self.worst_first(), list(self.settings["classes"])
+        if doubted is not None and "tags" not in self.settings:  # they are not heeded, and answer nothing
+            doubted = replace(doubted, by_area=frozenset())
         found = None if doubted is None else spread(doubted, rows, classes)
         for row in rows:
             self.rows[row.id][COLUMNS.index("look")] = SEPARATOR.join(with_doubts(row, found, classes))

@@ -34,7 +34,7 @@ RULES = (
     f"a class has {PIECES} pieces or more, of less than {100 * SMALL:g} % on average",
     f"the mean confidence is below {UNSURE:g}",
     f"a class that the verdict of the run doubts covers at least {100 * SHOWS:g} %, and at most half of the photos are "
-    "named for such a class",
+    "named for such a class (not a class of the photo's tags whose area without tags is the only doubt)",
 )
 """In words, in the order of the reasons."""
 TWICE = 4

@@ -14,15 +14,16 @@ what it paints.
 LISTED = 12
 """Most classes in the table."""
 TABLE = (
-    "Agreement by class, the worst first (IoU between student and labels, no accuracy), and how much the student "
-    "paints, as a multiple of what its labels have:"
+    "Agreement by class, the worst first (IoU between student and labels, given the tags; no accuracy), and how much "
+    "the student paints without tags, as a multiple of what its labels have:"
 )
 
 
 @dataclass(frozen=True)
 class Agreed:
-    """A class: IoU in [0, 1] of student and labels; `times`: the student's share of the pixels as a multiple of its
-    labels', None where these have none.
+    """A class: IoU in [0, 1] of student and labels, the student held to the photos' tags; `times`: its share of the
+    pixels that the student paints without them as a multiple of its labels', None where these have none. So a class of
+    a good agreement may be painted in many photos that do not show it.
     """
 
     name: str
@@ -42,9 +43,14 @@ class Agreed:
         return self.times is not None and not 1 / TIMES < self.times < TIMES
 
     @property
+    def uneven_alone(self) -> bool:
+        """Whether it is less sure for its area without tags alone."""
+        return self.uneven and self.agreement >= SURE
+
+    @property
     def words(self) -> str:
         """For a sentence: name and agreement, and the student's area if that is uneven."""
-        much = f"; the student paints {self.area} what its labels have" if self.uneven else ""
+        much = f"; without tags the student paints {self.area} what its labels have" if self.uneven else ""
         return f"{self.name} (agreement {self.agreement:.2f}{much})"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +58,10 @@ class ClassTable:
     def wrong(self) -> bool:
         """Whether it is known what became of the pixels."""
         return any(row.wrong for row in self.rows)
+
+    def without_judgement(self) -> ClassTable:
+        """The same numbers, of masks that are too few to call a class doubtful."""
+        return replace(self, rows=tuple(replace(row, lost="", why="") for row in self.rows))
 
 
 def class_table(reports: Path, legend: Sequence[Swatch] = ()) -> ClassTable | None:

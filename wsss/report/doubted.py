@@ -12,8 +12,9 @@ from wsss.predict.project import section_of
 from wsss.report.agreed import less_sure
 from wsss.report.class_table import PER_CLASS
 from wsss.report.masked import unmasked_classes
+from wsss.report.own_masks import masks_as_written
 from wsss.report.plots import read_table
-from wsss.report.scores import Source, best_row, read_sources
+from wsss.report.scores import Source, final_row, read_sources
 from wsss.report.verdict import final_verdict
 
 DOUBTFUL, LESS_SURE = "doubtful", "less sure"
@@ -29,19 +30,22 @@ def doubted_classes(root: Path, classes: Sequence[str]) -> Doubted | None:
         index, sources = read_index(root / "artifacts/dataset"), read_sources(reports / "sources.csv")
         if index.classes != tuple(classes):
             return None
-        verdict = final_verdict(reports, sources, index, split)
-        judged = _judged(reports, best_row(sources, split, "student"))
+        data, photos = section_of(root, "dataset"), [each for each in index.records if each.split == split]
+        own = masks_as_written(root / str(data.get("root") or ""), str(data.get("masks") or ""), photos)
+        verdict = final_verdict(reports, sources, index, split, own=len(own))
+        judged = _judged(reports, final_row(sources, split)) if verdict.by_masks else []
     except (WsssError, KeyError, ValueError):
         return None  # what is wrong there is no matter of these photos
     unsure = less_sure(verdict.agreed, [index.classes[0], *verdict.weak, *judged])
     words = dict.fromkeys(verdict.weak, DOUBTFUL) | {each.name: LESS_SURE for each in unsure}
-    return Doubted(words, str(reports)) if words else None
+    by_area = frozenset(each.name for each in unsure if each.uneven_alone)
+    return Doubted(words, str(reports), by_area=by_area) if words else None
 
 
-def _judged(reports: Path, best: Source | None) -> list[str]:
+def _judged(reports: Path, score: Source | None) -> list[str]:
     """The classes that masks have judged: of these, agreement says nothing more."""
-    if best is None or best.miou is None:
+    if score is None or score.miou is None:
         return []
     table, unmasked = read_table(reports / PER_CLASS), unmasked_classes(reports)
-    scored = zip(table.texts("class"), table.texts(best.source), strict=True)
+    scored = zip(table.texts("class"), table.texts(score.source), strict=True)
     return [name for name, iou in scored if iou and name not in unmasked]

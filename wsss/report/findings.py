@@ -14,8 +14,8 @@ from wsss.data.index import Index
 from wsss.data.tables import plain
 from wsss.report.agreed import Agreed, agreed_classes, less_sure
 from wsss.report.class_table import MODEST, PER_CLASS, class_table, doubtful_below
-from wsss.report.masked import mean_of_masked, unmasked_classes
-from wsss.report.scores import Source, best_row
+from wsss.report.masked import masks_decide, mean_of_masked, unmasked_classes
+from wsss.report.scores import Source, final_row
 
 TABLES = ("train_tags.csv", "agreement.csv")
 """What is read, from the folder of reports."""
@@ -33,32 +33,37 @@ THIN = 3
 
 @dataclass(frozen=True)
 class Findings:
-    """`tags`, `agreement`: rows of `TABLES`; `best`: the student's best row of scores on `split`, None without masks;
+    """`tags`, `agreement`: rows of `TABLES`; `score`: the student's last row of scores on `split`, None without masks;
     `ious`: IoU on them and name of each class that has one, the weakest first; `unmasked`: classes in no mask; `lost`:
-    the step that a class was lost at, by name.
+    the step that a class was lost at, by name. Masks that are too few to decide leave these three empty;
+    `by_masks`: there are enough.
     """
 
     index: Index
     split: str
     tags: Sequence[Mapping[str, str]]
     agreement: Sequence[Mapping[str, str]]
-    best: Source | None
+    score: Source | None
     ious: Sequence[tuple[float, str]]
     unmasked: frozenset[str]
     lost: Mapping[str, str]
+    by_masks: bool = False
 
     @classmethod
-    def read(cls, reports: Path, sources: Sequence[Source], index: Index, split: str) -> Findings:
-        """From the folder `reports`. Raises `UserError` if a table is missing, `IntegrityError` if it is damaged."""
+    def read(cls, reports: Path, sources: Sequence[Source], index: Index, split: str, own: int = 0) -> Findings:
+        """From the folder `reports`. `own`: how many masks of `split` are as wsss wrote them. Raises `UserError` if a
+        table is missing, `IntegrityError` if it is damaged.
+        """
         tags, agreement = (_rows(reports / name) for name in TABLES)
-        best = best_row(sources, split, "student")
-        if best is None or best.miou is None:
-            return cls(index, split, tags, agreement, None, (), frozenset(), {})
+        last = final_row(sources, split)
+        score = None if last is None or last.miou is None else last
+        if score is None or not masks_decide(int(score.images), own):
+            return cls(index, split, tags, agreement, score, (), frozenset(), {})
         rows = _rows(reports / PER_CLASS)
-        ious = sorted((float(row[best.source]), row["class"]) for row in rows if row.get(best.source))
+        ious = sorted((float(row[score.source]), row["class"]) for row in rows if row.get(score.source))
         table = class_table(reports)
         lost = {row.name: row.lost for row in table.rows if row.lost} if table else {}
-        return cls(index, split, tags, agreement, best, ious, unmasked_classes(reports), lost)
+        return cls(index, split, tags, agreement, score, ious, unmasked_classes(reports), lost, True)
 
     @property
     def told(self) -> dict[str, float]:
@@ -97,10 +102,10 @@ class Findings:
 
     @property
     def mean(self) -> float:
-        """Mean IoU in [0, 1] of the classes that masks show; 1 without masks, which condemn nothing then."""
-        if self.best is None or self.best.miou is None:
+        """Mean IoU in [0, 1] of the classes that masks show; 1 where they do not decide, and condemn nothing."""
+        if self.score is None or self.score.miou is None or not self.by_masks:
             return 1.0
-        return mean_of_masked(self.ious, self.unmasked, self.best.miou)
+        return mean_of_masked(self.ious, self.unmasked, self.score.miou)
 
     @property
     def low(self) -> list[tuple[str, float]]:
@@ -134,7 +139,7 @@ class Findings:
     def doubtful(self) -> bool:
         """Whether it is usable in part at most."""
         wrong = len(self.seen) < len(self.ious)  # a class in no mask is predicted
-        thin = self.thin and self.best is None
+        thin = self.thin and not self.by_masks
         any_bad = self.unlearnt or self.disputed or self.unsure or self.low or wrong or self.unjudged or thin
         return bool(any_bad) or self.overall != "fine" or not self.told or self.mean < MODEST
 

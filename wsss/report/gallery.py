@@ -23,7 +23,7 @@ from wsss.report.painter import Painter
 from wsss.report.photos import Ranking, each, photos_csv, rank_photos
 from wsss.report.plots import draw_plots
 from wsss.report.ranking import evenly, histogram, worst_and_spread
-from wsss.report.scores import Source, best_row
+from wsss.report.scores import Source, final_row
 from wsss.report.strips import draw_strips
 
 NAMED = 25
@@ -87,9 +87,11 @@ def build_gallery(
         rows = sorted(sources, key=lambda row: row.split != settings.split)
         plots = draw_plots(tables, folder) if tables else ()
         strips = draw_strips(painter, epochs) if epochs else ()
-        top = about(index, settings.recipe), differing, best_row(rows, settings.split, "student")
+        top = about(index, settings.recipe), differing, final_row(rows, settings.split)
         heat = [css_colour(stop) for stop in HEAT_STOPS]
         classes = class_table(tables, legend) if tables else None
+        if classes and verdict and not verdict.by_masks:
+            classes = classes.without_judgement()
         html = page_html(
             sections, legend, rows, plots, strips, heat, settings.width, *top, verdict, classes, learned, interval
         )

@@ -24,7 +24,8 @@ class Verdict:
 
     `bad`: not usable, or student and labels agree on less than half; `weak`: classes that are not learnt or doubtful;
     `steps`: what to do now; `agreed`: the agreement by class; `labels`: the folder of `artifacts` with labels that
-    scored better than the student on masks, if some did; `longer`: whether a longer training may help.
+    scored better than the student on masks, if some did; `longer`: whether a longer training may help; `warning`: why
+    the score on masks decides nothing, or is to be distrusted, if so; `by_masks`: whether masks had a say.
     """
 
     headline: str
@@ -35,6 +36,8 @@ class Verdict:
     agreed: tuple[Agreed, ...] = ()
     labels: str = ""
     longer: bool = False
+    warning: str = ""
+    by_masks: bool = True
 
     @property
     def fine(self) -> bool:
@@ -44,6 +47,5 @@ class Verdict:
     @property
     def text(self) -> str:
         """For a terminal."""
-        return "\n".join(
-            [f"verdict: {self.headline}", *(f"  {line}" for line in self.reasons + agreed_lines(self.agreed))]
-        )
+        lines = (*([self.warning] if self.warning else []), *self.reasons, *agreed_lines(self.agreed))
+        return "\n".join([f"verdict: {self.headline}", *(f"  {line}" for line in lines)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from wsss.core.words import counted
 from wsss.data.index import Index
 from wsss.formats.problems import some
 from wsss.report.plots import read_table
@@ -12,11 +13,40 @@ from wsss.report.scores import Source, best_row
 
 CONFUSION = "confusion.csv"
 CLEARLY = 0.05
-"""mIoU by which labels have to be better than the student to be proposed instead. Chosen by hand."""
+"""mIoU by which labels, or the student read in another way, have to be better to be proposed. Chosen by hand."""
 FEW_MASKS = 10
-"""Photos with masks below which a difference of scores may be chance."""
+"""Photos with masks below which these decide nothing: a score of them may be chance, or that of the worst photos, which
+a person corrects first.
+"""
 STORES = {"pseudo-label": "pseudo", "relabelled": "relabelled"}
 """Folder of `artifacts` by kind of labels, as the table of scores calls them."""
+
+
+def masks_decide(photos: int, own: int) -> bool:
+    """Whether masks of so many photos may decide: those that are a network's `own` do not count."""
+    return photos - own >= FEW_MASKS
+
+
+def masks_warning(photos: int, own: int, split: str) -> str:
+    """What is said of a score on the masks of so many photos of `split`, `own` of them still as wsss wrote them;
+    nothing where all are a person's, and enough to decide.
+    """
+    decide = masks_decide(photos, own)
+    if own:
+        said = (
+            f"{own} of {counted(photos, f'{split} mask')} are still as wsss wrote them: the score says how far the "
+            "network agrees with itself."
+        )
+        theirs = f"{photos - own} of them" if photos > own else "none"
+        few = f" A person's are {theirs}, and {FEW_MASKS} or more would decide: the verdict is that without masks."
+        return said + ("" if decide else few)
+    if decide:
+        return ""
+    them, worst = ("it", "it was") if photos == 1 else ("them", "they were")
+    return (
+        f"Masks of {counted(photos, f'{split} photo')} are too few to decide, all the more if {worst} chosen as the "
+        f"worst: the verdict is that without {them}. {FEW_MASKS} or more would decide."
+    )
 
 
 def unmasked_classes(reports: Path) -> frozenset[str]:
@@ -65,6 +95,19 @@ def left_out_reason(index: Index, split: str, unmasked: Collection[str]) -> str:
     return f"Photos with a mask are tagged with {some(sorted(tagged))} all the same: do the masks leave that out?"
 
 
+def better_way(sources: Sequence[Source], split: str, final: Source) -> str:
+    """What is said where another row of the student is clearly better than its `final` one; nothing if none is."""
+    best = best_row(sources, split, "student")
+    if best is None or best.miou is None or final.miou is None or best.miou < final.miou + CLEARLY:
+        return ""
+    # Rows: at scale 1 without the flip, then with scales and flip, then with the CRF.
+    options = "--scales 1 --no-flip --no-crf" if best.source == "student" else "--no-crf"
+    return (
+        f"Read in another way the student is better on these masks ({best.source}: {100 * best.miou:.2f} %): with "
+        f"`wsss predict {options}`."
+    )
+
+
 def better_labels(sources: Sequence[Source], split: str, student: Source) -> tuple[str, str]:
     """The store of labels that are clearly better than `student` on the same photos of `split`, and what is said of
     them; nothing twice if none is.
@@ -79,6 +122,5 @@ def better_labels(sources: Sequence[Source], split: str, student: Source) -> tup
                 "photos' tags, and the student of this score does not: with them, as `wsss predict` has them, it may "
                 "be as good. Compare both where photos have tags."
             )
-            few = f" So few masks cannot decide it: {FEW_MASKS} or more would."
-            return store, text + (few if int(labels.images) < FEW_MASKS else "")
+            return store, text
     return "", ""

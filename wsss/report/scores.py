@@ -61,6 +61,12 @@ def best_row(sources: Sequence[Source], split: str, network: str) -> Source | No
     return max(rows, key=lambda row: -1.0 if row.miou is None else row.miou, default=None)
 
 
+def final_row(sources: Sequence[Source], split: str, network: str = "student") -> Source | None:
+    """The last row of a network on `split`, None if it has none: how `wsss predict` reads it, unless told otherwise."""
+    rows = [row for row in sources if row.split == split and row.source.partition(" ")[0] == network]
+    return rows[-1] if rows else None
+
+
 def _source(row: Sequence[str]) -> Source:
     if len(row) != len(SOURCE_COLUMNS):
         raise ValueError(f"found a row of {len(row)} cells, expected {len(SOURCE_COLUMNS)}")

@@ -17,6 +17,7 @@ from wsss.data.photos import Location
 from wsss.report.interval import Interval
 from wsss.report.last_words import Step, Verdict
 from wsss.report.other_labels import rests_on
+from wsss.report.own_masks import masks_as_written
 from wsss.report.scores import read_sources
 from wsss.report.verdict import final_verdict
 from wsss.stores.labels import PseudoStore, RelabelledStore
@@ -45,6 +46,7 @@ class Place(Location):
     photo_column: str = ""
     tag_column: str = ""
     drop: tuple[str, ...] = ()
+    masks: str = ""
 
     @property
     def options(self) -> str:
@@ -77,7 +79,9 @@ def last_words(
     `read_sources`, which read the folder `reports`.
     """
     sources = read_sources(reports / "sources.csv")
-    verdict = final_verdict(reports, sources, index, split, rests_on(made, others), interval)
+    photos = [record for record in index.records if record.split == split]
+    own = len(masks_as_written(Path(place.root), place.masks, photos))
+    verdict = final_verdict(reports, sources, index, split, rests_on(made, others), own, interval)
     known = verdict, recipe, index, list(made.ids)
     return replace(verdict, steps=next_steps(*known)), f"{verdict.text}\n{steps_text(next_steps(*known, place))}"
 

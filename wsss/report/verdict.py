@@ -16,7 +16,7 @@ from wsss.formats.problems import some
 from wsss.report.findings import Findings
 from wsss.report.interval import Interval
 from wsss.report.last_words import Verdict
-from wsss.report.masked import better_labels, left_out_reason, unmasked_reason
+from wsss.report.masked import better_labels, better_way, left_out_reason, masks_warning, unmasked_reason
 from wsss.report.scores import Source, best_row
 
 FEW = 30
@@ -29,13 +29,12 @@ LOOK = (
     "already, add photos that show them elsewhere."
 )
 """What to do about classes that are doubtful by the masks."""
-UNSURE = "They may be wrong in every photo: look at their masks before you use them; a few drawn by hand would tell."
+UNSURE = "They may be wrong in every photo: look at their masks before you use them; a dozen drawn by hand would tell."
 """What to do about classes on which student and labels agree somewhat."""
-UNSEEN = (
-    "It rests on tags and on agreement, which do not see a fault that labels and student share. No mask was read; a "
-    "dozen masks would tell the accuracy."
-)
-"""What the verdict rests on where no photo has a mask."""
+RESTS = "It rests on tags and on agreement, which do not see a fault that labels and student share."
+"""What the verdict rests on where masks do not decide."""
+UNSEEN = f"{RESTS} No mask was read; a dozen masks would tell the accuracy."
+"""The same where no photo has a mask."""
 BETTER = 0.01
 """mIoU by which OSTE's branch has to be better than the student to be named instead."""
 
@@ -46,24 +45,35 @@ def final_verdict(
     index: Index,
     split: str,
     rests_on: str = "",
+    own: int = 0,
     interval: Interval | None = None,
 ) -> Verdict:
     """Compose the verdict from the tables in the folder `reports`, the tags of the training photos in `index`, and,
     where photos of `split` have masks, the scores `sources`. `rests_on`: what beside tags the student's labels rest on;
-    `interval`: of the best of these scores, if it is known. Errors are those of `Findings.read`.
+    `own`: how many of the masks of `split` are as wsss wrote them; `interval`: of the student's last score, if it is
+    known. Errors are those of `Findings.read`.
     """
-    found = Findings.read(reports, sources, index, split)
-    labels, better = ("", "") if found.best is None else better_labels(sources, split, found.best)
+    found = Findings.read(reports, sources, index, split, own)
+    score, by_masks = found.score, found.by_masks
+    labels, better = better_labels(sources, split, score) if score is not None and by_masks else ("", "")
+    warning = "" if score is None else masks_warning(int(score.images), own, split)
     reasons = (
         *_of_tags(found),
         *_of_agreement(found, rests_on),
         *_of_classes(found),
         *_of_companions(found),
-        *_of_masks(found, best_row(sources, split, "oste"), interval),
+        *_of_masks(found, sources, interval),
         *([better] if better else []),
     )
     bad = found.hopeless or found.overall in ("poor", "doubtful")
-    return Verdict(_headline(found), reasons, bad, found.weak, agreed=found.agreed, labels=labels, longer=found.longer)
+    return Verdict(
+        *(_headline(found), reasons, bad, found.weak),
+        agreed=found.agreed,
+        labels=labels,
+        longer=found.longer,
+        warning=warning,
+        by_masks=by_masks,
+    )
 
 
 def _headline(found: Findings) -> str:
@@ -72,7 +82,7 @@ def _headline(found: Findings) -> str:
     if found.doubtful:
         return "usable in part"
     # Agreement with labels is no accuracy: only masks can tell more than that it is worth looking at.
-    return "usable as a first draft" if found.best is None else "usable"
+    return "usable" if found.by_masks else "usable as a first draft"
 
 
 def _of_tags(found: Findings) -> Iterator[str]:
@@ -125,21 +135,27 @@ def _of_companions(found: Findings) -> Iterator[str]:
         yield "The student predicts one class nearly everywhere. Look at the labels in the gallery."
 
 
-def _of_masks(found: Findings, branch: Source | None, interval: Interval | None) -> Iterator[str]:
-    """What masks say, where there are some. `branch`: the best row of OSTE's own; `interval`: of the student's."""
-    best, split = found.best, found.split
-    if best is None or best.miou is None:
+def _of_masks(found: Findings, sources: Sequence[Source], interval: Interval | None) -> Iterator[str]:
+    """What masks say, where there are some. `interval`: of the student's score."""
+    score, split = found.score, found.split
+    if score is None or score.miou is None:
         yield UNSEEN
         return
-    miou, masked = best.miou, counted(int(best.images), f"{split} photo")
+    miou, masked = score.miou, counted(int(score.images), f"{split} photo")
     sure = f", {interval.words}" if interval else ""
-    yield f"On the masks of {masked}, the student has mIoU {100 * miou:.2f} % ({best.source}){sure}."
+    yield f"On the masks of {masked}, the student has mIoU {100 * miou:.2f} % ({score.source}){sure}."
+    if not found.by_masks:
+        yield RESTS
+        return
     no_mask = unmasked_reason(found.ious, found.unmasked, split, miou)
     yield from filter(None, (no_mask, left_out_reason(found.index, split, found.unmasked)))
     if low := found.low:
         lost = {name: f" (lost at the {step})" for name, step in found.lost.items()}
         named = some(f"{name} {100 * iou:.1f} %{lost.get(name, '')}" for name, iou in low)
         yield f"Doubtful by these masks, the lowest IoU first: {named}. {LOOK}"
+    if way := better_way(sources, split, score):
+        yield way
+    branch = best_row(sources, split, "oste")
     if branch is not None and branch.miou is not None and branch.miou >= miou + BETTER:
-        score = f"{branch.source}: {100 * branch.miou:.2f} %"
-        yield f"OSTE's own branch is better ({score}): give its network, oste.pt, to `wsss predict`."
+        better = f"{branch.source}: {100 * branch.miou:.2f} %"
+        yield f"OSTE's own branch is better ({better}): give its network, oste.pt, to `wsss predict`."

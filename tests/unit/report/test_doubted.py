@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.unit.report.test_verdict import AGREED, FINE, INDEX, write_confusion,
 from wsss.commands.predict import doubted_in
 from wsss.data.index import write_index
 from wsss.predict.doubted import Doubted, spread, with_doubts
+from wsss.predict.folder import Folder
 from wsss.predict.table import Row
 from wsss.report.doubted import doubted_classes
 from wsss.report.scores import SOURCE_COLUMNS
@@ -78,6 +80,28 @@ def test_at_most_half_of_the_photos_are_named() -> None:
         (),
     ]
     assert spread(doubted, [], CLASSES).everywhere == ()
+
+
+def test_an_uneven_area_without_tags_is_no_doubt_where_tags_are_heeded(tmp_path: Path) -> None:
+    uneven = FINE[1].replace("cow,40,0.3,0.3,0.6000", "cow,40,0.1,0.47,0.77").replace("0.25,0.5,", "0.25,0.45,")
+    found = doubted_classes(project(tmp_path, uneven), CLASSES)
+    assert found == Doubted({"hat": "less sure", "cow": "less sure"}, f"{tmp_path}/reports", by_area=frozenset({"cow"}))
+    tagged = Row("a", 1.0, (), ("cow", "hat"), (0.5, 0.2, 0.2, 0))
+    assert with_doubts(tagged, found, CLASSES) == ("shows hat that the verdict calls less sure",)
+    for tags in ((), ("hat",)):
+        assert len(with_doubts(replace(tagged, tags=tags), found, CLASSES)) == 2
+    # Photos that are not named for a class do not count as named.
+    others = [replace(tagged, id=str(number), areas=(0.5, 0.2, 0, 0)) for number in range(9)]
+    assert spread(found, [tagged, *others], CLASSES).everywhere == ()
+
+
+@pytest.mark.parametrize(("settings", "named"), [({"tags": "0123"}, ""), ({}, "shows cow that the verdict calls x")])
+def test_tags_that_are_not_heeded_answer_no_doubt(tmp_path: Path, settings: dict[str, str], named: str) -> None:
+    folder = Folder(tmp_path, {"classes": list(CLASSES), **settings})
+    for name, tags, cow in (("a", "cow", "0.2"), ("b", "hat", "0")):
+        folder.rows[name] = [name, f"{name}.jpg", "", "8", "8", "0.9", "", tags, "", "0.8", cow, "0", "0"]
+    folder.doubt(Doubted({"cow": "x"}, "reports", by_area=frozenset({"cow"})))
+    assert [row.look for row in folder.worst_first()] == [(named,) if named else (), ()]
 
 
 def test_reasons_of_an_earlier_verdict_are_replaced_and_edited_masks_have_none() -> None:

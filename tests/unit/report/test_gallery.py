@@ -30,10 +30,10 @@ from wsss.core.live import FOLDER, told
 from wsss.core.recipes import read_recipe
 from wsss.core.stage import hash_input
 from wsss.data.ids import encode_id
-from wsss.data.images import save_mask_png
+from wsss.data.images import load_mask, save_mask_png
 from wsss.data.index import Index, Record, write_index
 from wsss.data.masks import MaskedImages
-from wsss.data.origins import FROM_LABELS, LABELS_SHA
+from wsss.data.origins import FROM_LABELS, LABELS_SHA, NETWORK, ORIGINS, Origin, digest, origins_text
 from wsss.data.photos import Photos
 from wsss.data.tables import csv_text
 from wsss.report import ranking
@@ -739,6 +739,11 @@ def test_table_of_classes_opens_their_photos(run: Run, tmp_path: Path) -> None:
     assert "3.5 times its area and finds 100\u00a0% of it; 80\u00a0% of its false pixels are background." in page.text
     known = {option["value"] for option in page.all("option")}
     assert {by for _, by in cells if by} <= known
+    undecided = replace(verdict, by_masks=False, warning="Too few.")
+    build_gallery(run.write(), SOURCES, SETTINGS, tmp_path / "few", tables, verdict=undecided)
+    few = parse(tmp_path / "few")
+    assert "doubtful" not in [found.get("class") for found in few.all("tr")]
+    assert "Lost at" not in few.text
     assert {found["data-number"] for found in page.all("button") if "data-number" in found} >= {"0", "1", "2"}
     assert "#classes" in [found["href"] for found in page.all("a")]
 
@@ -919,8 +924,11 @@ def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.chdir(tmp_path)
     gallery = "gallery: {images: 2, width: 64, split: val}"
     (tmp_path / "params.yaml").write_text(
-        f"dataset: {{root: {tmp_path / 'data'}, max_megapixels: 1.0, long_side: 0}}\n{gallery}\n"
+        f"dataset: {{root: {tmp_path / 'data'}, masks: ., max_megapixels: 1.0, long_side: 0}}\n{gallery}\n"
     )
+    own = next(record for record in run.records if record.id == "c-good")
+    mask = load_mask(tmp_path / "data" / str(own.mask), SHAPE, len(CLASSES))
+    (tmp_path / "data" / ORIGINS).write_text(origins_text({own.id: Origin(NETWORK, "found", digest(mask))}))
     (tmp_path / "sources.csv").write_text(",".join(SOURCE_COLUMNS) + "\nstudent,val,3,no,arg-max,no,no,no,.5,.5,.4,1\n")
     for name in TABLES:
         (tmp_path / name).write_text("epoch,loss\n")
@@ -934,9 +942,12 @@ def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert result.exit_code == 0, result.output
     assert "gallery: 2 of 5 val photos, median IoU of a prediction 77.5" in result.output
     assert "student" in parse(tmp_path / "reports/gallery").text
-    assert "Verdict: usable" in parse(tmp_path / "reports/gallery").text
+    assert "Verdict: usable in part" in parse(tmp_path / "reports/gallery").text
     said = result.output.rstrip().splitlines()
-    begin = said.index("verdict: usable")
+    begin = said.index("verdict: usable in part")
+    assert "1 of 3 val masks are still as wsss wrote them: the score says how far the network" in said[begin + 1]
+    assert "A person's are 2 of them, and 10 or more would decide: the verdict is that without" in said[begin + 1]
+    assert said[begin + 1].strip() in parse(tmp_path / "reports/gallery").text
     predict = "wsss predict artifacts/student.pt {} -o ../found --overlays --min-area 0.1%"
     assert said[-1] == f"next: {predict.format(tmp_path / 'data')}"
     text = parse(tmp_path / "reports/gallery").text

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import REPO
 from wsss.core.minutes import note_estimate, work_of
 from wsss.data.index import Index, Record
 from wsss.report.last_words import Verdict
@@ -72,6 +73,16 @@ def test_a_quick_run_that_is_not_fine_names_the_recipe_with_better_masks_and_its
     assert told(HERE).endswith("; here that takes 5 to 11 min, as wsss init has foretold")
     # The page is the same wherever it is drawn.
     assert "22 to 34 minutes" in told(None)
+
+
+def test_recipe_and_notebook_say_the_same_of_the_gain() -> None:
+    gain = next_steps(PART, "quick", INDEX, (), HERE)[0].what
+    for name in ("recipes/photos.yaml", "docs/experiments.md", "docs/choosing.md"):
+        text = (REPO / name).read_text(encoding="utf-8")
+        for words in ("six sets of seven", "2.5 to 16.4 points"):
+            assert (words in gain, words in text) == (True, True), name
+        assert "six of six" not in text
+        assert "six sets of six" not in text
 
 
 def test_what_an_earlier_round_wrote_is_left_alone(tmp_path: Path) -> None:

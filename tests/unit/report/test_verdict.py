@@ -65,8 +65,8 @@ def test_usable_without_masks_says_what_it_rests_on(tmp_path: Path) -> None:
         "  The student is the network that makes your masks, the labels are what it learned from.",
         "  It rests on tags and on agreement, which do not see a fault that labels and student share. No mask was "
         "read; a dozen masks would tell the accuracy.",
-        "  Agreement by class, the worst first (IoU between student and labels, no accuracy), and how much the student "
-        "paints, as a multiple of what its labels have:",
+        "  Agreement by class, the worst first (IoU between student and labels, given the tags; no accuracy), and how "
+        "much the student paints without tags, as a multiple of what its labels have:",
         "    hat         0.50  1.2 times",
         "    cow         0.60  1.0 times",
         "    background  0.70  1.0 times",
@@ -107,11 +107,11 @@ def test_a_class_that_agrees_on_little_is_doubtful_though_it_passed(
         ("cow,40,0.30,0.30,0.49,agreed,fine", "cow (agreement 0.49)"),
         (
             "cow,40,0.10,0.25,0.55,agreed,fine",
-            "cow (agreement 0.55; the student paints 2.5 times what its labels have)",
+            "cow (agreement 0.55; without tags the student paints 2.5 times what its labels have)",
         ),
         (
             "cow,40,0.10,0.04,0.55,agreed,fine",
-            "cow (agreement 0.55; the student paints 0.40 times what its labels have)",
+            "cow (agreement 0.55; without tags the student paints 0.40 times what its labels have)",
         ),
         ("cow,40,0.10,0.19,0.50,agreed,fine", ""),
         ("cow,40,0.10,0.06,0.50,agreed,fine", ""),
@@ -177,7 +177,7 @@ def test_what_no_mask_shows_makes_no_student_hopeless(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("labels", "photos", "better", "few"),
-    [(0.66, "12", True, False), (0.64, "12", False, False), (0.9, "11", False, False), (0.66, "9", True, True)],
+    [(0.66, "12", True, False), (0.64, "12", False, False), (0.9, "11", False, False), (0.66, "9", False, True)],
 )
 def test_labels_that_are_clearly_better_on_the_same_photos_are_named(
     tmp_path: Path, labels: float, photos: str, better: bool, few: bool
@@ -187,8 +187,31 @@ def test_labels_that_are_clearly_better_on_the_same_photos_are_named(
     scored = replace(STUDENT, source="pseudo-label", images=photos, miou=labels)
     found = final_verdict(tmp_path, (student, scored), INDEX, "val")
     assert (f"On the same photos the labels are better (pseudo-label: {100 * labels:.2f} %)" in found.text) is better
-    assert ("So few masks cannot decide it: 10 or more would." in found.text) is few
+    assert ("Masks of 9 val photos are too few to decide" in found.text) is few
     assert found.labels == ("pseudo" if better else "")
+
+
+@pytest.mark.parametrize(("photos", "decide"), [("1", False), ("9", False), ("10", True)])
+def test_masks_of_few_photos_decide_nothing(tmp_path: Path, photos: str, decide: bool) -> None:
+    without = verdict(tmp_path).splitlines()
+    poor = replace(STUDENT, images=photos, miou=0.0845)
+    text = verdict(tmp_path, sources=(poor,), cow=0.02)
+    found = final_verdict(tmp_path, (poor,), INDEX, "val")
+    assert f"On the masks of {photos} val photo{'' if photos == '1' else 's'}, the student has mIoU 8.45 %" in text
+    assert found.by_masks is decide
+    assert found.headline == ("not usable" if decide else "usable as a first draft")
+    assert found.weak == (("cow",) if decide else ())
+    assert ("Doubtful by these masks" in text) is decide
+    assert found.longer is decide
+    assert bool(found.warning) is not decide
+    if photos == "1":
+        assert found.warning == (
+            "Masks of 1 val photo are too few to decide, all the more if it was chosen as the worst: the verdict is "
+            "that without it. 10 or more would decide."
+        )
+        others = [line for line in text.splitlines() if found.warning not in line and "mIoU 8.45" not in line]
+        rests = "It rests on tags and on agreement, which do not see a fault that labels and student share."
+        assert others == [f"  {rests}" if rests in line else line for line in without]
 
 
 def test_a_student_that_agrees_on_less_than_half_is_usable_in_part(tmp_path: Path) -> None:
@@ -273,6 +296,39 @@ def test_what_cannot_be_judged_is_said(tmp_path: Path) -> None:
     text = verdict(tmp_path, tags, agreed)
     assert text.startswith("verdict: usable in part\n")
     assert "nothing says whether the tags were learnt" in text
+
+
+@pytest.mark.parametrize(("own", "decide"), [(1, True), (50, True), (51, False), (60, False)])
+def test_masks_that_are_still_as_wsss_wrote_them_are_told_and_do_not_count(
+    tmp_path: Path, own: int, decide: bool
+) -> None:
+    score = replace(STUDENT, images="60")
+    verdict(tmp_path, sources=(score,))
+    found = final_verdict(tmp_path, (score,), INDEX, "val", own=own)
+    told = "60 val masks are still as wsss wrote them: the score says how far the network agrees with itself."
+    assert f"  {own} of {told}" in found.text.splitlines()[1]
+    assert found.headline == ("usable" if decide else "usable as a first draft")
+    theirs = {51: "9 of them", 60: "none"}.get(own)
+    assert (f"A person's are {theirs}, and 10 or more would decide: the verdict is" in found.warning) is not decide
+    assert not final_verdict(tmp_path, (score,), INDEX, "val").warning
+
+
+def test_the_verdict_is_of_the_last_row_which_predict_makes_and_names_a_better_one(tmp_path: Path) -> None:
+    write_tables(tmp_path)
+    (tmp_path / "per_class.csv").write_text(
+        "class,student,student ms+flip,student ms+flip+crf\nbackground,0.9,0.9,0.9\ncow,0.7,0.7,0.1\nhat,0.7,0.7,0.7\n"
+    )
+    plain = replace(STUDENT, miou=0.76)
+    flipped = replace(STUDENT, source="student ms+flip", multiscale="yes", miou=0.7)
+    last = replace(STUDENT, source="student ms+flip+crf", multiscale="yes", crf="yes", miou=0.56)
+    found = final_verdict(tmp_path, (plain, flipped, last), INDEX, "val")
+    assert "the student has mIoU 56.00 % (student ms+flip+crf)." in found.text
+    assert found.weak == ("cow",)
+    better = "Read in another way the student is better on these masks"
+    assert f"{better} (student: 76.00 %): with `wsss predict --scales 1 --no-flip --no-crf`." in found.text
+    text = final_verdict(tmp_path, (flipped, last), INDEX, "val").text
+    assert f"{better} (student ms+flip: 70.00 %): with `wsss predict --no-crf`." in text
+    assert better not in final_verdict(tmp_path, (replace(plain, miou=0.6), last), INDEX, "val").text
 
 
 def test_masks_are_told_where_there_are_any(tmp_path: Path) -> None:

@@ -239,9 +239,24 @@ def test_masks_that_are_a_networks_own_are_told_beside_the_scores(where: Path, r
     assert "warning" not in wsss("watch", "--once")[1]
 
 
-def results(miou: float, mask: str | None = None) -> None:
+def test_the_verdict_counts_val_masks_that_are_a_networks_own(where: Path) -> None:
+    results(0.9, held_out="masks/v.png")
+    Path("params.yaml").write_text(Path("params.yaml").read_text().replace("photos", "photos, masks: masks"))
+    mask = np.ones((8, 8), np.uint8)
+    save_mask_png(Path("photos/masks/v.png"), mask)
+    assert "network agrees" not in words_now()
+    Path("photos/masks", ORIGINS).write_text(origins_text({"v": Origin(NETWORK, "found", digest(mask))}))
+    told = "1 of 40 val masks are still as wsss wrote them: the score says how far the network agrees with itself."
+    assert words_now().startswith(f"verdict: usable\n  {told}\n")
+
+
+def results(miou: float, mask: str | None = None, held_out: str = "") -> None:
     """What is read of a finished run whose student has this mIoU."""
-    index = Index(("background", "cow"), (Record("a", "train", "a.jpg", mask, (1,), 8, 8, "0" * 64),))
+    records = (
+        Record("a", "train", "a.jpg", mask, (1,), 8, 8, "0" * 64),
+        *([Record("v", "val", "v.jpg", held_out, (1,), 8, 8, "0" * 64)] if held_out else []),
+    )
+    index = Index(("background", "cow"), records)
     write_index(Path("artifacts/dataset"), index)
     relabelled = RelabelledStore.place
     relabelled.mkdir(parents=True, exist_ok=True)
