@@ -19,6 +19,7 @@ from wsss.evaluation.thresholds import BINS, ThresholdSweep
 from wsss.numeric.precision import mean_known
 from wsss.predict.collapse import Spread, count_values, spread_of
 from wsss.predict.segment import SegmentSettings
+from wsss.stores.imported import ImportedStore
 
 
 class EvaluateSettings(SegmentSettings):
@@ -38,13 +39,13 @@ class EvaluateSettings(SegmentSettings):
 @dataclass(frozen=True)
 class Made:
     """How a source was made: with the photo's tags or without, cut at which threshold (and who chose it), as a mean
-    over several scales, refined by a CRF.
+    over several scales, refined by a CRF. None where that is not known.
     """
 
     tags_used: bool
     threshold: str
-    multiscale: bool
-    crf: bool
+    multiscale: bool | None
+    crf: bool | None
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,8 @@ def how_made(source: str, threshold: str, stores: Stores, settings: EvaluateSett
         return Made(True, threshold, stores.cams.multiscale, crf=False)
     for labels in stores.labels:
         if source == labels.source:
+            if isinstance(labels, ImportedStore):  # it may say of itself what was true of the labels that they replaced
+                return Made(True, labels.threshold, None, None)
             multiscale = bool(labels.attributes.get("multiscale", stores.cams.multiscale))
             return Made(True, labels.threshold, multiscale, bool(labels.attributes.get("crf", False)))
     bound = any(labels.upper_bound for labels in stores.labels)

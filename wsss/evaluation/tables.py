@@ -57,8 +57,7 @@ def sources_csv(rows: Sequence[Row]) -> str:
         [
             (
                 *(row.source, row.split, row.images, yes_no(row.made.tags_used), row.made.threshold),
-                *(yes_no(row.made.multiscale), yes_no(row.made.crf)),
-                "" if row.collapsed is None else yes_no(row.collapsed),
+                *("" if each is None else yes_no(each) for each in (row.made.multiscale, row.made.crf, row.collapsed)),
                 *(_cell(row.scores.miou), _cell(row.scores.miou_labelled)),
                 *(_cell(row.boundary_miou), _cell(row.scores.coverage)),
             )

@@ -186,7 +186,7 @@ def test_imported_labels_that_the_student_learned_from_are_scored(attributes: di
     rows = {row["split"]: row for row in read("sources.csv") if row["source"] == "imported labels"}
     assert set(rows) == {"train", "val"}
     made = {(row["threshold"], row["tags_used"], row["crf"], row["coverage"]) for row in rows.values()}
-    assert made == {(threshold, "yes", "no", "1.0000")}
+    assert made == {(threshold, "yes", "", "1.0000")}
     assert [rows[split]["images"] for split in ("train", "val")] == ["2", "1"]
     truth = np.concatenate([mask.ravel() for _, mask in scored(project, "train")])
     known = truth[truth != 255]
