@@ -61,7 +61,11 @@ def main(params: Path, tags_too: bool, as_json: bool) -> str:
     Exit code 2 if anything has to be corrected; warnings alone are 0.
     """
     refuse_data(params)
-    settings = load(params, Params, whole=False)  # `later_mistakes` tells them beside those of the data set
+    try:
+        settings = load(params, Params, whole=False)  # `later_mistakes` tells the others beside those of the data set
+    except WsssError:
+        load(params, Params)  # no data set is looked at: all mistakes of the file at once
+        raise
     survey, problems = look(settings, EVERY_NAME if as_json else MOST_SHOWN)
     from wsss.plan.weights import missing_weights
 

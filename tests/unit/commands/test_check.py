@@ -240,6 +240,13 @@ def test_what_later_stages_would_refuse_is_told_now(herd: RawData) -> None:
     result = told(distill=distill)
     assert result.exit_code == 2
     assert "distill.stage1.epochs: found 4 of 4 epochs" in result.stdout
+    told(evaluate={"flipp": True}, gallry={})
+    params = herd.out.with_name("params.yaml")
+    params.write_text(params.read_text().replace("long_side:", "long_sid:"))
+    result = CliRunner().invoke(main, [])
+    assert result.exit_code == 2
+    for key in ("dataset.long_sid", "evaluate.flipp", "gallry"):
+        assert f"{key}: unknown " in result.stderr, result.stderr
     named = {"labels": "artifacts/mine", "rounds": 1, "stage1": {"epochs": 1}, "optim": {"epochs": 4, "lr": 0.01}}
     what = "distill.labels: there are no labels in 'artifacts/mine'"
     assert what in told(distill=named).stdout
