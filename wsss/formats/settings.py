@@ -53,8 +53,8 @@ class DatasetSettings(Settings):
         ge=0.0,
         lt=1.0,
         description="fraction of the photos that becomes the split val, by a hash of seed and id, if the tag file "
-        "names no split; a class with two photos or more has some in both, where no other class would lose its last "
-        "photo there",
+        "names no split; a class with two photos or more has some in both, one with a single photo has it in train, "
+        "where no other class would lose its last photo there",
     )
     allow_untagged: bool = Field(
         default=False, description="keep photos without a tag, as photos that show no class; else they are errors"

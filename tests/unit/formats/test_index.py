@@ -77,6 +77,15 @@ def test_a_tag_of_one_photo_keeps_it_in_training_or_val() -> None:
         assert {*splits.values()} == {"train", "val"}
 
 
+def test_the_only_photo_of_a_tag_is_trained_on() -> None:
+    tags: dict[str, tuple[str, ...]] = {f"p{n}": ("cow",) for n in range(12)} | {"x": ("cow", "rare"), "y": ("lone",)}
+    drawn = [draw_split(name, seed, 0.4) for seed in range(20) for name in "xy"]
+    assert "val" in drawn
+    for seed in range(20):
+        splits = draw_splits(tags, seed, 0.4)
+        assert (splits["x"], splits["y"]) == ("train", "train")
+
+
 def test_adding_photos_does_not_move_others(herd: RawData) -> None:
     before = herd.index({"val_fraction": 0.4})
     herd.photo("new.jpg")
