@@ -66,7 +66,8 @@ def _scores(known: Provenance, kind: str) -> dict[str, str]:
     rows = {row["split"]: row for row in known.sources if row["source"].partition(" ")[0] == kind and row["miou"]}
     words = [
         f"mIoU {100 * float(row['miou']):.2f} % ({row['source']}) on the masks of "
-        f"{counted(int(row['images']), f'{split} photo')}, {'with' if row.get('tags_used') == 'yes' else 'without'} their tags"
+        f"{counted(int(row['images']), f'{split} photo')}, "
+        f"{'with' if row.get('tags_used') == 'yes' else 'without'} their tags"
         for split, row in rows.items()
     ]
     return {"scores": "; ".join(words)} if words else {}
