@@ -165,7 +165,7 @@ def test_predictions_do_not_replace_masks_drawn_by_hand(album: Path, tmp_path: P
     code, text = run("predict", student, album, "-o", album)
     assert (code, text) == (
         2,
-        f"error: {album}: is a folder of photos\nfix: choose another -o, e.g. {album}/predicted\n",
+        f"error: {album}: is a folder of photos\nfix: choose a folder beside it, e.g. -o {tmp_path}/found\n",
     )
     code, text = run("predict", student, album / "a.png", "-o", album, "--force")
     assert code == 2

@@ -164,7 +164,10 @@ def test_what_is_no_base(project: Path) -> None:
     done = come_back(Path("found"))
     assert "error: found: a folder of wsss predict, and no store of labels, which the masks" in done.stderr
     assert "fix: leave --base away; and if these masks were exported, give --exported found\n" in done.stderr
-    for path, what in ((Path("../nowhere"), "no such folder"), (Path("sent"), "holds no labels (no index.json in it)")):
+    for path, what in (
+        (Path("../0000000000"), "no such folder"),
+        (Path("sent"), "holds no labels (no index.json in it)"),
+    ):
         done = come_back(path)
         assert f"error: {path}: {what}\nfix: give a store of labels, such as artifacts/pseudo, or leave" in done.stderr
 
