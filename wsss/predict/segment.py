@@ -15,6 +15,7 @@ from wsss.crf.dense import dense_crf
 from wsss.crf.settings import PUBLISHED, Crf, CrfSettings
 from wsss.data.batches import to_batch
 from wsss.models.oste import Oste
+from wsss.numeric.half import computing
 from wsss.predict.multiscale import ScaleSettings, over_scales
 
 Network = Callable[[torch.Tensor], torch.Tensor]
@@ -59,7 +60,8 @@ def predict(
 ) -> list[Prediction]:
     """Predictions for photos (H, W, 3) uint8 of one size by `network`, (N, 3, H, W) 0..255 → logits, called `name`."""
     views = to_batch(images, where)
-    return _predictions(network, name, images, views, network(views), settings)
+    with computing(settings.precision, where):
+        return _predictions(network, name, images, views, network(views), settings)
 
 
 @torch.inference_mode()
@@ -70,14 +72,16 @@ def predict_oste(
     there is no branch, None and the class logits.
     """
     views = to_batch(images, where)
-    features = oste.backbone(views)
-    tags = oste.logits(features[-1])
+    with computing(settings.precision, where):
+        features = oste.backbone(views)
+    tags = oste.logits(features[-1].float())  # in 32 bit: photos are ranked by them, and ties would have no order
     if not torch.isfinite(tags).all():
         raise _not_finite("oste", "class scores")
-    found = tags.float().cpu().numpy()
+    found = tags.cpu().numpy()
     if oste.segmentation is None:
         return None, found
-    return _predictions(oste.segment, "oste", images, views, oste.segmented(features), settings), found
+    with computing(settings.precision, where):
+        return _predictions(oste.segment, "oste", images, views, oste.segmented(features), settings), found
 
 
 def _predictions(
