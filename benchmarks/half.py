@@ -1,5 +1,4 @@
-"""Rows `half`: the backbone's forward and backward passes in bf16 against 32 bit, and against torch's own gradients;
-predictions of a student in bf16 against 32 bit.
+"""Row `half`: the backbone's forward and backward passes in bf16 against 32 bit, and against torch's own gradients.
 
 Where the processor has no bf16 there is nothing to gain, and `precision: auto` stays at 32 bit.
 """
@@ -9,7 +8,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from unittest import mock
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,13 +15,11 @@ from torch.nn import functional as F
 from benchmarks.cam import real_photos
 from benchmarks.timing import Result, alternate
 from wsss.models.backbones import base
-from wsss.models.backbones.base import Backbone, freeze_batch_norm, freeze_levels
+from wsss.models.backbones.base import freeze_batch_norm, freeze_levels
 from wsss.models.backbones.registry import BackboneSettings, build_backbone
-from wsss.models.student import Student
 from wsss.numeric.device import device, fast_bf16, set_threads
-from wsss.predict.segment import SegmentSettings, predict
 
-SIDE, BATCH, THREADS, CLASSES = 192, 8, 2, 21
+SIDE, BATCH, THREADS = 192, 8, 2
 
 
 def run() -> list[Result]:
@@ -56,22 +52,7 @@ def run() -> list[Result]:
     return [
         full.row("half", f"{name}: 32-true", 1.4, quality, of_cpu=True),
         torchs.row("half-torch", f"{name}: bf16-mixed, gradients by torch", 2.0, quality, of_cpu=True),
-        _predictions(network.eval(), [image.permute(1, 2, 0).numpy() for image in cut[:BATCH]]),
     ]
-
-
-def _predictions(backbone: Backbone, photos: list[np.ndarray]) -> Result:
-    """A student whose head is random, on whole photos of one size at scale 1.5 with their flips."""
-    student = Student(backbone, CLASSES).to(device()).eval()
-    settings = SegmentSettings(scales=(1.5,), crf=None, precision="32-true")
-    rough = settings.model_copy(update={"precision": "bf16-mixed"})
-
-    def made(how: SegmentSettings) -> np.ndarray:
-        return np.stack([each.final for each in predict(student, "student", photos, how, device())])
-
-    timing = alternate(lambda: made(rough), lambda: made(settings))
-    quality = {"labels_agree": float((made(rough) == made(settings)).mean()), "bf16": fast_bf16()}
-    return timing.row("half-predict", "predictions of a student: 32-true", 1.4, quality, of_cpu=True)
 
 
 def _by_torch(

@@ -22,7 +22,6 @@ from wsss.distill.data import LabelSource, TrainingData
 from wsss.distill.rules import CHANGES, Relabelled, RelabelSettings, relabel
 from wsss.models.checkpoint import load_student
 from wsss.numeric.device import device, enough_memory, set_threads
-from wsss.numeric.half import computing
 from wsss.predict.segment import probabilities
 from wsss.stores.labels import BY_HAND, PSEUDO_FORMAT, UPPER_BOUND, PseudoStore, RelabelledStore, put_labels
 from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
@@ -84,11 +83,7 @@ def relabel_shard(
         for batch in size_batches(photos.records, inference.batch):
             check_stop()
             images = [photos.image(record) for record in batch]
-            with (
-                torch.inference_mode(),
-                enough_memory(*needs("distill.relabel", batch)),
-                computing(settings.precision, where),
-            ):
+            with torch.inference_mode(), enough_memory(*needs("distill.relabel", batch)):
                 views = to_batch(images, where)
                 # Logits of all classes: the photo's tags are known here, so none is left out by a predicted tag.
                 coarse = probabilities(

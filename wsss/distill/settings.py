@@ -111,7 +111,7 @@ class DistillSettings(Settings):
     tags: TagLoss = TagLoss()
     stage1: StageOne = StageOne()
     stage2: StageTwo = StageTwo()
-    relabel: RelabelSettings = Field(default_factory=RelabelSettings)
+    relabel: RelabelSettings = RelabelSettings()
     augment: AugmentSettings = AugmentSettings()
     optim: OptimSettings
 

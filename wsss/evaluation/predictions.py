@@ -63,12 +63,7 @@ def predict_photos(
 def write_student(distilled: Path, index: Index, settings: SegmentSettings, out: Path) -> None:
     """Write the network of the file `distilled` to `out`, with how it was evaluated: what uses it does the same."""
     network, card = load_student(distilled, index.classes)
-    save_network(out, network, replace(card, view=_stored(settings)))
-
-
-def _stored(settings: SegmentSettings) -> dict[str, Any]:
-    """How a network is run, for its file: in the precision of the machine that runs it, not of this one."""
-    return SegmentSettings(**view_of(settings)).model_dump(mode="json", exclude={"precision"})
+    save_network(out, network, replace(card, view=SegmentSettings(**view_of(settings)).model_dump(mode="json")))
 
 
 def view_of(settings: SegmentSettings) -> dict[str, Any]:

@@ -56,16 +56,15 @@ class BaseStudent(nn.Module, ABC):
     @property
     def segment_parts(self) -> Callable[[torch.Tensor], torch.Tensor] | None:
         """For pieces of a photo: `segment` without the tags. None if it has none."""
-        return None if self.tags is None else lambda images: self.look(images).logits.float()
+        return None if self.tags is None else lambda images: self.look(images).logits
 
     def probable(self, seen: StudentOutput) -> torch.Tensor:
         """Logits of what was `seen` plus those of the photo's tags; `IMPROBABLE` for classes that these rule out."""
         if seen.tags is None or self.tag_threshold is None:
             return seen.logits
-        # In 32 bit whatever the network computes in: 16 have no `IMPROBABLE`.
-        logits, tags = seen.logits.float(), seen.tags.float()
+        logits = seen.logits
         if self.tag_exponent:
             # Against the background, which has no tag: a class that may not be there at all needs surer pixels.
-            logits = logits + F.pad(self.tag_exponent * F.logsigmoid(tags), (1, 0))[:, :, None, None]
-        probable = F.pad(tags.sigmoid() >= self.tag_threshold, (1, 0), value=True)
+            logits = logits + F.pad(self.tag_exponent * F.logsigmoid(seen.tags), (1, 0))[:, :, None, None]
+        probable = F.pad(seen.tags.sigmoid() >= self.tag_threshold, (1, 0), value=True)
         return logits.masked_fill(~probable[:, :, None, None], IMPROBABLE)

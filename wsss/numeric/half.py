@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import torch
 from pydantic import AfterValidator
 
 from wsss.numeric.device import fast_bf16
 
 
-def computing(precision: str, where: torch.device) -> torch.autocast:
-    """A context in which a network on the device `where` computes in `precision`, one of `InferencePrecision`."""
-    return torch.autocast(where.type, torch.bfloat16, enabled=precision == "bf16-mixed")
-
-
-def on_this_device(precision: str = "auto") -> str:
+def _on_this_device(precision: str) -> str:
     """`auto` becomes what is fastest here, so that whatever keeps settings says what was used."""
     if precision == "auto":
         return "bf16-mixed" if fast_bf16() else "32-true"
     return precision
 
 
-Precision = Annotated[Literal["auto", "32-true", "bf16-mixed", "16-mixed"], AfterValidator(on_this_device)]
+Precision = Annotated[Literal["auto", "32-true", "bf16-mixed", "16-mixed"], AfterValidator(_on_this_device)]
 """Of a training. Once read, never `auto`."""
 
-InferencePrecision = Annotated[Literal["auto", "32-true", "bf16-mixed"], AfterValidator(on_this_device)]
+InferencePrecision = Annotated[Literal["auto", "32-true", "bf16-mixed"], AfterValidator(_on_this_device)]
 """Of a network that only predicts. Once read, never `auto`."""

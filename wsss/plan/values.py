@@ -103,11 +103,7 @@ def values(params: Params, index: Index, made: tuple[Training, ...]) -> list[Val
         cut = f"photos / {FILES}, at most {MOST_PHOTOS}"
     found.append(Value("inference", "shards", f"{size or shard_size(photos)} photos", AS_WRITTEN if size else cut))
     fast = fast_bf16()
-    computing = {name: section.optim.precision for name, section in sections.items()} | {
-        "cams": params.cams.precision,
-        "distill.relabel": params.distill.relabel.precision,
-        "evaluate": params.evaluate.precision,
-    }
+    computing = {name: section.optim.precision for name, section in sections.items()} | {"cams": params.cams.precision}
     for name in (name for name, precision in computing.items() if precision == "bf16-mixed" and not fast):
         found.append(Value(name, "precision", "bf16-mixed", "slow: this machine has no bf16, set it to auto"))
     rule = f"this machine has {'' if fast else 'no '}bf16 (precision: auto)"

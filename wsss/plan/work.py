@@ -39,7 +39,6 @@ from wsss.models.checkpoint import (
 from wsss.models.linear_student import LinearStudent
 from wsss.models.oste import Oste
 from wsss.numeric.device import device, set_threads
-from wsss.numeric.half import computing
 from wsss.plan.labels import HalfLabelled
 from wsss.plan.linear import linear_step
 from wsss.plan.probe import UNITS, Cost, Probe, Timer, resident
@@ -193,10 +192,9 @@ class _Work:
 
         def relabel(units: int) -> None:
             settings, labels = params.distill.relabel, HalfLabelled({record.id: record})
-            with computing(settings.precision, where):
-                coarse = probabilities(
-                    lambda x: self.student.look(x).logits, "student", views(units), settings.scales, settings.flip
-                )
+            coarse = probabilities(
+                lambda x: self.student.look(x).logits, "student", views(units), settings.scales, settings.flip
+            )
             whole = nn.functional.interpolate(coarse, image.shape[:2], mode="bilinear", align_corners=False).cpu()
             for each in whole:
                 corrected(image, each, record, labels, settings)

@@ -9,7 +9,6 @@ from pydantic import Field
 from torch.nn import functional as F
 
 from wsss.core.params import Scale, Settings, unit
-from wsss.numeric.half import InferencePrecision
 
 
 class ScaleSettings(Settings):
@@ -19,11 +18,6 @@ class ScaleSettings(Settings):
         min_length=1, description="test-time scales that are averaged", json_schema_extra=unit("× the photo's size")
     )
     flip: bool = Field(default=True, description="average each photo and its horizontal flip")
-    precision: InferencePrecision = Field(
-        default="auto",
-        validate_default=True,
-        description="auto: bf16-mixed where the GPU or the processor computes in bf16, twice as fast, else 32-true",
-    )
 
 
 def over_scales(

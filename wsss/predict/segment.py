@@ -15,7 +15,6 @@ from wsss.crf.dense import dense_crf
 from wsss.crf.settings import PUBLISHED, Crf, CrfSettings
 from wsss.data.batches import to_batch
 from wsss.models.oste import Oste
-from wsss.numeric.half import computing
 from wsss.predict.multiscale import ScaleSettings, over_scales
 
 Network = Callable[[torch.Tensor], torch.Tensor]
@@ -60,8 +59,7 @@ def predict(
 ) -> list[Prediction]:
     """Predictions for photos (H, W, 3) uint8 of one size by `network`, (N, 3, H, W) 0..255 → logits, called `name`."""
     views = to_batch(images, where)
-    with computing(settings.precision, where):
-        return _predictions(network, name, images, views, network(views), settings)
+    return _predictions(network, name, images, views, network(views), settings)
 
 
 @torch.inference_mode()
@@ -72,16 +70,14 @@ def predict_oste(
     there is no branch, None and the class logits.
     """
     views = to_batch(images, where)
-    with computing(settings.precision, where):
-        features = oste.backbone(views)
-    tags = oste.logits(features[-1].float())  # in 32 bit: photos are ranked by them, and ties would have no order
+    features = oste.backbone(views)
+    tags = oste.logits(features[-1])
     if not torch.isfinite(tags).all():
         raise _not_finite("oste", "class scores")
-    found = tags.cpu().numpy()
+    found = tags.float().cpu().numpy()
     if oste.segmentation is None:
         return None, found
-    with computing(settings.precision, where):
-        return _predictions(oste.segment, "oste", images, views, oste.segmented(features), settings), found
+    return _predictions(oste.segment, "oste", images, views, oste.segmented(features), settings), found
 
 
 def _predictions(

@@ -29,7 +29,6 @@ from wsss.data.palette import display_palette
 from wsss.data.render import fit, label_overlay
 from wsss.data.size import fit_label, resized
 from wsss.numeric.device import device, enough_memory
-from wsss.numeric.half import computing, on_this_device
 from wsss.predict.enlarge import label_at
 from wsss.predict.how import How, explained, resolve
 from wsss.predict.hub import local_path
@@ -154,7 +153,7 @@ class Segmenter:
         view = View(how.scales, how.flip, self.tile)
         fix = "give smaller tiles: Segmenter.load(…, tile=512), --tile 512"
         doing = f"on {image.shape[1]}×{image.shape[0]} pixels in tiles of {self.tile}"
-        with enough_memory(name, doing, fix), computing(on_this_device(), self.where):
+        with enough_memory(name, doing, fix):
             label, confidence = label_at(run, network.kind, image, opened.own_size, view, how.crf, self.where, parts)
         return Segmentation(opened.whole, label, confidence, self.classes)
 

@@ -26,7 +26,6 @@ from wsss.data.photos import Photos
 from wsss.data.tables import csv_text, yes_no
 from wsss.models.base_student import BaseStudent
 from wsss.numeric.device import device, enough_memory, set_threads
-from wsss.numeric.half import computing
 from wsss.predict.segment import SegmentSettings, probabilities, refine
 
 HELD_OUT = "val"
@@ -109,7 +108,7 @@ def candidates(settings: SegmentSettings) -> tuple[SegmentSettings, ...]:
     found: list[SegmentSettings] = []
     for scales in (settings.scales, (1.0,)):
         for crf in (settings.crf, None):
-            way = SegmentSettings(scales=scales, flip=settings.flip, crf=crf, precision=settings.precision)
+            way = SegmentSettings(scales=scales, flip=settings.flip, crf=crf)
             if way not in found:
                 found.append(way)
     return tuple(found)
@@ -169,8 +168,7 @@ def _masks(
     masks = []
     for way in ways:
         if way.scales not in seen:
-            with computing(way.precision, where):
-                coarse = probabilities(student, "student", views, way.scales, way.flip)
+            coarse = probabilities(student, "student", views, way.scales, way.flip)
             seen[way.scales] = F.interpolate(coarse, size, mode="bilinear", align_corners=False)[0].cpu().numpy()
         scores = seen[way.scales]
         masks.append(scores.argmax(0).astype(np.uint8) if way.crf is None else refine(image, scores, way.crf)[0])

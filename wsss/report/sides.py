@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from wsss.core.errors import IntegrityError, UserError, did_you_mean
-from wsss.core.folders import STORE_INDEX
 from wsss.core.locked_files import cached_copies, read_lock, read_settings
 from wsss.core.locked_stages import code_of, newer_stage
 from wsss.data.index import Index, read_index
@@ -23,8 +22,7 @@ LOCK, SCORES = "dvc.lock", "reports/sources.csv"
 DATASET, PSEUDO, PREDICTIONS = "artifacts/dataset", "artifacts/pseudo", "artifacts/predictions"
 NETWORKS = {"pretrain": "artifacts/backbone.pt", "train": "artifacts/oste.pt", "distill": "artifacts/student.pt"}
 """By section, the file that says in which precision its network was trained."""
-STORES = {"cams": "artifacts/cams", "distill.relabel": "artifacts/relabelled", "evaluate": PREDICTIONS}
-"""By settings, the store that says in which precision a network was run for it."""
+CAMS = "artifacts/cams/index.json"
 HERE, SHORT = "the working tree", 7
 """What the present folder is called; digits of a commit that are shown."""
 SCORE_COLUMNS = ("source", "split", "images", "miou")
@@ -106,7 +104,7 @@ def read_side(name: str, folder: Path, base: Path) -> Side:
 
 
 def with_precision(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """`settings` with the precision that the networks and stores in `folder` were made in, where they say it."""
+    """`settings` with the precision that the networks and CAMs in `folder` were made in, where they say it."""
     found = dict(settings)
     for section, name in NETWORKS.items():
         if (folder / name).is_file():
@@ -114,15 +112,10 @@ def with_precision(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             if used is not None:
                 part = dict(found.get(section) or {})
                 found[section] = part | {"optim": {**(part.get("optim") or {}), "precision": used}}
-    for name, store in STORES.items():
-        said = folder / store / STORE_INDEX
-        used = json.loads(said.read_text(encoding="utf-8")).get("precision") if said.is_file() else None
+    if (folder / CAMS).is_file():
+        used = json.loads((folder / CAMS).read_text(encoding="utf-8")).get("precision")
         if used is not None:
-            section, *inner = name.split(".")
-            part = found[section] = dict(found.get(section) or {})
-            for key in inner:
-                part[key] = part = dict(part.get(key) or {})
-            part["precision"] = used
+            found["cams"] = {**(found.get("cams") or {}), "precision": used}
     return found
 
 
@@ -210,7 +203,7 @@ def _link(name: str, folder: Path, cache: Path) -> None:
             raise UserError(name, what, fix)
         _link_copies(copies)
     # These only say a precision: where the cache lacks them, the settings do.
-    for path in map(Path, (*NETWORKS.values(), *(f"{store}/{STORE_INDEX}" for store in STORES.values()))):
+    for path in map(Path, (*NETWORKS.values(), CAMS)):
         output = next((outputs[folder / each] for each in (path, path.parent) if folder / each in outputs), None)
         copies = {} if output is None else cached_copies(output, cache) or {}
         _link_copies({name: copy for name, copy in copies.items() if name == folder / path and copy.is_file()})
@@ -219,8 +212,7 @@ def _link(name: str, folder: Path, cache: Path) -> None:
 def _link_copies(copies: Mapping[Path, Path]) -> None:
     for path, copy in copies.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.is_symlink():
-            path.symlink_to(copy)
+        path.symlink_to(copy)
 
 
 def _again(name: str) -> str:

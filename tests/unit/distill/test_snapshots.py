@@ -26,7 +26,7 @@ def test_the_last_epoch_shows_what_the_student_predicts(tmp_path: Path, settings
     assert epochs_of(tmp_path / "epochs") == list(range(1, len(history) + 1))
     network, _ = load_student(tmp_path / "student.pt", CLASSES)
     photos = toy_oste.toy_photos(tmp_path / "photos")
-    how = SegmentSettings(scales=(1.0,), flip=False, crf=None, precision="32-true")
+    how = SegmentSettings(scales=(1.0,), flip=False, crf=None)
     for record in shown(photos.records):
         image = photos.image(record)
         (expected,) = predict(network, "student", [image], how, torch.device("cpu"))

@@ -178,13 +178,10 @@ def test_the_precision_that_was_used_is_compared(runs: tuple[str, str], tmp_path
         write_student(tmp_path / name / "artifacts/student.pt", precision=precision)
         (tmp_path / name / "artifacts/cams").mkdir()
         (tmp_path / name / "artifacts/cams/index.json").write_text('{"precision": "32-true"}')
-        (tmp_path / name / "artifacts/relabelled").mkdir()
-        (tmp_path / name / "artifacts/relabelled/index.json").write_text(json.dumps({"precision": precision}))
     write_student(tmp_path / "a/artifacts/oste.pt", precision="bf16-mixed")
     write_student(tmp_path / "b/artifacts/oste.pt")  # a file of an older version, which does not say it
     assert [row for row in found(runs).settings if "precision" in row[0]] == [
         ("distill.optim.precision", "bf16-mixed", "32-true"),
-        ("distill.relabel.precision", "bf16-mixed", "32-true"),
         ("train.optim.precision", "bf16-mixed", "–"),
     ]
 
