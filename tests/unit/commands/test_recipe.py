@@ -55,6 +55,18 @@ def test_show_prints_the_file(name: str) -> None:
     assert recipe("show", name).stdout == (REPO / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("name", recipe_names())
+def test_dvc_reads_the_recipe_after_its_backbones_were_set(name: str) -> None:
+    """As `dvc exp run -S` sets them. In braces, DVC writes a name with a colon without quotes, and reads it no more."""
+    serialize = pytest.importorskip("dvc.utils.serialize")
+    PARAMS.write_text(read_recipe(name), encoding="utf-8")
+    for section in ("pretrain", "distill"):
+        with serialize.modify_yaml(PARAMS) as written:
+            written[section]["backbone"] |= {"name": "hf:facebook/dinov2-small", "weights": "C:/weights/a.pth"}
+    written = serialize.load_yaml(PARAMS)
+    assert all(written[section]["backbone"]["name"].startswith("hf:") for section in ("pretrain", "distill"))
+
+
 def test_list_as_json() -> None:
     found = json.loads(recipe("list", "--json").stdout)
     assert sorted(each["name"] for each in found) == recipe_names()
