@@ -111,7 +111,9 @@ def test_model_that_a_stage_would_download_is_a_warning(herd: RawData, monkeypat
     monkeypatch.setattr(pytest.importorskip("huggingface_hub"), "snapshot_download", offline)
     check(herd)
     params = herd.out.with_name("params.yaml")
-    params.write_text(params.read_text() + "distill:\n  rounds: 1\n  optim: {lr: 0.003}\n  backbone:\n    name: hf:far/model\n")
+    params.write_text(
+        params.read_text() + "distill:\n  rounds: 1\n  optim: {lr: 0.003}\n  backbone:\n    name: hf:far/model\n"
+    )
     result = CliRunner().invoke(main, [])
     assert result.exit_code == 0, result.output
     line = len(params.read_text().splitlines())
