@@ -453,6 +453,14 @@ def test_a_wrong_place_and_a_run_that_fails_are_said_in_two_lines(ran: list[list
     assert len(ran) == 1
 
 
+def test_photos_of_the_demo_are_drawn_by_the_run(ran: list[list[str]], tmp_path: Path) -> None:
+    """In a fresh clone they are not there yet."""
+    shutil.copyfile(RECIPE.with_name("demo.yaml"), "params.yaml")
+    assert not Path("data/demo").exists()
+    run(TOY, tmp_path / "toy", (0,), ("demo.train=20",))
+    assert len(ran) == 2
+
+
 PAGES = [page for page in all_pages(RECIPE.parents[1]) if "python -m experiments " in page.read_text(encoding="utf-8")]
 
 
