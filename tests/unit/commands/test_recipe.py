@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,19 @@ def test_dvc_reads_the_recipe_after_its_backbones_were_set(name: str) -> None:
             written[section]["backbone"] |= {"name": "hf:facebook/dinov2-small", "weights": "C:/weights/a.pth"}
     written = serialize.load_yaml(PARAMS)
     assert all(written[section]["backbone"]["name"].startswith("hf:") for section in ("pretrain", "distill"))
+
+
+def test_cost_of_the_demo_is_the_same_everywhere() -> None:
+    said = {
+        name: re.findall(rf"{before}(\d+) minutes\s+of\s+processor\s+time", (REPO / name).read_text(encoding="utf-8"))
+        for name, before in (
+            ("README.md", "about "),
+            ("docs/faq.md", "installation "),
+            ("recipes/demo.yaml", "installation "),
+        )
+    }
+    assert all(len(found) == 1 for found in said.values()), said
+    assert len({found[0] for found in said.values()}) == 1, said
 
 
 CREDITS: dict[str, tuple[str, Callable[[Any], bool]]] = {
