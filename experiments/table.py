@@ -40,7 +40,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows times columns. `paper`: what the paper's scores are of. `val_only`: columns in place of those of split train,
+    """Rows times columns. `paper`: what the scores of the paper are of. `val_only`: columns in place of those of train,
     where only val has masks.
 
     Every row sets the same keys: `dvc exp run` starts from the workspace, where the row before has left its own.
