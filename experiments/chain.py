@@ -19,4 +19,10 @@ TABLE = Table(
         Column("OSTE's branch, ms + flip + CRF, val", "oste ms+flip+crf", "val"),
         *students.COLUMNS,
     ),
+    val_only=(
+        Column("CAM, fixed threshold, val", "cam", "val"),
+        Column("CAM, best threshold (oracle), val", "cam oracle", "val"),
+        Column("labelled pixels only, val", "pseudo-label", "val", "miou_labelled"),
+        Column("coverage, val", "pseudo-label", "val", "coverage"),
+    ),
 )

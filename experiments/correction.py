@@ -1,6 +1,7 @@
-"""Gaussian correction against fixed thresholds: the pseudo-labels of one store of CAMs, made in every way and scored.
+"""Gaussian correction against fixed thresholds: the pseudo-labels of one store of CAMs, made in every way and scored,
+and the CAMs themselves. Or the score of labels as they are. Nothing is trained.
 
-Masks are read here, to score; `oracle` marks the one α that was chosen by looking at the scores.
+Masks are read here, to score; `oracle` marks the one threshold that was chosen by looking at the scores.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TypeVar
 import click
 import numpy as np
 
+from wsss.core.errors import UserError
 from wsss.core.log import Progress
 from wsss.core.params import Settings, load
 from wsss.core.stage import stage_command
@@ -24,13 +26,16 @@ from wsss.correct.mixtures import GmmSettings, Shared, fit_maps
 from wsss.correct.settings import CorrectSettings
 from wsss.crf.dense import dense_crf
 from wsss.crf.settings import PUBLISHED
-from wsss.data.index import Index, read_index
+from wsss.data.index import Index, Record, read_index
 from wsss.data.masks import MaskedImages
 from wsss.data.photos import Location
 from wsss.data.size import fit_label
 from wsss.evaluation.confusion import Scores, count_pairs, scores
+from wsss.evaluation.sources import EvaluateSettings, sweep_of
+from wsss.evaluation.thresholds import BINS, ThresholdSweep
 from wsss.numeric.device import set_threads
 from wsss.stores.cams import CamStore
+from wsss.stores.labels import PseudoStore
 
 SWEEP = tuple(round(0.05 * step, 2) for step in range(4, 20))
 SHOWN = (0.5, 0.6, 0.7, 0.8, 0.9)
@@ -46,6 +51,7 @@ class Params(Settings):
 
     dataset: Location
     correct: CorrectSettings
+    evaluate: EvaluateSettings
 
 
 @dataclass(frozen=True)
@@ -62,14 +68,17 @@ class Photo:
 @click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
 @click.option("--cams", type=click.Path(path_type=Path), default="artifacts/cams")
 @click.option("--split", default="train")
-def main(params: Path, dataset: Path, cams: Path, split: str) -> str:
-    """Print the table of all ways to make pseudo-labels of the CAMs."""
+@click.option("--labels", type=click.Path(path_type=Path), multiple=True, help="score this store of labels instead")
+def main(params: Path, dataset: Path, cams: Path, split: str, labels: tuple[Path, ...]) -> str:
+    """Print the table of the CAMs, and of all ways to make pseudo-labels of them. With --labels, of these alone."""
     settings, index = load(params, Params), read_index(dataset)
     set_threads(1)
+    if labels:
+        return table_of([(str(path), "", label_scores(path, settings.dataset, index, split)) for path in labels])
     store = CamStore(cams)
     photos = read_photos(settings.dataset, index, store, split)
     shared = shared_scores(store, index, settings.correct)
-    rows = fixed_rows(photos, index, settings.correct)
+    rows = [*cam_rows(photos, index, settings.evaluate.cam_threshold), *fixed_rows(photos, index, settings.correct)]
     for crf in (False, True):
         fixed = with_crf(settings.correct.fixed, crf)
         before = [fixed_pseudo_label(photo.image, photo.cams, photo.classes, fixed) for photo in _watched("Y", photos)]
@@ -83,14 +92,43 @@ def main(params: Path, dataset: Path, cams: Path, split: str) -> str:
 
 def read_photos(location: Location, index: Index, store: CamStore, split: str) -> list[Photo]:
     """All photos of `split` that have a mask."""
-    records = [record for record in index.split(split) if record.mask is not None]
-    masks, photos = MaskedImages(location.photos(records), len(index.classes), dropped=index.dropped), []
-    for record in records:
-        found, truth = store.read(record.id), masks.mask(record)
-        assert truth is not None
-        truth = fit_label(truth, record.size)  # the labels that are compared have the size that photos are read at
+    photos = []
+    for record, truth, masks in _truths(location, index, split):
+        found = store.read(record.id)
         photos.append(Photo(masks.photos.image(record), found.scores, found.classes, truth))
     return photos
+
+
+def _truths(location: Location, index: Index, split: str) -> Iterator[tuple[Record, np.ndarray, MaskedImages]]:
+    """The masks of `split`, at the size that photos are read at, which is that of the labels that are compared.
+
+    Raises `UserError` if there is none.
+    """
+    records = [record for record in index.split(split) if record.mask is not None]
+    if not records:
+        raise UserError(split, "no photo of this split has a mask", "name another --split, or set dataset.masks")
+    masks = MaskedImages(location.photos(records), len(index.classes), dropped=index.dropped)
+    for record in records:
+        truth = masks.mask(record)
+        assert truth is not None
+        yield record, fit_label(truth, record.size), masks
+
+
+def label_scores(path: Path, location: Location, index: Index, split: str) -> Scores:
+    """Of the store of labels at `path`, as they are."""
+    store, count = PseudoStore(path), len(index.classes)
+    pairs = (count_pairs(truth, store.label(record.id), count) for record, truth, _ in _truths(location, index, split))
+    return scores(sum(pairs, np.zeros((count, count + 1), np.int64)))
+
+
+def cam_rows(photos: Sequence[Photo], index: Index, threshold: float) -> list[tuple[str, str, Scores]]:
+    """The strongest map of each pixel, background below the threshold: `threshold`, then the best of a hundred."""
+    sweep = ThresholdSweep(len(index.classes))
+    for photo in _watched("CAMs", photos):
+        sweep.update(photo.truth, foreground_scores(upsample(photo.cams, photo.truth.shape)), photo.classes)
+    found = sweep_of(sweep.counts, min(BINS - 1, round(threshold * BINS)))
+    named = (("CAM, fixed threshold", found.fixed), ("CAM, oracle", found.oracle))
+    return [(f"{name} = {number / BINS:.2f}", "no", scores(sweep.at(number))) for name, number in named]
 
 
 def shared_scores(store: CamStore, index: Index, settings: CorrectSettings) -> Shared | None:

@@ -14,7 +14,7 @@ from scipy.stats import t
 from experiments.provenance import code_of
 from experiments.seeds import Records, differing
 from experiments.settings import differences
-from experiments.table import RESULTS, Table, kept_of, records_of, remarks, result_file, score_of
+from experiments.table import RESULTS, Table, columns_of, kept_of, records_of, remarks, result_file, score_of
 from wsss.core.errors import UserError
 from wsss.core.records import UNCOMMITTED
 
@@ -103,7 +103,7 @@ def markdown(table: Table, base: Path, mine: Path) -> str:
         raise UserError(mine, what, "compute the same seeds of both")
     heads = [f"{mine.name} − {base.name}", *(f"seed {seed}" for seed in seeds), "mean [95 %]"]
     lines = [heads, ["---", *("--:" for _ in heads[1:])]]
-    for row, column in ((row, column) for row in table.rows for column in table.columns):
+    for row, column in ((row, column) for row in table.rows for column in columns_of(table, base, mine)):
         found: dict[int, float] = {}
         for seed in by_row[row]:
             a, b = (score_of(result_file(folder, row, seed), column) for folder in (base, mine))

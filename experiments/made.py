@@ -73,16 +73,31 @@ def _in_effect(overrides: Sequence[str]) -> dict[str, Any]:
     return flat(found.model_dump(mode="json"))
 
 
+def drawn(place: Path) -> bool:
+    """True if a stage makes the photos at `place`: `dvc exp run` runs it before the others."""
+    return place.resolve() in _makers(_wiring())
+
+
 def _stages(place: str) -> dict[str, Any]:
     """The stages of dvc.yaml that `LAST` comes from where the photos lie at `place`, as they are written there."""
-    stages: dict[str, Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    makers = {Path(_path(out)).resolve(): name for name, entry in stages.items() for out in entry.get("outs", [])}
+    stages = _wiring()
+    makers = _makers(stages)
     wanted, waiting = set(), [LAST]
     while waiting:
         wanted.add(name := waiting.pop())
         deps = [Path(dep.replace(f"${{{PLACE}}}", place)).resolve() for dep in stages[name]["deps"]]
         waiting += [makers[dep] for dep in deps if dep in makers and makers[dep] not in wanted]
     return {name: entry for name, entry in stages.items() if name in wanted}
+
+
+def _wiring() -> dict[str, Any]:
+    stages: dict[str, Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    return stages
+
+
+def _makers(stages: dict[str, Any]) -> dict[Path, str]:
+    """The stage that makes each file or folder."""
+    return {Path(_path(out)).resolve(): name for name, entry in stages.items() for out in entry.get("outs", [])}
 
 
 def _path(out: str | dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.made import AUTO, LAST, Made, digest, made
+from experiments.made import AUTO, LAST, Made, digest, drawn, made
 from experiments.provenance import precision, provenance, versions
 from experiments.settings import PLACE, conflicts, differences, recipe_of, settings_of, without
 from experiments.table import SETTINGS, Table, kept_of, result_file
@@ -69,9 +69,9 @@ def key_of(shared: Made) -> str:
 
 
 def check_place(common: Sequence[str]) -> None:
-    """Raise `UserError` if the photos are not where `common`, or else params.yaml, says."""
+    """Raise `UserError` if the photos are not where `common`, or else params.yaml, says, and no stage draws them."""
     place = Path(str(settings_of(common, keep_place=True)[PLACE]))
-    if not place.is_dir():
+    if not place.is_dir() and not drawn(place):
         raise UserError(place, "no such folder", f"give the photos' own: -S {PLACE}=/absolute/path")
 
 

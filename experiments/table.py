@@ -40,7 +40,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows times columns. `paper`: what the paper's scores are of.
+    """Rows times columns. `paper`: what the scores of the paper are of. `val_only`: columns in place of those of train,
+    where only val has masks.
 
     Every row sets the same keys: `dvc exp run` starts from the workspace, where the row before has left its own.
     """
@@ -49,6 +50,7 @@ class Table:
     rows: tuple[Row, ...]
     columns: tuple[Column, ...]
     paper: str = ""
+    val_only: tuple[Column, ...] = ()
 
     def __post_init__(self) -> None:
         keys = [{override.split("=")[0] for override in row.overrides} for row in self.rows]
@@ -92,20 +94,32 @@ def remarks(table: Table, folder: Path) -> list[str]:
     return seeds.remarks({row.name: records_of(folder, row) for row in table.rows})
 
 
+def columns_of(table: Table, *folders: Path) -> tuple[Column, ...]:
+    """The columns of `table` for the results in `folders`: others where none of these has scores of train photos."""
+    files = [
+        result_file(folder, row, seed) for folder in folders for row in table.rows for seed in seeds_of(folder, row)
+    ]
+    train = [column for column in table.columns if column.split == "train"]
+    if not (table.val_only and files) or any(score_of(file, column) is not None for file in files for column in train):
+        return table.columns
+    return (*table.val_only, *(column for column in table.columns if column not in train))
+
+
 def markdown(table: Table, folder: Path, dated: bool = False) -> str:
     """The rows that are computed; mean ± standard deviation, and how many, where there are several seeds.
 
     `dated`: a row that sets nothing is a recipe as it was when it was measured, and says when. Raises `UserError` where
     the seeds of a row are of different settings.
     """
-    headings = ["", *(column.title for column in table.columns), *([table.paper] if table.paper else [])]
+    columns = columns_of(table, folder)
+    headings = ["", *(column.title for column in columns), *([table.paper] if table.paper else [])]
     lines = [headings, ["---", *("--:" for _ in headings[1:])]]
     for row in table.rows:
         records = records_of(folder, row)
         files = [result_file(folder, row, seed) for seed in records]
         if not files:
             continue
-        cells = [_cell([score_of(file, column) for file in files]) for column in table.columns]
+        cells = [_cell([score_of(file, column) for file in files]) for column in columns]
         paper = [] if not table.paper else ["" if row.paper is None else f"{row.paper:.2f}"]
         days = sorted({record["date"] for record in records.values()})
         name = f"{row.name} as of {' and '.join(days)}" if dated and not row.overrides else row.name

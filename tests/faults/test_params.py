@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 from pydantic import Field, ValidationError
 
 from pipeline import distill, index, train
+from tests.helpers import REPO
 from wsss.cams.stage import CamsSettings
 from wsss.commands import check
 from wsss.commands.sections import Sections
@@ -78,6 +80,33 @@ def refusal(file: Path, text: str | bytes) -> str:
         .replace(OPTIM_KEYS, "OPTIM_KEYS")
         .replace(f"known sections are {SECTION_NAMES}", "known sections are SECTION_NAMES")
     )
+
+
+def test_what_dvc_cannot_read_is_refused_with_what_to_write(tmp_path: Path) -> None:
+    """In braces, libyaml takes no ':' within a value, which ruamel's own parser does."""
+    path = tmp_path / "params.yaml"
+    path.write_text("seed: 0\npretrain:\n  backbone: {name: hf:facebook/dinov2-small}\n")
+    serialize = pytest.importorskip("dvc.utils.serialize")
+    with pytest.raises(serialize.YAMLFileCorruptedError):
+        serialize.load_yaml(path)
+    with pytest.raises(UserError, match="DVC cannot read this line: found unexpected ':'") as refused:
+        read_settings(path)
+    assert refused.value.where == f"{path}:3"
+    assert refused.value.fix.startswith("write what stands in braces in lines of its own, a key each")
+    path.write_text("seed: 0\npretrain:\n  backbone:\n    name: hf:facebook/dinov2-small\n")
+    assert serialize.load_yaml(path) == plain_values(path, read_settings(path))
+
+
+def test_dvc_reads_the_settings_of_the_page_on_transformers(tmp_path: Path) -> None:
+    """Also once it has written them, as each `dvc exp run -S` does."""
+    serialize = pytest.importorskip("dvc.utils.serialize")
+    page = (REPO / "docs/howto/transformers.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    path = tmp_path / "params.yaml"
+    path.write_text(block, encoding="utf-8")
+    with serialize.modify_yaml(path) as written:
+        written["distill"]["rounds"] = 1
+    assert serialize.load_yaml(path)["distill"]["backbone"]["name"] == "hf:facebook/dinov2-small"
 
 
 def changed(old: str, new: str) -> str:

@@ -124,6 +124,29 @@ def test_rows_are_computed_once_and_seeds_averaged(ran: list[list[str]], tmp_pat
     ]
 
 
+def test_where_only_val_has_masks_the_columns_of_train_are_those_of_val(tmp_path: Path) -> None:
+    chain, folder = table("chain"), tmp_path / "mine"
+    file = result_file(folder, chain.rows[0], 0)
+    folder.mkdir()
+    heading = "source,split,miou,miou_labelled,coverage\n"
+    val = "cam,val,.3,.3,1\ncam oracle,val,.4,.4,1\npseudo-label,val,.5,.6,.7\nstudent,val,.8,.8,1\n"
+    file.write_text(heading + val)
+    first, _, row = markdown(chain, folder).splitlines()
+    told = dict(zip(first.split(" | "), row.split(" | "), strict=True))
+    assert told["CAM, fixed threshold, val"] == "30.00"
+    assert told["CAM, best threshold (oracle), val"] == "40.00"
+    assert (told["labelled pixels only, val"], told["coverage, val"]) == ("60.00", "70.00")
+    assert (told["pseudo-label, val"], told["student, val"]) == ("50.00", "80.00")
+    assert not any("train" in title for title in told)
+    shutil.copytree(folder, tmp_path / "base")
+    assert "| CAM, best threshold (oracle), val | +0.00 | +0.00 |" in difference.markdown(
+        chain, tmp_path / "base", folder
+    )
+    file.write_text(heading + val + "cam,train,.2,.2,1\n")
+    assert "CAM, fixed threshold, train" in markdown(chain, folder)
+    assert "oracle" not in markdown(chain, folder)
+
+
 def test_the_table_is_printed_also_where_nothing_is_left_to_compute(ran: list[list[str]], tmp_path: Path) -> None:
     given = ["alpha", "--name", "new", "-S", f"dataset.root={tmp_path}", "--seed", "0", "--seed", "1"]
     first, second = (CliRunner().invoke(experiments_main, given) for _ in range(2))
@@ -451,6 +474,14 @@ def test_a_wrong_place_and_a_run_that_fails_are_said_in_two_lines(ran: list[list
     with pytest.raises(UserError, match=r"params.yaml: pretrain.optim.lr: Input should be greater than 0"):
         run(TOY, tmp_path / "other", (0,), (f"dataset.root={tmp_path}/photos", "pretrain.optim.lr=-1"))
     assert len(ran) == 1
+
+
+def test_photos_of_the_demo_are_drawn_by_the_run(ran: list[list[str]], tmp_path: Path) -> None:
+    """In a fresh clone they are not there yet."""
+    shutil.copyfile(RECIPE.with_name("demo.yaml"), "params.yaml")
+    assert not Path("data/demo").exists()
+    run(TOY, tmp_path / "toy", (0,), ("demo.train=20",))
+    assert len(ran) == 2
 
 
 PAGES = [page for page in all_pages(RECIPE.parents[1]) if "python -m experiments " in page.read_text(encoding="utf-8")]

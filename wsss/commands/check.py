@@ -67,16 +67,17 @@ def main(params: Path, tags_too: bool, as_json: bool) -> str:
         load(params, Params)  # no data set is looked at: all mistakes of the file at once
         raise
     survey, problems = look(settings, EVERY_NAME if as_json else MOST_SHOWN)
-    from wsss.plan.weights import missing_weights
+    from wsss.plan.weights import missing_weights, models_to_fetch
 
     problems += [*later_mistakes(params, survey), *missing_weights(params)]
     findings = warnings_of(survey, settings.dataset)
     if tags_too and survey is not None:
         findings += contradicted(Path(settings.dataset.root), survey)
+    later = models_to_fetch(params)
     text = (
-        json_text(report(settings, survey, findings, problems))
+        json_text(report(settings, survey, findings, problems, later))
         if as_json
-        else report_text(settings, survey, findings, problems)
+        else report_text(settings, survey, findings, problems, later)
     )
     if problems:
         show(text)
@@ -156,13 +157,18 @@ def contradicted(root: Path, survey: Survey) -> list[Finding]:
 
 
 def report_text(
-    settings: Params, survey: Survey | None, findings: Sequence[Finding], problems: Sequence[WsssError]
+    settings: Params,
+    survey: Survey | None,
+    findings: Sequence[Finding],
+    problems: Sequence[WsssError],
+    later: Sequence[UserError],
 ) -> str:
-    """All that `report_parts` has, and one line that counts errors and warnings."""
+    """All that `report_parts` has, and one line that counts errors and warnings. `later`: warnings of the settings."""
     photos = 0 if survey is None else len(survey.index.records)
-    counts = f"{counted(len(problems), 'error')}, {counted(len(findings), 'warning')}"
+    counts = f"{counted(len(problems), 'error')}, {counted(len(findings) + len(later), 'warning')}"
     last = f"check: {counted(photos, 'sound photo')} in {settings.dataset.root}; {counts}"
-    return "\n\n".join([*report_parts(settings.dataset.root, survey, findings, problems), last])
+    warned = [f"warning: {each.where}: {each.what}\nfix: {each.fix}" for each in later]
+    return "\n\n".join([*report_parts(settings.dataset.root, survey, findings, problems), *warned, last])
 
 
 def report_parts(
@@ -180,7 +186,11 @@ def report_parts(
 
 
 def report(
-    settings: Params, survey: Survey | None, findings: Sequence[Finding], problems: Sequence[WsssError]
+    settings: Params,
+    survey: Survey | None,
+    findings: Sequence[Finding],
+    problems: Sequence[WsssError],
+    later: Sequence[UserError],
 ) -> dict[str, Any]:
     """The same for programs."""
     records = () if survey is None else survey.index.records
@@ -197,7 +207,10 @@ def report(
             for number, name in enumerate(names, start=1)
         },
         "errors": [place(problem.where) | {"what": problem.what, "fix": problem.fix} for problem in problems],
-        "warnings": [{"what": finding.what, "fix": finding.fix} for finding in findings],
+        "warnings": [
+            *({"what": finding.what, "fix": finding.fix} for finding in findings),
+            *({"what": f"{each.where}: {each.what}", "fix": each.fix} for each in later),
+        ],
     }
 
 

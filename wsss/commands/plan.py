@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from wsss.core.command import json_option, json_text, people_command
+from wsss.core.command import json_option, json_text, people_command, show_early
 from wsss.core.errors import IntegrityError, UserError, raise_all
 from wsss.core.log import say, warn
 from wsss.core.minutes import Span
@@ -24,13 +24,22 @@ if TYPE_CHECKING:
     from wsss.plan.values import Value
 
 
+NOT_WANTED = "left out by --no-estimate"
+no_estimate_option = click.option(
+    "--no-estimate",
+    is_flag=True,
+    help="leave out how long it will take, which is measured: seconds, on a busy machine minutes",
+)
+
+
 @people_command
 @click.argument("params", type=click.Path(path_type=Path), default="params.yaml")
+@no_estimate_option
 @json_option
-def main(params: Path, as_json: bool) -> str:
+def main(params: Path, no_estimate: bool, as_json: bool) -> str:
     """Show what the settings in PARAMS mean for their photos: epochs, steps and crops by rule, minutes and memory.
 
-    The minutes are an estimate: each network runs for a moment on a piece of a photo.
+    The minutes are an estimate, and come last: each network runs for a moment on a piece of a photo.
     """
     from wsss.formats.build import examine
     from wsss.plan.settings import Params
@@ -43,8 +52,11 @@ def main(params: Path, as_json: bool) -> str:
         say(
             f"plan: {len(problems)} problem{'' if len(problems) == 1 else 's'} of the data set; see wsss check {params}"
         )
-    made = plan_of(params, survey.index)
-    return json_text(made.as_json()) if as_json else made.text()
+    made = derived_plan(params, survey.index, NOT_WANTED if no_estimate else "")
+    if not as_json:
+        show_early(made.known())
+    made = with_estimate(made, params, survey.index)
+    return json_text(made.as_json()) if as_json else f"\n{made.estimate()}"
 
 
 @dataclass(frozen=True)
@@ -65,12 +77,17 @@ class Plan:
         """Of all stages: ``11 to 30 min``."""
         return Span(*(sum(getattr(each, end) for each in self.stages) for end in ("low", "high"))).text()
 
-    def text(self) -> str:
-        """Tables for a person."""
+    def known(self) -> str:
+        """What needs no measuring, for a person: the photos, and the table of derived values."""
         parts = ["\n".join(self.fingerprint.lines())]
         if self.values:
             rows = [[f"{each.stage} {each.name}", each.value, each.rule] for each in self.values]
             parts.append(_table(["derived", "value", "rule"], rows))
+        return "\n\n".join(parts)
+
+    def estimate(self) -> str:
+        """The table of time and memory, or why there is none."""
+        parts = []
         if self.stages and self.probe:
             most = max(each.memory for each in self.stages)
             rows = [[each.stage, Span(each.low, each.high).text(), gigabytes(each.memory)] for each in self.stages]
@@ -96,31 +113,45 @@ class Plan:
         }
 
 
-def plan_of(params: Path, index: Index, what: str = "the pipeline") -> Plan:
-    """The plan of `params` for the photos of `index`, in some 15 seconds. `what`: whose time it is."""
-    from wsss.plan.estimate import estimate
+def derived_plan(params: Path, index: Index, why: str = "") -> Plan:
+    """The plan of `params` for the photos of `index` without an estimate. `why`: one is not wanted."""
     from wsss.plan.fingerprint import fingerprint
     from wsss.plan.settings import Params
     from wsss.plan.values import trainings, values
-    from wsss.plan.weights import missing_weights
-    from wsss.plan.work import probe
+    from wsss.plan.weights import missing_weights, models_to_fetch
 
     settings = load(params, Params)
-    photos = settings.location.photos(index.records)
-    data = fingerprint(index, photos)
+    data = fingerprint(index, settings.location.photos(index.records))
     if "train" not in data.photos:
         return Plan(data, (), (), None, "no photo is for training")
-    made = trainings(settings, index)
-    derived = values(settings, index, made)
-    missing = missing_weights(params)
+    unfetched = models_to_fetch(params)
+    missing = [*missing_weights(params), *unfetched]
     for each in missing:  # before the moments that pass, and not after them
         warn(each.where, each.what, each.fix)
+    if unfetched and not why:
+        why = f"{unfetched[0].where}: what the model is like is not known before it is here"
+    return Plan(data, values(settings, index, trainings(settings, index)), (), None, why, missing)
+
+
+def with_estimate(plan: Plan, params: Path, index: Index, what: str = "the pipeline") -> Plan:
+    """`plan`, made by `derived_plan` of the same, with an estimate if it does not say why not, in some 15 seconds.
+    `what`: whose time it is.
+    """
+    from wsss.plan.estimate import estimate
+    from wsss.plan.settings import Params
+    from wsss.plan.values import trainings
+    from wsss.plan.work import probe
+
+    if plan.why:
+        return plan
+    settings = load(params, Params)
+    made = trainings(settings, index)
     say(f"running each network for a moment, to tell how long {what} will take")
     try:
-        costs = probe(settings, index, photos, made)
+        costs = probe(settings, index, settings.location.photos(index.records), made)
     except (UserError, IntegrityError) as error:  # settings that no stage could run with, photos that cannot be read
-        return Plan(data, derived, (), None, f"{error.where}: {error.what}", missing)
-    return Plan(data, derived, estimate(settings, index, made, costs), costs, missing=missing)
+        return replace(plan, why=f"{error.where}: {error.what}")
+    return replace(plan, stages=estimate(settings, index, made, costs), probe=costs)
 
 
 def gigabytes(memory: float) -> str:

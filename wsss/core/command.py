@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import json
@@ -100,6 +101,12 @@ def show(text: str) -> None:
         click.echo(text, color=True)  # who returns it has asked for colours, and click would leave them out in a pipe
     else:
         click.echo(visible(text))
+
+
+def show_early(text: str) -> None:
+    """`show`, while the work goes on: a pipe that is closed is for what is shown last, outside the guard."""
+    with contextlib.suppress(BrokenPipeError):
+        show(text)
 
 
 def people_command(main: Callable[..., str]) -> click.Command:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +43,8 @@ def how_to_write(path: Path) -> str:
 def read_settings(path: Path) -> CommentedMap:
     """The whole file with the places of its keys. Raises `UserError` for what is no YAML, or no settings."""
     try:
-        document = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        document = YAML(typ="rt").load(text)
     except FileNotFoundError as error:
         raise UserError(path, "no such file", how_to_write(path)) from error
     except IsADirectoryError as error:
@@ -74,7 +76,23 @@ def read_settings(path: Path) -> CommentedMap:
         found = "an empty file" if not document else "a list" if isinstance(document, list) else "a single value"
         what = f"no settings (found {found}, expected sections {', '.join(SECTIONS)})"
         raise UserError(path, what, how_to_write(path))
+    _refuse_unreadable_by_dvc(path, text)
     return document
+
+
+def _refuse_unreadable_by_dvc(path: Path, text: str) -> None:
+    """DVC reads the file by libyaml, whose YAML is an older one: no value in braces may have a ':' in it."""
+    try:
+        for _ in YAML(typ="safe").parse(io.StringIO(text)):
+            pass
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        fix = (
+            "write what stands in braces in lines of its own, a key each, as the backbones of recipes/demo.yaml; "
+            "quotes last only until the next dvc exp run -S"
+        )
+        where = f"{path}:{mark.line + 1 if mark else 1}"
+        raise UserError(where, f"DVC cannot read this line: {error.problem}", fix) from error
 
 
 def _instead_of(folder: Path) -> str:

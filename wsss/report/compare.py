@@ -20,7 +20,18 @@ from wsss.evaluation.confusion import count_pairs, share
 from wsss.evaluation.counting import predicted_sources
 from wsss.report.bootstrap import overlap
 from wsss.report.changes import changed
-from wsss.report.compare_rows import COVERAGE, LABELLED, LabelScore, Photo, Pooled, Row, Score, of_labels, pooled
+from wsss.report.compare_rows import (
+    COVERAGE,
+    LABELLED,
+    LabelScore,
+    Photo,
+    Pooled,
+    Row,
+    Score,
+    counted,
+    of_labels,
+    pooled,
+)
 from wsss.report.differing import differing_settings
 from wsss.report.ranking import mean_iou
 from wsss.report.sides import Side
@@ -131,6 +142,10 @@ def compare(
             photos.append(Photo(record.id, ious[0], ious[1], record, changed(first, second)))
             progress.advance()
     mean, classes = pooled(b.index.classes, overlaps)
+    labelled, own, labels = of_labels(counts), _scores(a, b), _label_scores(a, b)
+    judged = [photo.record.split for photo in photos if photo.delta is not None]
+    if (a.newer or b.newer) and mean is not None and len({*judged}) == 1:
+        own, labels = counted(own, labels, (maps[0].source, judged[0]), (mean, *labelled), len(judged))
     return Comparison(
         (a.name, b.name),
         (a.title or a.name, b.title or b.name),
@@ -140,9 +155,9 @@ def compare(
         tuple(photos),
         mean,
         classes,
-        of_labels(counts),
-        tuple(_scores(a, b)),
-        tuple(_label_scores(a, b)),
+        labelled,
+        tuple(own),
+        tuple(labels),
         tuple(differing_settings(a.settings, b.settings, defaults or {})),
         tuple(stage for stage, code in a.code.items() if code != b.code.get(stage, code)),
         (a.newer, b.newer),

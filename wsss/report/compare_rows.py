@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +26,9 @@ class Row:
     def delta(self) -> float | None:
         """B − A; None if one of them is missing."""
         return None if self.a is None or self.b is None else self.b - self.a
+
+
+R = TypeVar("R", bound=Row)
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,31 @@ def pooled(names: Sequence[str], overlaps: Sequence[np.ndarray]) -> tuple[Pooled
     mean, *rows = (Pooled(*row) for row in zip(("mIoU", *names), a, b, intervals, strict=True))
     classes = [row for row in rows if (row.a, row.b) != (None, None)]
     return mean, tuple(sorted(classes, key=lambda row: (row.delta is None, -(row.delta or 0))))
+
+
+def counted(
+    own: Sequence[Score], labels: Sequence[LabelScore], key: tuple[str, str], found: Sequence[Row], photos: int
+) -> tuple[list[Score], list[LabelScore]]:
+    """The rows of source and split `key` with what was counted in the compared maps, for a run that has no scores.
+
+    `found`: the mean over the classes, and what `of_labels` gives; `photos`: how many these numbers are of.
+    """
+    mean, *rest = found
+    by_name = {row.name: row for row in rest}
+    scores, measures = [], []
+    for score in own:
+        if (score.name, score.split) == key:
+            first, second = (photos if number is None else number for number in score.photos)
+            score = replace(_filled(score, mean), photos=(first, second))
+        scores.append(score)
+    for each in labels:
+        here = (each.source, each.split) == key and each.name in by_name
+        measures.append(_filled(each, by_name[each.name]) if here else each)
+    return scores, measures
+
+
+def _filled(row: R, here: Row) -> R:
+    return replace(row, a=here.a if row.a is None else row.a, b=here.b if row.b is None else row.b)
 
 
 def of_labels(counts: np.ndarray) -> tuple[Row, ...]:

@@ -103,6 +103,27 @@ def test_every_error_is_told_at_once_in_the_order_of_files_and_lines(herd: RawDa
     assert result.stdout.endswith(f"check: 22 sound photos in {root}; 5 errors, 0 warnings\n")
 
 
+def test_model_that_a_stage_would_download_is_a_warning(herd: RawData, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_: object, local_files_only: bool = False, **__: object) -> str:
+        assert local_files_only, "a download"
+        raise OSError("no cache")
+
+    monkeypatch.setattr(pytest.importorskip("huggingface_hub"), "snapshot_download", offline)
+    check(herd)
+    params = herd.out.with_name("params.yaml")
+    params.write_text(
+        params.read_text() + "distill:\n  rounds: 1\n  optim: {lr: 0.003}\n  backbone:\n    name: hf:far/model\n"
+    )
+    result = CliRunner().invoke(main, [])
+    assert result.exit_code == 0, result.output
+    line = len(params.read_text().splitlines())
+    assert f"warning: params.yaml:{line}: distill.backbone.name: hf:far/model is neither a folder" in result.stdout
+    assert "\nfix: fetch it before: hf download far/model; for a node without this cache: " in result.stdout
+    assert "; 0 errors, 1 warning;" in result.stdout
+    (told,) = json.loads(CliRunner().invoke(main, ["--json"]).stdout)["warnings"]
+    assert told["what"].startswith(f"params.yaml:{line}: distill.backbone.name: ")
+
+
 def test_tags_that_a_classifier_contradicts_are_named_on_request(
     raw_data: RawData, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -146,6 +146,21 @@ def test_weights_that_the_settings_name_are_looked_for() -> None:
     assert len(list(doctor.weights())) == 3
 
 
+def test_model_that_a_stage_would_download_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_: object, local_files_only: bool = False, **__: object) -> str:
+        assert local_files_only, "a download"
+        raise OSError("no cache")
+
+    monkeypatch.setattr(pytest.importorskip("huggingface_hub"), "snapshot_download", offline)
+    Path("dvc.yaml").write_text("stages: {}\n")
+    Path("params.yaml").write_text("distill:\n  backbone:\n    name: hf:far/model\n")
+    *packages, found = doctor.weights()
+    assert len(packages) == 3
+    assert found.status == WARN
+    assert found.found.startswith("params.yaml:3: distill.backbone.name: hf:far/model is neither a folder nor in")
+    assert "hf download far/model" in found.fix
+
+
 def test_light_installation_is_ready_where_nothing_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dvc", None)
     monkeypatch.setitem(sys.modules, "pydensecrf", None)

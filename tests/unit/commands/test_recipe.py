@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -11,8 +14,10 @@ from ruamel.yaml import YAML
 
 from tests.helpers import REPO
 from wsss.commands.recipe import NEXT, main
+from wsss.commands.sections import Sections
 from wsss.core import recipes
 from wsss.core.errors import UserError
+from wsss.core.params import load
 from wsss.core.recipes import SCHEMA, dataset_section, read_recipe, recipe_names, recipes_folder, with_dataset
 
 PARAMS = Path("params.yaml")
@@ -53,6 +58,62 @@ def test_those_for_photos_of_one_s_own_come_first_with_their_minutes() -> None:
 @pytest.mark.parametrize("name", ["quick", "msrc"])
 def test_show_prints_the_file(name: str) -> None:
     assert recipe("show", name).stdout == (REPO / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_dvc_reads_the_recipe_after_its_backbones_were_set(name: str) -> None:
+    """As `dvc exp run -S` sets them. In braces, DVC writes a name with a colon without quotes, and reads it no more."""
+    serialize = pytest.importorskip("dvc.utils.serialize")
+    PARAMS.write_text(read_recipe(name), encoding="utf-8")
+    for section in ("pretrain", "distill"):
+        with serialize.modify_yaml(PARAMS) as written:
+            written[section]["backbone"] |= {"name": "hf:facebook/dinov2-small", "weights": "C:/weights/a.pth"}
+    written = serialize.load_yaml(PARAMS)
+    assert all(written[section]["backbone"]["name"].startswith("hf:") for section in ("pretrain", "distill"))
+
+
+def test_cost_of_the_demo_is_the_same_everywhere() -> None:
+    said = {
+        name: re.findall(rf"{before}(\d+) minutes\s+of\s+processor\s+time", (REPO / name).read_text(encoding="utf-8"))
+        for name, before in (
+            ("README.md", "about "),
+            ("docs/faq.md", "installation "),
+            ("recipes/demo.yaml", "installation "),
+        )
+    }
+    assert all(len(found) == 1 for found in said.values()), said
+    assert len({found[0] for found in said.values()}) == 1, said
+
+
+CREDITS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "location expansion, multilevel fusion, enhancement": (
+        "train",
+        lambda its: its.enabled and its.expansion.enabled and its.fusion.enabled and its.enhance.crf is not None,
+    ),
+    "`pretrain.probe`": ("pretrain", lambda its: its.probe),
+    "Gaussian mixture": ("correct", lambda its: its.method == "gmm"),
+    "`ecr`": ("train", lambda its: its.enabled and its.fusion.enabled and its.fusion.loss == "ecr"),
+    "stage 1": ("distill", lambda its: its.stage1.enabled),
+    "stage 2": ("distill", lambda its: its.stage2.enabled),
+    "two rounds": ("distill", lambda its: its.rounds == 2 and its.tags.enabled),
+    "`distill.first.head: linear`": ("distill", lambda its: its.linear_first),
+    "`cams.walk`": ("cams", lambda its: its.walk > 0),
+    "`cams.stuff`": ("cams", lambda its: its.stuff),
+    "`cams.floor`": ("cams", lambda its: its.floor > 0),
+}
+"""Rows of the table of credits, by words of their first cell: the section that says whether a recipe has the part."""
+
+
+@pytest.mark.parametrize("words", CREDITS)
+def test_credits_say_which_recipes_have_the_part(words: str) -> None:
+    page = (REPO / "docs/method/index.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line[:2] == "| "]
+    ((_, _, told),) = (row for row in rows if len(row) == 3 and words in row[0])
+    section, has = CREDITS[words]
+    values = {name: getattr(load(recipes.recipe_path(name), Sections), section) for name in ("msrc", "photos", "quick")}
+    assert told.startswith("yes" if has(values["msrc"]) else "no"), told
+    others = [name for name in ("photos", "quick") if f"`{name}`" in told]
+    assert not others or others == [name for name in ("photos", "quick") if has(values[name])]
 
 
 def test_list_as_json() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 import pipeline.correct
+from experiments import correction
 from tests.helpers import CLASSES
 from tests.toy_oste import toy_photos
 from wsss.commands import labels
 from wsss.core.errors import UserError
+from wsss.data.images import save_mask_png
 from wsss.data.index import Index, Record, write_index
 from wsss.evaluation.import_cams import cams_of
 from wsss.stores.cams import CamStore
@@ -112,6 +115,7 @@ def project() -> Index:
         "dataset": {"root": "photos"},
         "inference": {"shard_size": 3},
         "correct": {"method": "fixed", "fixed": {"crf": "off"}},
+        "evaluate": {"scales": [1.0]},
     }
     Path("params.yaml").write_text(json.dumps(sections))
     Path("mine").mkdir()
@@ -146,6 +150,35 @@ def test_labels_are_made_of_imported_maps() -> None:
     assert f"-S ++distill.labels={made_labels.path}" in result.stdout
     again = run("--made-by", "seam")
     assert f"→ {place}, which is there already" in again.stdout
+
+
+def test_maps_and_labels_of_them_are_scored_without_training() -> None:
+    """By the commands of docs/howto/own-cams.md. Maps that are the masks have 100 %."""
+    index = project()
+    masked = []
+    for number, each in enumerate(index.records):
+        mask = np.random.default_rng((number, 3)).choice(np.array([0, *each.tags], np.uint8), (each.height, each.width))
+        save_mask_png(Path("photos") / f"{number}-mask.png", mask)
+        masked.append(replace(each, mask=f"{number}-mask.png"))
+        cam = np.stack([0.5 * (mask == number) for number in range(1, FOREGROUND + 1)])
+        np.savez(Path("mine") / f"{Path(each.id).name}.npz", cam=cam.astype(np.float32))
+    write_index(Path("artifacts/dataset"), replace(index, records=tuple(masked)))
+    assert run("--made-by", "seam").exit_code == 0
+    (place,) = Path("artifacts").glob("imported_cams_*")
+    result = CliRunner().invoke(correction.main, ["--cams", str(place), "--split", masked[0].split])
+    assert result.exit_code == 0, result.output
+    for name in ("CAM, fixed threshold = 0.27", "CAM, oracle = 0.01"):
+        assert f"| {name} | no | 100.00 | 100.00 | 100.00 | 100.00 |" in result.output
+    assert "| mixture, hybrid, agree | yes |" in result.output
+    made = ["--cams", str(place), "--out", "made", "--mixtures", "m.csv", "--histograms", "h.csv"]
+    assert CliRunner().invoke(pipeline.correct.main, made).exit_code == 0
+    result = CliRunner().invoke(correction.main, ["--labels", "made", "--split", masked[0].split])
+    assert result.exit_code == 0, result.output
+    assert "| made |  | " in result.output
+    write_index(Path("artifacts/dataset"), index)
+    result = CliRunner().invoke(correction.main, ["--labels", "made", "--split", masked[0].split])
+    assert result.exit_code == 2
+    assert f"{masked[0].split}: no photo of this split has a mask" in result.output
 
 
 def test_other_maps_get_another_name() -> None:

@@ -30,7 +30,7 @@ from wsss.plan.fingerprint import fingerprint, grey_fraction, read_size
 from wsss.plan.probe import Cost, Probe, Timer
 from wsss.plan.settings import Params
 from wsss.plan.values import Training, trainings, values
-from wsss.plan.weights import SOURCES, missing_weights
+from wsss.plan.weights import SOURCES, missing_weights, models_to_fetch
 from wsss.plan.work import probe
 from wsss.training.crops import SHARES
 from wsss.training.rules import STEPS, pixels, planned, steps
@@ -392,6 +392,86 @@ def test_missing_weights_are_told_first_and_do_not_stop_the_estimate(
     assert "; random numbers stood in for the missing weights)" in CliRunner().invoke(main, []).stdout
 
 
+def no_cache(*_: object, local_files_only: bool = False, **__: object) -> str:
+    assert local_files_only, "a download"
+    raise OSError("no cache")
+
+
+def test_what_needs_no_measuring_is_shown_before_and_the_rest_can_be_left_out(
+    herd: RawData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown, early = list[str](), list[str]()
+
+    def measured(*ignored: object) -> Probe:
+        shown.extend(early)
+        return steady_probe()
+
+    monkeypatch.setattr("wsss.commands.plan.show_early", early.append)
+    monkeypatch.setattr("wsss.plan.work.probe", measured)
+    settings(herd.root, dataset={"allow_untagged": True})
+    rest = CliRunner().invoke(main, []).stdout
+    assert shown == early
+    assert early[0].startswith("photos   20 ")
+    assert "derived " in early[0]
+    assert rest.startswith("\nestimate ")
+    without = CliRunner().invoke(main, ["--no-estimate"])
+    assert without.stdout == "\nno estimate: left out by --no-estimate\n"
+    assert len(shown) == 1
+    found = json.loads(CliRunner().invoke(main, ["--no-estimate", "--json"]).stdout)
+    assert (found["estimate"], found["why_no_estimate"]) == ([], "left out by --no-estimate")
+
+
+def test_model_that_is_not_here_is_named_and_not_downloaded(herd: RawData, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    monkeypatch.setattr(hub, "snapshot_download", no_cache)
+    far = {"backbone": {"name": "hf:facebook/dinov2-small", "output_stride": 16}}
+    settings(herd.root, dataset={"allow_untagged": True}, distill=far)
+    result = CliRunner().invoke(main, [])
+    assert result.exit_code == 0, result.stderr
+    line = 1 + next(n for n, text in enumerate(PARAMS.read_text().splitlines()) if "hf:" in text)
+    assert (
+        f"params.yaml:{line}: distill.backbone.name: hf:facebook/dinov2-small is neither a folder nor in the cache of "
+        "this machine: stage distill would download it, which a node without internet cannot"
+    ) in result.stderr
+    assert "hf download facebook/dinov2-small; for a node without this cache" in result.stderr
+    assert result.stdout.endswith(
+        f"no estimate: params.yaml:{line}: what the model is like is not known before it is here\n"
+    )
+    assert "derived " in result.stdout
+
+
+def test_models_that_are_here_and_those_that_no_stage_could_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    pytest.importorskip("transformers")
+    monkeypatch.setattr(hub, "snapshot_download", no_cache)
+
+    def told(name: str, weights: str = "imagenet") -> tuple[list[str], list[str]]:
+        PARAMS.write_text(f"pretrain:\n  backbone:\n    name: {name}\n    weights: {weights}\n")
+        found = missing_weights(PARAMS), models_to_fetch(PARAMS)
+        assert all(each.where == "params.yaml:3" for each in (*found[0], *found[1]))
+        return [each.what for each in found[0]], [each.what for each in found[1]]
+
+    model = tmp_path / "models/m"
+    model.mkdir(parents=True)
+    assert told("hf:models/m")[0] == ["pretrain.backbone.name: hf:models/m: models/m: there is no config.json"]
+    (model / "config.json").write_text("{}")
+    assert "there is no model.safetensors" in told("hf:models/m")[0][0]
+    assert told("hf:models/m", "random") == ([], [])
+    (model / "model.safetensors").touch()
+    assert told("hf:models/m") == ([], [])
+    assert told("hf:/nowhere/m")[0] == ["pretrain.backbone.name: hf:/nowhere/m: there is no folder /nowhere/m"]
+    assert len(told("hf:far/m")[1]) == 1
+    monkeypatch.setattr(hub, "snapshot_download", lambda *_, **__: str(model))
+    assert told("hf:far/m") == ([], [])
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert told("hf:far/m") == (
+        ["pretrain.backbone.name: hf:far/m: the package transformers is not installed"],
+        [],
+    )
+
+
 def test_networks_that_give_no_numbers_are_no_crash(herd: RawData, monkeypatch: pytest.MonkeyPatch) -> None:
     def diverged(*ignored: object) -> Probe:
         raise IntegrityError("student", "gave NaN or Inf as probabilities", "train it again")
@@ -410,7 +490,6 @@ def test_weights_that_are_there_or_need_no_file_are_not_missing(tmp_path: Path) 
         ("{}", False),
         ("{name: tiny, weights: random}", False),
         ("{name: tiny, weights: here.pth}", False),
-        ("{name: hf:facebook/dinov2-small}", False),
         ("{name: tinny}", False),  # told by who checks the settings
         ("{name: vit_b16}", True),
         ("{name: tiny, weights: gone.pth}", True),

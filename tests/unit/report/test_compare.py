@@ -218,6 +218,28 @@ def test_predictions_and_scores_of_an_earlier_run_are_left_out(runs: tuple[str, 
     assert "is older than" not in run(*runs, "--data", "a/data").stdout
 
 
+def test_labels_of_a_run_without_scores_are_counted_for_the_upper_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After `dvc repro correct`, say: the numbers are those that stand below, beside those of A's own table."""
+    monkeypatch.chdir(tmp_path)
+    pseudo = {"a": columns(0, 255), "b": columns(0, 1, 1, 255)}
+    for name, label in pseudo.items():
+        toys = (Toy("p", TRUTH, TRUTH, label), Toy("q", TRUTH, TRUTH, TRUTH))
+        write_run(tmp_path / name, toys, labels=(0.75, 1.0, 0.75))
+    write_lock(tmp_path / "a", "one")
+    write_lock(tmp_path / "b", "two")
+    lines = run("a", "b", "--data", "a/data").stdout.splitlines()
+    mean = found(("a", "b"), None, None, Path("a/data")).mean
+    assert mean is not None
+    assert mean.a == pytest.approx(0.75)
+    assert mean.b is not None
+    (told,) = (line for line in lines if line.startswith("pseudo-label  "))
+    assert told.split() == ["pseudo-label", "val", "75.00", f"{100 * mean.b:.2f}", f"{100 * mean.b - 75:+.2f}"]
+    assert "pseudo-label, coverage             val      75.00   87.50  +12.50" in lines
+    assert "student ms+flip+crf val      50.00       –       –" in lines
+
+
 def test_a_run_whose_labels_are_of_an_earlier_one_is_refused(runs: tuple[str, str], tmp_path: Path) -> None:
     write_lock(tmp_path / "b", "one", cams="two")
     with pytest.raises(UserError, match="b: its stage cams is newer than its pseudo-labels") as caught:
