@@ -11,15 +11,16 @@ from wsss.core.errors import UserError, WsssError
 from wsss.core.folders import MARK
 from wsss.core.words import counted
 from wsss.data.index import read_index
+from wsss.evaluation.correction import EDITED
 from wsss.export.predicted import is_predicted
 from wsss.formats.problems import some
 from wsss.models.checkpoint import FORMAT, VERSION, read_checkpoint
 from wsss.predict.networks import onnx_card, onnx_session
 from wsss.predict.package import is_package, read_package
 from wsss.predict.written import is_filled
-from wsss.report.beside import LABEL, PREDICTION, RELABELLED, photo_row
+from wsss.report.beside import LABEL, NONE, PREDICTION, RELABELLED, photo_row
 from wsss.report.drawing import Drawing, arrays_of, photo_file
-from wsss.report.imported import imported_summary, photo_origin
+from wsss.report.imported import imported_summary, learned_store, photo_origin
 from wsss.report.pixel import store_pixel
 from wsss.report.predicted import predicted_photo, predicted_summary
 from wsss.report.reports import KINDS, MEANT, Table, in_a_line, meaning, report_summary
@@ -36,7 +37,7 @@ from wsss.report.summary import (
 )
 from wsss.stores.cams import CamStore
 from wsss.stores.hdf5 import read_array
-from wsss.stores.labels import PredictionStore, PseudoStore, RelabelledStore
+from wsss.stores.labels import UPPER_BOUND, PredictionStore, PseudoStore, RelabelledStore
 from wsss.stores.opened import ImportedStore, OneShard, is_store, known_id, open_store
 from wsss.stores.store import Store
 
@@ -172,13 +173,29 @@ def _refuse_other_split(source: Store | OneShard, name: str) -> None:
         raise UserError(source.path, what, f"wsss inspect artifacts/pseudo {name}")
 
 
-def _is_of(source: Store | OneShard) -> str:
-    """What the numbers of `photo_row` have to be of; empty of CAMs, of which none is."""
-    if source.format == CamStore.format:
-        return ""
+def _kind(source: Store | OneShard) -> str:
+    """Which of its kinds the labels of `source` are, or `NONE`: imported."""
     if source.format == PredictionStore.format:
         return PREDICTION
+    if EDITED in source.attributes or (UPPER_BOUND in source.attributes and "multiscale" not in source.attributes):
+        return NONE
     return RELABELLED if "multiscale" in source.attributes else LABEL
+
+
+def _is_of(source: Store | OneShard, store: Path, name: str) -> str:
+    """What the numbers of `photo_row` have to be of to be said of photo `name` in the folder `store`; empty of CAMs, of
+    which none is. What the table calls the label is the one that the student has learned from: that of the stage, or
+    an imported one.
+    """
+    if source.format == CamStore.format:
+        return ""
+    kind = _kind(source)
+    if kind in (PREDICTION, RELABELLED):
+        return kind
+    learned = learned_store(store.parent.parent)
+    if learned is not None and name in learned:
+        return LABEL if learned.path.resolve() == store else NONE
+    return LABEL if kind == LABEL and store.name == PseudoStore.place.name else NONE
 
 
 def _photo(
@@ -187,7 +204,7 @@ def _photo(
     group = source.group(name)
     store = (source.path.parent if isinstance(source, OneShard) else source.path).resolve()
     summary = photo_summary(name, group, source.classes) | photo_origin(group) | photo_file(store, name, data)
-    summary |= photo_row(store, name, _is_of(source))
+    summary |= photo_row(store, name, _is_of(source, store, name))
     field = array or ("label" if "label" in group else "scores" if "scores" in group else "")
     if not field:
         return summary, None
@@ -202,10 +219,9 @@ def _photo(
 
 def _title(source: Store | OneShard) -> str:
     """What the label of a photo in `source` is called under its picture."""
-    imported = isinstance(source, ImportedStore)
-    return {PREDICTION: "Prediction", RELABELLED: "Relabelled"}.get(
-        _is_of(source), "Imported label" if imported else "Pseudo-label"
-    )
+    return {PREDICTION: "Prediction", RELABELLED: "Relabelled", NONE: "Imported label", LABEL: "Pseudo-label"}[
+        _kind(source)
+    ]
 
 
 def _network(path: Path) -> dict[str, Any]:

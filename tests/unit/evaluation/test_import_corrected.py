@@ -422,6 +422,11 @@ def test_inspect_says_what_imported_labels_are_made_of() -> None:
         return CliRunner().invoke(inspect.main, [str(stores()[0]), *names]).stdout.splitlines()
 
     text = told()
+    own = text[text.index("settings:") + 1 : text.index("settings of its base, of the labels that were not replaced:")]
+    assert [line.strip().partition(":")[0] for line in own] == [
+        *("corrected_by_hand", "content_sha256", "base", "edited", "base_sha256", "edited_sha256"),
+    ]
+    assert {"  crf: true", "  method: gmm"} == {*text[len(own) + 6 : len(own) + 8]}
     base, edited = (next(line for line in text if line.startswith(f"  {name}: ")) for name in ("base", "edited"))
     assert (base, edited) == ("  base: artifacts/pseudo", "  edited: edited")
     made = text[text.index("made of:") + 1 :]
