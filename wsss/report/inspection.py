@@ -9,6 +9,7 @@ from typing import Any
 
 from wsss.core.errors import UserError, WsssError
 from wsss.core.folders import MARK
+from wsss.core.missing import similar
 from wsss.core.words import counted
 from wsss.data.index import read_index
 from wsss.evaluation.correction import EDITED
@@ -61,7 +62,8 @@ def look(
     what is drawn of a store, if not its label or its scores.
     """
     if not path.exists():
-        raise UserError(path, "no such file or folder", "correct the path, or run the stage that writes it")
+        fix = "correct the path, or run the stage that writes it"
+        raise UserError(path, f"no such file or folder{similar(path)}", fix)
     if path.suffix == ".h5" or is_store(path):
         source = OneShard(path) if path.suffix == ".h5" else open_store(path)
         if name is None:
@@ -89,7 +91,7 @@ def look(
     if name is None and path.is_dir() and not is_package(path) and (line := in_a_line(path)):
         return {"what": line}, None
     if path.is_dir() and not is_package(path) and name is None:
-        what = "holds nothing that wsss has made: no store, network, index, predictions or reports"
+        what = "is no folder that wsss has made: it holds no store, network, index, predictions or reports"
         raise UserError(path, what, "give e.g. artifacts or reports of a project; dvc repro makes them")
     if path.suffix not in (".pt", ".onnx") and not is_package(path):
         kinds = "a store, a shard (.h5), a checkpoint (.pt), an exported network (.onnx), a package, an index"
@@ -132,7 +134,7 @@ def _is_known(path: Path) -> bool:
     """Whether `path` is something of wsss to look at, without reading it."""
     if path.is_dir():
         return is_store(path) or is_filled(path) or (path / "index.csv").is_file() or (path / MARK).is_file()
-    return path.suffix in (".pt", ".onnx") or path.name in MEANT
+    return path.suffix in (".pt", ".onnx", ".csv") or path.name in MEANT
 
 
 def lines(summary: dict[str, Any], indent: str = "", shares: bool = False) -> list[str]:

@@ -569,7 +569,34 @@ def test_a_project_is_listed_by_its_folders(pseudo: Path, tmp_path: Path, monkey
         "folder that wsss has written: the student's masks of four training photos after each epoch"
     )
     (tmp_path / "empty").mkdir()
-    assert "holds nothing that wsss has made" in inspect(tmp_path / "empty")[2]
+    assert "is no folder that wsss has made: it holds no store, network" in inspect(tmp_path / "empty")[2]
+
+
+def test_a_folder_of_something_else_with_settings_is_no_damaged_one(tmp_path: Path) -> None:
+    """Other programs have a `settings.json`, too."""
+    tables = tmp_path / "results/alpha"
+    tables.mkdir(parents=True)
+    (tables / "settings.json").write_text('{"table": "chain"}')
+    (tables / "seed0.csv").write_text("a,b\n1,2\n")
+    code, said, _ = inspect(tables)
+    assert (code, said) == (0, "what: folder\ncontents:\n  seed0.csv: table of 1 rows\n")
+    assert f"  alpha: folder of seed0.csv: wsss inspect {tables}\n" in inspect(tmp_path / "results")[1]
+    (tables / "seed0.csv").unlink()
+    code, _, errors = inspect(tables)
+    assert (code, errors.splitlines()) == (
+        2,
+        [
+            f"error: {tables}: is no folder that wsss has made: it holds no store, network, index, predictions or "
+            "reports",
+            "fix: give e.g. artifacts or reports of a project; dvc repro makes them",
+        ],
+    )
+    for name, content in (("settings.json", "{"), ("settings.json", '{"format": "wsss.predict", "version": 99}')):
+        (tables / "masks").mkdir(exist_ok=True)
+        (tables / name).write_text(content)
+        code, _, errors = inspect(tables)
+        assert code == 4
+        assert "not the settings of wsss predict, or damaged\nfix: copy the folder again, or " in errors
 
 
 def test_a_folder_of_predictions(tmp_path: Path) -> None:
