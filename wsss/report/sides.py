@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from wsss.core.errors import IntegrityError, UserError, did_you_mean
@@ -25,6 +26,7 @@ NETWORKS = {"pretrain": "artifacts/backbone.pt", "train": "artifacts/oste.pt", "
 """By section, the file that says in which precision its network was trained."""
 STORES = {"cams": "artifacts/cams", "distill.relabel": "artifacts/relabelled", "evaluate": PREDICTIONS}
 """By settings, the store that says in which precision a network was run for it."""
+AUTO, UNRECORDED = "auto", "not recorded"
 HERE, SHORT = "the working tree", 7
 """What the present folder is called; digits of a commit that are shown."""
 SCORE_COLUMNS = ("source", "split", "images", "miou")
@@ -106,24 +108,30 @@ def read_side(name: str, folder: Path, base: Path) -> Side:
 
 
 def with_precision(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """`settings` with the precision that the networks and stores in `folder` were made in, where they say it."""
+    """`settings` with the precision that the networks and stores in `folder` were made in; `UNRECORDED` where `auto`
+    decided and they do not say it.
+    """
     found = dict(settings)
     for section, name in NETWORKS.items():
-        if (folder / name).is_file():
-            used = read_checkpoint(folder / name, FORMAT, VERSION).get("precision")
-            if used is not None:
-                part = dict(found.get(section) or {})
-                found[section] = part | {"optim": {**(part.get("optim") or {}), "precision": used}}
+        card = read_checkpoint(folder / name, FORMAT, VERSION) if (folder / name).is_file() else {}
+        _note(found, [section, "optim"], card.get("precision"))
     for name, store in STORES.items():
         said = folder / store / STORE_INDEX
         used = json.loads(said.read_text(encoding="utf-8")).get("precision") if said.is_file() else None
-        if used is not None:
-            section, *inner = name.split(".")
-            part = found[section] = dict(found.get(section) or {})
-            for key in inner:
-                part[key] = part = dict(part.get(key) or {})
-            part["precision"] = used
+        _note(found, name.split("."), used)
     return found
+
+
+def _note(settings: dict[str, Any], keys: list[str], used: str | None) -> None:
+    """Put the precision `used`, if it is known, into the part of `settings` below `keys`, which is copied for that."""
+    part = settings
+    for key in keys:
+        inner = part.get(key)
+        if used is None and not isinstance(inner, (Mapping, NoneType)):  # off, for example
+            return
+        part[key] = part = dict(inner or {})
+    if used is not None or part.get("precision", AUTO) == AUTO:
+        part["precision"] = used or UNRECORDED
 
 
 def link_revision(name: str, folder: Path) -> tuple[Path, str]:
