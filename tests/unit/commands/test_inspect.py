@@ -124,6 +124,11 @@ def test_unknown_id(pseudo: Path) -> None:
     )
 
 
+def test_what_is_like_no_id_is_none(pseudo: Path) -> None:
+    assert f"error: {pseudo}: no photo 'set/b 999%' in it\n" in inspect(pseudo, "set/b 999%")[2]
+    assert f"(did you mean '{pseudo}'?)" in inspect(f"{pseudo}s")[2]
+
+
 def test_photo_of_another_split_is_no_unknown_one(pseudo: Path) -> None:
     records = [Record(name, "val", f"{name}.jpg", None, (), 8, 12, "0" * 64) for name in IDS]
     records.append(Record("set/b 11%", "train", "b.jpg", None, (), 8, 12, "0" * 64))
@@ -133,7 +138,7 @@ def test_photo_of_another_split_is_no_unknown_one(pseudo: Path) -> None:
         f"error: {pseudo}: has photos of split val, and 'set/b 11%' is of split train\n"
         "fix: wsss inspect artifacts/pseudo set/b 11%\n",
     )
-    assert "did you mean 'set/b 2%'" in inspect(pseudo, "set/b 12%")[2]
+    assert "did you mean 'set/b 1%'" in inspect(pseudo, "set/b 12%")[2]
 
 
 def locked(pseudo: Path, stage: str = "correct", cached: bool = True) -> None:
