@@ -92,8 +92,9 @@ def which_id(word: str, ids: Iterable[str]) -> str:
     known = {one.casefold(): one for one in ids}
     last = wanted.rpartition("/")[2]
     ends = (f"/{last}", f"/{last.rpartition('.')[0] or last}")
-    close = [one for one in known if f"/{one}".endswith(ends) or _one_edit(wanted, one)]
-    return f" (did you mean {known[close[0]]!r}?)" if close else ""
+    meant = next((one for one in known if f"/{one}".endswith(ends)), "")
+    meant = wanted if wanted in known else meant or next((one for one in known if _one_edit(wanted, one)), "")
+    return f" (did you mean {known[meant]!r}?)" if meant else ""
 
 
 def _one_edit(a: str, b: str) -> bool:

@@ -37,11 +37,11 @@ class Side:
     """A finished run: what it is called, its photos, label maps and scores.
 
     `title`: which run that is, in words: of a revision with its commit, of the present folder "the working tree".
-    `settings`: by section, those it ran with, `precision` as its processor made it of `auto`; `root`: where they say
-    the photos lie; `scores`: mIoU in [0, 1] or None, and the number of photos, by source and split; `code`: of each
-    stage, md5 by path, where a lock lists it. `newer`: the stage that ran after `predictions` were made, if one did:
-    then they are of an earlier run, and there are no `scores` and `labels`. `labels`: of sources that leave pixels
-    ignored, mIoU of labelled pixels only and coverage.
+    `settings`: those of `with_precision`, by section; `root`: where they say the photos lie; `scores`: mIoU in [0, 1]
+    or None, and the number of photos, by source and split; `code`: of each stage, md5 by path, where a lock lists it.
+    `newer`: the stage that ran after `predictions` were made, if one did: then they are of an earlier run, and there
+    are no `scores` and `labels`. `labels`: of sources that leave pixels ignored, mIoU of labelled pixels only and
+    coverage.
     """
 
     name: str
@@ -108,17 +108,15 @@ def read_side(name: str, folder: Path, base: Path) -> Side:
 
 
 def with_precision(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """`settings` with the precision that the networks and stores in `folder` were made in; `UNRECORDED` where `auto`
-    decided and they do not say it.
-    """
+    """`settings` with the precision that networks and stores in `folder` say; `UNRECORDED` where they say none."""
     found = dict(settings)
     for section, name in NETWORKS.items():
         card = read_checkpoint(folder / name, FORMAT, VERSION) if (folder / name).is_file() else {}
         _note(found, [section, "optim"], card.get("precision"))
     for name, store in STORES.items():
         said = folder / store / STORE_INDEX
-        used = json.loads(said.read_text(encoding="utf-8")).get("precision") if said.is_file() else None
-        _note(found, name.split("."), used)
+        card = json.loads(said.read_text(encoding="utf-8")) if said.is_file() else {}
+        _note(found, name.split("."), card.get("precision"))
     return found
 
 
@@ -217,7 +215,7 @@ def _link(name: str, folder: Path, cache: Path) -> None:
             )
             raise UserError(name, what, fix)
         _link_copies(copies)
-    # These only say a precision: where the cache lacks them, the settings do.
+    # These only say a precision, if the cache has them.
     for path in map(Path, (*NETWORKS.values(), *(f"{store}/{STORE_INDEX}" for store in STORES.values()))):
         output = next((outputs[folder / each] for each in (path, path.parent) if folder / each in outputs), None)
         copies = {} if output is None else cached_copies(output, cache) or {}
