@@ -73,6 +73,49 @@ def test_masks_that_were_mended_by_hand_are_not_replaced_by_an_export(store: Pat
     assert mask.read_text() == "mended by hand"
 
 
+def test_export_of_something_else_is_replaced_by_force_alone(store: Path, tmp_path: Path) -> None:
+    other, out = tmp_path / "other", tmp_path / "voc"
+    shutil.copytree(store, other)
+    only = tmp_path / "only.txt"
+    only.write_text("set/b 3%\n")
+    assert run("export", "--to", "voc", "--only", only, store, out)[0] == 0
+    before = tree(out)
+    code, text = run("export", "--to", "voc", other, out)
+    assert (code, f"error: {out}: holds an export of {store}: it would be replaced as a whole\n" in text) == (2, True)
+    assert text.endswith("or --force: it replaces what wsss has written and nobody has changed\n")
+    assert tree(out) == before
+    assert run("export", "--to", "voc", store, out)[0] == 0  # of all photos now
+    assert tree(out) != before
+    assert run("export", "--to", "voc", "--force", other, out)[0] == 0
+    assert run("export", "--to", "voc", other, out)[0] == 0
+    assert run("export", "--to", "voc", "--instead", store, only, other, out)[0] == 0
+    assert run("export", "--to", "voc", other, out)[0] == 2
+    for force in ([], ["--force"]):
+        code, text = run("export", "--to", "voc", *force, store, other)
+        assert (code, f"error: {other}: is a store, and no export\n" in text) == (2, True)
+    assert tree(other) == tree(store)
+
+
+def test_package_of_another_network_is_replaced_by_force_alone(store: Path, album: Path, tmp_path: Path) -> None:
+    networks = [write_student(tmp_path / f"{name}.pt", seed=number) for number, name in enumerate("ab")]
+    out = tmp_path / "package"
+    assert [run("export", "--to", "package", network, out)[0] for network in networks] == [0, 2]
+    assert run("export", "--to", "package", networks[0], out)[0] == 0
+    assert run("export", "--to", "package", "--force", networks[1], out)[0] == 0
+    for name in ("set/b 3%",):
+        (album / f"{name}.jpg").parent.mkdir(exist_ok=True)
+        Image.fromarray(photo(8, 12)).save(album / f"{name}.jpg")
+    (tmp_path / "only.txt").write_text("set/b 3%\n")
+    tasks = ["export", "--photos", album, "--only", tmp_path / "only.txt", store]
+    for kind in ("labelstudio", "fiftyone"):
+        assert [run(*tasks, tmp_path / kind, "--to", kind)[0] for _ in range(2)] == [0, 0]
+    tasks += [tmp_path / "labelstudio", "--to", "labelstudio"]
+    (tmp_path / "labelstudio/origins.json").unlink()
+    code, text = run(*tasks)
+    assert (code, "is there already, and not known to be of this: it would be replaced" in text) == (2, True)
+    assert run(*tasks, "--force")[0] == 0
+
+
 @pytest.mark.parametrize("module", ["demo", "index", "cams", "correct", "gallery"])
 def test_stage_does_not_replace_a_folder_of_somebody(
     album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str

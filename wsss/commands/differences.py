@@ -98,13 +98,17 @@ def _older(output: Output, what: str, root: Path, cache: Path) -> IntegrityError
     code = changed_code(root, output.path)
     if code:  # DVC's copy would be of the old code
         what += f"; the code of stage {output.stage} is another one now than {LOCK} has ({some(code, NAMED)})"
-        back = f"dvc repro {output.stage}, which makes and notes it by this code"
+        back = f"make it by this code: dvc repro {output.stage}"
     elif is_cached(output, cache):
-        back = f"dvc checkout --force {output.path}"
+        back = f"restore it: dvc checkout --force {output.path}"
     else:
-        back = f"dvc repro {output.stage} ({UNCACHED} as {LOCK} lists it)"
-    fix = f"if stage {output.stage} was run without DVC: dvc commit {output.stage}; else: {back}"
-    return IntegrityError(output.path, what, fix)
+        back = f"make it again: dvc repro {output.stage} ({UNCACHED} as {LOCK} lists it)"
+    return IntegrityError(output.path, what, f"{back}; {_commit(output)}")
+
+
+def _commit(output: Output) -> str:
+    """What makes lawful what is there: the last thing to try, and only of what a stage has made."""
+    return f"or, only if stage {output.stage} was run without DVC, keep it: dvc commit {output.stage}"
 
 
 def _together(errors: Sequence[IntegrityError], output: Output, made: bool, damaged_cache: bool) -> IntegrityError:
@@ -118,8 +122,8 @@ def _together(errors: Sequence[IntegrityError], output: Output, made: bool, dama
     elif foreign:
         fix = f"move what is yours out of {output.path}, then {fix}"
     if not damaged_cache and (foreign or not has_own_checksums(output.path)):
-        meant = f"stage {output.stage} was run without DVC" if made and not foreign else "that is meant"
-        fix = f"if {meant}: dvc commit {output.stage}; else {fix}"
+        meant = f"if that is meant: dvc commit {output.stage}; else {fix}"  # a person's, which a checkout would undo
+        fix = f"{fix}; {_commit(output)}" if made and not foreign else meant
     damaged = [Path(error.where) for error in errors if not error.what.startswith(FOREIGN)]
     if damaged == [output.path] and (output.path / STORE_INDEX).is_file():
         damaged = [Path(error.where) for error in own_errors(output.path)]

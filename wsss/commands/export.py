@@ -75,7 +75,11 @@ FOLDERS = ("package", "voc", *WITH_PHOTOS)
 @click.option(
     "--license", "licence", help="of a package's weights, for its model card: an id of the hub, e.g. cc-by-4.0"
 )
-@click.option("--force", is_flag=True, help="replace a file that wsss export has written and nobody has changed")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="replace what wsss export wrote and nobody has changed: a file, or a folder that is of another SOURCE",
+)
 @json_option
 def main(
     source: Path,
@@ -119,9 +123,11 @@ def main(
     for option, given in (("--only", only), ("--instead", instead)):
         if given and chosen in NETWORKS:
             raise UserError(option, "is of labels", "leave it away")
-    if chosen not in FOLDERS:
-        from wsss.export.own import refuse_foreign_file
+    from wsss.export.own import refuse_foreign_file, refuse_other_folder
 
+    if chosen in FOLDERS:
+        refuse_other_folder(out, chosen, [source, *(other for other, _ in instead)], force)
+    else:
         refuse_foreign_file(out, chosen, force)
     from wsss.commands.restorable import restorable
 

@@ -58,7 +58,7 @@ def main(
         refuse_existing(out)
     from wsss.commands.restorable import restorable
     from wsss.report.inspection import lines, look
-    from wsss.report.lineage import lineage
+    from wsss.report.lineage import lineage, unlisted
     from wsss.report.made import made_here
     from wsss.report.pixel import parse_at
 
@@ -67,6 +67,8 @@ def main(
         summary, drawing = look(path, name, data, pixel, array)
     if name is None:
         summary |= made_here(path) | lineage(path)
+    if why := unlisted(path):
+        summary = {"careful": why, **summary}
     if out is not None:
         if drawing is None:
             raise UserError(path, "has no picture of a photo", "leave -o away")

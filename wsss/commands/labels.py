@@ -64,8 +64,8 @@ edited_only_option = click.option(
 @click.option(
     "--base",
     type=click.Path(path_type=Path),
-    help="store that was exported  [default: that of artifacts/pseudo, relabelled and corrected*, from which the "
-    "fewest masks differ]",
+    help="store that was exported  [default: the one that the masks say, or else that of artifacts/pseudo, relabelled "
+    "and corrected*, from which the fewest differ]",
 )
 @click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset", help="what `index` wrote")
 @click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from wsss.commands.differences import differences, has_own_checksums, own_errors
 from wsss.core.command import json_option, json_text, people_command, show
 from wsss.core.errors import IntegrityError, UserError
 from wsss.core.locked_files import CACHE, Output, read_lock
+from wsss.core.missing import similar
 from wsss.core.words import counted
 from wsss.formats.problems import some
 from wsss.predict.written import MASKS, is_filled
@@ -22,12 +24,13 @@ UNSEEN = "not looked at: whether settings, code or data have changed since (dvc 
 
 
 @people_command
-@click.argument("folder", type=click.Path(path_type=Path), default=".")
+@click.argument("folder", type=click.Path(path_type=Path), default=".", metavar="[PATH]")
 @json_option
 def main(folder: Path, as_json: bool) -> str:
-    """Read every byte of the artifacts in FOLDER, a checkout, and compare it with dvc.lock and with their checksums. Or
-    of one thing: FOLDER is a store, such as artifacts/pseudo, anything else that has checksums of its own, a package
-    that wsss export has made, or a folder of wsss predict.
+    """Read every byte of the artifacts in PATH, a checkout, and compare it with dvc.lock and with their checksums. Or
+    of one part: PATH is a folder or a file in the checkout, such as artifacts/pseudo or reports, whose dvc.lock is
+    looked for above it; or, anywhere, what has checksums of its own, as stores and networks have, a package that wsss
+    export has made, or a folder of wsss predict.
 
     Finds files that were edited in place, also where DVC says "up to date", cut shards and flipped bits.
     Exit code 4 if there is any. An output that is not there at all is none of these: dvc repro makes it. dvc
@@ -35,58 +38,92 @@ def main(folder: Path, as_json: bool) -> str:
     the artifacts, and to which stages masks were closed.
     """
     from wsss.predict.package import is_package
-    from wsss.report.lineage import ABSENT, OTHER, learned_labels
-    from wsss.report.made import made_lines, made_of
-    from wsss.stores.verify import verify_folder
 
-    if not (folder.is_dir() or (folder.is_file() and has_own_checksums(folder))):
-        raise UserError(folder, "no such folder", "give the folder of dvc.yaml, or a store")
+    if not folder.exists():
+        raise UserError(folder, f"no such file or folder{similar(folder)}", "give the folder of dvc.yaml, or a store")
     if folder.is_dir() and is_package(folder):
         return _package(folder, as_json)
     if is_filled(folder):
         return _predicted(folder, as_json)
-    if has_own_checksums(folder) and not (folder / LOCK).is_file():
-        return _one(folder, as_json)
-    outputs = read_lock(folder / LOCK) if (folder / LOCK).is_file() else []
-    errors = differences(outputs, folder, cache_folder(folder))
-    own, found = verify_folder(folder / ARTIFACTS if outputs or (folder / ARTIFACTS).is_dir() else folder)
+    root, outputs = _listed(folder)
+    whole = (folder / LOCK).is_file()
+    if not whole and (folder.is_file() or has_own_checksums(folder) or any(_within(folder, out) for out in outputs)):
+        return _one(folder, root, outputs, as_json)
+    return _many(folder, root, outputs, as_json)
+
+
+def _many(folder: Path, root: Path, outputs: list[Output], as_json: bool) -> str:
+    """Of a checkout, or a folder in it: the `outputs` of the dvc.lock in `root` that lie there, and all that has its
+    own checksums.
+    """
+    from wsss.report.lineage import ABSENT, OTHER, learned_labels
+    from wsss.report.made import made_lines, made_of
+    from wsss.stores.verify import verify_folder
+
+    whole, locked = (folder / LOCK).is_file(), (root / LOCK).is_file()
+    errors = differences(outputs, root, cache_folder(root))
+    own, found = verify_folder(folder / ARTIFACTS if whole or (folder / ARTIFACTS).is_dir() else folder)
     if not outputs and not own:
-        raise UserError(folder, "nothing to verify: no dvc.lock and no artifacts", "run dvc repro, or give its folder")
+        what = f"no output of {root / LOCK}" if locked else f"no {LOCK}"
+        fix = "run dvc repro, or give its folder"
+        raise UserError(folder, f"nothing to verify: {what} and no artifacts", fix)
     told = [Path(error.where) for error in errors]
     # One file, one message.
     errors += [e for e in found if not any(Path(e.where).is_relative_to(path) for path in told)]
     absent = [str(output.path) for output in outputs if not output.path.exists()]
-    made = bool(own) or any(
-        output.path.is_relative_to(folder / ARTIFACTS) and output.path.exists() for output in outputs
-    )
-    labels, state = learned_labels(folder) if outputs else ("", "")
+    there = [output for output in outputs if output.path.exists()]
+    made = bool(own) or any(output.path.is_relative_to(root / ARTIFACTS) or not whole for output in there)
+    labels, state = learned_labels(root) if outputs else ("", "")
+    if not _is_in(root / labels, folder):
+        state = ""
     imported = (
         {"imported_absent": labels} if state == ABSENT else {"imported_changed": labels} if state == OTHER else {}
     )
     counts = {"lock": bool(outputs), "outputs": len(outputs), "absent": absent, "own_checksums": own, "made": made}
-    text = report_text(len(outputs), absent, own, errors, made, **imported)
-    noted = made_of([output for output in outputs if output.path.is_relative_to(folder / ARTIFACTS)])
+    text = report_text(len(outputs), absent, own, errors, made, locked=locked, **imported)
+    noted = made_of([output for output in outputs if output.path.is_relative_to(root / ARTIFACTS)])
     return _result("\n".join([text, *made_lines(noted)]), counts | imported | {"recorded": noted}, errors, as_json)
 
 
-def _one(path: Path, as_json: bool) -> str:
-    """Of what has its own checksums: these, and those of the dvc.lock above it, if that lists it."""
-    root, outputs = _listed(path)
-    errors = differences(outputs, root, cache_folder(root)) or own_errors(path)
-    if not outputs:  # a copy, or labels that were imported: no stage makes it
+def _one(path: Path, root: Path, outputs: list[Output], as_json: bool) -> str:
+    """Of an output of the dvc.lock in `root`, or what lies in one, and of what has its own checksums: these, and those
+    of that lock, if it lists it.
+    """
+    output = next((one for one in outputs if _within(path, one)), None)
+    holder = output.path if output else path
+    own = has_own_checksums(holder)
+    if output is None and not own:
+        where = f"no output of {root / LOCK}" if (root / LOCK).is_file() else f"no {LOCK} above it"
+        what = f"nothing to verify it by: {where}, and it has no checksums of its own"
+        raise UserError(path, what, "give an output of a stage, a store, a network, or a folder that holds some")
+    errors = differences([output], root, cache_folder(root)) if output else []
+    errors = errors or (own_errors(holder) if own else [])
+    if output is None:  # a copy, or labels that were imported: no stage makes it
         errors = [IntegrityError(e.where, e.what, f"copy {path} again, or make it again") for e in errors]
-    compared = f"compared with {LOCK} and its own checksums" if outputs else "compared with its own checksums"
-    lines = [*map(str, errors), f"verify: {path}: {compared}; {_verdict(errors)}"]
-    return _result("\n".join(lines), {"path": str(path), "lock": bool(outputs)}, errors, as_json)
+    by = " and ".join([LOCK] * (output is not None) + ["its own checksums"] * own)
+    whole = "" if holder.resolve() == path.resolve() else f"all of {holder} "
+    lines = [*map(str, errors), f"verify: {path}: {whole}compared with {by}; {_verdict(errors)}"]
+    return _result("\n".join(lines), {"path": str(path), "lock": output is not None}, errors, as_json)
 
 
 def _listed(path: Path) -> tuple[Path, list[Output]]:
-    """The checkout that `path` is an output of, and the output; none where no dvc.lock above lists it."""
-    for root in (path.parent, path.parent.parent):
-        if (root / LOCK).is_file():
-            found = [one for one in read_lock(root / LOCK) if one.path.resolve() == path.resolve()]
-            return root, found
-    return path.parent, []
+    """The checkout that `path` is, or lies in, and the outputs in its dvc.lock that lie there, or hold it; none where
+    there is no dvc.lock at it or above.
+    """
+    for root in (path, *path.parents, *path.absolute().parents):
+        if (root / LOCK).is_file() and _is_in(path, root):
+            outputs = read_lock(root / LOCK)
+            return root, [one for one in outputs if _is_in(one.path, path) or _within(path, one)]
+    return path, []
+
+
+def _within(path: Path, output: Output) -> bool:
+    return _is_in(path, output.path)
+
+
+def _is_in(path: Path, folder: Path) -> bool:
+    """Whether `path` is `folder`, or lies in it, wherever links lead."""
+    return any(Path(one(path)).is_relative_to(one(folder)) for one in (os.path.abspath, os.path.realpath))
 
 
 def _package(folder: Path, as_json: bool) -> str:
@@ -138,12 +175,13 @@ def report_text(
     own: int,
     errors: Sequence[IntegrityError],
     made: bool = True,
+    locked: bool = False,
     imported_absent: str = "",
     imported_changed: str = "",
 ) -> str:
     """The errors, a line that counts what was read, and one that says what was not. `made`: any artifact is there;
-    `imported_absent`, `imported_changed`: the labels that the student learned from, where they were imported and are
-    not there, or are others now.
+    `locked`: a dvc.lock is there, though none of the outputs may be; `imported_absent`, `imported_changed`: the labels
+    that the student learned from, where they were imported and are not there, or are others now.
     """
     if not (made or errors):
         return f"verify: no stage has made an artifact here yet, so nothing of {LOCK} was compared; next: dvc repro"
@@ -157,7 +195,7 @@ def report_text(
         again = "to learn these: dvc repro -f -s distill, then dvc repro"
         lines.append(f"other labels now than those that the student learned from: {imported_changed} ({again})")
     if not outputs:
-        lines.append(f"no {LOCK}: only the artifacts' own checksums were checked")
+        lines.append(f"no {'output of ' * locked}{LOCK}: only the artifacts' own checksums were checked")
     read = f"{outputs - len(absent)} outputs of {LOCK} and {own} stores and networks read"
     return "\n".join([*lines, f"verify: {read}; {_verdict(errors)}", *([UNSEEN] if outputs else [])])
 

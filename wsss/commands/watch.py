@@ -20,6 +20,7 @@ SECONDS = 2.0
 WAIT = 60.0
 """Seconds; DVC takes a few until its first stage speaks."""
 OTHERS = "reports or settings have changed since these stages ran; by now:"
+UNCHANGED = "all results to the gallery are here as dvc.lock lists them, and say:"
 ELSEWHERE = "no stage has run here; the results were brought here, and say:"
 PAGE = "watch.html"
 """In the folder of what the stages tell."""
@@ -55,16 +56,20 @@ def main(page: bool, once: bool) -> str:
 
 def _last_words(run: Run) -> str:
     """What is to be said of the results, which DVC may have brought back from its cache since stages ran; or why it
-    cannot be said. Empty before the gallery.
+    cannot be said. Empty before the gallery, unless the stages that ran again have changed nothing.
     """
-    if not run.ended_with_words:
+    if not (run.ended_with_words or run.ended_well):
         return ""
-    from wsss.report.words_now import masks_now, words_now
+    from wsss.report.words_now import are_complete, masks_now, words_now
 
     try:
+        if not (run.ended_with_words or are_complete()):
+            return ""
         words, masks = words_now(), masks_now()
     except WsssError as error:
         return f"no verdict now: {error}"
+    if not run.ended_with_words:
+        return _both(f"{UNCHANGED}\n{words}", masks)
     return _both(words if words == run.now["words"] else f"{OTHERS}\n{words}", masks)
 
 

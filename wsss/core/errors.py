@@ -82,3 +82,26 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         return ""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def which_id(word: str, ids: Iterable[str]) -> str:
+    """The same for the id of a photo. Ids are numbered, and nearly all are alike: one is meant that is a single edit
+    away, or that is the same but for folders and the ending of a file.
+    """
+    wanted = word.casefold()
+    known = {one.casefold(): one for one in ids}
+    last = wanted.rpartition("/")[2]
+    ends = (f"/{last}", f"/{last.rpartition('.')[0] or last}")
+    meant = next((one for one in known if f"/{one}".endswith(ends)), "")
+    meant = wanted if wanted in known else meant or next((one for one in known if _one_edit(wanted, one)), "")
+    return f" (did you mean {known[meant]!r}?)" if meant else ""
+
+
+def _one_edit(a: str, b: str) -> bool:
+    """Whether a letter that is other, lacks, is too many, or has changed places makes `b` of `a`."""
+    if abs(len(a) - len(b)) > 1:
+        return False
+    at = next((place for place, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    rest, other = a[at:], b[at:]
+    swapped = rest[1:2] + rest[:1] + rest[2:]
+    return rest[1:] == other[1:] or rest[1:] == other or rest == other[1:] or swapped == other

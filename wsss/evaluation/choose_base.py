@@ -1,13 +1,16 @@
-"""Which store the edited masks were exported from, where nobody says so: the one that most of them are equal to.
+"""Which store the edited masks were exported from, where nobody says so: the one that their list of origins names, or
+the one that most of them are equal to.
 
 Of masks that come back, few are edited. Compared with another store than theirs nearly all of them differ, and all
-would count as corrected.
+would count as corrected. Where all are edited, they differ from every store, and only the list, or the note of the
+export, or the number of pixels can tell.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from wsss.core.errors import UserError
 from wsss.core.folders import STORE_INDEX
@@ -15,26 +18,42 @@ from wsss.core.interrupt import check_stop
 from wsss.core.stage import hash_input
 from wsss.data.index import Index, Record
 from wsss.data.size import fit_label
-from wsss.evaluation.correction import EDITED, EDITED_ONLY, differs, is_as_before
+from wsss.evaluation.correction import EDITED, EDITED_ONLY, differing_pixels, is_as_before
 from wsss.evaluation.edited_masks import EditedMasks, masks_in
+from wsss.evaluation.exported import UNKNOWN, Sent, sent_from
 from wsss.stores.labels import LABEL_STORES, PseudoStore
-from wsss.stores.opened import open_pseudo
+from wsss.stores.opened import is_store, open_pseudo
 from wsss.stores.whose import MADE_BY
 
 CORRECTED = Path("artifacts/corrected")
 """What the names of corrected labels begin with."""
+BASE = "base"
+"""Attribute of a store of corrected labels: the folder of the one that it was imported over."""
 
 
-def choose_base(folder: Path, source: Path, index: Index) -> tuple[PseudoStore, str]:
-    """The store of labels from which the fewest of the masks in `folder` differ, and a line that says so. Of equal ones
-    that with the most photos that were corrected before: their labels would be lost.
+class Differing(NamedTuple):
+    """How many masks differ from the labels of a store, and in how many pixels."""
+
+    masks: int
+    pixels: int
+
+
+def choose_base(folder: Path, source: Path, index: Index, given: Path | None = None) -> tuple[PseudoStore, str]:
+    """The store of labels that the masks in `folder` are edited from, and a line that says which and why.
+
+    It is the one that the masks were exported from, as `given` says (a folder or archive of `wsss export`) or the list
+    of origins beside the masks; or one that was corrected over it. Of these, and of all where nothing says so, it is
+    the one from which the fewest masks differ; of equal ones the last that this project has exported, then the one from
+    which the fewest pixels differ. Of a store and those corrected over it, equal ones, that with the most photos that
+    were corrected before: their labels would be lost.
 
     `folder`: what is in `source`; a store that was made of this very source is left out. Where no store has all photos
     of the masks, `artifacts/pseudo`: reading the masks of its photos says what is wrong.
     """
     records, made_of = {record.id: record for record in index.records}, hash_input(source)
-    counts: dict[PseudoStore, int] = {}
-    for store in _stores():
+    sent = sent_from(folder, source, given, [*records])
+    counts: dict[PseudoStore, Differing] = {}
+    for store in _stores(sent):
         if store.attributes.get(EDITED) == made_of or store.classes != index.classes:
             continue
         try:
@@ -45,10 +64,41 @@ def choose_base(folder: Path, source: Path, index: Index) -> tuple[PseudoStore, 
             counts[store] = differing(store, edited, records)
     if not counts:
         return open_pseudo(PseudoStore.place), ""
-    chosen = min(counts, key=lambda store: (counts[store], -_corrected(store)))
-    others = ", ".join(f"{store.path}: {count}" for store, count in counts.items() if store is not chosen)
-    line = f"base: {chosen.path}, from which {counts[chosen]} of the masks differ"
-    return chosen, line + (f" ({others}; to take another one: --base)" if others else "")
+    lines = {store: [path.resolve() for path in _made_over(store)] for store in counts}
+    own = {store for store in counts if sent.places & {*lines[store]}}
+    if sent.sure and own:
+        # Nobody knows what those were made over whose base is gone.
+        counts = {store: counts[store] for store in counts if store in own or not is_store(lines[store][-1])}
+    least: dict[Path, int] = {}
+    for store, (_, pixels) in counts.items():
+        least[lines[store][-1]] = min(pixels, least.get(lines[store][-1], pixels))
+
+    def order(store: PseudoStore) -> tuple[int, bool, int, int, int]:
+        masks, pixels = counts[store]
+        return masks, store not in own, least[lines[store][-1]], -_corrected(store), pixels
+
+    chosen = min(counts, key=order)
+    return chosen, _line(chosen, counts, sent, own)
+
+
+def _line(chosen: PseudoStore, counts: Mapping[PseudoStore, Differing], sent: Sent, own: set[PseudoStore]) -> str:
+    """Which store was `chosen`, and why: by what is known of the export, or by what was counted."""
+    masks, pixels = counts[chosen]
+    line = f"base: {chosen.path}, from which {masks} of the masks differ"
+    rest = {store: count for store, count in counts.items() if store is not chosen}
+    equal = {store for store, count in rest.items() if count.masks == masks}
+    names = "it" if sent.places == {chosen.path.resolve()} else ", ".join(sorted(sent.names))
+    if chosen in own and (sent.sure or equal - own):
+        line += f"; they were exported from {names} ({sent.where})"
+    elif sent.sure and sent.names:
+        line += f"; they were exported from {names} ({sent.where}), which cannot be the base now"
+    elif any(rest[store].pixels > pixels for store in equal):
+        line += f", in the fewest pixels ({pixels:,})"
+    more = {store: f", in {count.pixels:,} pixels" for store, count in rest.items() if count.pixels != pixels}
+    others = [
+        f"{store.path}: {count.masks}{more.get(store, '') if store in equal else ''}" for store, count in rest.items()
+    ]
+    return line + (f" ({'; '.join([', '.join(others), 'to take another one: --base'])})" if others else "")
 
 
 def imported_before(source: Path, index: Index, made_by: str) -> PseudoStore | None:
@@ -64,26 +114,42 @@ def imported_before(source: Path, index: Index, made_by: str) -> PseudoStore | N
     return None
 
 
-def differing(base: PseudoStore, edited: EditedMasks, records: Mapping[str, Record]) -> int:
-    """How many of the masks differ from what `wsss export` writes of `base`."""
+def differing(base: PseudoStore, edited: EditedMasks, records: Mapping[str, Record]) -> Differing:
+    """How far the masks differ from what `wsss export` writes of `base`."""
     knows = edited.has_label_for_ignored(records)
-    count = 0
+    masks, pixels = 0, 0
     for name in edited.files:
         check_stop()
         mask = edited.mask(name, size := records[name].own_size)
-        other = differs(mask, fit_label(base.label(name), size), knows)
-        count += other and not is_as_before(base, name, mask, knows)
-    return count
+        count = differing_pixels(mask, fit_label(base.label(name), size), knows)
+        if count and not is_as_before(base, name, mask, knows):
+            masks, pixels = masks + 1, pixels + count
+    return Differing(masks, pixels)
 
 
-def _stores() -> Iterator[PseudoStore]:
-    """Those in the working folder that hold labels which are no masks."""
-    made = [kind.place for kind in LABEL_STORES]
-    for path in (*made, *sorted(CORRECTED.parent.glob(f"{CORRECTED.name}*"))):
+def _stores(sent: Sent = UNKNOWN) -> Iterator[PseudoStore]:
+    """Those in the working folder that hold labels which are no masks, and those that the masks were exported from."""
+    paths = [*(kind.place for kind in LABEL_STORES), *sorted(CORRECTED.parent.glob(f"{CORRECTED.name}*"))]
+    known = {path.resolve() for path in paths}
+    for path in (*paths, *(Path(name) for name in sorted(sent.names) if Path(name).resolve() not in known)):
         if (path / STORE_INDEX).is_file():
-            store = open_pseudo(path)
+            try:
+                store = open_pseudo(path)
+            except UserError:  # of predictions, or CAMs
+                continue
             if store.ids and not store.upper_bound:
                 yield store
+
+
+def _made_over(store: PseudoStore) -> list[Path]:
+    """`store`, the one that it was imported over, and so on: as far as they are there."""
+    found = [store.path]
+    while is_store(found[-1]):
+        base = open_pseudo(found[-1]).attributes.get(BASE)
+        if base is None or Path(str(base)) in found:
+            break
+        found.append(Path(str(base)))
+    return found
 
 
 def _corrected(store: PseudoStore) -> int:

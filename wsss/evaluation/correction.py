@@ -108,8 +108,15 @@ def correction(
 
 
 def differs(mask: npt.NDArray[np.uint8], exported: npt.NDArray[np.uint8], knows: bool) -> bool:
-    """Whether a mask is another than was `exported`. Where the masks do not know 255, background may stand for it."""
-    return bool(((mask != exported) & (knows | ~((exported == IGNORE) & (mask == 0)))).any())
+    """Whether a mask is another than was `exported`."""
+    return differing_pixels(mask, exported, knows) > 0
+
+
+def differing_pixels(mask: npt.NDArray[np.uint8], exported: npt.NDArray[np.uint8], knows: bool) -> int:
+    """In how many pixels a mask is another than was `exported`. Where the masks do not know 255, background may stand
+    for it.
+    """
+    return int(((mask != exported) & (knows | ~((exported == IGNORE) & (mask == 0)))).sum())
 
 
 def is_as_before(base: PseudoStore, name: str, mask: npt.NDArray[np.uint8], knows: bool) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from wsss.core.errors import UserError, did_you_mean
+from wsss.core.errors import UserError, which_id
 from wsss.core.interrupt import check_stop
 from wsss.core.unpack import Limits, unpack
 from wsss.data.codec import broken, open_image, own_limits, read_file
@@ -192,7 +192,7 @@ def masks_in(
         if found is None:
             other = all_names.get(name)
             others |= other is not None
-            unknown.append(f"{name} (of split {splits[other]})" if other else f"{name}{did_you_mean(name, ids)}")
+            unknown.append(f"{name} (of split {splits[other]})" if other else f"{name}{which_id(name, ids)}")
         elif found in files:
             both = " and ".join(one.relative_to(masks).as_posix() for one in (files[found], path))
             raise UserError(source, f"two masks are of photo {found}: {both}", "remove one of them")

@@ -50,6 +50,25 @@ class Exported:
 
 
 @dataclass(frozen=True)
+class Sent:
+    """What masks were exported from: the `names` of stores, as they were given to `wsss export`, and `where` that is
+    said; `sure`: it is said of these very masks, and not only noted of the last export of their photos.
+    """
+
+    names: frozenset[str] = frozenset()
+    where: str = ""
+    sure: bool = False
+
+    @property
+    def places(self) -> set[Path]:
+        """The folders of these stores."""
+        return {Path(name).resolve() for name in self.names}
+
+
+UNKNOWN = Sent()
+
+
+@dataclass(frozen=True)
 class Known:
     """What is known of exports: by photo id, each origin of a mask, with the classes of its numbers. `classes`: of the
     masks that are asked about.
@@ -123,6 +142,28 @@ def known_exports(folder: Path, given: Path | None, ids: Sequence[str], classes:
             if found := _photo(name, names):
                 written.setdefault(found, []).append((export.classes, origin))
     return Known(tuple(classes), written)
+
+
+def sent_from(folder: Path, source: Path, given: Path | None, ids: Sequence[str]) -> Sent:
+    """What the masks in `folder`, which is what is in `source`, were exported from: by what is `given`, by the list
+    beside the masks, or by the newest note; without names where nothing says so, or they were no store's.
+
+    `ids`: of all photos. Raises `UserError` if what is given says nothing of them.
+    """
+    names, masks = photo_names(ids), mask_folder(folder)
+    photos = {names.get(path.relative_to(masks).with_suffix("").as_posix()) for path in masks.rglob("*.png")}
+
+    def told() -> Iterator[tuple[Exported, str, bool]]:
+        if given is not None:
+            yield _given(given, names), str(given), True
+        yield read_exported(folder), f"{ORIGINS} in {source}", True
+        yield from ((note, "the last export of these photos here", False) for note in _notes())
+
+    for export, where, sure in told():
+        found = {origin.source for name, origin in export.origins.items() if _photo(name, names) in photos - {None}}
+        if found:
+            return Sent(frozenset(name for name in found if not is_filled(Path(name))), where, sure)
+    return UNKNOWN
 
 
 def _photo(name: str, names: Mapping[str, str]) -> str | None:

@@ -94,12 +94,12 @@ def import_edited(
     exported: Path | None = None,
     edited_only: bool = False,
 ) -> str:
-    """Import the masks in `source`, a folder or a zip, over the store `base_folder`, without that over the one from
-    which the fewest differ, as the store `out`, without that as one named by its content. `made_by`: the method that
-    has made the masks, empty for a person; `exported`: a folder or archive of what wsss has written, as they were
-    before; `edited_only`: without masks that are still so. What has been imported before, without any of these but
-    `made_by`, is told to be there. Returns the message to print. Raises `UserError` if nothing differs, or `out` holds
-    anything else.
+    """Import the masks in `source`, a folder or a zip, over the store `base_folder`, without that over the one that
+    they were edited from (`choose_base`), as the store `out`, without that as one named by its content. `made_by`: the
+    method that has made the masks, empty for a person; `exported`: a folder or archive of what wsss has written, as
+    they were before; `edited_only`: without masks that are still so. What has been imported before, without any of
+    these but `made_by`, is told to be there. Returns the message to print. Raises `UserError` if nothing differs, or
+    `out` holds anything else.
     """
     if not source.exists():
         raise UserError(source, "no such file or folder", "give what CVAT, or wsss export, has written")
@@ -110,7 +110,7 @@ def import_edited(
         check_there(there.path)
         return "\n".join(told_again(source, there, made_by))
     with unpacked(source) as folder:
-        base, chosen = (_open_base(base_folder), "") if base_folder else choose_base(folder, source, index)
+        base, chosen = (_open_base(base_folder), "") if base_folder else choose_base(folder, source, index, exported)
         _check_base(base, dataset, index, records)
         known = known_exports(folder, exported, base.ids, base.classes)
         edited = masks_in(folder, source, base.ids, base.classes, splits, known)

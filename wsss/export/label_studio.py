@@ -13,9 +13,11 @@ from wsss.core.atomic import write_text
 from wsss.core.folders import atomic_dir
 from wsss.core.log import Progress
 from wsss.data.index import Record
+from wsss.data.origins import ORIGINS, Origin, origins_text
 from wsss.data.palette import display_palette
 from wsss.data.render import css_colour
 from wsss.export.labels import Counts, Labels, file_label, find_files, photo_file, shown
+from wsss.export.origins import origin
 from wsss.export.outlines import outlines
 
 TASKS = "tasks.json"
@@ -27,14 +29,15 @@ LOCAL_FILES = "/data/local-files/?d="
 def to_label_studio(
     store: Labels, photos: Mapping[str, Record], out: Path, root: Path, tolerance: float = 0.0
 ) -> Counts:
-    """Write the folder `out` with ``tasks.json``, to import, and ``labeling.xml``, the project's labeling interface.
+    """Write the folder `out` with ``tasks.json``, to import, ``labeling.xml``, the project's labeling interface, and
+    the origin of each mask.
 
     A region is one part of one class, with its holes; background and 255 are left out. Photos are looked for in `root`
     and named from the folder above it, Label Studio's document root. `tolerance`: as in `outlines`. Raises `UserError`
     if photos are not in `root`.
     """
     find_files(store, photos, root)
-    tasks, regions = [], 0
+    tasks, regions, origins = [], 0, dict[str, Origin]()
     with atomic_dir(out) as made, Progress("export", len(store.ids), "photos") as progress:
         for name in store.ids:
             label = file_label(store, name, photos)
@@ -46,7 +49,9 @@ def to_label_studio(
             regions += len(result)
             image = LOCAL_FILES + quote(f"{root.resolve().name}/{photo_file(name, photos)}")
             tasks.append({"data": {"image": image}, "predictions": [{"model_version": "wsss", "result": result}]})
+            origins[name] = origin(store, name, label)
             progress.advance()
+        write_text(made / ORIGINS, origins_text(origins))
         write_text(made / TASKS, json.dumps(tasks, ensure_ascii=False) + "\n")
         write_text(made / CONFIG, labeling_config(store.classes))
     return {"photos": len(tasks), "regions": regions}

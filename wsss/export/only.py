@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsss.core.errors import UserError, did_you_mean
+from wsss.core.errors import UserError, which_id
 from wsss.data.ids import clean_id
 from wsss.data.index import Record
 from wsss.data.tables import plain
@@ -63,7 +63,7 @@ def named_photos(path: Path, store: Labels, photos: Mapping[str, Record]) -> fro
 
 
 def _hint(name: str, known: Collection[str], photos: Mapping[str, Record]) -> str:
-    return f" (of split {photos[name].split})" if name in photos else did_you_mean(name, known)
+    return f" (of split {photos[name].split})" if name in photos else which_id(name, known)
 
 
 def read_names(path: Path) -> list[str]:

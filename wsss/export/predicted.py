@@ -10,18 +10,22 @@ from wsss.core.errors import IntegrityError, UserError
 from wsss.core.log import warn
 from wsss.data.images import load_mask
 from wsss.data.index import Record
-from wsss.predict.folder import SETTINGS, Folder
+from wsss.predict.folder import SETTINGS, TABLE, Folder
 from wsss.predict.table import COLUMNS
+from wsss.predict.written import MASKS, is_filled
 
 FIX = "make it again: wsss predict … --force"
 
 
 def is_predicted(path: Path) -> bool:
-    """True of such a folder. Raises `UserError` for its masks alone."""
-    if path.name == "masks" and (path.parent / SETTINGS).is_file():
+    """True of such a folder, whole or damaged; another one may have a `settings.json` as well. Raises `UserError` for
+    its masks alone.
+    """
+    if path.name == MASKS and is_predicted(path.parent):
         what = "the masks alone, without the names and sizes of their photos"
         raise UserError(path, what, f"give the folder of wsss predict: {path.parent}")
-    return (path / SETTINGS).is_file()
+    damaged = (path / SETTINGS).is_file() and ((path / MASKS).is_dir() or (path / TABLE).is_file())
+    return is_filled(path) or damaged
 
 
 class Predicted:

@@ -90,10 +90,14 @@ class Folder:
 
     def read(self) -> None:
         """Take over what is there, to be read. Raises `UserError` if nothing is, `IntegrityError` if it is damaged."""
-        found = self._earlier_settings(force=False)
-        if found is None or not (self.path / TABLE).is_file():
-            raise UserError(self.path, "holds no predictions", "give a folder that wsss predict has filled")
-        self.settings, self.rows = found, self._read_table(found["classes"], force=False)
+        try:
+            found = self._earlier_settings(force=False)
+            if found is None or not (self.path / TABLE).is_file():
+                raise UserError(self.path, "holds no predictions", "give a folder that wsss predict has filled")
+            self.settings, self.rows = found, self._read_table(found["classes"], force=False)
+        except IntegrityError as error:  # whose fix is for who writes here
+            fix = "copy the folder again, or make it again: wsss predict … --force"
+            raise IntegrityError(error.where, error.what, fix) from error
         self.checksums = read_checksums(self.path)
 
     def mask(self, name: str) -> Path:

@@ -14,6 +14,8 @@ TABLE, PARAMS = "reports/photos.csv", "params.yaml"
 FIRST = "id"
 LABEL, RELABELLED, PREDICTION = "label", "relabelled label", "prediction"
 """What a cell of the table may be of; `LABEL`: the one that a photo is taught or judged by."""
+NONE = "none of these"
+"""Of labels that this run has neither made nor learned from."""
 OF = {"coverage": LABEL, **{f"label_{name}": LABEL for name in ("iou", "missing")}} | {
     f"relabelled_{name}": RELABELLED for name in ("iou", "coverage", "missing")
 }
@@ -23,7 +25,8 @@ JUDGED = ("iou", "confidence", "missing", "untagged", "specks", "largest", "larg
 
 def photo_row(store: Path, name: str, of: str = "") -> dict[str, dict[str, Any]]:
     """The cells of photo `name` in the table of the run that the folder `store` is of, empty ones left out; empty where
-    there is none. What is of a label or of a prediction stands below its name; of them, only `of` if it is given.
+    there is none. What is of a label or of a prediction stands below its name; of them, only `of` if it is given, and
+    nothing for `NONE`.
     """
     with suppress(OSError, ValueError, csv.Error, StopIteration):
         with (store.parent.parent / TABLE).open(encoding="utf-8", newline="") as file:
@@ -41,8 +44,8 @@ def _sorted(cells: Mapping[str, str], wanted: str) -> dict[str, Any]:
         of = judged if key in JUDGED else OF.get(key, "")
         if of:
             parts[of][key.removeprefix("label_").removeprefix("relabelled_")] = cell
-        elif key == "ranked_by" and cell in JUDGED:
-            found[key] = f"{cell} of the {judged}"
+        elif key == "ranked_by" and (cell in JUDGED or cell in OF):
+            found[key] = f"{cell} of the {judged if cell in JUDGED else OF[cell]}"
         elif key != "judged":
             found[key] = cell
     return found | {f"of the {of}": part for of, part in parts.items() if part and wanted in ("", of)}

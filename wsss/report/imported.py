@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 
+from wsss.core.errors import WsssError
+from wsss.core.locked_files import read_settings
 from wsss.core.words import counted
-from wsss.data.origins import FROM_LABELS, FROM_NETWORK
+from wsss.data.origins import FROM_LABELS, FROM_NETWORK, LABELS_SHA
 from wsss.evaluation.edited_masks import BY
 from wsss.formats.problems import some
-from wsss.report.lineage import checked
-from wsss.stores.labels import BY_HAND
+from wsss.report.lineage import LOCK, checked, imported
+from wsss.stores.imported import imported_labels
+from wsss.stores.labels import BY_HAND, PseudoStore, RelabelledStore
 from wsss.stores.store import Store
 
 NAMED = 5
@@ -49,6 +53,17 @@ def imported_summary(store: Store) -> dict[str, Any]:
                 ids.setdefault(_whose(group, mark), []).append(name)
         found |= {words: Ids(those) for words, those in sorted(ids.items())}
     return found
+
+
+def learned_store(root: Path) -> PseudoStore | None:
+    """The imported labels that the student of the run in the folder `root` has learned from, which its table of photos
+    calls the labels; None if it has not, or they are not there as they were.
+    """
+    with suppress(OSError, WsssError):
+        noted = str(RelabelledStore(root / RelabelledStore.place).attributes.get(LABELS_SHA, ""))
+        labels = imported(read_settings(root / LOCK))
+        return imported_labels(root / labels, noted) if labels else None
+    return None
 
 
 def photo_origin(group: h5py.Group) -> dict[str, str]:

@@ -9,17 +9,19 @@ from typing import Any
 
 from wsss.core.errors import UserError, WsssError
 from wsss.core.folders import MARK
+from wsss.core.missing import similar
 from wsss.core.words import counted
 from wsss.data.index import read_index
+from wsss.evaluation.correction import EDITED
 from wsss.export.predicted import is_predicted
 from wsss.formats.problems import some
 from wsss.models.checkpoint import FORMAT, VERSION, read_checkpoint
 from wsss.predict.networks import onnx_card, onnx_session
 from wsss.predict.package import is_package, read_package
 from wsss.predict.written import is_filled
-from wsss.report.beside import LABEL, PREDICTION, RELABELLED, photo_row
+from wsss.report.beside import LABEL, NONE, PREDICTION, RELABELLED, photo_row
 from wsss.report.drawing import Drawing, arrays_of, photo_file
-from wsss.report.imported import imported_summary, photo_origin
+from wsss.report.imported import imported_summary, learned_store, photo_origin
 from wsss.report.pixel import store_pixel
 from wsss.report.predicted import predicted_photo, predicted_summary
 from wsss.report.reports import KINDS, MEANT, Table, in_a_line, meaning, report_summary
@@ -36,7 +38,7 @@ from wsss.report.summary import (
 )
 from wsss.stores.cams import CamStore
 from wsss.stores.hdf5 import read_array
-from wsss.stores.labels import PredictionStore, PseudoStore, RelabelledStore
+from wsss.stores.labels import UPPER_BOUND, PredictionStore, PseudoStore, RelabelledStore
 from wsss.stores.opened import ImportedStore, OneShard, is_store, known_id, open_store
 from wsss.stores.store import Store
 
@@ -60,7 +62,8 @@ def look(
     what is drawn of a store, if not its label or its scores.
     """
     if not path.exists():
-        raise UserError(path, "no such file or folder", "correct the path, or run the stage that writes it")
+        fix = "correct the path, or run the stage that writes it"
+        raise UserError(path, f"no such file or folder{similar(path)}", fix)
     if path.suffix == ".h5" or is_store(path):
         source = OneShard(path) if path.suffix == ".h5" else open_store(path)
         if name is None:
@@ -88,7 +91,7 @@ def look(
     if name is None and path.is_dir() and not is_package(path) and (line := in_a_line(path)):
         return {"what": line}, None
     if path.is_dir() and not is_package(path) and name is None:
-        what = "holds nothing that wsss has made: no store, network, index, predictions or reports"
+        what = "is no folder that wsss has made: it holds no store, network, index, predictions or reports"
         raise UserError(path, what, "give e.g. artifacts or reports of a project; dvc repro makes them")
     if path.suffix not in (".pt", ".onnx") and not is_package(path):
         kinds = "a store, a shard (.h5), a checkpoint (.pt), an exported network (.onnx), a package, an index"
@@ -131,7 +134,7 @@ def _is_known(path: Path) -> bool:
     """Whether `path` is something of wsss to look at, without reading it."""
     if path.is_dir():
         return is_store(path) or is_filled(path) or (path / "index.csv").is_file() or (path / MARK).is_file()
-    return path.suffix in (".pt", ".onnx") or path.name in MEANT
+    return path.suffix in (".pt", ".onnx", ".csv") or path.name in MEANT
 
 
 def lines(summary: dict[str, Any], indent: str = "", shares: bool = False) -> list[str]:
@@ -172,13 +175,29 @@ def _refuse_other_split(source: Store | OneShard, name: str) -> None:
         raise UserError(source.path, what, f"wsss inspect artifacts/pseudo {name}")
 
 
-def _is_of(source: Store | OneShard) -> str:
-    """What the numbers of `photo_row` have to be of; empty of CAMs, of which none is."""
-    if source.format == CamStore.format:
-        return ""
+def _kind(source: Store | OneShard) -> str:
+    """Which of its kinds the labels of `source` are, or `NONE`: imported."""
     if source.format == PredictionStore.format:
         return PREDICTION
+    if EDITED in source.attributes or (UPPER_BOUND in source.attributes and "multiscale" not in source.attributes):
+        return NONE
     return RELABELLED if "multiscale" in source.attributes else LABEL
+
+
+def _is_of(source: Store | OneShard, store: Path, name: str) -> str:
+    """What the numbers of `photo_row` have to be of to be said of photo `name` in the folder `store`; empty of CAMs, of
+    which none is. What the table calls the label is the one that the student has learned from: that of the stage, or
+    an imported one.
+    """
+    if source.format == CamStore.format:
+        return ""
+    kind = _kind(source)
+    if kind in (PREDICTION, RELABELLED):
+        return kind
+    learned = learned_store(store.parent.parent)
+    if learned is not None and name in learned:
+        return LABEL if learned.path.resolve() == store else NONE
+    return LABEL if kind == LABEL and store.name == PseudoStore.place.name else NONE
 
 
 def _photo(
@@ -187,7 +206,7 @@ def _photo(
     group = source.group(name)
     store = (source.path.parent if isinstance(source, OneShard) else source.path).resolve()
     summary = photo_summary(name, group, source.classes) | photo_origin(group) | photo_file(store, name, data)
-    summary |= photo_row(store, name, _is_of(source))
+    summary |= photo_row(store, name, _is_of(source, store, name))
     field = array or ("label" if "label" in group else "scores" if "scores" in group else "")
     if not field:
         return summary, None
@@ -202,10 +221,9 @@ def _photo(
 
 def _title(source: Store | OneShard) -> str:
     """What the label of a photo in `source` is called under its picture."""
-    imported = isinstance(source, ImportedStore)
-    return {PREDICTION: "Prediction", RELABELLED: "Relabelled"}.get(
-        _is_of(source), "Imported label" if imported else "Pseudo-label"
-    )
+    return {PREDICTION: "Prediction", RELABELLED: "Relabelled", NONE: "Imported label", LABEL: "Pseudo-label"}[
+        _kind(source)
+    ]
 
 
 def _network(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from wsss.core.errors import WsssError
 from wsss.core.locked_files import CACHE, Making, Output, is_as_listed, read_lock, read_makings, read_settings
-from wsss.core.locked_stages import CODE
+from wsss.core.locked_stages import CODE, newer_stage
 from wsss.core.stage import hash_input
 from wsss.data.origins import LABELS_SHA
 from wsss.formats.problems import some
@@ -21,7 +21,7 @@ from wsss.report.beside import changed_settings
 from wsss.stores.labels import PseudoStore, RelabelledStore
 from wsss.stores.whose import whose_text
 
-LOCK, DISTILL, PSEUDO = "dvc.lock", "distill", "pseudo"
+LOCK, DISTILL, PSEUDO, GALLERY = "dvc.lock", "distill", "pseudo", "reports/gallery"
 SAME, OTHER, ABSENT, RAW = "the same now", "another one now", "not here now", "not compared"
 NAMED = 5
 """Changed files of code that are named; the rest are counted."""
@@ -158,20 +158,16 @@ def lineage(path: Path) -> dict[str, Any]:
     Of an artifact that is not the listed one only that is said: its own inputs are unknown. Reads the bytes of the
     inputs that stages have made, of stores only the index.
     """
-    root = next((folder for folder in path.absolute().parents[:3] if (folder / LOCK).is_file()), None)
-    try:
-        makings = [] if root is None else read_makings(root / LOCK, path)
-    except WsssError as error:  # such as of a merge that git left half done: the artifact is as good as before
-        return _unknown(f"{error.where}: {error.what}")
-    if root is None or not makings:
+    root, makings, why = _makings(path)
+    if why:
+        return {"lineage": {"inputs": "unknown", "why": why}}
+    if not makings:
         return {}
-    made = makings[0]
-    if not is_as_listed(made.output, root / CACHE):
-        return _unknown(f"this is not what {LOCK} lists: it, or {LOCK}, is of another run")
-    present = _Present(root)
+    made, present = makings[0], _Present(root)
     count, changed = present.code(made)
     found: dict[str, Any] = {
         "stage": made.output.stage,
+        **({"run": run} if (run := _run(root, makings)) else {}),
         "inputs": present.inputs(made),
         "code": f"{count} files and folders{';' if changed else ','} {_changed(changed)}",
         "settings": made.settings,
@@ -180,6 +176,40 @@ def lineage(path: Path) -> dict[str, Any]:
         found["settings changed since"] = others
     before = _earlier(makings, present)
     return {"lineage": found | ({"before": before} if before else {})}
+
+
+def unlisted(path: Path) -> str:
+    """Why nothing is known of how the artifact at `path` was made, though ``dvc.lock`` lists its place: it was altered,
+    say. Empty where it is the one that is listed, or none is.
+    """
+    return _makings(path)[2]
+
+
+def _makings(path: Path) -> tuple[Path, list[Making], str]:
+    """The folder of the ``dvc.lock`` above `path`, what that says of it, and, if it says nothing of what lies there,
+    why.
+    """
+    root = next((folder for folder in path.absolute().parents[:3] if (folder / LOCK).is_file()), None)
+    if root is None:
+        return path, [], ""
+    try:
+        makings = read_makings(root / LOCK, path)
+    except WsssError as error:  # such as of a merge that git left half done: the artifact is as good as before
+        return root, [], f"{error.where}: {error.what}"
+    if makings and not is_as_listed(makings[0].output, root / CACHE):
+        why = f"this is not what {LOCK} lists: it was altered, or it, or {LOCK}, is of another run"
+        return root, [], f"{why} (wsss verify {path})"
+    return root, makings, ""
+
+
+def _run(root: Path, makings: list[Making]) -> str:
+    """Seed and recipe of the run as a whole, of which a stage may use neither; the recipe, which the gallery notes,
+    only where the gallery is of this run.
+    """
+    seed = next((making.settings["seed"] for making in makings if "seed" in making.settings), None)
+    gallery = read_settings(root / LOCK).get("gallery") or {}
+    recipe = "" if newer_stage(root / LOCK, GALLERY) else gallery.get("recipe", "")
+    return ", ".join([*([] if seed is None else [f"seed {seed}"]), *([f"recipe {recipe}"] if recipe else [])])
 
 
 def changed_code(root: Path, path: Path) -> list[str]:
@@ -207,10 +237,6 @@ def _earlier(makings: list[Making], present: _Present) -> dict[str, Earlier]:
         for stage, making in known.items()
     }
     return found | {stage: Earlier(sorted(names), {}, [], again=True) for stage, names in again.items()}
-
-
-def _unknown(why: str) -> dict[str, Any]:
-    return {"lineage": {"inputs": "unknown", "why": why}}
 
 
 def _changed(code: list[str]) -> str:

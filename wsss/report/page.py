@@ -56,7 +56,7 @@ class Card:
 
     `label_score`: IoU of the pseudo-label; `coverage`: share of pixels that it labels; `disagreement`: see
     `Results.disagreement`; `confidence`: see `Measured`; None where there is nothing to measure. `missing`: by label
-    map, the tags without a pixel in it; `untagged`: see `Measured`; both by name of class. `ignored`: whether any of
+    map, the tags with under 0.1 % of it; `untagged`: see `Measured`; both by name of class. `ignored`: whether any of
     its label maps has pixels of 255. `by_hand`: a person has corrected the label that the student learned from.
     """
 
@@ -100,7 +100,7 @@ class Section:
     """One split: of `photos`, `ranked` have a `measure`, in `bins` by tenths, with this `median`.
 
     `measure`: ``IoU`` of what `judged` names; or, where no photo has one, ``disagreement`` or ``coverage``; or nothing.
-    `others` photos have a rank and not this measure; `missing` have a tag without a pixel in the pseudo-label.
+    `others` photos have a rank and not this measure; `missing` have a tag with under 0.1 % of the pseudo-label.
     `shown_ranked`, `shown_others`: how many of them have a card; `painted`: how many more, being corrected by hand.
     """
 
@@ -146,7 +146,7 @@ class Section:
             return f"{text} sorted by name and not ranked."
         # Photos that are judged by pseudo-labels, and have no mask, begin with those whose label lacks a tag.
         lacking = f"{self.missing} photo{'' if self.missing == 1 else 's'}"
-        first = f"tags without a pixel first ({lacking}), then by " if self._begins_missing else ""
+        first = f"tags under 0.1 % first ({lacking}), then by " if self._begins_missing else ""
         if self.measure == "IoU":
             text += f" Ranked by the IoU of their {self.judged}, worst first; median {percent(self.median)}."
         elif self.measure == "coverage":

@@ -114,7 +114,7 @@ class Painter:
     def _missing(
         self, judge: LabelStore | None, found: Measured, record: Record
     ) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """By label map of the photo, the names of tags that have no pixel in it."""
+        """By label map of the photo, the names of tags with less than `TRACE` of it, or nothing."""
         first = PSEUDO if self.results.taught(record) is self.results.pseudo else LEARNED
         labels = {first: found.pseudo, "relabelled label": found.relabelled}
         if judge is self.results.predictions:

@@ -65,7 +65,7 @@ def rank_photos(results: Results, split: str) -> Ranking:
     """Measure all photos of a split and rank them by the first of `MEASURES` that any of them has.
 
     A split is judged by its predictions, or by its pseudo-labels where it has no predictions at all. In the latter
-    photos of which a tag has no pixel come before all others that have no mask: nothing says more that a label is bad.
+    photos of which a tag has hardly a pixel come before all others without a mask: nothing shows a bad label as well.
     """
     records = results.index.split(split)
     judges = results.judges.items()

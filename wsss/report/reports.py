@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from wsss.core.errors import IntegrityError, UserError, did_you_mean
+from wsss.core.errors import IntegrityError, UserError, which_id
 from wsss.core.words import counted
 from wsss.data.tables import plain_rows
 
@@ -150,7 +150,7 @@ def _row(path: Path, table: Table, name: str) -> dict[str, Any]:
         raise UserError(path, f"has no column id (found {', '.join(table.columns)})", "leave the ID away")
     ids = [row[table.columns.index("id")] for row in table.rows]
     if name not in ids:
-        raise UserError(path, f"no photo {name!r} in it{did_you_mean(name, ids)}", f"wsss inspect {path} lists some")
+        raise UserError(path, f"no photo {name!r} in it{which_id(name, ids)}", f"wsss inspect {path} lists some")
     return {column: cell or None for column, cell in zip(table.columns, table.rows[ids.index(name)], strict=True)}
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from wsss.core.errors import IntegrityError, UserError, did_you_mean
@@ -23,6 +24,7 @@ DATASET, PSEUDO, PREDICTIONS = "artifacts/dataset", "artifacts/pseudo", "artifac
 NETWORKS = {"pretrain": "artifacts/backbone.pt", "train": "artifacts/oste.pt", "distill": "artifacts/student.pt"}
 """By section, the file that says in which precision its network was trained."""
 CAMS = "artifacts/cams/index.json"
+AUTO, UNRECORDED = "auto", "not recorded"
 HERE, SHORT = "the working tree", 7
 """What the present folder is called; digits of a commit that are shown."""
 SCORE_COLUMNS = ("source", "split", "images", "miou")
@@ -33,11 +35,11 @@ class Side:
     """A finished run: what it is called, its photos, label maps and scores.
 
     `title`: which run that is, in words: of a revision with its commit, of the present folder "the working tree".
-    `settings`: by section, those it ran with, `precision` as its processor made it of `auto`; `root`: where they say
-    the photos lie; `scores`: mIoU in [0, 1] or None, and the number of photos, by source and split; `code`: of each
-    stage, md5 by path, where a lock lists it. `newer`: the stage that ran after `predictions` were made, if one did:
-    then they are of an earlier run, and there are no `scores` and `labels`. `labels`: of sources that leave pixels
-    ignored, mIoU of labelled pixels only and coverage.
+    `settings`: those of `with_precision`, by section; `root`: where they say the photos lie; `scores`: mIoU in [0, 1]
+    or None, and the number of photos, by source and split; `code`: of each stage, md5 by path, where a lock lists it.
+    `newer`: the stage that ran after `predictions` were made, if one did: then they are of an earlier run, and there
+    are no `scores` and `labels`. `labels`: of sources that leave pixels ignored, mIoU of labelled pixels only and
+    coverage.
     """
 
     name: str
@@ -104,19 +106,26 @@ def read_side(name: str, folder: Path, base: Path) -> Side:
 
 
 def with_precision(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """`settings` with the precision that the networks and CAMs in `folder` were made in, where they say it."""
+    """`settings` with the precision that networks and CAMs in `folder` say; `UNRECORDED` where they say none."""
     found = dict(settings)
     for section, name in NETWORKS.items():
-        if (folder / name).is_file():
-            used = read_checkpoint(folder / name, FORMAT, VERSION).get("precision")
-            if used is not None:
-                part = dict(found.get(section) or {})
-                found[section] = part | {"optim": {**(part.get("optim") or {}), "precision": used}}
-    if (folder / CAMS).is_file():
-        used = json.loads((folder / CAMS).read_text(encoding="utf-8")).get("precision")
-        if used is not None:
-            found["cams"] = {**(found.get("cams") or {}), "precision": used}
+        card = read_checkpoint(folder / name, FORMAT, VERSION) if (folder / name).is_file() else {}
+        _note(found, [section, "optim"], card.get("precision"))
+    said = json.loads((folder / CAMS).read_text(encoding="utf-8")) if (folder / CAMS).is_file() else {}
+    _note(found, ["cams"], said.get("precision"))
     return found
+
+
+def _note(settings: dict[str, Any], keys: list[str], used: str | None) -> None:
+    """Put the precision `used`, if it is known, into the part of `settings` below `keys`, which is copied for that."""
+    part = settings
+    for key in keys:
+        inner = part.get(key)
+        if used is None and not isinstance(inner, (Mapping, NoneType)):  # off, for example
+            return
+        part[key] = part = dict(inner or {})
+    if used is not None or part.get("precision", AUTO) == AUTO:
+        part["precision"] = used or UNRECORDED
 
 
 def link_revision(name: str, folder: Path) -> tuple[Path, str]:
@@ -202,7 +211,7 @@ def _link(name: str, folder: Path, cache: Path) -> None:
             )
             raise UserError(name, what, fix)
         _link_copies(copies)
-    # These only say a precision: where the cache lacks them, the settings do.
+    # These only say a precision, if the cache has them.
     for path in map(Path, (*NETWORKS.values(), CAMS)):
         output = next((outputs[folder / each] for each in (path, path.parent) if folder / each in outputs), None)
         copies = {} if output is None else cached_copies(output, cache) or {}

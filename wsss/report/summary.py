@@ -15,6 +15,9 @@ import torch
 from wsss.core.atomic import sha256_file
 from wsss.core.errors import IntegrityError
 from wsss.data.index import IGNORE, Index, Record
+from wsss.evaluation.choose_base import BASE
+from wsss.evaluation.correction import EDITED, EDITED_ONLY, MARKS
+from wsss.evaluation.new_store import CONTENT
 from wsss.models.checkpoint import FORMAT, VERSION
 from wsss.predict.package import FORMAT as PACKAGE
 from wsss.predict.package import VERSION as PACKAGE_VERSION
@@ -22,11 +25,19 @@ from wsss.stores.cams import FORMAT as CAMS_FORMAT
 from wsss.stores.hdf5 import read_array
 from wsss.stores.opened import OneShard
 from wsss.stores.store import Store
+from wsss.stores.whose import BY_METHODS, MADE_BY
 
 SAMPLE = 500
 """Values of larger stores are taken of so many photos, evenly spread over the ids."""
 
 REMEDY = "make it again: dvc repro"
+
+BASE_SETTINGS = "settings of its base, of the labels that were not replaced"
+OF_IMPORT = (
+    *(BASE, EDITED, f"{BASE}_sha256", "edited", EDITED_ONLY, CONTENT, MADE_BY, BY_METHODS, *MARKS.values()),
+    *("format", "version", "sha256"),
+)
+"""Attributes of corrected labels that are of their import, and not taken over from their base."""
 
 SHARES = "share of pixels"
 """Key of the one part whose values are shares in [0, 1] of classes."""
@@ -126,7 +137,7 @@ def store_summary(source: Store | OneShard) -> dict[str, Any]:
         "format": source.format,
         "version": source.attributes.get("version"),
         "classes": list(source.classes),
-        "settings": attributes,
+        **_settings(attributes),
         "photos": len(ids),
         "photos looked at": len(chosen),
         "sizes": Sizes.of(sizes),
@@ -139,6 +150,15 @@ def store_summary(source: Store | OneShard) -> dict[str, Any]:
         shares = {name: float(pixels[number] / pixels.sum()) for number, name in enumerate(source.classes)}
         summary[SHARES] = {**shares, "ignore (255)": float(pixels[IGNORE] / pixels.sum())}
     return summary
+
+
+def _settings(attributes: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Of corrected labels, those of the import alone, and apart from these what it has taken over from its base."""
+    if EDITED not in attributes:
+        return {"settings": attributes}
+    own = {name: value for name, value in attributes.items() if name in OF_IMPORT}
+    others = {name: value for name, value in attributes.items() if name not in OF_IMPORT}
+    return {"settings": own} | ({BASE_SETTINGS: others} if others else {})
 
 
 def photo_summary(name: str, group: h5py.Group, classes: Sequence[str]) -> dict[str, Any]:

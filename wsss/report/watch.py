@@ -79,6 +79,11 @@ class Run:
         """Whether the gallery was the last stage, and has said its last words."""
         return bool(self.now["state"] == DONE and self.now.get("words"))  # an older stage has left none
 
+    @property
+    def ended_well(self) -> bool:
+        """Whether the run has ended with a stage that was done."""
+        return bool(self.now["state"] == DONE and not self.alive)
+
     def latest(self, part: str) -> Mapping[str, Any] | None:
         """The last stage that has told something of this `part`; None if none has."""
         return next((each for each in reversed(list(self.stages.values())) if each[part]), None)

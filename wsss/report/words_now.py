@@ -6,6 +6,8 @@ from pathlib import Path
 
 from pydantic import ConfigDict
 
+from wsss.core.locked_files import CACHE, is_as_listed, read_lock
+from wsss.core.locked_stages import newer_stage
 from wsss.core.params import Settings, load
 from wsss.data.index import read_index
 from wsss.data.origins import LABELS_SHA
@@ -19,6 +21,9 @@ from wsss.stores.imported import Labels
 from wsss.stores.labels import RelabelledStore
 
 PARAMS, REPORTS, DATASET = Path("params.yaml"), Path("reports"), Path("artifacts/dataset")
+LOCK, GALLERY, MADE = Path("dvc.lock"), REPORTS / "gallery", ("artifacts", "reports")
+PICTURES = (GALLERY, REPORTS / "overlays", Path("artifacts/epochs"))
+"""Folders of any number of files, of which the last words say nothing."""
 
 
 class Shown(Settings):
@@ -47,9 +52,26 @@ def words_now() -> str:
     shown = settings.gallery.split, settings.gallery.recipe
     others, _ = other_labels(settings.distill.place, str(made.attributes.get(LABELS_SHA, "")))
     scored = final_row(read_sources(REPORTS / "sources.csv"), settings.gallery.split)
-    interval = read_interval(REPORTS / "gallery", scored)
+    interval = read_interval(GALLERY, scored)
     _, text = last_words(REPORTS, read_index(DATASET), made, *shown, settings.dataset, others, interval)
     return text
+
+
+def are_complete() -> bool:
+    """Whether all results, to the gallery, are here as dvc.lock lists them, and are of one run: then the last words are
+    theirs, whatever stage has run again since and found the same. Of folders of pictures only that they are there.
+
+    Raises what `read_lock` does.
+    """
+    if not LOCK.is_file():
+        return False
+    outputs = [output for output in read_lock(LOCK) if output.path.parts[0] in MADE]
+    if GALLERY not in {output.path for output in outputs} or newer_stage(LOCK, str(GALLERY)):
+        return False
+    return all(
+        output.path.is_dir() if output.path in PICTURES else output.path.exists() and is_as_listed(output, CACHE)
+        for output in outputs
+    )
 
 
 def masks_now() -> str:

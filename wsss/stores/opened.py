@@ -9,7 +9,7 @@ from typing import Any
 
 import h5py
 
-from wsss.core.errors import IntegrityError, UserError, did_you_mean
+from wsss.core.errors import IntegrityError, UserError, which_id
 from wsss.core.folders import STORE_INDEX
 from wsss.data.ids import decode_id, encode_id
 from wsss.stores.cams import CamStore
@@ -109,7 +109,7 @@ def known_id(path: Path, ids: tuple[str, ...], name: str) -> str:
     decoded = decode_id(name) if encode_id(decode_id(name)) == name else name
     if decoded in ids:
         return decoded
-    raise UserError(path, f"no photo {name!r} in it{did_you_mean(name, ids)}", f"wsss inspect {path} lists some ids")
+    raise UserError(path, f"no photo {name!r} in it{which_id(name, ids)}", f"wsss inspect {path} lists some ids")
 
 
 def _format(path: Path) -> str:

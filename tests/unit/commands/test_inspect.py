@@ -22,8 +22,9 @@ from tests.toy_runs import Toy, columns, write_run
 from wsss import cli
 from wsss.core.folders import MARK
 from wsss.core.locked_files import content_md5, file_md5
-from wsss.core.stage import Stage
+from wsss.core.stage import Stage, hash_input
 from wsss.data.index import Index, Record, read_index, write_index
+from wsss.data.origins import LABELS_SHA
 from wsss.data.palette import display_palette
 from wsss.data.size import fit_label
 from wsss.report.beside import LABEL, RELABELLED, TABLE, photo_row
@@ -123,6 +124,11 @@ def test_unknown_id(pseudo: Path) -> None:
     )
 
 
+def test_what_is_like_no_id_is_none(pseudo: Path) -> None:
+    assert f"error: {pseudo}: no photo 'set/b 999%' in it\n" in inspect(pseudo, "set/b 999%")[2]
+    assert f"(did you mean '{pseudo}'?)" in inspect(f"{pseudo}s")[2]
+
+
 def test_photo_of_another_split_is_no_unknown_one(pseudo: Path) -> None:
     records = [Record(name, "val", f"{name}.jpg", None, (), 8, 12, "0" * 64) for name in IDS]
     records.append(Record("set/b 11%", "train", "b.jpg", None, (), 8, 12, "0" * 64))
@@ -132,7 +138,7 @@ def test_photo_of_another_split_is_no_unknown_one(pseudo: Path) -> None:
         f"error: {pseudo}: has photos of split val, and 'set/b 11%' is of split train\n"
         "fix: wsss inspect artifacts/pseudo set/b 11%\n",
     )
-    assert "did you mean 'set/b 2%'" in inspect(pseudo, "set/b 12%")[2]
+    assert "did you mean 'set/b 1%'" in inspect(pseudo, "set/b 12%")[2]
 
 
 def locked(pseudo: Path, stage: str = "correct", cached: bool = True) -> None:
@@ -286,6 +292,43 @@ def test_the_row_of_a_photo_says_of_what_its_numbers_are(tmp_path: Path) -> None
     assert photo_row(run / "artifacts/x", "t", LABEL) == {TABLE: of_label}
     found = json.loads(inspect(run / "artifacts/predictions", "a", "--json")[1])[TABLE]
     assert found == about | {"of the prediction": prediction}
+
+
+def test_the_row_of_a_photo_is_of_no_labels_but_those_of_its_run(tmp_path: Path) -> None:
+    """Labels that were corrected have no row, until a student has learned from them; then the pseudo-label has none."""
+    root = tmp_path / "run"
+    (root / "reports").mkdir(parents=True)
+    (root / "reports/photos.csv").write_text("id,tags,ranked_by,coverage\na,cow,coverage,0.4\nb,cow,coverage,0.3\n")
+
+    def write(name: str, attributes: dict[str, str | bool], ids: tuple[str, ...] = ("a", "b")) -> Path:
+        meta, shards = StoreMeta(PSEUDO_FORMAT, CLASSES, attributes), plan_shards(ids, 2)
+        store = root / "artifacts" / name
+        for shard in shards:
+            with shard_writer(store / shard.name, shard, meta) as file:
+                for photo_id in shard.ids:
+                    put_labels(file, photo_id, toy_label(photo_id), np.ones((8, 12)))
+        write_store_index(store, meta, shards)
+        return store
+
+    def of_label(store: Path, name: str = "a") -> bool:
+        found = json.loads(inspect(store, name, "--json")[1])[TABLE]
+        assert found["ranked_by"] == "coverage of the label"
+        return "of the label" in found
+
+    pseudo, copied = write("pseudo", {}), write("labels_of_maps", {})
+    corrected = write("corrected", {"edited_sha256": "f", "multiscale": False}, ("a",))
+    assert (of_label(pseudo), of_label(copied), of_label(corrected)) == (True, False, False)
+    assert not of_label(corrected / "00000.h5")
+    relabelled = write("relabelled", {"multiscale": False, LABELS_SHA: hash_input(corrected)}, ())
+    (root / "dvc.lock").write_text(
+        "stages:\n  distill:\n    params: {params.yaml: {distill: {labels: artifacts/corrected}}}\n"
+        f"    outs: [{{path: artifacts/relabelled, md5: {content_md5(relabelled)}}}]\n"
+    )
+    assert (of_label(pseudo), of_label(copied), of_label(corrected)) == (False, False, True)
+    assert of_label(pseudo, "b")  # the imported labels do not have it
+    drawing = look(corrected, "a")[1]
+    assert drawing is not None
+    assert drawing.title == "Imported label"
 
 
 def test_any_array_is_drawn_that_is_a_picture(cams: Path, pseudo: Path, tmp_path: Path) -> None:
@@ -531,7 +574,34 @@ def test_a_project_is_listed_by_its_folders(pseudo: Path, tmp_path: Path, monkey
         "folder that wsss has written: the student's masks of four training photos after each epoch"
     )
     (tmp_path / "empty").mkdir()
-    assert "holds nothing that wsss has made" in inspect(tmp_path / "empty")[2]
+    assert "is no folder that wsss has made: it holds no store, network" in inspect(tmp_path / "empty")[2]
+
+
+def test_a_folder_of_something_else_with_settings_is_no_damaged_one(tmp_path: Path) -> None:
+    """Other programs have a `settings.json`, too."""
+    tables = tmp_path / "results/alpha"
+    tables.mkdir(parents=True)
+    (tables / "settings.json").write_text('{"table": "chain"}')
+    (tables / "seed0.csv").write_text("a,b\n1,2\n")
+    code, said, _ = inspect(tables)
+    assert (code, said) == (0, "what: folder\ncontents:\n  seed0.csv: table of 1 rows\n")
+    assert f"  alpha: folder of seed0.csv: wsss inspect {tables}\n" in inspect(tmp_path / "results")[1]
+    (tables / "seed0.csv").unlink()
+    code, _, errors = inspect(tables)
+    assert (code, errors.splitlines()) == (
+        2,
+        [
+            f"error: {tables}: is no folder that wsss has made: it holds no store, network, index, predictions or "
+            "reports",
+            "fix: give e.g. artifacts or reports of a project; dvc repro makes them",
+        ],
+    )
+    for name, content in (("settings.json", "{"), ("settings.json", '{"format": "wsss.predict", "version": 99}')):
+        (tables / "masks").mkdir(exist_ok=True)
+        (tables / name).write_text(content)
+        code, _, errors = inspect(tables)
+        assert code == 4
+        assert "not the settings of wsss predict, or damaged\nfix: copy the folder again, or " in errors
 
 
 def test_a_folder_of_predictions(tmp_path: Path) -> None:

@@ -161,14 +161,14 @@ def test_edited_file(checkout: Path) -> None:
     table = checkout / "reports/table.csv"
     assert result.stdout.startswith(
         f"error: {table}: differs from dvc.lock (edited in place, or damaged)\n"
-        "fix: if stage evaluate was run without DVC: dvc commit evaluate; "
-        "else make it again: dvc repro -f -s evaluate (DVC's cache does not have it)\n"
+        "fix: make it again: dvc repro -f -s evaluate (DVC's cache does not have it); "
+        "or, only if stage evaluate was run without DVC, keep it: dvc commit evaluate\n"
     )
     table.write_text("a,b\n1,2\n")
     cached(checkout, "reports/table.csv")
     table.write_text("a,b\n1,3\n")
-    fix = f"else restore it: dvc checkout --force {table}; or make it again: dvc repro -f -s evaluate"
-    assert run(checkout).stdout.splitlines()[1].endswith(fix)
+    fix = f"fix: restore it: dvc checkout --force {table}; or make it again: dvc repro -f -s evaluate; or, only if "
+    assert run(checkout).stdout.splitlines()[1].startswith(fix)
 
 
 def test_store_of_a_stage_that_was_run_without_dvc_is_no_damage(checkout: Path) -> None:
@@ -180,12 +180,13 @@ def test_store_of_a_stage_that_was_run_without_dvc_is_no_damage(checkout: Path) 
     assert found.stdout.splitlines()[:2] == [
         f"error: {store}: agrees with its own checksums, but of its files 2 differ from dvc.lock, 6 are missing "
         "(first 00000.h5)",
-        f"fix: if stage correct was run without DVC: dvc commit correct; else: dvc checkout --force {store}",
+        f"fix: restore it: dvc checkout --force {store}; or, only if stage correct was run without DVC, keep it: dvc "
+        "commit correct",
     ]
     assert "; 1 error\n" in found.stdout
     shutil.rmtree(checkout.parent / "cache")
-    repro = "else: dvc repro correct (DVC's cache does not have it as dvc.lock lists it)"
-    assert run(checkout).stdout.splitlines()[1].endswith(repro)
+    repro = "fix: make it again: dvc repro correct (DVC's cache does not have it as dvc.lock lists it); or, only if"
+    assert run(checkout).stdout.splitlines()[1].startswith(repro)
 
 
 def test_a_store_that_other_code_has_made_is_told_by_the_code(checkout: Path) -> None:
@@ -202,8 +203,8 @@ def test_a_store_that_other_code_has_made_is_told_by_the_code(checkout: Path) ->
     error, fix = run(checkout).stdout.splitlines()[:2]
     assert error.endswith("; the code of stage correct is another one now than dvc.lock has (pipeline/correct.py)")
     assert fix == (
-        "fix: if stage correct was run without DVC: dvc commit correct; else: dvc repro correct, which makes and notes "
-        "it by this code"
+        "fix: make it by this code: dvc repro correct; or, only if stage correct was run without DVC, keep it: dvc "
+        "commit correct"
     )
 
 
@@ -252,14 +253,61 @@ def test_one_store_wherever_it_lies(checkout: Path, tmp_path: Path) -> None:
     assert run(store).stdout == f"verify: {store}: {both}"
     copied = Path(shutil.copytree(store, tmp_path / "copied"))
     assert run(copied).stdout == f"verify: {copied}: compared with its own checksums; everything agrees\n"
-    assert "no dvc.lock: only the artifacts' own" in run(checkout / "artifacts").stdout
-    assert "and 1 stores and networks read; everything agrees" in run(checkout / "artifacts").stdout
     (copied / "00000.h5").write_bytes(b"x")
     found = run(copied, "--json")
     assert found.exit_code == 4
     assert [error["file"] for error in json.loads(found.stdout)["errors"]] == [f"{copied}/00000.h5"]
     rewrite(store)
     assert "agrees with its own checksums, but differs from dvc.lock" in run(store).stdout
+
+
+def test_the_lock_is_found_above_any_folder_and_file(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever has no checksums of its own is compared with it, too; and a link leads to it."""
+    with (checkout / "dvc.lock").open("a") as lock:
+        for stage, path in (("index", "artifacts/masks.csv"), ("demo", "artifacts/drawn")):
+            (checkout / path).parent.mkdir(exist_ok=True)
+            if path.endswith(".csv"):
+                (checkout / path).write_text("a")
+            else:
+                (checkout / path / "deep").mkdir(parents=True)
+                (checkout / path / "deep/a.txt").write_text("a")
+            lock.write(f"  {stage}:\n    outs:\n    - {{path: {path}, md5: {content_md5(checkout / path)}}}\n")
+    monkeypatch.chdir(checkout)
+    Path("elsewhere").symlink_to(checkout / "artifacts")
+    read = "verify: 3 outputs of dvc.lock and 1 stores and networks read; everything agrees"
+    for place in ("artifacts", "elsewhere", str(checkout / "artifacts")):
+        assert read in run(Path(place)).stdout, place
+    assert "verify: 1 outputs of dvc.lock and 0 stores and networks read; everything" in run(Path("reports")).stdout
+    for path, what in (
+        ("artifacts/masks.csv", ""),
+        ("artifacts/drawn", ""),
+        ("artifacts/drawn/deep/a.txt", "all of artifacts/drawn "),
+        ("artifacts/drawn/deep", "all of artifacts/drawn "),
+    ):
+        told = run(Path(path))
+        assert told.stdout == f"verify: {path}: {what}compared with dvc.lock; everything agrees\n", told.output
+    told = run(Path("artifacts/pseudo/00000.h5")).stdout
+    assert "00000.h5: all of artifacts/pseudo compared with dvc.lock and its own checksums; every" in told
+    for path in ("artifacts/masks.csv", "artifacts/drawn/deep/a.txt", "reports/table.csv"):
+        (checkout / path).write_text("altered")
+    for path in ("artifacts", "reports", "artifacts/masks.csv", "artifacts/drawn/deep", "reports/table.csv"):
+        told = run(Path(path))
+        assert (told.exit_code, "differs from dvc.lock" in told.stdout) == (4, True), path
+    monkeypatch.chdir("artifacts")
+    told = run(Path())
+    assert (told.exit_code, "; 2 errors\n" in told.stdout) == (4, True)
+
+
+def test_what_nothing_is_known_of(checkout: Path) -> None:
+    (checkout / "notes.txt").write_text("x")
+    told = run(checkout / "notes.txt")
+    what = f"nothing to verify it by: no output of {checkout}/dvc.lock, and it has no checksums of its own"
+    assert (told.exit_code, f"notes.txt: {what}" in told.stderr) == (2, True)
+    told = run(checkout / "report").stderr
+    assert "report: no such file or folder (did you mean '" in told
+    (checkout / "mine").mkdir()
+    shutil.copytree(checkout / "artifacts/pseudo", checkout / "mine/labels")
+    assert "no output of dvc.lock: only the artifacts' own checksums were checked" in run(checkout / "mine").stdout
 
 
 def test_marked_folder_has_checksums_of_its_own(tmp_path: Path) -> None:

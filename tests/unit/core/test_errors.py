@@ -18,6 +18,7 @@ from wsss.core.errors import (
     WsssError,
     did_you_mean,
     raise_all,
+    which_id,
 )
 
 
@@ -52,6 +53,26 @@ def test_errors_travel_between_processes(error: WsssError) -> None:
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301
     assert type(copy) is type(error)
     assert (str(copy), copy.exit_code) == (str(error), error.exit_code)
+
+
+def test_an_id_is_meant_that_is_one_edit_away_or_lacks_folder_and_ending() -> None:
+    ids = [f"images/scene_{number:04}" for number in range(200)] + ["a/x.b", "c/x"]
+    for word, meant in (
+        ("images/scene_0070x", "images/scene_0070"),
+        ("images/scene_070", "images/scene_0070"),
+        ("images/scnee_0070", "images/scene_0070"),
+        ("images/Scene_0070", "images/scene_0070"),
+        ("images/scene.0070", "images/scene_0070"),
+        ("scene_0070", "images/scene_0070"),
+        ("data/images/scene_0070.jpg", "images/scene_0070"),
+        ("x.b", "a/x.b"),
+        ("x.png", "c/x"),
+        ("d/x", "c/x"),
+    ):
+        assert which_id(word, ids) == f" (did you mean {meant!r}?)", word
+    for word in ("scene_9999", "images/scene_9999", "images/scene_1299", "", "/", "."):
+        assert which_id(word, ids) == "", word
+    assert which_id("x", []) == ""
 
 
 def test_did_you_mean_names_only_what_is_close() -> None:

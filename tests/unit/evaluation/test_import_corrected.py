@@ -248,6 +248,74 @@ def test_of_equal_bases_the_one_with_the_most_corrections_is_taken() -> None:
     assert sorted(corrected(str(path)).by_hand for path in stores()) == [1, 2]
 
 
+def all_edited(made: str = "sent") -> None:
+    """An export of relabelled labels, `made` as a folder, of which every mask was edited in a pixel, and one far more:
+    it is nearer to the pseudo-labels now. In `edited`, without the list of origins.
+    """
+    relabelled()
+    assert CliRunner().invoke(export.main, ["--to", "voc", "artifacts/relabelled", made]).exit_code == 0
+    for name in "abc":
+        label = BASE.copy()
+        label[1, 1] = 0
+        edit(f"images/{name}", label, made)
+    shutil.copytree(made, "edited", ignore=shutil.ignore_patterns("origins.json", "labelmap.txt"))
+
+
+def test_where_every_mask_is_edited_the_list_beside_them_says_what_they_are_of() -> None:
+    all_edited()
+    told = run(source="sent").stdout
+    line = "base: artifacts/relabelled, from which 3 of the masks differ; they were exported from it (origins.json in "
+    assert f"\n{line}sent)\n" in told
+    assert "-S distill.rounds=1" in told
+
+
+def test_or_what_is_given_of_the_export_or_its_note() -> None:
+    assert CliRunner().invoke(export.main, ["--to", "cvat", "artifacts/pseudo", "pseudo.zip"]).exit_code == 0
+    Path("params.yaml").touch()
+    all_edited()
+    line = "base: artifacts/relabelled, from which 3 of the masks differ; they were exported from it"
+    others = "(artifacts/pseudo: 3, in 12 pixels; to take another one: --base)"
+    assert f"\n{line} (the last export of these photos here) {others}\n" in run().stdout
+    assert CliRunner().invoke(export.main, ["--to", "cvat", "artifacts/relabelled", "all.zip"]).exit_code == 0
+    assert f"\n{line} (all.zip)\n" in run("--exported", "all.zip").stdout
+    line = "base: artifacts/pseudo, from which 3 of the masks differ; they were exported from it (pseudo.zip)"
+    assert f"\n{line}\n" in run("--exported", "pseudo.zip", source="sent").stdout
+
+
+def test_where_nothing_says_it_the_fewest_pixels_do() -> None:
+    label = relabelled()
+    label[1, 1] = 1
+    for name in "abc":
+        edit(name, label)
+    line = "base: artifacts/relabelled, from which 3 of the masks differ, in the fewest pixels (12) "
+    assert f"\n{line}(artifacts/pseudo: 3, in 36 pixels; to take another one: --base)\n" in run().stdout
+
+
+def test_labels_corrected_over_what_was_exported_are_a_base_and_others_are_none() -> None:
+    """Two people correct the same photo of an export; all of relabelled is far from it."""
+    assert CliRunner().invoke(export.main, ["--to", "voc", "artifacts/pseudo", "sent"]).exit_code == 0
+    shutil.copytree("sent", "other")
+    relabelled()
+    for name, folder, value in (("images/a", "sent", 2), ("images/b", "sent", 2), ("images/a", "other", 1)):
+        label = BASE.copy()
+        label[0, 0] = value
+        edit(name, label, folder)
+    assert run(source="sent").exit_code == 0
+    (first,) = stores()
+    told = run(source="other").stdout
+    line = f"base: {first}, from which 1 of the masks differ; they were exported from artifacts/pseudo "
+    assert f"\n{line}(origins.json in other) (artifacts/pseudo: 1; to take another one: --base)\n" in told
+    assert "2 of them corrected by hand" in told
+    shutil.rmtree("other")
+    for path in stores():
+        shutil.rmtree(path)
+    shutil.move("artifacts/relabelled", "artifacts/corrected_of_old")
+    shutil.copytree("sent", "third")
+    (Path("third") / "origins.json").write_text('{"images/a": ["labels", "artifacts/corrected_old", "0"]}')
+    line = "base: artifacts/pseudo, from which 2 of the masks differ; they were exported from artifacts/corrected_old"
+    assert f"{line} (origins.json in third), which cannot be the base now" in run(source="third").stdout
+
+
 def test_an_import_is_found_again_when_its_base_is_gone() -> None:
     """After a training of one round, `artifacts/relabelled` holds no photo."""
     label = relabelled()
@@ -354,6 +422,11 @@ def test_inspect_says_what_imported_labels_are_made_of() -> None:
         return CliRunner().invoke(inspect.main, [str(stores()[0]), *names]).stdout.splitlines()
 
     text = told()
+    own = text[text.index("settings:") + 1 : text.index("settings of its base, of the labels that were not replaced:")]
+    assert [line.strip().partition(":")[0] for line in own] == [
+        *("corrected_by_hand", "content_sha256", "base", "edited", "base_sha256", "edited_sha256"),
+    ]
+    assert {"  crf: true", "  method: gmm"} == {*text[len(own) + 6 : len(own) + 8]}
     base, edited = (next(line for line in text if line.startswith(f"  {name}: ")) for name in ("base", "edited"))
     assert (base, edited) == ("  base: artifacts/pseudo", "  edited: edited")
     made = text[text.index("made of:") + 1 :]

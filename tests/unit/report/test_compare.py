@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from wsss.commands import compare as command
 from wsss.commands.sections import default_values
 from wsss.core.errors import IntegrityError, UserError
 from wsss.report.compare import Comparison, compare, sources
+from wsss.report.compare_page import write_page
+from wsss.report.compare_text import signed
 from wsss.report.differing import differing_settings
 from wsss.report.sides import open_sides, read_label_scores, read_scores
 
@@ -109,6 +112,24 @@ def test_mean_is_that_of_the_classes_and_needs_photos_for_an_interval(runs: tupl
     assert result.mean.b == pytest.approx(mean([row.b for row in result.classes]))
     assert {row.interval for row in (result.mean, *result.classes)} == {None}  # four photos have a mask
     assert "interval" not in run(*runs).stdout
+    assert result.scores
+    assert not coloured("<h2>mIoU</h2>")  # nothing says that these differences are more than chance
+
+
+def coloured(title: str) -> list[str]:
+    """The differences that the page colours in the table below `title`."""
+    html = Path("reports/compare/index.html").read_text(encoding="utf-8")
+    return re.findall(r'delta (?:up|down)" data-label="Δ">([^ <]*)', html.partition(title)[2].partition("</table>")[0])
+
+
+def test_only_the_difference_whose_interval_leaves_out_0_is_coloured(runs: tuple[str, str], tmp_path: Path) -> None:
+    result = found(runs)
+    assert len(result.scores) > 1
+    assert result.mean is not None
+    for interval, names in (((-0.1, 0.2), []), ((0.1, 0.2), [result.source])):
+        write_page(replace(result, mean=replace(result.mean, interval=interval)), 1, tmp_path / "reports/compare")
+        rows = {row.name: row.delta for row in result.scores}
+        assert coloured("<h2>mIoU</h2>") == [signed(rows[name]) for name in names]
 
 
 def test_intervals_of_more_photos(runs: tuple[str, str], tmp_path: Path) -> None:
@@ -182,7 +203,7 @@ def test_the_precision_that_was_used_is_compared(runs: tuple[str, str], tmp_path
     write_student(tmp_path / "b/artifacts/oste.pt")  # a file of an older version, which does not say it
     assert [row for row in found(runs).settings if "precision" in row[0]] == [
         ("distill.optim.precision", "bf16-mixed", "32-true"),
-        ("train.optim.precision", "bf16-mixed", "–"),
+        ("train.optim.precision", "bf16-mixed", "not recorded"),
     ]
 
 

@@ -36,7 +36,7 @@ from wsss.data.masks import MaskedImages
 from wsss.data.origins import FROM_LABELS, LABELS_SHA, NETWORK, ORIGINS, Origin, digest, origins_text
 from wsss.data.photos import Photos
 from wsss.data.tables import csv_text
-from wsss.report import ranking
+from wsss.report import measures, ranking
 from wsss.report.agreed import Agreed
 from wsss.report.cards import Results
 from wsss.report.differing import settings_beside_recipe
@@ -570,15 +570,34 @@ def test_training_photos_of_which_a_tag_got_no_pixel_come_first(tmp_path: Path, 
     assert found == [("", ""), (CLASSES[2], ""), (CLASSES[2], CLASSES[2]), ("", "")]
     assert [rows[name]["ranked_by"] for name in sorted(rows)[:3]] == ["coverage", "missing", "missing"]
     text = train.describe()
-    assert ("3 without a mask follow: tags without a pixel first (2 photos), then by coverage, least" in text) is masked
-    assert ("ranked by tags without a pixel first (2 photos), then by coverage (" in text) is not masked
+    assert ("3 without a mask follow: tags under 0.1 % first (2 photos), then by coverage, least" in text) is masked
+    assert ("ranked by tags under 0.1 % first (2 photos), then by coverage (" in text) is not masked
     page = parse(tmp_path / "out")
-    assert page.text.count(f"no pixel in the pseudo-label: {CLASSES[2]}") == 2
-    assert page.text.count(f"no pixel in the relabelled label: {CLASSES[2]}") == 1
+    assert page.text.count(f"under 0.1 % of the pseudo-label: {CLASSES[2]}") == 2
+    assert page.text.count(f"under 0.1 % of the relabelled label: {CLASSES[2]}") == 1
     assert ["data-missing" in card for card in page.all("article")[1:]] == [
         name in expected[masked:][:2] for name in expected
     ]
     assert [found["data-only"] for found in page.all("button") if "data-only" in found] == ["missing"]
+
+
+def test_a_tagged_class_of_a_pixel_is_in_the_legend_and_no_mark_denies_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ranking.TRACE == 0.001  # the page writes this limit in per cent
+    label = np.ones(SHAPE, np.uint8)
+    label[0, 0] = 2
+    monkeypatch.setattr(measures, "TRACE", 1.5 / label.size)
+    made = Run(tmp_path)
+    made.add("v", pseudo=label)
+    made.add("a", "train", tags=(1, 2), pseudo=label)
+    _, train = build_gallery(made.write(), (), SETTINGS, tmp_path / "out")
+    (card,) = train.cards
+    assert {1, 2} <= {swatch.number for swatch in card.swatches}
+    page = parse(tmp_path / "out")
+    assert f"under 0.1 % of the pseudo-label: {CLASSES[2]}" in page.text
+    assert "no pixel" not in page.text
+    assert "without a pixel" not in page.text
 
 
 def write_corrected(folder: Path, labels: dict[str, np.ndarray], by_hand: str, **marks: int | str) -> str:

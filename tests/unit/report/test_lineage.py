@@ -104,7 +104,39 @@ def test_an_artifact_of_another_run_has_no_inputs(student: Path) -> None:
     with student.open("ab") as file:
         file.write(b"x")
     found = lineage(student)["lineage"]
-    assert found == {"inputs": "unknown", "why": "this is not what dvc.lock lists: it, or dvc.lock, is of another run"}
+    why = "this is not what dvc.lock lists: it was altered, or it, or dvc.lock, is of another run"
+    assert found == {"inputs": "unknown", "why": f"{why} (wsss verify {student})"}
+
+
+def test_what_was_altered_is_told_first(student: Path) -> None:
+    table = student.parent / "table.csv"
+
+    def told(*names: str) -> str:
+        return CliRunner().invoke(cli.main, ["inspect", str(table), *names]).stdout.splitlines()[0]
+
+    table.write_text("id\na\n")
+    careful = "careful: this is not what dvc.lock lists: it was altered, or it, or dvc.lock, is of another run (wsss "
+    for names in ((), ("a",)):
+        assert told(*names).startswith(careful)
+    table.write_text("id\n")
+    assert told() == "what: table"
+
+
+def test_seed_and_recipe_of_the_run_are_told_of_what_heeds_neither(pseudo: Path) -> None:
+    lock = pseudo.parent.parent / "dvc.lock"
+    assert "run" not in lineage(pseudo)["lineage"]
+    stages = json.loads(lock.read_text())["stages"]
+    stages["cams"]["params"] = {"params.yaml": {"seed": 3}}
+    stages["gallery"] = {
+        "deps": [{"path": "artifacts/pseudo", "md5": content_md5(pseudo)}],
+        "params": {"params.yaml": {"gallery": {"recipe": "msrc"}}},
+        "outs": [{"path": "reports/gallery", "md5": "0.dir"}],
+    }
+    lock.write_text(json.dumps({"stages": stages}))
+    assert lineage(pseudo)["lineage"]["run"] == "seed 3, recipe msrc"
+    stages["gallery"]["deps"][0]["md5"] = "of another run"
+    lock.write_text(json.dumps({"stages": stages}))
+    assert lineage(pseudo)["lineage"]["run"] == "seed 3"
 
 
 def test_nothing_is_said_where_no_lock_lists_it(student: Path, tmp_path: Path) -> None:
@@ -227,7 +259,7 @@ def test_a_stage_that_has_run_since_ends_the_way(pseudo: Path) -> None:
 
 def test_inspect_shows_it(student: Path) -> None:
     text = CliRunner().invoke(cli.main, ["inspect", str(student)]).stdout
-    assert "lineage:\n  stage: evaluate\n  inputs:\n    artifacts/cams: the same now (md5 " in text
+    assert "lineage:\n  stage: evaluate\n  run: seed 3\n  inputs:\n    artifacts/cams: the same now (md5 " in text
     settings = "  settings:\n    evaluate:\n      scales: [1.0, 1.5]\n    seed: 3\n"
     before = "  before:\n    before: artifacts/cams, artifacts/table.csv; inputs and code: the same now\n"
     assert text.endswith(settings + before)

@@ -19,6 +19,7 @@ from PIL import Image
 from wsss import cli
 from wsss.commands import watch
 from wsss.core.live import telling
+from wsss.core.locked_files import content_md5
 from wsss.core.stage import hash_input
 from wsss.data.images import save_mask_png
 from wsss.data.index import Index, Record, write_index
@@ -183,6 +184,37 @@ def test_the_last_words_are_of_the_results_that_are_here_now(where: Path) -> Non
     assert code == 0
     assert "no verdict now: error: reports/sources.csv: no such file\nfix: " in said
     assert watch.OTHERS not in said
+
+
+def test_a_stage_that_ran_again_and_changed_nothing_leaves_the_verdict(where: Path) -> None:
+    results(0.5)
+    stage(where, "gallery", words=words_now())
+    stage(where, "index")
+    assert "verdict" not in wsss("watch", "--once")[1]  # nothing says that they are of one run
+    for name in ("gallery/index.html", "overlays/a.jpg"):
+        Path("reports", name).parent.mkdir(exist_ok=True)
+        Path("reports", name).touch()
+    made = {"evaluate": "reports/sources.csv", "index": "artifacts/dataset", "distill": "artifacts/relabelled"}
+    md5s = {path: content_md5(Path(path)) for path in made.values()}
+    outs = {stage: [{"path": path, "md5": md5s[path]}] for stage, path in made.items()}
+    outs["gallery"] = [{"path": f"reports/{name}", "md5": "0.dir"} for name in ("gallery", "overlays")]
+    deps: dict[str, list[dict[str, str]]] = {"gallery": [{"path": path, "md5": md5} for path, md5 in md5s.items()]}
+    stages = {stage: {"outs": outs[stage], "deps": deps.get(stage, [])} for stage in outs}
+    Path("dvc.lock").write_text(json.dumps({"stages": stages}))
+    said = wsss("watch", "--once")[1]
+    assert said == f"index is done\n\n{watch.UNCHANGED}\n{words_now()}\n"
+    deps["gallery"][1]["md5"] = "1.dir"  # the index is another one than the gallery's
+    Path("dvc.lock").write_text(json.dumps({"stages": stages}))
+    assert "verdict" not in wsss("watch", "--once")[1]
+    deps["gallery"][1]["md5"] = md5s["artifacts/dataset"]
+    Path("dvc.lock").write_text(json.dumps({"stages": stages}))
+    results(0.45)
+    assert "verdict" not in wsss("watch", "--once")[1]
+    results(0.5)
+    stage(where, "index", state="stopped", why="Ctrl-C")
+    assert "verdict" not in wsss("watch", "--once")[1]
+    stage(where, "index", dvc=os.getpid())
+    assert "verdict" not in wsss("watch", "--once")[1]
 
 
 def test_the_last_words_name_the_method_whose_labels_the_student_learned_from(where: Path) -> None:
