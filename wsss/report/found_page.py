@@ -44,8 +44,8 @@ class Entry:
 
 
 def write_page(folder: Folder, doubted: Doubted | None = None) -> Path:
-    """Write `index.html` into the folder of predictions, of all photos that have pictures; return it. `doubted`: what
-    `Folder.doubt` returned.
+    """Write `index.html` into the folder of predictions, of all photos that have pictures; return it. `doubted`: the
+    classes that a verdict doubts.
 
     `Folder.open` has made sure that it replaces nobody's own page. Raises `IntegrityError` for a photo that is no
     picture.
