@@ -25,6 +25,8 @@ from wsss.report.templates import render
 
 WIDTH = 560
 """Narrowest that a photo with its overlay is beside others, in pixels."""
+NARROWEST = 150
+"""Narrowest that one picture of a photo is, in pixels: three stand in a row of `WIDTH`, two on a telephone."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,10 @@ def write_page(folder: Folder, doubted: Doubted | None = None) -> Path:
         orders=orders({"confidence"}),
         ignored=ignored,
         made=made,
+        heeds="tags" in folder.settings,
         edited=any(entry.row.edited for entry in entries),
         width=WIDTH,
+        narrowest=NARROWEST,
         rules=RULES,
         twice=TWICE,
         doubted="" if doubted is None else doubted.text,

@@ -198,6 +198,32 @@ def test_classes_of_the_verdict_are_told_once(folder: Folder) -> None:
     assert len(page.all("script")) == 1
 
 
+def test_the_page_says_whether_its_masks_heed_tags_as_those_of_a_gallery_do_not(folder: Folder) -> None:
+    without = parse(write_page(folder).parent).text
+    assert "These masks heed no tags, as predictions in a gallery" in without
+    assert "Mask heeds the tags" not in without
+    folder.settings = {**folder.settings, "tags": "0123"}
+    folder.show("worse", ["0.5", "0.5", "0"], {})  # a person has changed it
+    page = parse(write_page(folder).parent).text
+    assert "Predictions in a gallery are the network's alone, made without tags, so of the same photo they may" in page
+    assert page.count("Mask heeds the tags") == 2  # of 3
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_three_pictures_stand_in_one_row_and_on_a_telephone_in_two(folder: Folder) -> None:
+    folder.put("differs", "differs.jpg", make(segmented(0, 10), "0" * 64, 64, (1,), np.full((5, 10), 2, np.uint8)))
+    script = """
+      const card = all("article").find((each) => each.querySelector("h3").title === "differs");
+      const panels = card.querySelector(".panels");
+      const rows = [608, 340].map((width) => {
+        panels.style.width = `${width}px`;
+        return new Set([...panels.children].map((each) => Math.round(each.getBoundingClientRect().top))).size;
+      });
+      return [panels.children.length, ...rows];
+    """
+    assert acted(write_page(folder), script) == [3, 1, 2]
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 def test_marks_are_kept_and_become_a_command(folder: Folder, tmp_path: Path) -> None:
     """By a button, by the key over a photo and in the enlarged picture; then the page is loaded again."""
