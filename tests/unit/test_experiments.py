@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
-from experiments import difference, pages, tag_loss, zoo
+from experiments import difference, look_first, pages, tag_loss, zoo
 from experiments.__main__ import TABLES
 from experiments.__main__ import main as experiments_main
 from experiments.provenance import precision, provenance
@@ -580,3 +580,14 @@ def test_results_hold_no_place_of_a_machine() -> None:
     for file in (RECIPE.parents[1] / "experiments/results").rglob("settings.json"):
         for setting in json.loads(file.read_text())["settings"]:
             assert "=/" not in setting or setting.startswith("dataset.root=/absolute/path/of/")
+
+
+def test_orders_of_masks_to_look_at_are_judged_by_their_first_tenth() -> None:
+    photos = [look_first.Photo(n / 20, (), (), n / 20, {1: 0.2 + n / 100}, {1: 0.9}) for n in range(19)]
+    photos.append(look_first.Photo(0.0, ("cow is tagged and covers nothing",), (), 0.99, {1: 0.9}, {}))
+    assert look_first.first_tenth(photos, [len(photo.known) for photo in photos]) == 0.0
+    assert look_first.first_tenth(photos, [photo.confidence for photo in photos]) == pytest.approx(0.45)
+    odd = look_first.unusual(photos, look_first.log_odds)
+    assert odd.index(max(odd)) == 19
+    assert max(look_first.unusual(photos, look_first.log_odds, -1)) < max(odd)
+    assert look_first.before(("cow covers 96 %", "cat is no tag and covers 3 %")) == 4

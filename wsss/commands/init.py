@@ -137,8 +137,9 @@ def main(
     if plan is not None:
         plan = with_estimate(plan, params, survey.index)
         if is_here(params):  # the one that stages read
-            work = work_of(recipe, dataset.root, len(survey.index.records)) if plan.stages else ""
-            note_estimate({each.stage: (each.low, each.high) for each in plan.stages}, work)
+            photos = len(survey.index.records)
+            work = work_of(recipe, dataset.root, photos) if plan.stages else ""
+            note_estimate({each.stage: (each.low, each.high) for each in plan.stages}, work, photos)
     offer = None
     if plan is not None and chosen is None and is_small(plan):
         offer = quick_plan(guessed, dataset.allow_untagged, given.seed)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wsss.commands.project_folder import is_here
 from wsss.core.command import json_option, json_text, people_command, show_early
 from wsss.core.errors import IntegrityError, UserError, raise_all
 from wsss.core.log import say, warn
-from wsss.core.minutes import Span
+from wsss.core.minutes import Span, note_estimate
 from wsss.core.params import load
 from wsss.formats.problems import ALL, MOST_SHOWN, shortened
 
@@ -56,6 +57,9 @@ def main(params: Path, no_estimate: bool, as_json: bool) -> str:
     if not as_json:
         show_early(made.known())
     made = with_estimate(made, params, survey.index)
+    if made.stages and is_here(params):  # the settings that stages read
+        spans = {each.stage: (each.low, each.high) for each in made.stages}
+        note_estimate(spans, photos=len(survey.index.records))
     return json_text(made.as_json()) if as_json else f"\n{made.estimate()}"
 
 

@@ -94,9 +94,8 @@ def main(
 
     Writes masks/ID.png (indexed, VOC palette), predictions.csv (area of each class, mean confidence, why to look at
     the mask) and, with --overlays, overlays/ID.jpg and index.html, a page of them beside the photos, those to look at
-    first: plain limits say which, and the verdict of the run. Run again, it does what is missing. Masks that were
-    edited since stay, and page and table show them as they are now. Photos that cannot be read are listed at the end;
-    the exit code is 2 then.
+    first: plain limits say which. Run again, it does what is missing. Masks that were edited since stay, and page and
+    table show them as they are now. Photos that cannot be read are listed at the end; the exit code is 2 then.
 
     By default it does what the model was evaluated with: photos are brought to the size of those it was trained on,
     with its test-time scales, flip and CRF. Masks have the photos' own sizes. Options override single parts.
@@ -143,7 +142,8 @@ def main(
         with locked(out / ".lock", "another wsss predict is writing here"), catch_signals():
             folder.open(force, page=overlays, photos=[each.id for each in found])
             outcome = run_elsewhere(folder, found, work) if elsewhere() else run(segmenter, folder, found, work)
-            doubted = folder.doubt(None if root is None else doubted_in(root, segmenter.classes))
+            folder.name_least_sure()
+            doubted = None if root is None else doubted_in(root, segmenter.classes)
             folder.finish()
             network = known_network(model, where, root, [folder.sha256(name) for name in folder.rows])
             made = {"model": network, "how": explained(segmenter.network, how)}

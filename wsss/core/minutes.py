@@ -1,4 +1,5 @@
-"""How long stages take on this machine: what each took the last time, or else what `wsss init` has estimated.
+"""How long stages take on this machine: what each took the last time, or else what `wsss init` or `plan` has estimated.
+A time counts for the same work alone, see `same_work`; of other work nothing is known.
 
 The notes lie in the scratch folder, so they change no artifact, and whoever deletes them loses nothing else.
 """
@@ -20,9 +21,12 @@ from wsss.core.environment import leads, scratch_root
 from wsss.core.errors import WsssError
 from wsss.core.live import telling
 from wsss.core.log import Progress, current_phase, looking_ahead, say
+from wsss.core.same_work import Work, count_photos, works
 
 ORDER = ("demo", "index", "pretrain", "train", "cams", "correct", "distill", "evaluate", "gallery")
 """The stages, as the pipeline runs them."""
+COUNTING = ("demo", "index")
+"""Before these have ended nobody knows how many photos there are."""
 NOTES = "minutes.json"
 WORTH_A_LINE = 60.0
 """Seconds; of less nothing is said."""
@@ -66,6 +70,7 @@ class Outlook:
 
     def __init__(self, name: str, stage: Span | None, rest: float | None, spent: float = 0.0) -> None:
         self.name, self.stage, self.rest, self.begin = name, stage, rest, time.monotonic() - spent
+        self._begins: dict[str, float] = {}
 
     def spent(self) -> float:
         """Seconds since the stage began, also in runs that were interrupted."""
@@ -74,22 +79,34 @@ class Outlook:
     def left(self, eta: float | None) -> Span | None:
         """Of the stage; `eta`: seconds of the work that is shown, which alone may take longer than all was to take.
 
-        Where that is the stage's last own work, its speed tells more than what was known before.
+        Where that is the stage's last own work, its speed tells more than what was known before. Where parts are to
+        come, ``student 2 of 2``, each takes as long as the one before, if not longer.
         """
         if self.stage is None:
             return None
-        spent = self.spent()
-        low, high = (max(0.0, end - spent, eta or 0.0) for end in self.stage)
-        if eta is not None and self._at_the_last():
+        spent, own = self.spent(), self._own_work()
+        least = (eta or 0.0) + self._parts_to_come(spent, (eta or 0.0) if own else 0.0)
+        low, high = (max(0.0, end - spent, least) for end in self.stage)
+        part = PARTS.search(current_phase() or "1 of 1")
+        if eta is not None and own and part is not None and part[1] == part[2]:
             low, high = min(low, eta), min(high, eta + ASIDE * (spent + eta))
         return Span(low, high)
 
-    def _at_the_last(self) -> bool:
-        """Whether the work that is shown is the stage's own, and the last of its parts, ``student 2 of 2``."""
-        name, part = current_phase(), PARTS.search(current_phase())
-        label = f"{self.name}: {name}" if name else self.name
-        whole = not name or (part is not None and part[1] == part[2])
-        return whole and bool(Progress.shown) and Progress.shown[0].label == label
+    def _own_work(self) -> bool:
+        """Whether the work that is shown is the stage's own."""
+        name = current_phase()
+        return bool(Progress.shown) and Progress.shown[0].label == (f"{self.name}: {name}" if name else self.name)
+
+    def _parts_to_come(self, spent: float, eta: float) -> float:
+        """Seconds at least of the parts after the one that is, or was, worked on; `eta`: of its own work."""
+        phase = current_phase()
+        self._begins.setdefault(phase, spent)
+        numbered = [(name, part) for name in list(self._begins) if (part := PARTS.search(name))]
+        if not phase or not numbered:
+            return 0.0
+        last, part = numbered[-1]
+        ends = spent + eta if last == phase else self._begins[phase]
+        return (int(part[2]) - int(part[1])) * (ends - self._begins[last])
 
     def live(self, eta: float | None) -> str:
         """For a line of progress: ``stage 4 min, pipeline ≤ 25 min``; empty where nothing is known."""
@@ -133,7 +150,8 @@ def timed(name: str, fingerprint: str) -> Iterator[None]:
         return
     notes = _read()
     spent = notes["unfinished"].get(name, {}).get(fingerprint, 0.0)
-    outlook = Outlook(name, known(notes, name), _rest(notes, name), spent)
+    ahead = works(ORDER, None if name in COUNTING else count_photos())
+    outlook = Outlook(name, known(notes, name, ahead[name]), _rest(notes, name, ahead), spent)
     _say(outlook.at_begin())
     try:
         with looking_ahead(outlook.live), telling(name, fingerprint, outlook.seconds):
@@ -141,23 +159,25 @@ def timed(name: str, fingerprint: str) -> Iterator[None]:
     except BaseException:
         _note("unfinished", name, {fingerprint: outlook.spent()})
         raise
-    _note("took", name, outlook.spent())
+    _note("took", name, _noted(ahead[name]._replace(photos=count_photos()), [outlook.spent()] * 2))
     _say(outlook.at_end())
 
 
-def note_estimate(spans: Mapping[str, tuple[float, float]], work: str = "") -> None:
-    """Note (low, high) seconds of each stage with new settings. What stages took with others is forgotten; how long all
-    stages take for some `work`, see `work_of`, is not.
+def note_estimate(spans: Mapping[str, tuple[float, float]], work: str = "", photos: int | None = None) -> None:
+    """Note (low, high) seconds of each stage with the settings that are in the present folder now, for so many
+    `photos`; and how long all stages take for some `work`, see `work_of`.
     """
-    whole = _read()["whole"]
+    notes = _read()
     if work:
-        whole[work] = [sum(span[end] for span in spans.values()) for end in (0, 1)]
-    _write({"estimate": {name: list(span) for name, span in spans.items()}, "whole": whole})
+        notes["whole"][work] = [sum(span[end] for span in spans.values()) for end in (0, 1)]
+    notes["estimate"] = {name: _noted(now, list(spans[name])) for name, now in works(spans, photos).items()}
+    _write(notes)
 
 
 def took(name: str) -> float:
     """Seconds that the stage took the last time, with those of interrupted runs; 0 if that is not known."""
-    return float(_read()["took"].get(name, 0.0))
+    note = _read()["took"].get(name)
+    return float(note["seconds"][0]) if note else 0.0
 
 
 def work_of(recipe: str, root: str, photos: int) -> str:
@@ -171,21 +191,22 @@ def foretold(work: str) -> Span | None:
     return None if found is None else Span(*found)
 
 
-def known(notes: Mapping[str, Any], name: str) -> Span | None:
-    """How long the stage takes: as it did, else as was estimated."""
-    if name in notes["took"]:
-        return Span(notes["took"][name], notes["took"][name])
-    if name in notes["estimate"]:
-        return Span(*notes["estimate"][name])
-    return None
+def known(notes: Mapping[str, Any], name: str, work: Work) -> Span | None:
+    """How long the stage takes for this `work`: as it did, else as was estimated; None if neither was of the same."""
+    found = (notes[kind].get(name) for kind in ("took", "estimate"))
+    return next((Span(*note["seconds"]) for note in found if note and work.is_that_of(note)), None)
 
 
-def _rest(notes: Mapping[str, Any], name: str) -> float | None:
+def _rest(notes: Mapping[str, Any], name: str, ahead: Mapping[str, Work]) -> float | None:
     """Seconds of all later stages; None where one of them is not known, and where it is not DVC that runs this one."""
     if "DVC_STAGE" not in os.environ:
         return None
-    spans = [known(notes, later) for later in ORDER[ORDER.index(name) + 1 :]]
+    spans = [known(notes, later, ahead[later]) for later in ORDER[ORDER.index(name) + 1 :]]
     return None if None in spans else sum(span.high for span in spans if span)
+
+
+def _noted(work: Work, seconds: list[float]) -> dict[str, Any]:
+    return {**work._asdict(), "seconds": seconds}
 
 
 def _note(kind: str, name: str, value: object) -> None:
@@ -196,30 +217,15 @@ def _note(kind: str, name: str, value: object) -> None:
 
 
 def _read() -> dict[str, dict[str, Any]]:
-    """The notes; what is damaged in them is nothing."""
-    try:
+    """The notes; what is damaged in them, or of an earlier wsss, is nothing."""
+    found = None
+    with suppress(OSError, ValueError):
         found = json.loads(_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        found = None
     found = found if isinstance(found, dict) else {}
     kinds = {kind: found.get(kind) for kind in ("took", "estimate", "whole", "unfinished")}
     notes = {kind: part if isinstance(part, dict) else {} for kind, part in kinds.items()}
-    return {
-        "took": {name: value for name, value in notes["took"].items() if _is_time(value)},
-        **{
-            kind: {
-                name: value
-                for name, value in notes[kind].items()
-                if isinstance(value, list) and len(value) == 2 and all(map(_is_time, value))
-            }
-            for kind in ("estimate", "whole")
-        },
-        "unfinished": {
-            name: part
-            for name, part in notes["unfinished"].items()
-            if isinstance(part, dict) and all(map(_is_time, part.values()))
-        },
-    }
+    sound = {"took": _is_note, "estimate": _is_note, "whole": _is_span, "unfinished": _is_times}
+    return {kind: {name: part for name, part in notes[kind].items() if sound[kind](part)} for kind in notes}
 
 
 def _write(notes: Mapping[str, Any]) -> None:
@@ -235,6 +241,18 @@ def _file() -> Path:
 
 def _is_time(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value) and value >= 0
+
+
+def _is_span(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_time, value))
+
+
+def _is_times(value: object) -> bool:
+    return isinstance(value, dict) and all(map(_is_time, value.values()))
+
+
+def _is_note(value: object) -> bool:
+    return isinstance(value, dict) and {*Work._fields} <= {*value} and _is_span(value.get("seconds"))
 
 
 def _say(text: str) -> None:

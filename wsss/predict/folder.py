@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from wsss.core.errors import IntegrityError, UserError
 from wsss.data.ids import file_name
 from wsss.formats.own_masks import CHECKSUMS
 from wsss.predict import written
-from wsss.predict.doubted import Doubted, spread, with_doubts
 from wsss.predict.edits import Checksums, checksums_text, read_checksums, refuse_edited
+from wsss.predict.least_sure import looks
 from wsss.predict.look import SEPARATOR, weight
 from wsss.predict.made import LABELS, PICTURES, Made
 from wsss.predict.note import NOTE
@@ -163,16 +163,11 @@ class Folder:
         row = self.rows[name]
         row[COLUMNS.index("look")], row[EDITED], row[len(COLUMNS) :] = "", BY_HAND, areas
 
-    def doubt(self, doubted: Doubted | None) -> Doubted | None:
-        """Name in the table the photos that show a class of `doubted`; return it with what became of it."""
-        rows, classes = self.worst_first(), list(self.settings["classes"])
-        if doubted is not None and "tags" not in self.settings:  # they are not heeded, and answer nothing
-            doubted = replace(doubted, by_area=frozenset())
-        found = None if doubted is None else spread(doubted, rows, classes)
-        for row in rows:
-            self.rows[row.id][COLUMNS.index("look")] = SEPARATOR.join(with_doubts(row, found, classes))
+    def name_least_sure(self) -> None:
+        """Name in the table the photos that the network is least sure of, see `least_sure.looks`."""
+        for name, reasons in looks(self.worst_first()).items():
+            self.rows[name][COLUMNS.index("look")] = SEPARATOR.join(reasons)
         self.write_table()
-        return found
 
     def worst_first(self) -> list[Row]:
         """All rows: by the `weight` of the reasons to look at them, then the least confident first.

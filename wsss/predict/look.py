@@ -1,5 +1,6 @@
-"""Which masks to look at first: plain rules on a mask, the tags of its photo and its pseudo-label. None was tuned, and
-none reads a mask that a person drew; what they know of a verdict may rest on such masks of val photos.
+"""Which masks to look at first: plain rules on a mask, the tags of its photo and its pseudo-label, and on how sure the
+network was of it among others. None was tuned, and none reads a mask that a person drew. How well they find bad masks,
+and what was left out because it did not: docs/experiments.md.
 """
 
 from __future__ import annotations
@@ -20,60 +21,56 @@ UNLIKE = 0.4
 """The mask differs at least so much from the pseudo-label, see `difference`."""
 PIECES, SMALL = 10, 0.005
 """A class has at least so many pieces, and these cover less than this fraction of the photo on average."""
-UNSURE = 0.7
-"""The mean confidence is lower."""
-SHOWS = 0.005
-"""A class that the verdict of the run doubts covers at least so much, see `predict.doubted`."""
+UNSURE = 10
+"""Of the photos without another reason, one of so many is named: those of the lowest mean confidence."""
 
 RULES = (
-    f"one class covers at least {100 * FILLS:g} % of the photo (the background only where no tags are known)",
     "a class of the photo's tags covers nothing",
     f"a class that is none of its tags covers at least {100 * LEAST:g} %",
     f"the mask differs by {UNLIKE:g} or more from the pseudo-label that the run has of this photo",
+    f"one class covers at least {100 * FILLS:g} % of the photo (the background only where no tags are known)",
     f"a class of its tags covers something, but less than {100 * LEAST:g} %",
     f"a class has {PIECES} pieces or more, of less than {100 * SMALL:g} % on average",
-    f"the mean confidence is below {UNSURE:g}",
-    f"a class that the verdict of the run doubts covers at least {100 * SHOWS:g} %, and at most half of the photos are "
-    "named for such a class (not a class of the photo's tags whose area without tags is the only doubt)",
+    "none of these holds, and of such photos it is in the tenth of the lowest mean confidence",
 )
 """In words, in the order of the reasons."""
-TWICE = 4
-"""So many of them, the first, count twice: there a class is wrong. The others are of small things and outlines."""
+TWICE = 3
+"""So many of them, the first, count twice: there a class is wrong. The last counts nothing: such photos come last."""
 
 SEPARATOR = "; "
-CRUMBS, CONFIDENCE, ONLY = "pieces:", "confidence", " is tagged and covers only "
-DOUBT, VERDICT = "shows ", " that the verdict calls "
+CRUMBS, CONFIDENCE = "pieces:", "confidence"
+NOTHING, DENIED, DIFFERS = " is tagged and covers nothing", " is no tag and covers ", "differs from its pseudo-label:"
 
 
 def reasons(
     label: np.ndarray,
-    confidence: float,
     names: Sequence[str],
     tags: Sequence[int] | None = None,
     pseudo: np.ndarray | None = None,
 ) -> tuple[str, ...]:
     """Why a mask should be looked at, in words; empty where no rule applies.
 
-    `label`: (H, W) uint8, 0 background, 1..K; `confidence`: its mean, in [0, 1]; `names`: K+1, background first;
+    `label`: (H, W) uint8, 0 background, 1..K; `names`: K+1, background first;
     `tags`: the numbers of all classes that the photo shows, None where that is not known; `pseudo`:
     (h, w) uint8 of the same photo, 255 where ignored, None where there is none.
     """
     areas = np.bincount(label.ravel(), minlength=len(names)) / label.size
-    first = 0 if tags is None else 1
-    found = [f"{names[n]} covers {_percent(areas[n])}" for n in range(first, len(names)) if areas[n] >= FILLS]
+    found = []
     if tags is not None:
-        found += [f"{names[n]} is tagged and covers nothing" for n in tags if not areas[n]]
+        found += [f"{names[n]}{NOTHING}" for n in tags if not areas[n]]
         denied = [n for n in range(1, len(names)) if n not in tags and areas[n] >= LEAST]
-        found += [f"{names[n]} is no tag and covers {_percent(areas[n])}" for n in denied]
+        found += [f"{names[n]}{DENIED}{_percent(areas[n])}" for n in denied]
     differs = None if pseudo is None else difference(label, pseudo)
     if differs is not None and differs >= UNLIKE:
-        found.append(f"differs from its pseudo-label: {differs:.2f}")
-    found += [f"{names[n]}{ONLY}{_percent(areas[n])}" for n in tags or () if 0 < areas[n] < LEAST]
+        found.append(f"{DIFFERS} {differs:.2f}")
+    first = 0 if tags is None else 1
+    found += [f"{names[n]} covers {_percent(areas[n])}" for n in range(first, len(names)) if areas[n] >= FILLS]
+    found += [f"{names[n]} is tagged and covers only {_percent(areas[n])}" for n in tags or () if 0 < areas[n] < LEAST]
     pieces = count_pieces(label)
     crumbled = [n for n in range(1, len(names)) if pieces[n] >= PIECES and areas[n] < SMALL * pieces[n]]
     if crumbled:
         found.append(f"{CRUMBS} {' and '.join(f'{names[n]} {pieces[n]}' for n in crumbled)}")
-    return (*found, f"{CONFIDENCE} {confidence:.2f}") if confidence < UNSURE else tuple(found)
+    return tuple(found)
 
 
 def difference(label: np.ndarray, pseudo: np.ndarray) -> float | None:
@@ -90,11 +87,11 @@ def difference(label: np.ndarray, pseudo: np.ndarray) -> float | None:
 
 def weight(found: Sequence[str]) -> int:
     """By which photos are ordered, the largest first; see `TWICE`."""
-    return sum(1 if _counts_once(reason) else 2 for reason in found)
+    return sum(2 if _of_a_class(reason) else 0 if reason.startswith(CONFIDENCE) else 1 for reason in found)
 
 
-def _counts_once(reason: str) -> bool:
-    return reason.startswith((CRUMBS, CONFIDENCE)) or ONLY in reason or VERDICT in reason
+def _of_a_class(reason: str) -> bool:
+    return reason.endswith(NOTHING) or DENIED in reason or reason.startswith(DIFFERS)
 
 
 def _percent(fraction: float) -> str:

@@ -53,7 +53,7 @@ def make(
     mask = Image.fromarray(found.label)
     mask.putpalette(voc_palette().tobytes())
     confidence = float(found.confidence.mean(dtype="float64"))
-    look = SEPARATOR.join(reasons(found.label, confidence, found.names, tags, pseudo))
+    look = SEPARATOR.join(reasons(found.label, found.names, tags, pseudo))
     known = "" if tags is None else TAG_SEPARATOR.join(found.names[tag] for tag in tags) or NO_TAG
     sides = (str(side) for side in found.label.shape)
     values = (sha256, *sides, f"{confidence:.4f}", look, known, "", *areas_of(found))

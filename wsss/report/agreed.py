@@ -43,11 +43,6 @@ class Agreed:
         return self.times is not None and not 1 / TIMES < self.times < TIMES
 
     @property
-    def uneven_alone(self) -> bool:
-        """Whether it is less sure for its area without tags alone."""
-        return self.uneven and self.agreement >= SURE
-
-    @property
     def words(self) -> str:
         """For a sentence: name and agreement, and the student's area if that is uneven."""
         much = f"; without tags the student paints {self.area} what its labels have" if self.uneven else ""

@@ -38,8 +38,7 @@ def doubted_classes(root: Path, classes: Sequence[str]) -> Doubted | None:
         return None  # what is wrong there is no matter of these photos
     unsure = less_sure(verdict.agreed, [index.classes[0], *verdict.weak, *judged])
     words = dict.fromkeys(verdict.weak, DOUBTFUL) | {each.name: LESS_SURE for each in unsure}
-    by_area = frozenset(each.name for each in unsure if each.uneven_alone)
-    return Doubted(words, str(reports), by_area=by_area) if words else None
+    return Doubted(words, str(reports)) if words else None
 
 
 def _judged(reports: Path, score: Source | None) -> list[str]:

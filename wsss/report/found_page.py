@@ -25,6 +25,8 @@ from wsss.report.templates import render
 
 WIDTH = 560
 """Narrowest that a photo with its overlay is beside others, in pixels."""
+NARROWEST = 150
+"""Narrowest that one picture of a photo is, in pixels: three stand in a row of `WIDTH`, two on a telephone."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class Entry:
 
 
 def write_page(folder: Folder, doubted: Doubted | None = None) -> Path:
-    """Write `index.html` into the folder of predictions, of all photos that have pictures; return it. `doubted`: what
-    `Folder.doubt` returned.
+    """Write `index.html` into the folder of predictions, of all photos that have pictures; return it. `doubted`: the
+    classes that a verdict doubts.
 
     `Folder.open` has made sure that it replaces nobody's own page. Raises `IntegrityError` for a photo that is no
     picture.
@@ -71,8 +73,10 @@ def write_page(folder: Folder, doubted: Doubted | None = None) -> Path:
         orders=orders({"confidence"}),
         ignored=ignored,
         made=made,
+        heeds="tags" in folder.settings,
         edited=any(entry.row.edited for entry in entries),
         width=WIDTH,
+        narrowest=NARROWEST,
         rules=RULES,
         twice=TWICE,
         doubted="" if doubted is None else doubted.text,

@@ -22,6 +22,8 @@ from wsss.stores.labels import LabelStore, RelabelledStore
 
 LEARNED, HAND = "label learned from", "corrected by hand"
 """What stands in for a pseudo-label: from anywhere else, or from a person."""
+WITHOUT_TAGS = "made without tags"
+"""Beside a prediction: it is scored as the network makes it alone, where `wsss predict` may know the photo's tags."""
 NAMES = {RelabelledStore.source: "relabelled by the first student"}
 """What the pictures of other stores than that of pseudo-labels are called."""
 
@@ -109,7 +111,8 @@ class Painter:
             beside += _iou("relabelled IoU", found.relabelled.iou)
         beside += [*([] if by_prediction else sure), *([] if predicted else differs)]
         judged = _iou("IoU", found.judged.iou) if by_prediction else []
-        return beside, [*judged, *(sure if by_prediction else []), *(differs if predicted else [])]
+        alone = [WITHOUT_TAGS] if predicted else []
+        return beside, [*alone, *judged, *(sure if by_prediction else []), *(differs if predicted else [])]
 
     def _missing(
         self, judge: LabelStore | None, found: Measured, record: Record

@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from tests.conftest import RawData
 from tests.toy_probe import steady_probe
 from wsss.commands.plan import main
+from wsss.core.environment import scratch_root
 from wsss.core.errors import IntegrityError, UserError
 from wsss.core.params import load
 from wsss.core.recipes import read_recipe
@@ -346,6 +347,11 @@ def test_command(herd: RawData, monkeypatch: pytest.MonkeyPatch) -> None:
     found = json.loads(CliRunner().invoke(main, ["--json"]).stdout)
     assert [each["stage"] for each in found["estimate"]][:2] == ["index", "pretrain"]
     assert found["probe"]["load"] == 3.2
+    noted = json.loads((scratch_root() / "minutes.json").read_text())["estimate"]  # for the stages
+    assert {name: note["seconds"] for name, note in noted.items()} == {
+        each["stage"]: [each["low"], each["high"]] for each in found["estimate"]
+    }
+    assert noted["train"]["photos"] == 20
     settings(herd.root, dataset={"allow_untagged": False})
     assert "plan: 1 problem of the data set; see wsss check params.yaml" in CliRunner().invoke(main, []).stderr
 

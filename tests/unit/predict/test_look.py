@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from wsss.predict.least_sure import looks
 from wsss.predict.look import PIECES, RULES, TWICE, UNSURE, difference, reasons, weight
+from wsss.predict.table import Row
 
 NAMES = ("background", "cow", "cat")
-SURE = 0.99
 
 
 def rows(*counts: int) -> np.ndarray:
@@ -40,55 +41,70 @@ def dots(count: int, class_number: int = 1) -> np.ndarray:
         (
             rows(0, 0, 100),
             (1,),
-            ("cat covers 100 %", "cow is tagged and covers nothing", "cat is no tag and covers 100 %"),
+            ("cow is tagged and covers nothing", "cat is no tag and covers 100 %", "cat covers 100 %"),
         ),
         (rows(50, 50), None, ()),
     ],
 )
 def test_classes(label: np.ndarray, tags: tuple[int, ...] | None, expected: tuple[str, ...]) -> None:
-    assert reasons(label, SURE, NAMES, tags) == expected
+    assert reasons(label, NAMES, tags) == expected
 
 
 def test_many_small_pieces() -> None:
     for count, expected in ((PIECES - 1, ()), (PIECES, (f"pieces: cow {PIECES}",))):
         label = dots(count)
         label[:, 60:] = 2
-        assert reasons(label, SURE, NAMES) == expected
+        assert reasons(label, NAMES) == expected
     both = np.maximum(dots(20), dots(20, 2)[:, ::-1])
     both[:, 40:60] = 2  # a large piece, and 20 more: 0.1 % of the photo on average would be few
-    assert reasons(both, SURE, NAMES) == ("pieces: cow 20",)
+    assert reasons(both, NAMES) == ("pieces: cow 20",)
 
 
-def test_low_confidence() -> None:
-    assert reasons(rows(50, 50), UNSURE - 0.01, NAMES) == ("confidence 0.69",)
-    assert reasons(rows(50, 50), UNSURE, NAMES) == ()
+def row(name: str, confidence: float, *look: str, edited: bool = False) -> Row:
+    return Row(name, confidence, look, (), (0.5, 0.5), edited)
+
+
+def test_of_photos_that_no_rule_names_a_tenth_is_named_that_is_least_sure() -> None:
+    quiet = [row(str(number), 0.8 + number / 100) for number in range(UNSURE)]
+    others = [row("wrong", 0.1, "cow is tagged and covers nothing"), row("drawn", 0.1, edited=True)]
+    found = looks([*quiet, *others])
+    assert found["0"] == ("confidence 0.80, among the lowest",)
+    assert found["wrong"] == ("cow is tagged and covers nothing",)
+    assert [name for name, reasons in found.items() if reasons] == ["0", "wrong"]
+    assert not any(looks([*quiet[1:], others[1]]).values())  # too few to tell
+
+
+def test_what_named_a_photo_among_others_and_what_an_earlier_wsss_said_of_its_class_is_renewed() -> None:
+    before = row("a", 0.5, "pieces: cow 20", "confidence 0.50, among the lowest", "shows cow that the verdict calls x")
+    assert looks([before]) == {"a": ("pieces: cow 20",)}
 
 
 def test_masks_unlike_their_pseudo_label() -> None:
     """Background 1/2 of 3/4, cow 1/4 of 1/2: the mean IoU is 7/12, what is ignored left out."""
     label, pseudo = rows(75, 25), rows(50, 50)
     assert difference(label, pseudo) == pytest.approx(5 / 12)
-    assert reasons(label, SURE, NAMES, (1,), pseudo) == ("differs from its pseudo-label: 0.42",)
-    assert reasons(label, SURE, NAMES, (1,), rows(60, 40)) == ()  # (60/75 + 25/40)/2: 0.29
+    assert reasons(label, NAMES, (1,), pseudo) == ("differs from its pseudo-label: 0.42",)
+    assert reasons(label, NAMES, (1,), rows(60, 40)) == ()  # (60/75 + 25/40)/2: 0.29
     pseudo[50:75] = 255
     assert difference(label, pseudo) == 0
     assert difference(label, np.full_like(label, 255)) is None
-    assert reasons(label, SURE, NAMES, (1,), np.full_like(label, 255)) == ()
+    assert reasons(label, NAMES, (1,), np.full_like(label, 255)) == ()
     assert difference(label.repeat(3, 0).repeat(3, 1), rows(75, 25)) == 0  # a label is smaller than the photo's file
     assert difference(label, rows(75, 0, 25)) == pytest.approx(2 / 3)
 
 
-def test_a_wrong_class_weighs_more_than_outlines() -> None:
-    of_class, of_outline = reasons(rows(0, 100), SURE, NAMES), reasons(dots(20), 0.1, NAMES, (1,))[1:]
-    assert of_outline == ("pieces: cow 20", "confidence 0.10")
-    assert (weight(of_class), weight(of_outline), weight(of_outline[:1]), weight(())) == (2, 2, 1, 0)
-    assert [weight(reasons(rows(*counts), SURE, NAMES, (1,))) for counts in ((99, 1), (50, 0, 50), (100,))] == [1, 4, 2]
-    assert weight(reasons(rows(75, 25), SURE, NAMES, (1,), rows(25, 75))) == 2
-    assert weight(("shows cow that the verdict calls doubtful",)) == 1
+def test_a_wrong_class_weighs_more_than_outlines_and_sizes() -> None:
+    of_class, of_outline = reasons(rows(50, 50), NAMES, (1, 2)), reasons(dots(20), NAMES)[1:]
+    assert of_outline == ("pieces: cow 20",)
+    assert (weight(of_class), weight(of_outline), weight(())) == (2, 1, 0)
+    assert weight(reasons(rows(0, 100), NAMES)) == 1  # a flower may fill a photo
+    assert [weight(reasons(rows(*counts), NAMES, (1,))) for counts in ((99, 1), (50, 0, 50), (100,))] == [1, 4, 2]
+    assert weight(reasons(rows(75, 25), NAMES, (1,), rows(25, 75))) == 2
+    assert weight(("confidence 0.80, among the lowest",)) == 0
 
 
 def test_rules_are_told_with_their_numbers() -> None:
     text, twice = " ".join(RULES), " ".join(RULES[:TWICE])
-    for number in ("95 %", "2 %", "10 pieces", "0.5 %", "0.7", "0.4"):
+    for number in ("95 %", "2 %", "10 pieces", "0.5 %", "tenth", "0.4"):
         assert number in text
     assert ("pseudo-label" in twice, "pieces" in twice, "less than 2 %" in twice) == (True, False, False)

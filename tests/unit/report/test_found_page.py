@@ -191,13 +191,37 @@ def test_what_was_edited_is_among_the_others_and_can_be_chosen(folder: Folder) -
 
 def test_classes_of_the_verdict_are_told_once(folder: Folder) -> None:
     assert 'id="doubted"' not in write_page(folder).read_text(encoding="utf-8")
-    page = parse(write_page(folder, folder.doubt(Doubted({"cow": "doubtful", SCRIPT: "less sure"}, "reports"))).parent)
-    told = (
-        f"Classes that the verdict (reports) calls doubtful: cow; less sure: {SCRIPT}; not named photo by photo, as too"
-    )
-    assert page.text.count(f"{told} many show it: {SCRIPT}.") == 1
-    assert page.text.count("shows cow that the verdict calls doubtful") == 1
+    page = parse(write_page(folder, Doubted({"cow": "doubtful", SCRIPT: "less sure"}, "reports")).parent)
+    told = f"Classes that the verdict (reports) calls doubtful: cow; less sure: {SCRIPT} (look at some photos of each"
+    assert page.text.count(told) == 1
+    assert "that the verdict calls" not in page.text
     assert len(page.all("script")) == 1
+
+
+def test_the_page_says_whether_its_masks_heed_tags_as_those_of_a_gallery_do_not(folder: Folder) -> None:
+    without = parse(write_page(folder).parent).text
+    assert "These masks heed no tags, as predictions in a gallery" in without
+    assert "Mask heeds the tags" not in without
+    folder.settings = {**folder.settings, "tags": "0123"}
+    folder.show("worse", ["0.5", "0.5", "0"], {})  # a person has changed it
+    page = parse(write_page(folder).parent).text
+    assert "Predictions in a gallery are the network's alone, made without tags, so of the same photo they may" in page
+    assert page.count("Mask heeds the tags") == 2  # of 3
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_three_pictures_stand_in_one_row_and_on_a_telephone_in_two(folder: Folder) -> None:
+    folder.put("differs", "differs.jpg", make(segmented(0, 10), "0" * 64, 64, (1,), np.full((5, 10), 2, np.uint8)))
+    script = """
+      const card = all("article").find((each) => each.querySelector("h3").title === "differs");
+      const panels = card.querySelector(".panels");
+      const rows = [608, 340].map((width) => {
+        panels.style.width = `${width}px`;
+        return new Set([...panels.children].map((each) => Math.round(each.getBoundingClientRect().top))).size;
+      });
+      return [panels.children.length, ...rows];
+    """
+    assert acted(write_page(folder), script) == [3, 1, 2]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")

@@ -44,6 +44,7 @@ from wsss.report.gallery import GallerySettings, about, build_gallery
 from wsss.report.last_words import Step, Verdict
 from wsss.report.other_labels import other_labels, rests_on
 from wsss.report.page import Section
+from wsss.report.painter import WITHOUT_TAGS
 from wsss.report.plots import TABLES
 from wsss.report.scores import SOURCE_COLUMNS, Source
 from wsss.stores.cams import FORMAT, Cams, CamStore, put_cams
@@ -368,9 +369,12 @@ def test_pictures_name_their_classes_and_what_stands_for_what(run: Run, tmp_path
     bad, good = val.cards[0], val.cards[2]
     assert [panel.views[0].classes for panel in bad.panels] == [(), (), (1,), (2,), (1,)]
     differs = f"differs 50\u00a0%, most: {CLASSES[2]} instead of {CLASSES[1]}"
-    assert bad.panels[3].note == f"IoU 33.3\u00a0% · confidence 100.0\u00a0%, not calibrated · {differs}"
+    assert (
+        bad.panels[3].note == f"{WITHOUT_TAGS} · IoU 33.3\u00a0% · confidence 100.0\u00a0%, not calibrated · {differs}"
+    )
     assert good.panels[3].note.endswith("differs 0\u00a0%")
     page = parse(tmp_path / "out")
+    assert page.text.count("The predictions are the network's alone, made and scored without the photos' tags.") == 1
     listed = {str(found["aria-label"]) for found in page.all("ul") if "aria-label" in found}
     assert {f"Classes of {name}" for name in ("Pseudo-label", "Prediction", "Ground truth")} <= listed
     links = [found for found in page.all("a") if found.get("data-title") == "Prediction"]
