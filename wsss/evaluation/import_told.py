@@ -105,6 +105,14 @@ class Told:
             yield f"{found.cleared:,} ignored pixels are background now: the masks have a label for ignored ones"
         if found.as_before:
             yield f"{counted(len(found.as_before), 'mask')} as before the corrections in {self.base.path}: these stay"
+        if found.stay:
+            many = "1 mask corrected by hand before stays as it is"
+            if len(found.stay) > 1:
+                many = f"{len(found.stay)} masks corrected by hand before stay as they are"
+            yield f"{many}: nobody has edited what came back ({some(found.stay, NAMED)})"
+        if newer := [name for name in (*found.repainted, *found.unsure) if name in found.labels]:
+            many = f"{counted(len(newer), 'mask')} corrected by hand before replaced by a newer one"
+            yield f"{many}: {some(newer, NAMED)}"
         if found.left_out:
             yield f"{counted(len(found.left_out), 'mask')} left out that nobody has edited (--edited-only)"
         yield from self._held_out()
