@@ -102,8 +102,8 @@ def import_edited(
     has made the masks, empty for a person; `exported`: a folder or archive of what wsss has written, as they were
     before; `edited_only`: without masks that are still so; `replace_corrected`: also where nobody knows whether a
     person has made the mask that replaces one corrected by hand. What has been imported before, without any of these
-    but `made_by`, is told to be there. Returns the message to print. Raises `UserError` if nothing differs, if corrections
-    would be lost, or if `out` holds anything else.
+    but `made_by`, is told to be there. Returns the message to print. Raises `UserError` if nothing differs, if
+    corrections would be lost, or if `out` holds anything else.
     """
     if not source.exists():
         raise UserError(source, "no such file or folder", "give what CVAT, or wsss export, has written")
