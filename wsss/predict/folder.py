@@ -22,11 +22,11 @@ from wsss.predict.look import SEPARATOR, weight
 from wsss.predict.made import LABELS, PICTURES, Made
 from wsss.predict.note import NOTE
 from wsss.predict.other_settings import changes
-from wsss.predict.table import BY_HAND, COLUMNS, EDITED, Row, parse_row, read_rows, table_text
+from wsss.predict.table import BY_HAND, COLUMNS, CORRECTED, EDITED, Row, parse_row, read_rows, table_text
 
-FORMAT, VERSION = written.FORMAT, 5
-BEFORE = 4
-"""The version whose table had no column `edited`; it can be read, and is written anew."""
+FORMAT, VERSION = written.FORMAT, 6
+BEFORE = (4, 5)
+"""The versions whose table had no column `edited`, or none `split`; they can be read, and are written anew."""
 SETTINGS, TABLE, PAGE = written.SETTINGS, "predictions.csv", "index.html"
 
 PAGE_MARK = '<meta name="generator" content="wsss predict">'
@@ -125,7 +125,14 @@ class Folder:
         result: where the mask is not edited any more, the photo is to be predicted again.
         """
         there = self.mask(name).is_file() and (not overlays or self.has_pictures(name))
-        return self.sha256(name) if there and not self.rows.get(name, [""] * len(COLUMNS))[EDITED] else ""
+        return self.sha256(name) if there and self._whose(name) != BY_HAND else ""
+
+    def corrected(self, name: str) -> bool:
+        """Whether the mask of photo `name` was written as a person had corrected it before."""
+        return self._whose(name) == CORRECTED
+
+    def _whose(self, name: str) -> str:
+        return self.rows[name][EDITED] if name in self.rows else ""
 
     def edited(self, names: Iterable[str], unless: str = "") -> list[str]:
         """Those of `names` whose masks a person has changed since they were written, and not to the digest `unless`."""
@@ -204,10 +211,10 @@ class Folder:
             return None
         try:
             found = dict(json.loads(path.read_text(encoding="utf-8")))
-            if found["format"] == FORMAT and found["version"] in range(1, BEFORE) and not force:
+            if found["format"] == FORMAT and found["version"] in range(1, BEFORE[0]) and not force:
                 what = "made by an earlier wsss: its table has other columns"
                 raise IntegrityError(path, what, "choose another -o, or replace it with --force")
-            if found.pop("format") != FORMAT or found.pop("version") not in (BEFORE, VERSION):
+            if found.pop("format") != FORMAT or found.pop("version") not in (*BEFORE, VERSION):
                 raise ValueError("format")
             found.pop("fingerprint")
             self.wanted = int(found.pop("wanted", 0))

@@ -106,6 +106,7 @@ def next_steps(
     options, folder = (FOLDER, FOLDER) if place is None else (place.options, place.folder(index))
     found, archive = (FOUND_MASKS, ARCHIVE) if place is None else (free(FOUND_MASKS), free(ARCHIVE))
     predict = f"wsss predict artifacts/student.pt {folder} -o {found} --overlays --min-area 0.1%"
+    predict += " --keep-corrected" if others is not None and others.by_hand else ""
     export = f"wsss export --to cvat artifacts/{verdict.labels or ('relabelled' if relabelled else 'pseudo')} {archive}"
     which = " (artifacts/relabelled: those of the training photos, as the first student mended them)"
     mended = which if relabelled and verdict.labels == "pseudo" else ""

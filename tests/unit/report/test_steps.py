@@ -44,7 +44,8 @@ def test_corrected_labels_are_carried_along(tmp_path: Path) -> None:
     write_store_index(tmp_path / "mine", StoreMeta(PSEUDO_FORMAT, INDEX.classes, {"corrected_by_hand": 4}), [])
     mine = PseudoStore(tmp_path / "mine")
     bad = replace(BAD, weak=("cow",))
-    whole, _, more, _ = next_steps(bad, "quick", INDEX, (), HERE, mine)
+    whole, _, more, last = next_steps(bad, "quick", INDEX, (), HERE, mine)
+    assert last.command == f"{PREDICT} --keep-corrected"
     assert whole.command == "wsss recipe use photos --keep-dataset && wsss plan"
     assert more.what == "Add photos of cow, or correct more of their labels"  # without the class they fit no more
     assert more.command == f"wsss export --to cvat {tmp_path / 'mine'} ../labels.zip"
