@@ -99,7 +99,7 @@ def test_an_uneven_area_without_tags_is_no_doubt_where_tags_are_heeded(tmp_path:
 def test_tags_that_are_not_heeded_answer_no_doubt(tmp_path: Path, settings: dict[str, str], named: str) -> None:
     folder = Folder(tmp_path, {"classes": list(CLASSES), **settings})
     for name, tags, cow in (("a", "cow", "0.2"), ("b", "hat", "0")):
-        folder.rows[name] = [name, f"{name}.jpg", "", "8", "8", "0.9", "", tags, "", "0.8", cow, "0", "0"]
+        folder.rows[name] = [name, f"{name}.jpg", "", "8", "8", "0.9", "", tags, "", "", "0.8", cow, "0", "0"]
     folder.doubt(Doubted({"cow": "x"}, "reports", by_area=frozenset({"cow"})))
     assert [row.look for row in folder.worst_first()] == [(named,) if named else (), ()]
 
