@@ -134,7 +134,7 @@ def import_edited(
             made_of = paths | {"base_sha256": hash_input(base.path), EDITED: hash_input(source)}
             made_of |= {EDITED_ONLY: "true"} if found.left_out else {}
             place, new = publish_new(corrected_store(stage, base, found, marked, made_of), out, CORRECTED)
-    told = Told(found, len(edited.files), marked, base, records, place, new, chosen, made_by)
+    told = Told(found, len(edited.files), marked, base, records, place, new, chosen, made_by, source)
     return "\n".join(told.lines())
 
 

@@ -94,8 +94,9 @@ def build_gallery(
         classes = class_table(tables, legend) if tables else None
         if classes and verdict and not verdict.by_masks:
             classes = classes.without_judgement()
-        last = verdict, classes, learned, interval, compared_with_themselves(results, rows)
-        html = page_html(sections, legend, rows, plots, strips, heat, settings.width, *top, *last)
+        same = compared_with_themselves(results, rows)
+        shown = (sections, legend, rows, plots, strips, heat, settings.width)
+        html = page_html(*shown, *top, verdict, classes, learned, interval, same)
         if interval is not None:
             write_text(folder / INTERVAL, interval.csv)
         (folder / "index.html").write_bytes(html.encode("utf-8"))

@@ -93,6 +93,10 @@ def test_an_export_is_remembered_outside_of_what_it_writes(project: Path, kind: 
     done = come_back(project)
     assert done.exit_code == 0, done.output
     assert "(20 photos, 1 of them corrected by hand, 3 taken from a network's masks)" in done.stdout
+    alone = (
+        "3 masks were taken that nobody has edited; for the edited ones alone: wsss labels import edited --edited-only"
+    )
+    assert f"\n{alone}\nto train on them: " in done.stdout
     assert "nothing here knows" not in done.stderr
     assert kinds() == {"corrected_by_hand": 1, "taken_from_network": 3}
 
@@ -157,6 +161,7 @@ def test_only_edited_masks_on_request(project: Path) -> None:
     assert "labels: 1 of 4 photos changed, " in done.stdout
     assert "(20 photos, 1 of them corrected by hand)\n" in done.stdout
     assert "\n3 masks left out that nobody has edited (--edited-only)\n" in done.stdout
+    assert "for the edited ones alone" not in done.stdout
     assert kinds() == {"corrected_by_hand": 1}
     shutil.rmtree("edited")
     shutil.rmtree("corrected")
