@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -148,13 +147,13 @@ def main(
     known = {} if source is None else source.tags
     labels = None if source is None else open_labels(source.records, segmenter.classes)
     root = own_run(where)
-    work = Work(where, tile, how, width, max_megapixels, get_num_threads(), known, limit, area, labels)
-    work = replace(work, splits={} if own is None else own.splits, corrected=corrected)
+    work = Work(where, tile, how, width, max_megapixels, get_num_threads(), known, limit, area, labels, corrected)
     with explained_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         with locked(out / ".lock", "another wsss predict is writing here"), catch_signals():
             folder.open(force, page=overlays, photos=[each.id for each in found])
             outcome = run_elsewhere(folder, found, work) if elsewhere() else run(segmenter, folder, found, work)
+            folder.split({} if own is None else own.splits)
             doubted = folder.doubt(None if root is None else doubted_in(root, segmenter.classes))
             folder.finish()
             network = known_network(model, where, root, [folder.sha256(name) for name in folder.rows])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,8 +32,8 @@ CHUNK = 8
 class Work:
     """What all photos of a run share. `threads`: those of the process that writes; they change the order of sums.
     `limit`: whether masks show no class that `tags` deny. `min_area`: of a piece of a class.
-    `labels`: pseudo-labels that masks are compared with. `splits`: of photos of the project's own data set;
-    `corrected`: their masks that a person has corrected.
+    `labels`: pseudo-labels that masks are compared with. `corrected`: masks that a person has
+    corrected.
     """
 
     model: Path
@@ -46,7 +46,6 @@ class Work:
     limit: bool = True
     min_area: Area = field(default_factory=Area)
     labels: OwnLabels | None = None
-    splits: Mapping[str, str] = field(default_factory=dict)
     corrected: Corrected | None = None
 
 
@@ -72,18 +71,18 @@ def segment_photo(segmenter: Segmenter, work: Work, photo: FoundPhoto, before: s
         opened = decode_photo(data, photo.path, work.how, work.max_megapixels)
     except UserError as error:
         return error
-    tags, split = work.tags.get(photo.id), work.splits.get(photo.id, "")
+    tags = work.tags.get(photo.id)
     by_hand = work.corrected is not None and photo.id in work.corrected
     mine = None if work.corrected is None else work.corrected.mask(photo.id, opened.own_size)
     if mine is not None:
         found = Segmentation(opened.whole, mine, np.ones(mine.shape, np.float16), segmenter.classes)
-        return make(found, digest, work.overlay_width, tags, None, split, corrected=True)
+        return make(found, digest, work.overlay_width, tags, corrected=True)
     found = segmenter.segment(opened, work.how, str(photo.path), tags if work.limit else None)
     if work.min_area != Area():
         found = found.without_crumbs(work.min_area)
     # Where a person has corrected the label, the student is the one that is wrong: no reason to look at the mask first.
     pseudo = None if work.labels is None or by_hand else work.labels.label(photo.id)
-    return make(found, digest, work.overlay_width, tags, pseudo, split)
+    return make(found, digest, work.overlay_width, tags, pseudo)
 
 
 def _load(model: Path, tile: int) -> tuple[Segmenter, None]:

@@ -125,14 +125,12 @@ class Folder:
         result: where the mask is not edited any more, the photo is to be predicted again.
         """
         there = self.mask(name).is_file() and (not overlays or self.has_pictures(name))
-        return self.sha256(name) if there and self._whose(name) != BY_HAND else ""
+        edited = name in self.rows and self.rows[name][EDITED] == BY_HAND
+        return self.sha256(name) if there and not edited else ""
 
     def corrected(self, name: str) -> bool:
         """Whether the mask of photo `name` was written as a person had corrected it before."""
-        return self._whose(name) == CORRECTED
-
-    def _whose(self, name: str) -> str:
-        return self.rows[name][EDITED] if name in self.rows else ""
+        return name in self.rows and self.rows[name][EDITED] == CORRECTED
 
     def edited(self, names: Iterable[str], unless: str = "") -> list[str]:
         """Those of `names` whose masks a person has changed since they were written, and not to the digest `unless`."""
@@ -165,6 +163,11 @@ class Folder:
             write_bytes(self.picture(kind, name), picture)
         row = self.rows[name]
         row[COLUMNS.index("look")], row[EDITED], row[len(COLUMNS) :] = "", BY_HAND, areas
+
+    def split(self, splits: Mapping[str, str]) -> None:
+        """Take over the `splits` of photos by id, of the project's own data set."""
+        for name in self.rows:
+            self.rows[name][COLUMNS.index("split")] = splits.get(name, self.rows[name][COLUMNS.index("split")])
 
     def doubt(self, doubted: Doubted | None) -> Doubted | None:
         """Name in the table the photos that show a class of `doubted`; return it with what became of it."""

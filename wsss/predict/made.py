@@ -49,11 +49,10 @@ def make(
     overlay_width: int | None,
     tags: Sequence[int] | None,
     pseudo: np.ndarray | None = None,
-    split: str = "",
     corrected: bool = False,
 ) -> Made:
-    """The files and values of the photo that has this checksum; `tags`, `pseudo`: see `look.reasons`. `split`: of the
-    project's own photos; `corrected`: a person has made the mask, which nobody has to look at.
+    """The files and values of the photo that has this checksum; `tags`, `pseudo`: see `look.reasons`. `corrected`: a
+    person has made the mask, which nobody has to look at.
     """
     mask = Image.fromarray(found.label)
     mask.putpalette(voc_palette().tobytes())
@@ -61,7 +60,7 @@ def make(
     look = "" if corrected else SEPARATOR.join(reasons(found.label, confidence, found.names, tags, pseudo))
     known = "" if tags is None else TAG_SEPARATOR.join(found.names[tag] for tag in tags) or NO_TAG
     sides = (str(side) for side in found.label.shape)
-    values = (sha256, *sides, f"{confidence:.4f}", look, known, CORRECTED if corrected else "", split, *areas_of(found))
+    values = (sha256, *sides, f"{confidence:.4f}", look, known, CORRECTED if corrected else "", "", *areas_of(found))
     compared = pseudo if look else None
     pictures = {} if overlay_width is None else pictures_of(found, overlay_width, compared)
     return Made(_file(mask, format="PNG"), digest(found.label), pictures, values)

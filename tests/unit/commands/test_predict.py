@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import pickle
 import shutil
 import signal
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,7 @@ from wsss.predict.collect import find_photos
 from wsss.predict.edits import read_checksums
 from wsss.predict.made import PICTURES
 from wsss.predict.note import NOTE, read_note
+from wsss.predict.own_set import corrected_masks, own_set
 from wsss.predict.segmenter import Segmentation, Segmenter
 from wsss.report.scores import SOURCE_COLUMNS
 from wsss.stores.labels import BY_HAND, PSEUDO_FORMAT, put_labels
@@ -269,7 +272,11 @@ def test_a_folder_without_the_column_of_edited_masks_goes_on(model: Path, photos
     settings = json.loads((out / "settings.json").read_text())
     (out / "settings.json").write_text(json.dumps({**settings, "version": 4}))
     rows = list(csv.reader((out / "predictions.csv").read_text().splitlines()))
-    (out / "predictions.csv").write_text("".join(",".join([*row[:8], *row[9:]]) + "\n" for row in rows))
+    (out / "predictions.csv").write_text("".join(",".join([*row[:8], *row[10:]]) + "\n" for row in rows))
+    assert json.loads(predict(model, photos, "-o", out, "--json")[1])["done"] == []
+    assert tree(out) == whole
+    (out / "settings.json").write_text(json.dumps({**settings, "version": 5}))  # it had no column of splits
+    (out / "predictions.csv").write_text("".join(",".join([*row[:9], *row[10:]]) + "\n" for row in rows))
     assert json.loads(predict(model, photos, "-o", out, "--json")[1])["done"] == []
     assert tree(out) == whole
 
@@ -388,6 +395,14 @@ def test_masks_that_a_person_has_corrected_are_kept_on_request(
         "sub/ä": "",
     }
     assert "differs from its pseudo-label" not in plain["Kuh 1"]["look"]
+    write_index(Path("artifacts/dataset"), Index(CLASSES, tuple(replace(each, split="val") for each in records)))
+    predict(*command, "-o", "plain")
+    assert [row["split"] for row in table(Path("plain"))] == ["val", "val", ""]  # of the photos that were there, too
+    write_index(Path("artifacts/dataset"), Index(CLASSES, records))
+    own = own_set(find_photos([photos]), CLASSES)
+    sent = pickle.loads(pickle.dumps(corrected_masks(own, kept=True)))  # noqa: S301  to a worker
+    np.testing.assert_array_equal(sent.mask("Kuh 1", (40, 56)), label)
+    assert sent.mask("Kuh 1", (40, 57)) is sent.mask("=sum", (40, 56)) is None  # another photo now; not corrected
     _, text, said = predict(*command, "-o", "kept", "--keep-corrected")
     assert f"predict: {has}, taken as it is\n" in said
     kept = {row["id"]: row for row in table(Path("kept"))}
