@@ -263,6 +263,11 @@ def test_settings_in_the_way_are_told_where_they_are_others(photos: RawData) -> 
     named = "distill.labels (4 photos corrected by hand)"
     assert f"keep the section dataset and {named}: wsss recipe use photos --keep-dataset" in told
     assert told.endswith(f"the old file is kept as params.yaml.bak, but {named} would be lost\n")
+    told = init("raw", "--recipe", "photos", "--force").stderr
+    assert (
+        f"warning: params.yaml: is written anew, without {named}\nfix: to train on these labels again, set dist" in told
+    )
+    assert "is written anew" not in init("raw", "--recipe", "photos", "--force").stderr
     PARAMS.write_text(made + "# mine\n")
     result = init("raw")
     assert result.stderr == (
