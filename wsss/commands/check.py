@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from wsss.formats.build import Survey
     from wsss.formats.problems import Finding
 
+STUDENT = Path("artifacts/student.pt")
+"""What the last training of this project has made."""
 EVERY_NAME = 1_000_000
 """Photos that one message of the JSON report lists."""
 
@@ -82,7 +84,17 @@ def main(params: Path, tags_too: bool, as_json: bool) -> str:
     if problems:
         show(text)
         sys.exit(UserError.exit_code)
-    return text if as_json else f"{text}; next: dvc repro gallery"
+    return text if as_json else f"{text}; next: dvc repro gallery{_trains_again(survey)}"
+
+
+def _trains_again(survey: Survey | None) -> str:
+    """What is said of that command where there is a student already, and photos have masks, as a person may have added
+    them to score with.
+    """
+    if survey is None or not STUDENT.exists() or not any(record.mask for record in survey.index.records):
+        return ""
+    stages = " && ".join(f"python -m pipeline.{stage}" for stage in ("index", "evaluate", "gallery"))
+    return f" (it trains again where photos, tags or their first masks are new; to score with masks alone: {stages})"
 
 
 def look(settings: Params, names: int = MOST_SHOWN) -> tuple[Survey | None, list[WsssError]]:

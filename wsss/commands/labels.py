@@ -77,6 +77,12 @@ edited_only_option = click.option(
 @click.option("--made-by", metavar="NAME", help="the method that has made the masks, if no person has")
 @exported_option
 @edited_only_option
+@click.option(
+    "--replace-corrected",
+    is_flag=True,
+    help="let masks replace labels that were corrected by hand before, though nobody knows whether a person has made "
+    "these",
+)
 def import_corrected(
     edited: Path,
     base: Path | None,
@@ -85,6 +91,7 @@ def import_corrected(
     made_by: str | None,
     exported: Path | None,
     edited_only: bool,
+    replace_corrected: bool,
 ) -> str:
     """Import the masks that a person has corrected as labels to train on: EDITED is a folder or a .zip, as CVAT exports
     it ("Segmentation mask 1.1").
@@ -92,7 +99,8 @@ def import_corrected(
     The new store has the labels of --base, with those of the edited photos replaced, and is marked: so many are
     corrected by hand, so many taken from a network's masks, as wsss export has written them, so many made by the
     method of --made-by. A mask that nobody has edited is known by its pixels, in whatever colours it comes back. A
-    network's masks of val photos are left out, or the student would be judged by them. Nothing reads the store unless
+    network's masks of val photos are left out, or the student would be judged by them. A label that was corrected by
+    hand before stays as it is, unless a person has painted a newer one. Nothing reads the store unless
     distill.labels names it. Nothing is replaced: other labels get another folder.
     """
     need_project(dataset)
@@ -105,7 +113,8 @@ def import_corrected(
     with ExitStack() as stack:
         for store in [base] if base else [kind.place for kind in LABEL_STORES]:
             stack.enter_context(restorable(store))
-        return import_edited(edited, base, dataset, out, (made_by or "").strip(), exported, edited_only)
+        method = (made_by or "").strip()
+        return import_edited(edited, base, dataset, out, method, exported, edited_only, replace_corrected)
 
 
 @people_command

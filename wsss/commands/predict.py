@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wsss.commands.predict_told import report_json, report_text
 from wsss.core.atomic import explained_os_errors
-from wsss.core.command import json_option, json_text, people_command, show
+from wsss.core.command import json_option, people_command, show
 from wsss.core.errors import UserError, raise_all
 from wsss.core.executor import elsewhere
 from wsss.core.interrupt import catch_signals
@@ -21,19 +22,15 @@ from wsss.core.words import counted
 from wsss.data.images import MAX_MEGAPIXELS
 from wsss.formats.problems import some
 from wsss.predict.collect import FoundPhoto, find_photos
-from wsss.predict.folder import TABLE, Folder
-from wsss.predict.table import Row
+from wsss.predict.folder import Folder
 from wsss.predict.view import TILE, checked_scales
 
 if TYPE_CHECKING:
     from wsss.predict.doubted import Doubted
     from wsss.predict.known_tags import TagSource
-    from wsss.predict.run import Outcome
 
 NO_TAGS = "none"
 UNKNOWN = "no tags of these photos are known, so masks may show any class; if you have a table of them: --tags FILE"
-NAMED = 5
-"""Photos to look at that are named at the end; the table and the page have all."""
 
 
 @people_command
@@ -55,6 +52,11 @@ NAMED = 5
     default="0",
     help="pieces of a class of fewer pixels (25), or of less of the photo (0.1%), become what surrounds them; default: "
     "masks as they were evaluated",
+)
+@click.option(
+    "--keep-corrected",
+    is_flag=True,
+    help="masks that a person has corrected, in the labels that distill.labels names, as they are: not the network's",
 )
 @click.option("--as-is", is_flag=True, help="photos at their own size, scale 1, no flip, no CRF unless asked for")
 @click.option("--overlays", is_flag=True, help="also write the masks laid over the photos, and a page")
@@ -81,6 +83,7 @@ def main(
     crf: bool | None,
     tags: str | None,
     min_area: str,
+    keep_corrected: bool,
     as_is: bool,
     overlays: bool,
     overlay_width: int,
@@ -118,6 +121,7 @@ def main(
     from wsss.predict.note import write_note
     from wsss.predict.own_labels import open_labels
     from wsss.predict.own_run import own_run
+    from wsss.predict.own_set import corrected_masks, own_set
     from wsss.predict.run import run, run_elsewhere
     from wsss.predict.segmenter import Segmenter
     from wsss.report.found_page import write_page
@@ -128,33 +132,41 @@ def main(
     say(f"predict: {explained(segmenter.network, how)}")
     source = choose_tags(tags, found, segmenter.classes)
     limit = source is not None and tags != NO_TAGS
+    own = own_set(found, segmenter.classes)
+    corrected = corrected_masks(own, keep_corrected)
+    if corrected is not None:
+        say(f"predict: {corrected.told}")
     named = {"model": segmenter.fingerprint, "classes": list(segmenter.classes)}
     if source is not None and limit:
         named["tags"] = source.fingerprint
+    if corrected is not None and keep_corrected:
+        named["corrected"] = corrected.fingerprint
     folder = Folder(out, {**named, **how.plain(), "tile": tile, "min_area": str(area)})
     width = overlay_width if overlays else None
     known = {} if source is None else source.tags
     labels = None if source is None else open_labels(source.records, segmenter.classes)
     root = own_run(where)
-    work = Work(where, tile, how, width, max_megapixels, get_num_threads(), known, limit, area, labels)
+    work = Work(where, tile, how, width, max_megapixels, get_num_threads(), known, limit, area, labels, corrected)
     with explained_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         with locked(out / ".lock", "another wsss predict is writing here"), catch_signals():
             folder.open(force, page=overlays, photos=[each.id for each in found])
             outcome = run_elsewhere(folder, found, work) if elsewhere() else run(segmenter, folder, found, work)
+            folder.split({} if own is None else own.splits)
             folder.name_least_sure()
             doubted = None if root is None else doubted_in(root, segmenter.classes)
             folder.finish()
             network = known_network(model, where, root, [folder.sha256(name) for name in folder.rows])
             made = {"model": network, "how": explained(segmenter.network, how)}
+            made |= {"corrected": corrected.words} if corrected is not None and keep_corrected else {}
             write_note(out, folder.fingerprint, made, tags_told(source, limit, len(found)), len(outcome.done))
             page = write_page(folder, doubted) if overlays else None
     if outcome.stayed:
         what = f"{counted(len(outcome.stayed), 'mask')} edited by hand, so not made again for a photo that has changed"
         fix = "to have a mask made again, move it elsewhere, and give the same wsss predict"
         warn(out, f"{what}: {some(outcome.stayed)}", fix)
-    report = report_json(out, folder, outcome, doubted) if as_json else report_text(out, folder, outcome, page, doubted)
-    show(report)
+    as_text = (out, folder, outcome, page, doubted, corrected)
+    show(report_json(out, folder, outcome, doubted) if as_json else report_text(*as_text))
     raise_all(list(outcome.failed.values()))
     return ""
 
@@ -206,43 +218,3 @@ def parse_scales(text: str) -> tuple[float, ...]:
         return checked_scales([float(part) for part in text.split(",")])
     except ValueError as error:
         raise UserError("--scales", f"found {text!r}, expected numbers", "give e.g. --scales 0.75,1,1.25") from error
-
-
-def report_text(out: Path, folder: Folder, outcome: Outcome, page: Path | None, doubted: Doubted | None = None) -> str:
-    """One line that counts, the photos to look at first, and the classes that a verdict doubts."""
-    kept = f", {len(outcome.kept)} {'was' if len(outcome.kept) == 1 else 'were'} there" if outcome.kept else ""
-    if edited := folder.edited(outcome.kept):
-        kept += f" ({len(edited)} edited since, left as {'it is' if len(edited) == 1 else 'they are'}: {some(edited)})"
-    failed = f", {len(outcome.failed)} cannot be read" if outcome.failed else ""
-    files = f"{out / TABLE}{f', {page}' if page else ''}"
-    rows, photos = look_at(folder, outcome), len(outcome.done) + len(outcome.kept)
-    lines = [f"predict: {counted(len(outcome.done), 'photo')}{kept}{failed} → {files}"]
-    if rows:
-        lines.append(f"look at these first ({len(rows)} of {counted(photos, 'photo')}, column look of the table):")
-        lines += [f"  {row.id}: {'; '.join(row.look)}" for row in rows[:NAMED]]
-    elif photos:
-        lines.append(f"none of {counted(photos, 'photo')} is conspicuous (column look of the table)")
-    return "\n".join([*lines, doubted.text] if doubted else lines)
-
-
-def look_at(folder: Folder, outcome: Outcome) -> list[Row]:
-    """The photos of this run that have a reason to be looked at, worst first."""
-    here = {*outcome.done, *outcome.kept}
-    return [row for row in folder.worst_first() if row.look and row.id in here]
-
-
-def report_json(out: Path, folder: Folder, outcome: Outcome, doubted: Doubted | None) -> str:
-    """The same for programs."""
-    failed = outcome.failed.values()
-    return json_text(
-        {
-            "out": str(out),
-            "fingerprint": folder.fingerprint,
-            "done": outcome.done,
-            "kept": outcome.kept,
-            "edited": folder.edited(outcome.kept),
-            "failed": [{"photo": error.where, "what": error.what, "fix": error.fix} for error in failed],
-            "look": {row.id: row.look for row in look_at(folder, outcome)},
-            "doubted": dict(doubted.words) if doubted else {},
-        }
-    )

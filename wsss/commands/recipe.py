@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from wsss.commands.kept_labels import kept_labels
 from wsss.core.command import CONTEXT, json_option, json_text, people_command
 from wsss.core.errors import UserError
 from wsss.core.recipes import dataset_section, put_in_place, read_recipe, recipe_header, recipe_names, with_dataset
@@ -39,19 +40,22 @@ OWN = ("quick", "photos")
 DEFAULTS = "Keys that are not written here have the defaults of docs/settings.md (`wsss explain KEY`)."
 """A line at the top of every recipe, which says nothing of one."""
 NEXT = "next: wsss init FOLDER --recipe NAME for your own photos; else wsss recipe use NAME, or wsss recipe show NAME"
-WITH_DATASET = " with your data set and nothing else of the old one"
+NO_MORE = "and nothing else of the old one"
 
 
 @people_command
 @click.argument("name")
 @click.option("--params", type=click.Path(path_type=Path), default="params.yaml", help="file to write")
-@click.option("--keep-dataset", is_flag=True, help="keep the section `dataset` of the present file")
+@click.option(
+    "--keep-dataset", is_flag=True, help="keep the section `dataset` of the present file, and its distill.labels"
+)
 def use(name: str, params: Path, keep_dataset: bool) -> str:
     """Put recipes/NAME.yaml in place as params.yaml.
 
-    A file that is there and differs is kept as params.yaml.bak.
+    With --keep-dataset, labels that were corrected by hand or imported are kept, too, where distill.labels names them,
+    with the settings that belong to them. A file that is there and differs is kept as params.yaml.bak.
     """
-    text = read_recipe(name)
+    text, remark = read_recipe(name), ""
     if keep_dataset:
         try:
             present = params.read_text(encoding="utf-8")
@@ -59,9 +63,14 @@ def use(name: str, params: Path, keep_dataset: bool) -> str:
             what = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
             raise UserError(params, what, "leave out --keep-dataset") from error
         text = with_dataset(text, dataset_section(present, params), params)
+        remark = f" with your data set {NO_MORE}"
+        if labels := kept_labels(params):
+            text = labels.within(text) if labels.there else text
+            kept = f" with your data set, {labels.words} {NO_MORE}"
+            remark = kept if labels.there else f"{remark}, not even distill.labels: no labels are in {labels.place}"
     backup = put_in_place(params, text)
-    kept = f"; the old file is {backup}" if backup else ""
-    return f"recipe: {params} is recipes/{name}.yaml{WITH_DATASET if keep_dataset else ''}{kept}"
+    old = f"; the old file is {backup}" if backup else ""
+    return f"recipe: {params} is recipes/{name}.yaml{remark}{old}"
 
 
 @people_command

@@ -7,7 +7,9 @@ import shlex
 import subprocess
 from pathlib import Path
 
+from wsss.commands.kept_labels import kept_labels
 from wsss.core.errors import UserError
+from wsss.core.log import warn
 from wsss.core.recipes import put_in_place, same_as_recipe
 
 SEAL = "# Unedited: "
@@ -54,8 +56,11 @@ def refuse_edited(params: Path) -> None:
 def replace(params: Path, text: str, force: bool) -> tuple[Path | None, str]:
     """Write settings; the backup of the old ones, if one was made, and a remark on them, empty if there were none.
 
-    `force`: keep a backup, whatever they are. Raises what `refuse_edited` does, without it.
+    `force`: keep a backup, whatever they are. Warns where they named labels that no stage makes. Raises what
+    `refuse_edited` does, without it.
     """
+    if force or kept_elsewhere(params) is not None:
+        _warn_of_labels(params)
     if not force:
         refuse_edited(params)
         if params.exists() and params.read_bytes() != text.encode():
@@ -63,6 +68,13 @@ def replace(params: Path, text: str, force: bool) -> tuple[Path | None, str]:
             return put_in_place(params, text, backup=False), f"in place of {old}"
     backup = put_in_place(params, text)
     return backup, f"the old one is {backup}" if backup else ""
+
+
+def _warn_of_labels(params: Path) -> None:
+    """Warn of the labels that the settings at `params` name, and that new ones do not."""
+    labels = kept_labels(params)
+    if labels is not None and labels.there:
+        warn(params, f"is written anew, without {labels.named}", f"to train on these labels again, set {labels.words}")
 
 
 def _checksum(lines: list[str]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from wsss.commands.kept_labels import KeptLabels, kept_labels
 from wsss.core.atomic import write_text
 from wsss.core.errors import UserError, WsssError
 from wsss.core.recipes import read_recipe, recipe_header, recipe_names
@@ -65,22 +66,27 @@ def told_apart(
         if theirs.get(key) != ours.get(key) and not inside:
             rows.append((key, theirs.get(key, "-"), ours.get(key, "-")))
     other = "" if chosen in (None, recipe) else f", where recipe {chosen} is asked for"
-    switch = _switch(chosen, params) if other else ""
+    labels = kept_labels(params)
+    switch = _switch(chosen, params, labels) if other else ""
+    force = f"{error.fix}, but {labels.named} would be lost" if labels else error.fix
     if not rows:
         what = f"exists, with the settings that wsss init would write now (recipe {recipe}){other}"
-        return UserError(error.where, what, f"{switch or f'keep it: wsss check {params}; or '}{error.fix}")
+        return UserError(error.where, what, f"{switch or f'keep it: wsss check {params}; or '}{force}")
     width, wide = (max(len(row[place]) for row in rows[:MOST]) for place in (0, 1))
     lines = [f"  {key:<{width}}  {mine:<{wide}}  wsss init: {derived}" for key, mine, derived in rows[:MOST]]
     lines += [f"  and {len(rows) - MOST} more"] if len(rows) > MOST else []
     verb = "is another" if len(rows) == 1 else "are others"
     what = f"exists; {counted(len(rows), 'setting')} {verb} than wsss init would write now (recipe {recipe}){other}:"
     keep = switch or "keep it, and set what is wrong; or "
-    return UserError(error.where, "\n".join([what, *lines]), f"{keep}{error.fix}")
+    return UserError(error.where, "\n".join([what, *lines]), f"{keep}{force}")
 
 
-def _switch(recipe: str | None, params: Path) -> str:
-    """The command that puts `recipe` in the place of another, as the beginning of a fix."""
+def _switch(recipe: str | None, params: Path, labels: KeptLabels | None) -> str:
+    """The command that puts `recipe` in the place of another, as the beginning of a fix. `labels`: what the settings
+    name, which that command keeps, too.
+    """
     option = "" if params == Path("params.yaml") else f" --params {shlex.quote(str(params))}"
     command = f"wsss recipe use {recipe} --keep-dataset{option}"
     kept = "no other setting is kept; the old file is, as a .bak"
-    return f"to change to recipe {recipe}, and keep the section dataset: {command} ({kept}); or "
+    also = f" and {labels.named}" if labels and labels.there else ""
+    return f"to change to recipe {recipe}, and keep the section dataset{also}: {command} ({kept}); or "

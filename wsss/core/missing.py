@@ -7,6 +7,8 @@ from pathlib import Path
 from wsss.core.errors import UserError, did_you_mean
 
 PROJECT = Path("params.yaml")
+MADE = ("student.pt", "oste.pt")
+"""Names of networks that stages give: one that is there is not what was meant by the other, which comes later."""
 MOST = 1000
 """Neighbours that are compared with the name that was written."""
 
@@ -25,7 +27,8 @@ def need_made(path: Path) -> None:
     """Raise `UserError` if `path`, a product of the pipeline, is not there: not made yet, or in another folder."""
     if not path.exists():
         fix = "correct the path; or, in the folder of your project, run the stages that write it: dvc repro gallery"
-        raise UserError(path, f"no such file{similar(path)}", fix)
+        hint = "" if path.name in MADE else similar(path)
+        raise UserError(path, f"no such file{hint}", fix)
 
 
 def need_project(made: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from wsss.data.origins import FROM_LABELS, FROM_NETWORK, HAND, LABELS, NETWORK, 
 from wsss.data.size import fit_label
 from wsss.evaluation.edited_masks import EditedMasks
 from wsss.stores.labels import BY_HAND, PseudoStore
+from wsss.stores.opened import is_store
 
 HELD_OUT = "val"
 BEFORE = "before"
@@ -23,6 +25,8 @@ MARKS = {HAND: BY_HAND, NETWORK: FROM_NETWORK, LABELS: FROM_LABELS}
 """Attributes of photos, and of the store, which has their number, by the origin of the labels."""
 EDITED = "edited_sha256"
 """Attribute of a store of corrected labels: the checksum of the archive or folder that it was made of."""
+STAYS, REPAINTED, UNSURE = "stays", "repainted", "unsure"
+"""What may become of a label that a person has corrected before."""
 EDITED_ONLY = "edited_only"
 """Attribute of such a store that was made without the masks that nobody had edited."""
 
@@ -33,7 +37,9 @@ class Correction:
     `gained` and `lost` in them; the ignored pixels that came back as background: those `kept` ignored and those that
     are background now; the `held_out` photos that keep their labels, because the new ones are a network's; and those
     whose masks are as they were before a correction that the base has: these keep it. `left_out`: photos whose masks
-    were not looked at, because nobody has edited them.
+    were not looked at, because nobody has edited them. Of photos whose label in the base a person has corrected, those
+    that keep it (`stay`), because nobody has edited the new mask; those that a person has `repainted`; and those of
+    which nobody knows whether a person has made the new mask (`unsure`).
     """
 
     labels: Mapping[str, npt.NDArray[np.uint8]]
@@ -45,6 +51,9 @@ class Correction:
     held_out: tuple[str, ...]
     as_before: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    stay: tuple[str, ...] = ()
+    repainted: tuple[str, ...] = ()
+    unsure: tuple[str, ...] = ()
 
     def count(self, kind: str, names: Collection[str]) -> int:
         """Of the photos `names`, those whose new label is of this kind of origin."""
@@ -64,13 +73,15 @@ def correction(
 
     Most tools have no label for 255, and give such pixels back as background: they stay 255, unless the masks come with
     a label for 255. `made_by`: the method that has made the masks, empty for a person. `edited_only`: masks that are
-    still as wsss has written them are left out.
+    still as wsss has written them are left out. A mask that nobody has edited never replaces a label that a person has
+    corrected.
     Raises `UserError` for masks that fit no photo or class.
     """
     sizes = {name: records[name].own_size for name in edited.files}
     knows = edited.has_label_for_ignored(records)
     labels: dict[str, npt.NDArray[np.uint8]] = {}
     origins, held_out, as_before, left_out = dict[str, Origin](), list[str](), list[str](), list[str]()
+    painted: dict[str, list[str]] = {STAYS: [], REPAINTED: [], UNSURE: []}
     gained, lost, kept, cleared = np.zeros(256, np.int64), np.zeros(256, np.int64), 0, 0
     for name, own in sizes.items():
         check_stop()
@@ -82,12 +93,17 @@ def correction(
         if edited_only and edited.known.untouched(name, mask):
             left_out.append(name)
             continue
+        other = differs(mask, exported, knows)
+        if other and is_as_before(base, name, mask, knows):
+            as_before.append(name)
+            continue
+        if other and BY_HAND in base.group(name).attrs:
+            painted[fate := _fate(edited, name, mask, made_by)].append(name)
+            if fate == STAYS:
+                continue
         origin = edited.origin(name, mask, made_by)
         if origin.kind == NETWORK and records[name].split == HELD_OUT:
             held_out += [name] if (mask != exported).any() else []
-            continue
-        if differs(mask, exported, knows) and is_as_before(base, name, mask, knows):
-            as_before.append(name)
             continue
         emptied = (exported == IGNORE) & (mask == 0)
         count = int(fit_label(emptied.astype(np.uint8), size).sum())
@@ -103,8 +119,16 @@ def correction(
             labels[name], origins[name] = label, origin
             gained += np.bincount(label[changed], minlength=256)
             lost += np.bincount(old[changed], minlength=256)
-    others = (tuple(held_out), tuple(as_before), tuple(left_out))
+    others = map(tuple, (held_out, as_before, left_out, *painted.values()))
     return Correction(labels, origins, gained, lost, kept, cleared, *others)
+
+
+def _fate(edited: EditedMasks, name: str, mask: npt.NDArray[np.uint8], made_by: str) -> str:
+    """What becomes of a label that a person has corrected, by the `mask` that differs from it."""
+    if written := edited.known.origin(name, mask):
+        # What a person has painted in the folder of `wsss predict` is new; what a store had is an earlier correction.
+        return REPAINTED if written.kind == HAND and not is_store(Path(written.source)) else STAYS
+    return UNSURE if made_by or name not in edited.known.written else REPAINTED
 
 
 def differs(mask: npt.NDArray[np.uint8], exported: npt.NDArray[np.uint8], knows: bool) -> bool:

@@ -7,6 +7,7 @@ notes loses nothing else; a mask of which nothing is known counts as a person's.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import zipfile
@@ -28,6 +29,8 @@ from wsss.data.origins import HAND, NETWORK, ORIGINS, Origin, digest, read_origi
 from wsss.formats.labelmap import EXPORTED, IGNORED, LABELMAP, beside, read_labelmap
 from wsss.formats.raw import MAX_TEXT, is_background
 from wsss.predict.edits import read_checksums
+from wsss.predict.folder import TABLE
+from wsss.predict.table import CORRECTED, EDITED, read_rows
 from wsss.predict.written import SETTINGS, is_filled
 
 NOTES = "exported"
@@ -205,10 +208,13 @@ def read_exported(path: Path) -> Exported:
 
 
 def _predicted(folder: Path) -> Exported:
-    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError, csv.Error):
         classes = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["classes"]
+        rows = read_rows(folder / TABLE, classes)
+        kinds = {name: HAND if row[EDITED] == CORRECTED else NETWORK for name, row in rows.items()}
         listed = read_checksums(folder).items()
-        return Exported(tuple(classes), {name: Origin(NETWORK, str(folder), both.label) for name, both in listed})
+        origins = {name: Origin(kinds.get(name, NETWORK), str(folder), both.label) for name, both in listed}
+        return Exported(tuple(classes), origins)
     return Exported((), {})
 
 

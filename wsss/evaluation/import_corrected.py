@@ -25,9 +25,10 @@ from wsss.data.origins import FROM_LABELS, HAND, digest
 from wsss.evaluation.choose_base import CORRECTED, choose_base, imported_before
 from wsss.evaluation.correction import BEFORE, EDITED, EDITED_ONLY, HELD_OUT, MARKS, Correction, correction
 from wsss.evaluation.edited_masks import BY, masks_in, unpacked
-from wsss.evaluation.exported import known_exports
-from wsss.evaluation.import_told import Told, told_again, warn_of
+from wsss.evaluation.exported import GIVE, known_exports
+from wsss.evaluation.import_told import NAMED, Told, told_again, warn_of
 from wsss.evaluation.new_store import CONTENT, check_there, publish_new
+from wsss.formats.problems import some
 from wsss.predict.written import is_filled
 from wsss.stores.labels import LABEL_STORES, PseudoStore, put_labels, put_mixtures
 from wsss.stores.opened import is_store, open_pseudo
@@ -35,6 +36,7 @@ from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard
 from wsss.stores.whose import BY_METHODS, MADE_BY
 
 SHARD = 32
+REPLACE = "add --replace-corrected"
 
 
 def marked_photos(base: PseudoStore, found: Correction) -> dict[str, dict[str, str]]:
@@ -93,20 +95,24 @@ def import_edited(
     made_by: str = "",
     exported: Path | None = None,
     edited_only: bool = False,
+    replace_corrected: bool = False,
 ) -> str:
     """Import the masks in `source`, a folder or a zip, over the store `base_folder`, without that over the one that
     they were edited from (`choose_base`), as the store `out`, without that as one named by its content. `made_by`: the
     method that has made the masks, empty for a person; `exported`: a folder or archive of what wsss has written, as
-    they were before; `edited_only`: without masks that are still so. What has been imported before, without any of
-    these but `made_by`, is told to be there. Returns the message to print. Raises `UserError` if nothing differs, or
-    `out` holds anything else.
+    they were before; `edited_only`: without masks that are still so; `replace_corrected`: also where nobody knows
+    whether a person has made the mask that replaces one corrected by hand. What has been imported before, without any
+    of these but `made_by`, is told to be there. Returns the message to print. Raises `UserError` if nothing differs, if
+    corrections would be lost, or if `out` holds anything else.
     """
     if not source.exists():
         raise UserError(source, "no such file or folder", "give what CVAT, or wsss export, has written")
     index = read_index(dataset)
     records = {record.id: record for record in index.records}
     splits = {record.id: record.split for record in index.records}
-    if not (base_folder or out or exported or edited_only) and (there := imported_before(source, index, made_by)):
+    if not (base_folder or out or exported or edited_only or replace_corrected) and (
+        there := imported_before(source, index, made_by)
+    ):
         check_there(there.path)
         return "\n".join(told_again(source, there, made_by))
     with unpacked(source) as folder:
@@ -120,13 +126,15 @@ def import_edited(
         with open_stage("import_labels", identity, inputs, folders=[out] if out else []) as stage:
             found = correction(base, edited, records, made_by, edited_only)
             warn_of(source, base.path, edited, found, index, records)
+            if found.unsure and not replace_corrected:
+                raise _would_replace(source, base.path, found, made_by)
             if not found.labels:
                 raise _nothing(source, len(edited.files), base.path, found)
             marked = marked_photos(base, found)
             made_of = paths | {"base_sha256": hash_input(base.path), EDITED: hash_input(source)}
             made_of |= {EDITED_ONLY: "true"} if found.left_out else {}
             place, new = publish_new(corrected_store(stage, base, found, marked, made_of), out, CORRECTED)
-    told = Told(found, len(edited.files), marked, base, records, place, new, chosen, made_by)
+    told = Told(found, len(edited.files), marked, base, records, place, new, chosen, made_by, source)
     return "\n".join(told.lines())
 
 
@@ -151,6 +159,15 @@ def _check_base(base: PseudoStore, dataset: Path, index: Index, records: Mapping
         raise UserError(base.path, what, "give the --dataset that it was made with")
 
 
+def _would_replace(source: Path, base: Path, found: Correction, made_by: str) -> UserError:
+    many, names = counted(len(found.unsure), "mask"), some(found.unsure, NAMED)
+    what = f"would replace {many} corrected by hand before, in {base} ({names})"
+    if made_by:
+        return UserError(source, f"{what}, by masks of {made_by}", f"{REPLACE} if that is wanted; or remove them")
+    unknown = "; nothing here knows whether a person has edited these since wsss wrote them"
+    return UserError(source, what + unknown, f"{REPLACE} if a person has edited or checked each of them; else {GIVE}")
+
+
 def _nothing(source: Path, photos: int, base: Path, found: Correction) -> UserError:
     what = f"not one pixel of {photos} masks differs from {base}"
     if found.held_out:
@@ -160,4 +177,6 @@ def _nothing(source: Path, photos: int, base: Path, found: Correction) -> UserEr
         what += f"; {counted(len(found.left_out), 'mask')} left out that nobody has edited (--edited-only)"
     if found.as_before:
         what += f"; {counted(len(found.as_before), 'mask')} are as before its corrections, which stay"
+    if found.stay:
+        what += f"; {counted(len(found.stay), 'mask')} corrected by hand before, which nobody has edited since"
     return UserError(source, what, "export again what was edited, or give the --base that it was made of")

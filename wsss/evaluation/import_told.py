@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ def warn_of(
 class Told:
     """An import: what was `found` in the masks of so many `photos`, the photos of the store that are `marked`, its
     `place` and whether it is `new` there; how the base was `chosen`, empty if it was given; `made_by`: the method that
-    has made the masks, empty for a person.
+    has made the masks, empty for a person; `source`: where these are.
     """
 
     found: Correction
@@ -80,6 +81,7 @@ class Told:
     new: bool
     chosen: str
     made_by: str
+    source: Path
 
     def lines(self) -> Iterator[str]:
         """The message, line by line."""
@@ -105,9 +107,18 @@ class Told:
             yield f"{found.cleared:,} ignored pixels are background now: the masks have a label for ignored ones"
         if found.as_before:
             yield f"{counted(len(found.as_before), 'mask')} as before the corrections in {self.base.path}: these stay"
+        if found.stay:
+            many = "1 mask corrected by hand before stays as it is"
+            if len(found.stay) > 1:
+                many = f"{len(found.stay)} masks corrected by hand before stay as they are"
+            yield f"{many}: nobody has edited what came back ({some(found.stay, NAMED)})"
+        if newer := [name for name in (*found.repainted, *found.unsure) if name in found.labels]:
+            many = f"{counted(len(newer), 'mask')} corrected by hand before replaced by a newer one"
+            yield f"{many}: {some(newer, NAMED)}"
         if found.left_out:
             yield f"{counted(len(found.left_out), 'mask')} left out that nobody has edited (--edited-only)"
         yield from self._held_out()
+        yield from self._edited_alone()
         yield from self._next()
 
     def _whose(self) -> list[str]:
@@ -134,6 +145,15 @@ class Told:
                 f"{' and '.join(parts)}: the student's agreement is measured on them, "
                 "so do not compare it with that of earlier runs"
             )
+
+    def _edited_alone(self) -> Iterator[str]:
+        """The command that leaves out the masks that nobody has edited, if any were taken."""
+        method = f"{BY}{self.made_by}"
+        origins = [each for each in self.found.origins.values() if each.kind != HAND and each.source != method]
+        if origins:
+            many = f"{counted(len(origins), 'mask')} {'was' if len(origins) == 1 else 'were'} taken"
+            alone = f"wsss labels import {shlex.quote(str(self.source))} --edited-only"
+            yield f"{many} that nobody has edited; for the edited ones alone: {alone}"
 
     def _next(self) -> Iterator[str]:
         yield from how_to_train(self.place, self.base, bool(self.marked[BY_HAND]) or not self.made_by)

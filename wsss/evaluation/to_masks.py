@@ -5,12 +5,14 @@ What scores reads masks by numbers, or by VOC's colours of these; no label map i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ConfigDict
 
 from wsss.core.atomic import write_text
-from wsss.core.errors import UserError
+from wsss.core.errors import UserError, WsssError
 from wsss.core.folders import atomic_dir
 from wsss.core.interrupt import check_stop
 from wsss.core.log import Progress
@@ -18,13 +20,18 @@ from wsss.core.params import Settings, load
 from wsss.core.words import counted
 from wsss.data.codec import open_image, read_file
 from wsss.data.images import save_mask_png
+from wsss.data.index import read_index
 from wsss.data.origins import HAND, ORIGINS, Origin, digest, origins_text
+from wsss.evaluation.correction import HELD_OUT
 from wsss.evaluation.edited_masks import masks_in, unpacked
 from wsss.evaluation.exported import known_exports, mask_folder
 from wsss.evaluation.import_told import warn_unknown
 from wsss.formats.labelmap import LABELMAP, beside, labelmap_text
+from wsss.formats.problems import some
 from wsss.formats.registry import scan
 from wsss.formats.settings import DatasetSettings
+
+INDEX = Path("artifacts/dataset")
 
 
 class Params(Settings):
@@ -85,7 +92,20 @@ def to_masks(source: Path, params: Path, out: Path, exported: Path | None = None
     untouched = f" ({len(origins)} of them still as wsss has written them: no truth)" if origins else ""
     untouched += f" (without {left} that nobody has edited)" if left else ""
     next_step = _next(root, settings.masks, out, params)
-    return f"labels: {counted(len(masks.files) - left, 'mask')} → {out}{untouched}; next: {next_step}"
+    told = f"labels: {counted(len(masks.files) - left, 'mask')} → {out}{untouched}; next: {next_step}"
+    return told + _score_nothing([path.relative_to(out).with_suffix("").as_posix() for path in out.rglob("*.png")])
+
+
+def _score_nothing(names: Sequence[str]) -> str:
+    """What is said where none of the photos `names` is held out, in the data set that this project has indexed."""
+    with suppress(WsssError):
+        index = read_index(INDEX)
+        splits = {record.id: record.split for record in index.records}
+        held_out = [name for name, split in splits.items() if split == HELD_OUT]
+        if held_out and {splits.get(name) for name in names} == {"train"}:
+            correct = f"for the accuracy, correct masks of {HELD_OUT} photos: {some(held_out)}"
+            return f"\nall of them are of train photos, which score nothing; {correct}"
+    return ""
 
 
 def _next(root: Path, masks: str, out: Path, params: Path) -> str:

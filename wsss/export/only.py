@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -38,15 +38,18 @@ class Only:
 
 def named_photos(path: Path, store: Labels, photos: Mapping[str, Record]) -> frozenset[str]:
     """Ids of the photos of `store` that the file `path` names: an id or a photo's file on each line, or the column `id`
-    of a CSV table. `photos`: records by id, for the names of their files.
+    of a CSV table; without folders where one photo alone is called so. `photos`: records by id, for the names of their
+    files.
 
     Raises `UserError` if the file cannot be read, names none, or names photos that the store does not have.
     """
     names = read_names(path)
     files = {record.image: name for name, record in photos.items()}
     known, found, unknown = frozenset(store.ids), set(), []
+    bare = _bare_names(known, photos)
     for name in names:
-        meant = next((one for one in (name, files.get(name), clean_id(name, path)) if one in known), None)
+        ways = (name, files.get(name), clean_id(name, path), bare.get(name))
+        meant = next((one for one in ways if one in known), None)
         if meant is None:
             unknown.append(name)
         else:
@@ -60,6 +63,15 @@ def named_photos(path: Path, store: Labels, photos: Mapping[str, Record]) -> fro
             fix += ", or export labels that have them (artifacts/pseudo has all)"
         raise UserError(path, what, fix)
     return frozenset(found)
+
+
+def _bare_names(ids: Collection[str], photos: Mapping[str, Record]) -> dict[str, str]:
+    """Each of `ids` by its name, and that of its file, without folders, where no other one is called so."""
+    found: dict[str, set[str]] = {}
+    for one in ids:
+        for name in (one, photos[one].image if one in photos else one):
+            found.setdefault(PurePosixPath(name).name, set()).add(one)
+    return {name: next(iter(meant)) for name, meant in found.items() if len(meant) == 1}
 
 
 def _hint(name: str, known: Collection[str], photos: Mapping[str, Record]) -> str:

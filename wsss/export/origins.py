@@ -40,7 +40,7 @@ def _giver(labels: Labels, name: str) -> Labels:
 
 
 def _kind(labels: Labels, name: str) -> str:
-    if isinstance(labels, Predicted) and labels.edited(name):
+    if isinstance(labels, Predicted) and (labels.edited(name) or labels.corrected(name)):
         return HAND
     if isinstance(labels, (Predicted, PredictionStore)):
         return NETWORK

@@ -74,6 +74,10 @@ class Predicted:
         """True if a person has changed the mask of photo `name` since `wsss predict` wrote it."""
         return bool(self._folder.edited([name]))
 
+    def corrected(self, name: str) -> bool:
+        """True if a person had corrected the mask of photo `name` before `wsss predict` wrote it as it was."""
+        return self._folder.corrected(name)
+
     @staticmethod
     def _record(row: list[str]) -> Record:
         named = dict(zip(COLUMNS, row, strict=False))

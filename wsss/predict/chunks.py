@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from wsss.core.errors import UserError
@@ -20,7 +21,8 @@ from wsss.predict.how import How
 from wsss.predict.known_tags import KnownTags
 from wsss.predict.made import Made, make
 from wsss.predict.own_labels import OwnLabels
-from wsss.predict.segmenter import Segmenter, decode_photo
+from wsss.predict.own_set import Corrected
+from wsss.predict.segmenter import Segmentation, Segmenter, decode_photo
 
 CHUNK = 8
 """Photos of a task."""
@@ -30,7 +32,8 @@ CHUNK = 8
 class Work:
     """What all photos of a run share. `threads`: those of the process that writes; they change the order of sums.
     `limit`: whether masks show no class that `tags` deny. `min_area`: of a piece of a class.
-    `labels`: pseudo-labels that masks are compared with.
+    `labels`: pseudo-labels that masks are compared with. `corrected`: masks that a person has
+    corrected.
     """
 
     model: Path
@@ -43,6 +46,7 @@ class Work:
     limit: bool = True
     min_area: Area = field(default_factory=Area)
     labels: OwnLabels | None = None
+    corrected: Corrected | None = None
 
 
 def segment_chunk(work: Work, photos: Sequence[FoundPhoto], known: Sequence[str]) -> list[Made | UserError | None]:
@@ -68,10 +72,16 @@ def segment_photo(segmenter: Segmenter, work: Work, photo: FoundPhoto, before: s
     except UserError as error:
         return error
     tags = work.tags.get(photo.id)
+    by_hand = work.corrected is not None and photo.id in work.corrected
+    mine = None if work.corrected is None else work.corrected.mask(photo.id, opened.own_size)
+    if mine is not None:
+        found = Segmentation(opened.whole, mine, np.ones(mine.shape, np.float16), segmenter.classes)
+        return make(found, digest, work.overlay_width, tags, corrected=True)
     found = segmenter.segment(opened, work.how, str(photo.path), tags if work.limit else None)
     if work.min_area != Area():
         found = found.without_crumbs(work.min_area)
-    pseudo = None if work.labels is None else work.labels.label(photo.id)
+    # Where a person has corrected the label, the student is the one that is wrong: no reason to look at the mask first.
+    pseudo = None if work.labels is None or by_hand else work.labels.label(photo.id)
     return make(found, digest, work.overlay_width, tags, pseudo)
 
 

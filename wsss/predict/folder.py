@@ -22,11 +22,11 @@ from wsss.predict.look import SEPARATOR, weight
 from wsss.predict.made import LABELS, PICTURES, Made
 from wsss.predict.note import NOTE
 from wsss.predict.other_settings import changes
-from wsss.predict.table import BY_HAND, COLUMNS, EDITED, Row, parse_row, read_rows, table_text
+from wsss.predict.table import BY_HAND, COLUMNS, CORRECTED, EDITED, Row, parse_row, read_rows, table_text
 
-FORMAT, VERSION = written.FORMAT, 5
-BEFORE = 4
-"""The version whose table had no column `edited`; it can be read, and is written anew."""
+FORMAT, VERSION = written.FORMAT, 6
+BEFORE = (4, 5)
+"""The versions whose table had no column `edited`, or none `split`; they can be read, and are written anew."""
 SETTINGS, TABLE, PAGE = written.SETTINGS, "predictions.csv", "index.html"
 
 PAGE_MARK = '<meta name="generator" content="wsss predict">'
@@ -129,7 +129,12 @@ class Folder:
         result: where the mask is not edited any more, the photo is to be predicted again.
         """
         there = self.mask(name).is_file() and (not overlays or self.has_pictures(name))
-        return self.sha256(name) if there and not self.rows.get(name, [""] * len(COLUMNS))[EDITED] else ""
+        edited = name in self.rows and self.rows[name][EDITED] == BY_HAND
+        return self.sha256(name) if there and not edited else ""
+
+    def corrected(self, name: str) -> bool:
+        """Whether the mask of photo `name` was written as a person had corrected it before."""
+        return name in self.rows and self.rows[name][EDITED] == CORRECTED
 
     def edited(self, names: Iterable[str], unless: str = "") -> list[str]:
         """Those of `names` whose masks a person has changed since they were written, and not to the digest `unless`."""
@@ -162,6 +167,11 @@ class Folder:
             write_bytes(self.picture(kind, name), picture)
         row = self.rows[name]
         row[COLUMNS.index("look")], row[EDITED], row[len(COLUMNS) :] = "", BY_HAND, areas
+
+    def split(self, splits: Mapping[str, str]) -> None:
+        """Take over the `splits` of photos by id, of the project's own data set."""
+        for name in self.rows:
+            self.rows[name][COLUMNS.index("split")] = splits.get(name, self.rows[name][COLUMNS.index("split")])
 
     def name_least_sure(self) -> None:
         """Name in the table the photos that the network is least sure of, see `least_sure.looks`."""
@@ -203,10 +213,10 @@ class Folder:
             return None
         try:
             found = dict(json.loads(path.read_text(encoding="utf-8")))
-            if found["format"] == FORMAT and found["version"] in range(1, BEFORE) and not force:
+            if found["format"] == FORMAT and found["version"] in range(1, BEFORE[0]) and not force:
                 what = "made by an earlier wsss: its table has other columns"
                 raise IntegrityError(path, what, "choose another -o, or replace it with --force")
-            if found.pop("format") != FORMAT or found.pop("version") not in (BEFORE, VERSION):
+            if found.pop("format") != FORMAT or found.pop("version") not in (*BEFORE, VERSION):
                 raise ValueError("format")
             found.pop("fingerprint")
             self.wanted = int(found.pop("wanted", 0))

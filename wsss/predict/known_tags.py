@@ -5,19 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
 
-from wsss.core.errors import UserError, WsssError, raise_all
+from wsss.core.errors import UserError, raise_all
 from wsss.core.log import say
 from wsss.core.missing import similar
 from wsss.core.words import counted
-from wsss.data.index import read_index
 from wsss.formats.columns import Headings, named_columns
 from wsss.formats.folder import match_rows, merge_rows
 from wsss.formats.lines import read_lines
@@ -28,12 +26,12 @@ from wsss.formats.tagfile import TagTable, in_one_spelling, read_tag_file, unkno
 from wsss.models.base_student import IMPROBABLE
 from wsss.predict.collect import FoundPhoto
 from wsss.predict.no_class import shown_to_be_empty
+from wsss.predict.own_set import INDEX, own_set
 from wsss.predict.project import PARAMS, section_of
 from wsss.predict.segment import Network
 
 KnownTags = Mapping[str, tuple[int, ...]]
 """Class numbers by photo id; a photo that is not there may show anything."""
-INDEX = Path("artifacts/dataset")
 SOME = 2
 """Names that an error shows of each side."""
 NO_ROW = "write names as the photos have them, with as many of their folders as are needed; or leave --tags out"
@@ -137,20 +135,12 @@ def read_indexed_tags(photos: Sequence[FoundPhoto], classes: Sequence[str], fold
     A photo without tags shows no class if its tags say so, as `shown_to_be_empty` finds out; one that nobody has tagged
     may show anything.
     """
-    dataset = section_of(folder, "dataset")
-    try:
-        root = Path(dataset["root"])
-        index = read_index(folder / INDEX)
-    except (WsssError, KeyError, TypeError):
-        return None  # what is wrong there is no matter of these photos
-    if index.classes != tuple(classes):
+    own = own_set(photos, classes, folder)
+    if own is None:
         return None
-    resolved = cache(Path.resolve)
-    empty = shown_to_be_empty(index, dataset, folder)
-    tagged = [record for record in index.records if record.tags or record.id in empty]
-    places = {_place(folder / root / record.image, resolved): record for record in tagged}
-    here = {photo.id: _place(photo.path, resolved) for photo in photos}
-    found = {name: places[place] for name, place in here.items() if place in places}
+    empty = shown_to_be_empty(own.index, section_of(folder, "dataset"), folder)
+    tagged = [record for record in own.index.records if record.tags or record.id in empty]
+    found = {name: record for name, record in own.records.items() if record.tags or record.id in empty}
     if not found:
         return None
     known = {name: record.tags for name, record in found.items()}
@@ -165,11 +155,6 @@ def _headings(path: Path, settings: Mapping[str, Any]) -> Headings | None:
         return None
     header = read_lines(path)[0]
     return Headings(*(name if named_columns(header, name) else "" for name in given))
-
-
-def _place(path: Path, resolved: Callable[[Path], Path]) -> Path:
-    """Where a file lies, whatever links lead to its folder."""
-    return resolved(path.parent) / path.name
 
 
 def _fingerprint(tags: object) -> str:

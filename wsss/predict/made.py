@@ -16,6 +16,7 @@ from wsss.data.origins import digest
 from wsss.data.render import fit
 from wsss.data.size import fit_label
 from wsss.predict.look import SEPARATOR, reasons
+from wsss.predict.table import CORRECTED
 
 if TYPE_CHECKING:
     from wsss.predict.segmenter import Segmentation
@@ -48,15 +49,18 @@ def make(
     overlay_width: int | None,
     tags: Sequence[int] | None,
     pseudo: np.ndarray | None = None,
+    corrected: bool = False,
 ) -> Made:
-    """The files and values of the photo that has this checksum; `tags`, `pseudo`: see `look.reasons`."""
+    """The files and values of the photo that has this checksum; `tags`, `pseudo`: see `look.reasons`. `corrected`: a
+    person has made the mask, which nobody has to look at.
+    """
     mask = Image.fromarray(found.label)
     mask.putpalette(voc_palette().tobytes())
     confidence = float(found.confidence.mean(dtype="float64"))
-    look = SEPARATOR.join(reasons(found.label, found.names, tags, pseudo))
+    look = "" if corrected else SEPARATOR.join(reasons(found.label, found.names, tags, pseudo))
     known = "" if tags is None else TAG_SEPARATOR.join(found.names[tag] for tag in tags) or NO_TAG
     sides = (str(side) for side in found.label.shape)
-    values = (sha256, *sides, f"{confidence:.4f}", look, known, "", *areas_of(found))
+    values = (sha256, *sides, f"{confidence:.4f}", look, known, CORRECTED if corrected else "", "", *areas_of(found))
     compared = pseudo if look else None
     pictures = {} if overlay_width is None else pictures_of(found, overlay_width, compared)
     return Made(_file(mask, format="PNG"), digest(found.label), pictures, values)

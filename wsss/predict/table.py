@@ -11,19 +11,22 @@ from wsss.data.index import TAG_SEPARATOR
 from wsss.data.tables import csv_text, plain_rows
 from wsss.predict.look import SEPARATOR
 
-COLUMNS = ("id", "photo", "sha256", "height", "width", "confidence", "look", "tags", "edited")
+COLUMNS = ("id", "photo", "sha256", "height", "width", "confidence", "look", "tags", "edited", "split")
 """Columns before one for the area of each class, as a share of the photo's pixels. `photo`: the file's name, below the
 folder that was given; `look`: see `predict.look`; `tags`: what is known of them, see `predict.made`; `edited`:
-`BY_HAND` where the areas are those of a mask that a person has changed."""
+`BY_HAND` where the areas are those of a mask that a person has changed here, `CORRECTED` where the mask is one that a
+person has corrected before; `split`: of photos of the project's own data set."""
 EDITED = COLUMNS.index("edited")
-BY_HAND = "by hand"
+BY_HAND, CORRECTED = "by hand", "corrected by hand"
+LATER = COLUMNS[EDITED:]
+"""Columns that tables of earlier versions lack."""
 
 
 @dataclass(frozen=True)
 class Row:
     """A line of the table: mean `confidence` in [0, 1], of the network's own mask; `look`: why this mask should be
     looked at; `tags`: names, none where they are not known; `areas`: fractions of the photo by class, background first;
-    `edited`: they are those of a mask that a person has changed.
+    `edited`: whose mask it is, if a person's: `BY_HAND` or `CORRECTED`.
     """
 
     id: str
@@ -31,7 +34,7 @@ class Row:
     look: tuple[str, ...]
     tags: tuple[str, ...]
     areas: tuple[float, ...]
-    edited: bool = False
+    edited: str = ""
 
 
 def parse_row(cells: Sequence[str]) -> Row:
@@ -43,7 +46,7 @@ def parse_row(cells: Sequence[str]) -> Row:
         _parts(named["look"], SEPARATOR),
         _parts(named["tags"], TAG_SEPARATOR),
         tuple(map(float, cells[len(COLUMNS) :])),
-        bool(named["edited"]),
+        named["edited"],
     )
 
 
@@ -54,7 +57,7 @@ def table_text(rows: Mapping[str, Sequence[str]], classes: Sequence[str]) -> str
 
 
 def read_rows(path: Path, classes: Sequence[str]) -> dict[str, list[str]]:
-    """The lines of the file by id; of an earlier version, whose table has no column `edited`, none is.
+    """The lines of the file by id; of an earlier version, whose table lacks some of `LATER`, these are empty.
 
     Raises `ValueError` or `csv.Error` for a table of another kind.
     """
@@ -62,10 +65,11 @@ def read_rows(path: Path, classes: Sequence[str]) -> dict[str, list[str]]:
         header, *rows = list(plain_rows(csv.reader(handle, strict=True)))
     if any(len(row) != len(header) for row in rows):
         raise ValueError("columns")
-    if header[EDITED : EDITED + 1] != [COLUMNS[EDITED]]:
-        header.insert(EDITED, COLUMNS[EDITED])
-        for row in rows:
-            row.insert(EDITED, "")
+    for place, name in enumerate(LATER, start=EDITED):
+        if header[place : place + 1] != [name]:
+            header.insert(place, name)
+            for row in rows:
+                row.insert(place, "")
     if tuple(header[: len(COLUMNS)]) != COLUMNS or len(header) != len(COLUMNS) + len(classes):
         raise ValueError("columns or classes")
     return {row[0]: row for row in rows if row[0]}

@@ -11,6 +11,7 @@ from pydantic import Field
 from wsss.core.atomic import write_text
 from wsss.core.folders import atomic_dir
 from wsss.core.params import Settings, unit
+from wsss.core.words import counted
 from wsss.data.index import Index, Record, Split
 from wsss.data.render import HEAT_STOPS, css_colour
 from wsss.report.cards import Results
@@ -25,6 +26,7 @@ from wsss.report.plots import draw_plots
 from wsss.report.ranking import evenly, histogram, worst_and_spread
 from wsss.report.scores import Source, final_row
 from wsss.report.strips import draw_strips
+from wsss.stores.imported import ImportedStore
 
 NAMED = 25
 """Classes that the first lines name; the rest are counted."""
@@ -92,15 +94,29 @@ def build_gallery(
         classes = class_table(tables, legend) if tables else None
         if classes and verdict and not verdict.by_masks:
             classes = classes.without_judgement()
-        html = page_html(
-            sections, legend, rows, plots, strips, heat, settings.width, *top, verdict, classes, learned, interval
-        )
+        same = compared_with_themselves(results, rows)
+        shown = (sections, legend, rows, plots, strips, heat, settings.width)
+        html = page_html(*shown, *top, verdict, classes, learned, interval, same)
         if interval is not None:
             write_text(folder / INTERVAL, interval.csv)
         (folder / "index.html").write_bytes(html.encode("utf-8"))
     if photos is not None:
         write_text(photos, photos_csv(index, rankings))
     return tuple(sections)
+
+
+def compared_with_themselves(results: Results, sources: Sequence[Source]) -> str:
+    """What is said of the row of imported labels, where a person has corrected those that it scores; else nothing."""
+    splits = [row.split for row in sources if row.source == ImportedStore.source]
+    records = [record for record in results.index.records if record.split in splits and record.mask is not None]
+    painted = sum(results.by_hand(record) for record in records)
+    if not painted:
+        return ""
+    photos = counted(painted, "photo")
+    return (
+        f"{ImportedStore.source}: of {photos} these labels were corrected by hand; where the masks are of the same "
+        "hand, they are compared with themselves."
+    )
 
 
 def about(index: Index, recipe: str) -> str:

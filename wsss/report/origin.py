@@ -37,7 +37,8 @@ def made_by(note: Mapping[str, Any], settings: Mapping[str, Any], rows: Sequence
     network = found[NETWORK]
     code = "; ".join(dict.fromkeys(_code(run) for run in _runs(note)))
     lines = {NETWORK: network.pop("file", ""), "checksum": network.pop("sha256", "")[:16], **network}
-    lines |= {HOW: found[HOW], TAGS: found[TAGS], "masks made by": code}
+    lines |= {HOW: found[HOW], TAGS: found[TAGS], "masks taken as they are": note.get("corrected", "")}
+    lines |= {"masks made by": code}
     return {title: str(line) for title, line in lines.items() if line}
 
 

@@ -41,13 +41,16 @@ class View:
 
 @dataclass(frozen=True)
 class Panel:
-    """One place in a card: `views` are pictures to choose from (none: nothing to show); size in pixels."""
+    """One place in a card: `views` are pictures to choose from (none: nothing to show); size in pixels. `caption`: what
+    stands below them, where it is not the title.
+    """
 
     title: str
     note: str
     views: tuple[View, ...]
     width: int
     height: int
+    caption: str = ""
 
 
 @dataclass(frozen=True)
@@ -196,13 +199,15 @@ def page_html(
     classes: ClassTable | None = None,
     learned: str = "",
     interval: Interval | None = None,
+    same_hand: str = "",
 ) -> str:
     """The page. All that is given is text: whatever it contains is shown, never run.
 
     `heat`: CSS colours of the CAM scores 0 to 1; `width`: widest that a picture is, in pixels; `about`: one line
     on the data set; `differing`: see `settings_beside_recipe`; `final`: the score that stands on top; `verdict`: the
     last words, if there are any; `classes`: the IoU of each class, where there are masks; `learned`: of other
-    labels than pseudo-labels, see `other_labels`; `interval`: of `final`, if it is known.
+    labels than pseudo-labels, see `other_labels`; `interval`: of `final`, if it is known;
+    `same_hand`: of a score of labels on masks of the same hand.
     """
     cards = [card for section in sections for card in section.cards]
     filled = {title for section in sections for title in section.columns}
@@ -231,5 +236,6 @@ def page_html(
         opens=Counter(swatch.number for card in cards for swatch in card.swatches),
         learned=learned,
         interval=interval,
+        same_hand=same_hand,
         titles=[(number, panel.title) for number, panel in enumerate(panels) if panel.title in filled],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,10 +84,13 @@ class Painter:
         notes: tuple[Sequence[str], Sequence[str]],
     ) -> tuple[Panel, ...]:
         views = self._versions(photo, record, self.results.predictions, prediction, "student", OSTE, OSTE.upper())
+        taught = self._panel(number, "Pseudo-label", photo, self._pseudo_labels(photo, record, pseudo), *notes[0])
+        if self.results.by_hand(record):
+            taught = replace(taught, caption=HAND.capitalize())
         return (
             self._panel(number, "Photo", photo, [("Photo", photo, ())]),
             self._panel(number, "CAM", photo, self._heat(photo, record)),
-            self._panel(number, "Pseudo-label", photo, self._pseudo_labels(photo, record, pseudo), *notes[0]),
+            taught,
             self._panel(number, "Prediction", photo, views, *notes[1]),
             self._panel(number, "Ground truth", photo, self._overlays(photo, {"Ground truth": mask})),
         )
@@ -101,7 +105,8 @@ class Painter:
             both = (results.label(store, record) for store in (results.predictions, results.taught(record)))
             share = percent(found.disagreement, 0)
             named = share != percent(0, 0)  # else it is of a few pixels
-            differs = [f"differs {share}{self._instead(results.compared(record, *both)) if named else ''}"]
+            whose = self._whose(record, predicted)
+            differs = [f"{whose[0]}{share}{whose[1]}{self._instead(results.compared(record, *both)) if named else ''}"]
         beside = [
             *_iou("IoU", found.pseudo.iou),
             *([] if found.pseudo.coverage is None else [f"{percent(found.pseudo.coverage, 0)} labelled"]),
@@ -114,11 +119,20 @@ class Painter:
         alone = [WITHOUT_TAGS] if predicted else []
         return beside, [*alone, *judged, *(sure if by_prediction else []), *(differs if predicted else [])]
 
+    def _whose(self, record: Record, predicted: bool) -> tuple[str, str]:
+        """The words before and after the share of pixels in which two labels differ: of a person's mask, the other one
+        does.
+        """
+        if not self.results.by_hand(record):
+            return "differs ", ""
+        return f"the {'student' if predicted else 'first student'} differs ", " from your mask"
+
     def _missing(
         self, judge: LabelStore | None, found: Measured, record: Record
     ) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """By label map of the photo, the names of tags with less than `TRACE` of it, or nothing."""
         first = PSEUDO if self.results.taught(record) is self.results.pseudo else LEARNED
+        first = "label corrected by hand" if self.results.by_hand(record) else first
         labels = {first: found.pseudo, "relabelled label": found.relabelled}
         if judge is self.results.predictions:
             labels[PREDICTION] = found.judged

@@ -27,6 +27,8 @@ QUICK, FULL = "quick", "photos"
 GAIN = "Train the whole network: on six sets of seven the masks were better by 2.5 to 16.4 points of mIoU"
 PRICE = "that took 22 to 34 minutes of processor time each, and the command says beforehand what yours will take"
 """What `FULL` gave in the place of `QUICK`, and what it cost: docs/experiments.md#any-photos-the-zoo."""
+KEEP = "--keep-dataset && wsss plan"
+"""Options of `wsss recipe use` that carry data set and imported labels along, and the command that says the cost."""
 FOUND = ("tags.csv", "folders", "xml")
 """Tags that `wsss init` finds by itself."""
 FOLDER = "FOLDER"
@@ -83,33 +85,45 @@ def last_words(
     own = len(masks_as_written(Path(place.root), place.masks, photos))
     verdict = final_verdict(reports, sources, index, split, rests_on(made, others), own, interval)
     known = verdict, recipe, index, list(made.ids)
-    return replace(verdict, steps=next_steps(*known)), f"{verdict.text}\n{steps_text(next_steps(*known, place))}"
+    page, terminal = (next_steps(*known, where, others) for where in (None, place))
+    return replace(verdict, steps=page), f"{verdict.text}\n{steps_text(terminal)}"
 
 
 def next_steps(
-    verdict: Verdict, recipe: str, index: Index, relabelled: Sequence[str], place: Place | None = None
+    verdict: Verdict,
+    recipe: str,
+    index: Index,
+    relabelled: Sequence[str],
+    place: Place | None = None,
+    others: PseudoStore | None = None,
 ) -> tuple[Step, ...]:
     """Remedies if the verdict is not fine, each with its command, and how to segment all photos, last.
 
     `recipe`: name of the one that the settings began with; `relabelled`: ids of photos with a relabelled label;
-    `place`: where the photos are; None for the page, which names none.
+    `place`: where the photos are; None for the page, which names none. `others`: imported labels that the student
+    learned from; new settings have to name them again, and classes must stay theirs.
     """
     options, folder = (FOLDER, FOLDER) if place is None else (place.options, place.folder(index))
     found, archive = (FOUND_MASKS, ARCHIVE) if place is None else (free(FOUND_MASKS), free(ARCHIVE))
     predict = f"wsss predict artifacts/student.pt {folder} -o {found} --overlays --min-area 0.1%"
+    predict += " --keep-corrected" if others is not None and others.by_hand else ""
     export = f"wsss export --to cvat artifacts/{verdict.labels or ('relabelled' if relabelled else 'pseudo')} {archive}"
     which = " (artifacts/relabelled: those of the training photos, as the first student mended them)"
     mended = which if relabelled and verdict.labels == "pseudo" else ""
     better = [Step(BETTER_LABELS + mended, export)] if verdict.labels else []
     longer = recipe == QUICK and verdict.longer
-    full = [Step(f"{GAIN}; {price(index, place)}", f"wsss init {options} --recipe {FULL}")] if longer else []
+    whole = f"wsss init {options} --recipe {FULL}" if others is None else f"wsss recipe use {FULL} {KEEP}"
+    full = [Step(f"{GAIN}; {price(index, place)}", whole)] if longer else []
     steps = [*better, *full]
     if not verdict.bad:
         return (*steps, Step("Masks of your photos", predict))
     if not better:
         which = " (those of the training photos; artifacts/pseudo: all photos)" if relabelled else ""
         steps.append(Step(f"The labels may be better than these masks{which}", export))
-    if verdict.weak and len(index.classes) > 2:
+    if verdict.weak and others is not None:
+        what = f"Add photos of {', '.join(verdict.weak)}, or correct more of their labels"
+        steps.append(Step(what, f"wsss export --to cvat {shlex.quote(str(others.path))} {archive}"))
+    elif verdict.weak and len(index.classes) > 2:
         names, first = ", ".join(verdict.weak), shlex.quote(verdict.weak[0])
         # Without it the recipe would become another one.
         same = f" --recipe {recipe}" if recipe in recipe_names() else ""

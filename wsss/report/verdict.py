@@ -135,11 +135,23 @@ def _of_companions(found: Findings) -> Iterator[str]:
         yield "The student predicts one class nearly everywhere. Look at the labels in the gallery."
 
 
+def _unseen(index: Index, split: str) -> str:
+    """What is said where no photo of `split` has a mask: others may have some, which a person expects to count."""
+    masked = [record.split for record in index.records if record.mask is not None and record.split != split]
+    held_out = [record.id for record in index.records if record.split == split]
+    if not masked or not held_out:
+        return UNSEEN
+    one, where = len(masked) == 1, " and ".join(dict.fromkeys(masked))
+    yours = f"Your mask is of a {where} photo" if one else f"Your {len(masked)} masks are of {where} photos"
+    named = f"correct masks of {split} photos: {some(held_out)}"
+    return f"{RESTS} {yours}, which score{'s' if one else ''} nothing; for the accuracy, {named}."
+
+
 def _of_masks(found: Findings, sources: Sequence[Source], interval: Interval | None) -> Iterator[str]:
     """What masks say, where there are some. `interval`: of the student's score."""
     score, split = found.score, found.split
     if score is None or score.miou is None:
-        yield UNSEEN
+        yield _unseen(found.index, split)
         return
     miou, masked = score.miou, counted(int(score.images), f"{split} photo")
     sure = f", {interval.words}" if interval else ""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from ruamel.yaml import YAML
@@ -12,6 +14,7 @@ from tests.conftest import RawData
 from tests.toy_tag import toy_look, two_kinds
 from wsss.commands.check import Params, look, main, place
 from wsss.commands.slips import CORRECT, MISSPELT, with_lines
+from wsss.data.images import save_mask_png
 from wsss.formats.problems import Finding
 from wsss.formats.settings import DatasetSettings
 
@@ -33,6 +36,19 @@ def check(data: RawData, *options: str, **settings: object) -> Result:
     section = {"root": str(data.root), "format": "folder", "classes": "classes.txt", "long_side": 0, **settings}
     YAML().dump({"seed": 0, "dataset": section}, data.out.with_name("params.yaml"))
     return CliRunner().invoke(main, list(options))
+
+
+def test_masks_added_after_a_training_need_none(herd: RawData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_mask_png(herd.root / "masks/p20.png", np.zeros((64, 80), np.uint8))
+    assert check(herd, masks="masks").stdout.endswith("next: dvc repro gallery\n")
+    Path("artifacts").mkdir()
+    Path("artifacts/student.pt").touch()
+    stages = "python -m pipeline.index && python -m pipeline.evaluate && python -m pipeline.gallery"
+    again = (
+        "next: dvc repro gallery (it trains again where photos, tags or their first masks are new; to score with masks"
+    )
+    assert check(herd, masks="masks").stdout.endswith(f"{again} alone: {stages})\n")
 
 
 def test_sound_data_set(herd: RawData) -> None:

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from pipeline.distill import Params as DistillParams
 from pipeline.train import Params as TrainParams
 from tests.conftest import RawData
+from tests.helpers import CLASSES
 from tests.toy_probe import steady_probe
 from wsss.commands import project_folder
 from wsss.commands.check import Params as CheckParams
@@ -27,6 +28,8 @@ from wsss.data.index import Record
 from wsss.formats.guess import RARE, dataset_yaml, guess_dataset
 from wsss.formats.settings import DatasetSettings
 from wsss.plan.settings import Params as PlanParams
+from wsss.stores.labels import PSEUDO_FORMAT
+from wsss.stores.shards import StoreMeta, write_store_index
 
 PARAMS = Path("params.yaml")
 WRITTEN = "params.yaml is written as far as the data set could be read: wsss check params.yaml lists all errors\n"
@@ -253,6 +256,18 @@ def test_settings_in_the_way_are_told_where_they_are_others(photos: RawData) -> 
     assert told == result.stderr.replace("quick):", "quick), where recipe photos is asked for:").replace(
         "keep it, and set what is wrong; or ", SWITCH
     )
+    mine = made.replace("  rounds: 2", "  rounds: 2\n  labels: mine")
+    PARAMS.write_text(mine)
+    write_store_index(Path("mine"), StoreMeta(PSEUDO_FORMAT, CLASSES, {"corrected_by_hand": 4}), [])
+    told = init("raw", "--recipe", "photos").stderr
+    named = "distill.labels (4 photos corrected by hand)"
+    assert f"keep the section dataset and {named}: wsss recipe use photos --keep-dataset" in told
+    assert told.endswith(f"the old file is kept as params.yaml.bak, but {named} would be lost\n")
+    told = init("raw", "--recipe", "photos", "--force").stderr
+    assert (
+        f"warning: params.yaml: is written anew, without {named}\nfix: to train on these labels again, set dist" in told
+    )
+    assert "is written anew" not in init("raw", "--recipe", "photos", "--force").stderr
     PARAMS.write_text(made + "# mine\n")
     result = init("raw")
     assert result.stderr == (

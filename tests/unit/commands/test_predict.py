@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import pickle
 import shutil
 import signal
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +33,22 @@ from wsss.core.folders import atomic_dir
 from wsss.core.lock import locked
 from wsss.core.log import Progress
 from wsss.data.crumbs import without_crumbs
-from wsss.data.ids import file_name
+from wsss.data.ids import encode_id, file_name
 from wsss.data.images import load_image, load_mask, save_mask_png
 from wsss.data.index import Index, Record, write_index
+from wsss.data.origins import HAND, NETWORK, read_origins
+from wsss.evaluation.exported import read_exported
 from wsss.predict import chunks
 from wsss.predict import run as running_photos
 from wsss.predict.collect import find_photos
 from wsss.predict.edits import read_checksums
 from wsss.predict.made import PICTURES
 from wsss.predict.note import NOTE, read_note
+from wsss.predict.own_set import corrected_masks, own_set
 from wsss.predict.segmenter import Segmentation, Segmenter
 from wsss.report.scores import SOURCE_COLUMNS
+from wsss.stores.labels import BY_HAND, PSEUDO_FORMAT, put_labels
+from wsss.stores.shards import Shard, StoreMeta, shard_writer, write_store_index
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +272,11 @@ def test_a_folder_without_the_column_of_edited_masks_goes_on(model: Path, photos
     settings = json.loads((out / "settings.json").read_text())
     (out / "settings.json").write_text(json.dumps({**settings, "version": 4}))
     rows = list(csv.reader((out / "predictions.csv").read_text().splitlines()))
-    (out / "predictions.csv").write_text("".join(",".join([*row[:8], *row[9:]]) + "\n" for row in rows))
+    (out / "predictions.csv").write_text("".join(",".join([*row[:8], *row[10:]]) + "\n" for row in rows))
+    assert json.loads(predict(model, photos, "-o", out, "--json")[1])["done"] == []
+    assert tree(out) == whole
+    (out / "settings.json").write_text(json.dumps({**settings, "version": 5}))  # it had no column of splits
+    (out / "predictions.csv").write_text("".join(",".join([*row[:9], *row[10:]]) + "\n" for row in rows))
     assert json.loads(predict(model, photos, "-o", out, "--json")[1])["done"] == []
     assert tree(out) == whole
 
@@ -344,6 +355,70 @@ def test_known_tags_leave_out_other_classes(model: Path, photos: Path, tmp_path:
         "holds predictions of another model or other settings (tags:"
         in (predict(model, photos, "-o", out, "--as-is", "--tags", tags)[2])
     )
+
+
+def corrected(folder: Path, names: tuple[str, ...], by_hand: str) -> np.ndarray:
+    """A store of labels of which a person has corrected one; its label."""
+    label = np.zeros((40, 56), np.uint8)
+    label[:8, :8], label[8, :8] = 1, 255
+    meta, shard = StoreMeta(PSEUDO_FORMAT, CLASSES, {BY_HAND: 1}), Shard("00000.h5", names)
+    folder.mkdir(parents=True)
+    with shard_writer(folder / shard.name, shard, meta) as file:
+        for name in names:
+            put_labels(file, name, label, np.ones((40, 56)))
+        file[encode_id(by_hand)].attrs[BY_HAND] = True
+    write_store_index(folder, meta, [shard])
+    return label
+
+
+def test_masks_that_a_person_has_corrected_are_kept_on_request(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = {"dataset": {"root": str(photos)}, "distill": {"labels": "artifacts/corrected"}}
+    Path("params.yaml").write_text(json.dumps(settings))
+    names = ("Kuh 1", "=sum")
+    records = tuple(
+        Record(each, split, f"{each}.png", None, (1,), 40, 56, "0" * 64)
+        for each, split in zip(names, ("train", "val"), strict=True)
+    )
+    write_index(Path("artifacts/dataset"), Index(CLASSES, records))
+    label = corrected(Path("artifacts/corrected"), names, "Kuh 1")
+    command = (model, photos, "--overlays")
+    text = predict(*command, "-o", "plain")[1]
+    has = "1 photo has a mask corrected by hand (artifacts/corrected)"
+    assert f"\n{has}, which is not taken here: --keep-corrected takes it\nnext: open plain/index.html; wsss" in text
+    plain = {row["id"]: row for row in table(Path("plain"))}
+    assert {name.removeprefix("'"): row["split"] for name, row in plain.items()} == {
+        "Kuh 1": "train",
+        "=sum": "val",
+        "sub/ä": "",
+    }
+    assert "differs from its pseudo-label" not in plain["Kuh 1"]["look"]
+    write_index(Path("artifacts/dataset"), Index(CLASSES, tuple(replace(each, split="val") for each in records)))
+    predict(*command, "-o", "plain")
+    assert [row["split"] for row in table(Path("plain"))] == ["val", "val", ""]  # of the photos that were there, too
+    write_index(Path("artifacts/dataset"), Index(CLASSES, records))
+    own = own_set(find_photos([photos]), CLASSES)
+    sent = pickle.loads(pickle.dumps(corrected_masks(own, kept=True)))  # noqa: S301  to a worker
+    np.testing.assert_array_equal(sent.mask("Kuh 1", (40, 56)), label)
+    assert sent.mask("Kuh 1", (40, 57)) is sent.mask("=sum", (40, 56)) is None  # another photo now; not corrected
+    _, text, said = predict(*command, "-o", "kept", "--keep-corrected")
+    assert f"predict: {has}, taken as it is\n" in said
+    kept = {row["id"]: row for row in table(Path("kept"))}
+    assert [(row["edited"], bool(row["look"])) for name, row in kept.items() if name == "Kuh 1"] == [
+        ("corrected by hand", False)
+    ]
+    np.testing.assert_array_equal(load_mask(Path("kept/masks/Kuh%201.png"), (40, 56), len(CLASSES)), label)
+    assert {name: kept[name] == plain[name] for name in kept} == {"Kuh 1": False, "'=sum": True, "sub/ä": True}
+    assert '<span class="fine">corrected by hand</span>' in page_of("kept")
+    assert "1 photo corrected by hand (artifacts/corrected)" in page_of("kept")
+    assert json.loads(predict(*command, "-o", "kept", "--keep-corrected", "--json")[1])["done"] == []
+    assert "settings (corrected: found " in predict(*command, "-o", "kept")[2]
+    assert cli.main.main(["export", "--to", "voc", "kept", "sent"], standalone_mode=False) is None
+    kinds = {name: origin.kind for name, origin in read_origins(Path("sent")).items()}
+    assert kinds == {"Kuh 1": HAND, "=sum": NETWORK, "sub/ä": NETWORK}
+    assert {name: origin.kind for name, origin in read_exported(Path("kept")).origins.items()} == kinds
 
 
 def test_tags_of_the_data_set_in_the_present_folder_are_the_default(
@@ -430,7 +505,7 @@ def test_classes_that_the_verdict_doubts_are_told_and_name_no_photo(
     told = f"classes that the verdict (reports) calls doubtful: {name}, {other} (look at"
     for path in (model, "artifacts/student.pt"):
         text = predict(path, *command[1:])[1]
-        assert text.splitlines()[-1].startswith(told)
+        assert text.splitlines()[-2].startswith(told)
         assert f'<p class="soft" id="doubted">{told[0].upper()}{told[1:]}' in page_of("out")
         assert not any("verdict" in row["look"] for row in table(Path("out")))
     assert json.loads(predict(*command, "--json")[1])["doubted"] == dict.fromkeys((name, other), "doubtful")
@@ -451,11 +526,12 @@ def test_photos_to_look_at_are_named_at_the_end(model: Path, photos: Path, tmp_p
         Image.fromarray(photo(8, 8, 0)).save(path)
     _, text, _ = predict(model, *small[:3], photos / "sub", "-o", out, *one_class)
     looks = {row["id"]: row["look"] for row in table(out) if row["look"]}
-    first, *lines = text.splitlines()[1:]
+    first, *lines, last = text.splitlines()[1:]
+    assert last == f"next: wsss export --to cvat {out} {out}.zip"
     assert first == "look at these first (3 of 4 photos, column look of the table):"
     assert {line.strip().split(": ", 1)[0]: line.split(": ", 1)[1] for line in lines} == looks
     everything = tmp_path / "everything"
-    assert len(predict(model, photos, "-o", everything, *one_class)[1].splitlines()) <= 2 + 5
+    assert len(predict(model, photos, "-o", everything, *one_class)[1].splitlines()) <= 3 + 5
     look = json.loads(predict(model, photos, "-o", everything, *one_class, "--json")[1])["look"]
     assert look == {row["id"].removeprefix("'"): row["look"].split("; ") for row in table(everything) if row["look"]}
     assert len(look) > 5

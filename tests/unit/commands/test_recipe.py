@@ -10,17 +10,30 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from pydantic import ConfigDict
 from ruamel.yaml import YAML
 
-from tests.helpers import REPO
+from tests.helpers import CLASSES, REPO
 from wsss.commands.recipe import NEXT, main
 from wsss.commands.sections import Sections
 from wsss.core import recipes
 from wsss.core.errors import UserError
-from wsss.core.params import load
+from wsss.core.params import Settings, load
 from wsss.core.recipes import SCHEMA, dataset_section, read_recipe, recipe_names, recipes_folder, with_dataset
+from wsss.distill.settings import DistillSettings
+from wsss.evaluation.correction import EDITED
+from wsss.stores.labels import PSEUDO_FORMAT
+from wsss.stores.shards import StoreMeta, write_store_index
 
 PARAMS = Path("params.yaml")
+
+
+class Distilled(Settings):
+    """The section that names labels."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    distill: DistillSettings
 
 
 @pytest.fixture(autouse=True)
@@ -151,6 +164,36 @@ def test_use_can_keep_the_data_set() -> None:
     assert dataset_section(text, PARAMS) == section
     demo = (REPO / "recipes/demo.yaml").read_text(encoding="utf-8")
     assert text == with_dataset(demo, section, PARAMS)
+
+
+def labels_in(folder: Path, **attributes: str | int) -> None:
+    """A store of labels, of no photo."""
+    write_store_index(folder, StoreMeta(PSEUDO_FORMAT, CLASSES, {EDITED: "0" * 64, **attributes}), [])
+
+
+@pytest.mark.parametrize("mended", [False, True], ids=["pseudo", "relabelled"])
+def test_labels_corrected_by_hand_are_kept_with_the_data_set(mended: bool) -> None:
+    recipe("use", "quick")
+    labels_in(Path("mine"), **{"corrected_by_hand": 4} | ({"overrule": False} if mended else {}))
+    text = PARAMS.read_text(encoding="utf-8")
+    PARAMS.write_text(text.replace("  rounds: 2", f"  rounds: {1 if mended else 2}\n  labels: mine"), encoding="utf-8")
+    result = recipe("use", "photos", "--keep-dataset")
+    also = "distill.rounds: 1, " if mended else ""
+    words = f"distill.labels: mine, {also}distill.relabel.overrule: false (4 photos corrected by hand)"
+    assert f"is recipes/photos.yaml with your data set, {words} and nothing else of the old one" in result.stdout
+    settings = load(PARAMS, Distilled).distill
+    assert (settings.labels, settings.rounds, settings.relabel.overrule) == ("mine", 1 if mended else 2, False)
+    assert settings.relabel.agree  # as in the recipe
+    lines = {*PARAMS.read_text(encoding="utf-8").splitlines()} - {*read_recipe("photos").splitlines()}
+    assert {line.strip().partition(":")[0] for line in lines} - {"rounds", "labels", "relabel"} <= {"root", "long_side"}
+
+
+def test_labels_that_are_gone_are_not_kept_unsaid() -> None:
+    recipe("use", "quick")
+    PARAMS.write_text(PARAMS.read_text(encoding="utf-8").replace("  rounds: 2", "  rounds: 2\n  labels: mine"))
+    told = "nothing else of the old one, not even distill.labels: no labels are in mine; the old file is"
+    assert told in recipe("use", "photos", "--keep-dataset").stdout
+    assert load(PARAMS, Distilled).distill.labels == "pseudo"
 
 
 def test_keep_dataset_needs_one() -> None:

@@ -26,5 +26,9 @@ def test_what_the_pipeline_writes_needs_its_run_in_its_folder(tmp_path: Path) ->
     assert (caught.value.where, caught.value.what) == (str(model), "no such file")
     assert caught.value.fix.endswith("in the folder of your project, run the stages that write it: dvc repro gallery")
     model.parent.mkdir()
+    model.with_name("oste.pt").touch()  # an earlier network is not what was meant
+    with pytest.raises(UserError) as caught:
+        need_made(model)
+    assert caught.value.what == "no such file"
     model.touch()
     need_made(model)

@@ -93,8 +93,63 @@ def test_an_export_is_remembered_outside_of_what_it_writes(project: Path, kind: 
     done = come_back(project)
     assert done.exit_code == 0, done.output
     assert "(20 photos, 1 of them corrected by hand, 3 taken from a network's masks)" in done.stdout
+    alone = (
+        "3 masks were taken that nobody has edited; for the edited ones alone: wsss labels import edited --edited-only"
+    )
+    assert f"\n{alone}\nto train on them: " in done.stdout
     assert "nothing here knows" not in done.stderr
     assert kinds() == {"corrected_by_hand": 1, "taken_from_network": 3}
+
+
+def test_a_second_archive_of_the_same_predictions_undoes_no_correction(project: Path) -> None:
+    """A colleague's: it has a network's masks where the first person has painted, and no base has those."""
+    send("--to", "voc", "found", "sent")
+    convert(Path("sent"), PHOTOS[1:2])
+    assert come_back(project).exit_code == 0
+    Path("corrected").rename("first")
+    shutil.rmtree("edited")
+    convert(Path("sent"), PHOTOS[2:3])
+    done = come_back(Path("first"))
+    assert done.exit_code == 0, done.output
+    assert "labels: 1 of 4 photos changed, " in done.stdout
+    assert "(20 photos, 2 of them corrected by hand, 2 taken from a network's masks)" in done.stdout
+    stays = "1 mask corrected by hand before stays as it is: nobody has edited what came back"
+    assert f"{stays} ({PHOTOS[1]})" in done.stdout
+    first, second = PseudoStore(Path("first")), PseudoStore(Path("corrected"))
+    assert (first.label(PHOTOS[1]) == second.label(PHOTOS[1])).all()
+    assert kinds() == {"corrected_by_hand": 2, "taken_from_network": 2}
+    shutil.rmtree("scratch/exported")
+    Path("corrected").rename("second")
+    refused = come_back(Path("second"), "--exported", "sent")  # nothing is new, and nothing is undone
+    assert (refused.exit_code, "1 mask corrected by hand before" in refused.stderr) == (2, True), refused.output
+    unknown = come_back(Path("second"))
+    assert (unknown.exit_code, "would replace 1 mask corrected by hand before" in unknown.stderr) == (2, True)
+
+
+def test_a_correction_may_be_painted_anew(project: Path) -> None:
+    """An earlier correction that was exported, and that nobody has touched since, is none."""
+    send("--to", "voc", "found", "sent")
+    convert(Path("sent"), PHOTOS[1:2])
+    assert come_back(project).exit_code == 0
+    Path("corrected").rename("first")
+    send("--to", "voc", "first", "old")
+    mask = Path("edited/SegmentationClass") / f"{PHOTOS[1]}.png"
+    pixels = np.asarray(Image.open(mask)).copy()
+    pixels[-2:, -2:] = 0
+    Image.fromarray(pixels).save(mask)
+    done = come_back(Path("first"))
+    assert f"1 mask corrected by hand before replaced by a newer one: {PHOTOS[1]}" in done.stdout, done.output
+    Path("corrected").rename("second")
+    convert(Path("sent"), PHOTOS[1:2])  # as at first
+    pixels[-2:, -4:] = 0
+    Image.fromarray(pixels).save(mask)
+    assert come_back(Path("second")).exit_code == 0
+    Path("corrected").rename("third")
+    shutil.rmtree("edited")
+    convert(Path("old"), ())
+    stays = come_back(Path("third"))
+    assert "1 mask corrected by hand before" in stays.stderr + stays.stdout
+    assert "replaced by a newer one" not in stays.stdout
 
 
 def test_only_edited_masks_on_request(project: Path) -> None:
@@ -106,6 +161,7 @@ def test_only_edited_masks_on_request(project: Path) -> None:
     assert "labels: 1 of 4 photos changed, " in done.stdout
     assert "(20 photos, 1 of them corrected by hand)\n" in done.stdout
     assert "\n3 masks left out that nobody has edited (--edited-only)\n" in done.stdout
+    assert "for the edited ones alone" not in done.stdout
     assert kinds() == {"corrected_by_hand": 1}
     shutil.rmtree("edited")
     shutil.rmtree("corrected")

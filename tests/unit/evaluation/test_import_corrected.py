@@ -99,7 +99,12 @@ def test_second_correction_begins_with_the_first() -> None:
     assert run("--out", "first", source="one").exit_code == 0
     label[0, 1] = 2
     edit("a", label, "two")
-    assert run("--base", "first", "--out", "second", source="two").exit_code == 0
+    asked = run("--base", "first", "--out", "second", source="two")
+    told = "two: would replace 1 mask corrected by hand before, in first (images/a); nothing here knows whether"
+    assert (asked.exit_code, told in asked.stderr, Path("second").exists()) == (2, True, False)
+    assert "add --replace-corrected if a person has edited or checked each of them; else give" in asked.stderr
+    done = run("--base", "first", "--out", "second", "--replace-corrected", source="two")
+    assert "1 mask corrected by hand before replaced by a newer one: images/a" in done.stdout
     edit("b", label, "three")
     assert run("--base", "second", "--out", "third", source="three").exit_code == 0
     assert [corrected(name).attributes["corrected_by_hand"] for name in ("first", "second", "third")] == [1, 1, 2]
@@ -191,11 +196,11 @@ def test_nothing_is_replaced() -> None:
     assert run("--out", str(first[0])).exit_code == 0  # the same labels
     label[0, 1] = 2
     edit("a", label)
-    refused = run("--out", str(first[0]))
+    refused = run("--out", str(first[0]), "--replace-corrected")
     assert (refused.exit_code, refused.stderr.splitlines()[-1]) == (
         *(2, "fix: choose another --out, or leave --out away: then the name is a new one"),
     )
-    assert run().exit_code == 0
+    assert run("--replace-corrected").exit_code == 0
     np.testing.assert_array_equal(corrected(str(first[0])).label("images/a")[0], [2, 0, 1, 255])
     second = set(stores()) - set(first)
     np.testing.assert_array_equal(corrected(str(second.pop())).label("images/a"), label)
@@ -378,6 +383,19 @@ def test_labels_of_another_method_are_no_work_of_a_hand() -> None:
     more = run("--base", str(store.path), source="painted").stdout
     assert "1 of them corrected by hand, 1 by otsu" in more
     assert "overrule=false" in more
+
+
+def test_another_method_replaces_no_work_of_a_hand_unasked() -> None:
+    label = BASE.copy()
+    label[0, 0] = 2
+    edit("a", label)
+    assert run("--out", "first").exit_code == 0
+    edit("a", np.zeros_like(BASE), "found")
+    refused = run("--base", "first", "--made-by", "otsu", source="found")
+    assert "would replace 1 mask corrected by hand before, in first (images/a), by masks of otsu" in refused.stderr
+    assert (
+        "1 of them by otsu" in run("--base", "first", "--made-by", "otsu", "--replace-corrected", source="found").stdout
+    )
 
 
 def test_equal_masks_are_equal_bytes() -> None:

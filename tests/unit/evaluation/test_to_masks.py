@@ -12,6 +12,7 @@ from PIL import Image
 from tests.conftest import RawData
 from wsss.commands import labels
 from wsss.data.images import save_mask_png
+from wsss.data.index import Index, Record, write_index
 from wsss.data.masks import MaskedImages
 from wsss.data.origins import NETWORK, ORIGINS, Origin, digest, origins_text, read_origins
 from wsss.data.photos import Photos
@@ -74,6 +75,18 @@ def test_masks_are_read_by_the_names_of_their_labels(data: RawData, mode: str, d
     seen = np.where(MASK == 2, 0, np.where(MASK == 3, 2, MASK)) if drop else MASK
     for record in index.records:
         np.testing.assert_array_equal(masked.mask(record), seen)
+
+
+def test_masks_of_train_photos_alone_are_said_to_score_nothing(data: RawData) -> None:
+    edited = data.root.with_name("edited")
+    for name in ("a", "b"):
+        draw(edited, name, "RGB")
+    records = [Record(name, split, "", None, (1,), 4, 6, "") for name, split in (("a", "train"), ("sub/b", "val"))]
+    write_index(Path("artifacts/dataset"), Index(CLASSES, tuple(records)))
+    assert "score nothing" not in run(edited, "both").stdout
+    (edited / "SegmentationClass/b.png").unlink()
+    told = "all of them are of train photos, which score nothing; for the accuracy, correct masks of val photos: sub/b"
+    assert run(edited, "one").stdout.endswith(f"\n{told}\n")
 
 
 def test_what_check_says_to_do_is_what_helps(data: RawData) -> None:

@@ -39,7 +39,7 @@ def fill(out: Path, names: tuple[str, ...], classes: tuple[str, ...] = CLASSES, 
         path = folder.mask(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(predicted_label(name)).save(path)
-        values = (checksum, "8", "12", "0.9", "", "", "", *("0.5" for _ in classes))
+        values = (checksum, "8", "12", "0.9", "", "", "", "", *("0.5" for _ in classes))
         folder.rows[name] = [name, f"{name}.jpg", *values]
     folder.write_table()
     folder.finish()
@@ -224,7 +224,7 @@ def test_both_ways_out_come_back_as_the_same_labels(store: Path, tmp_path: Path)
     ignoring = predicted_label(IDS[0]).copy()
     ignoring[:, 6:] = IGNORE
     save_mask_png(tmp_path / "edited/SegmentationClass" / f"{IDS[0]}.png", ignoring)
-    import_edited(tmp_path / "edited", store, tmp_path / "dataset", base := tmp_path / "base")
+    import_edited(tmp_path / "edited", store, tmp_path / "dataset", base := tmp_path / "base", "otsu")
     masks, found = fill(tmp_path / "found", IDS), {}
     save_mask_png(Folder(masks, {}).mask(IDS[0]), np.where(ignoring == IGNORE, 0, ignoring).astype(np.uint8))
     for kind, out in (("voc", tmp_path / "out"), ("cvat", tmp_path / "out.zip")):

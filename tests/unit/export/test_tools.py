@@ -84,13 +84,14 @@ def test_label_studio_draws_the_labels(store: Path, tmp_path: Path) -> None:
     assert text == f"export: {len(IDS)} photos, {regions} regions as labelstudio → {out}\n"
 
 
-@pytest.mark.parametrize("by", ["ids", "files", "table"])
+@pytest.mark.parametrize("by", ["ids", "files", "table", "bare"])
 def test_only_the_photos_that_a_file_names(store: Path, tmp_path: Path, by: str) -> None:
     chosen = [IDS[13], IDS[2]]
     lists = {
         "ids": "\n".join([*chosen, "", chosen[0]]),
         "files": "\r\n".join(FILES[name] for name in chosen),
         "table": csv_text(("rank", "id"), enumerate(chosen)),
+        "bare": "\n".join([chosen[0].rpartition("/")[2], FILES[chosen[1]].rpartition("/")[2]]),
     }
     names, out = tmp_path / "first.csv", tmp_path / "labels"
     names.write_text(lists[by], encoding="utf-8")

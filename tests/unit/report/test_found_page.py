@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.toy_browser import CHROMIUM, acted
 from tests.unit.report.test_gallery import IMG, SCRIPT, parse
-from wsss.commands.predict import report_text
+from wsss.commands.predict_told import report_text
 from wsss.core.errors import IntegrityError
 from wsss.data.palette import display_palette
 from wsss.data.render import css_colour
@@ -67,8 +67,8 @@ def test_where_no_photo_has_a_reason_the_heading_says_so(tmp_path: Path) -> None
     assert "The others" not in page.text
     assert "1 photo with its mask." in page.text
     outcome = Outcome(["good"], [], {})
-    assert report_text(made.path, made, outcome, None).endswith(
-        "\nnone of 1 photo is conspicuous (column look of the table)"
+    assert "\nnone of 1 photo is conspicuous (column look of the table)\nnext: wsss export --to cvat " in report_text(
+        made.path, made, outcome, None
     )
 
 

@@ -40,7 +40,7 @@ from wsss.report import measures, ranking
 from wsss.report.agreed import Agreed
 from wsss.report.cards import Results
 from wsss.report.differing import settings_beside_recipe
-from wsss.report.gallery import GallerySettings, about, build_gallery
+from wsss.report.gallery import GallerySettings, about, build_gallery, compared_with_themselves
 from wsss.report.last_words import Step, Verdict
 from wsss.report.other_labels import other_labels, rests_on
 from wsss.report.page import Section
@@ -610,7 +610,7 @@ def write_corrected(folder: Path, labels: dict[str, np.ndarray], by_hand: str, *
     def put(name: str) -> Callable[[h5py.File], None]:
         def write(file: h5py.File) -> None:
             put_labels(file, name, labels[name], np.ones(SHAPE, np.float32))
-            if name == by_hand:
+            if name in by_hand.split():
                 file[encode_id(name)].attrs[BY_HAND] = True
 
         return write
@@ -637,6 +637,7 @@ def test_labels_that_the_student_learned_from_stand_in_for_pseudo_labels(tmp_pat
     views = [[view.name for view in card.panels[2].views] for card in (a, b, c)]
     shown = ["pseudo-label"]
     assert views == [["corrected by hand", *shown], shown, ["label learned from", *shown]]
+    assert [card.panels[2].caption for card in (a, b, c)] == ["Corrected by hand", "", ""]
     assert (a.coverage, b.coverage) == (1.0, 0.5)
     page = parse(out)
     assert ["data-hand" in card for card in page.all("article")] == [False, False, True, False]
@@ -659,6 +660,39 @@ def test_labels_of_another_method_are_told_on_the_page_and_in_the_verdict(tmp_pa
     made = RelabelledStore(tmp_path / "none")
     assert rests_on(made, PseudoStore(tmp_path / "all")) == "labels of 2 photos made by otsu"
     assert rests_on(made, PseudoStore(tmp_path / "none")) == rests_on(made, None) == ""
+
+
+def test_where_the_student_differs_from_a_mask_of_a_person_it_is_said_so(tmp_path: Path) -> None:
+    made = Run(tmp_path)
+    for name in "ab":
+        made.add(name, prediction=half(1, 2), pseudo=half(1, 2))
+        made.add(f"{name}-train", "train", pseudo=half(1, 2), relabelled=half(1, 1))
+    results = made.write()
+    labels = {name: half(1, 0) for name in ("a", "a-train")}
+    digest = write_corrected(tmp_path / "corrected", labels, "a a-train")
+    results = replace(results, others=other_labels(tmp_path / "corrected", digest)[0])
+    sections = build_gallery(results, (), SETTINGS, tmp_path / "out")
+    cards = {card.id: card for section in sections for card in section.cards}
+    assert "the student differs 50\xa0% from your mask, most: " in cards["a"].panels[3].note
+    assert "the first student differs 50\xa0% from your mask" in cards["a-train"].panels[2].note
+    assert "your mask" not in cards["b"].panels[3].note + cards["b-train"].panels[2].note
+    page = parse(tmp_path / "out")
+    assert page.text.count("Corrected by hand") == 2
+
+
+def test_a_score_of_corrections_against_masks_of_the_same_hand_is_told(tmp_path: Path) -> None:
+    made = Run(tmp_path)
+    made.add("a", "train", pseudo=half(1, 2), mask=half(1, 0))
+    made.add("b", "train", pseudo=half(1, 2), mask=half(1, 0))
+    made.add("v", pseudo=half(1, 2))
+    results = made.write()
+    digest = write_corrected(tmp_path / "corrected", {"a": half(1, 0)}, "a")
+    results = replace(results, others=other_labels(tmp_path / "corrected", digest)[0])
+    row = Source("imported labels", "train", "2", "yes", "imported", "", "", "no", 1.0, None, None, 1.0)
+    build_gallery(results, (row,), SETTINGS, tmp_path / "out")
+    told = "imported labels: of 1 photo these labels were corrected by hand; where the masks are of the same hand"
+    assert told in " ".join(parse(tmp_path / "out").text.split())
+    assert not compared_with_themselves(results, SOURCES)
 
 
 def test_what_a_person_has_corrected_is_shown_wherever_it_ranks(tmp_path: Path) -> None:

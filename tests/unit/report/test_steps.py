@@ -13,6 +13,8 @@ from wsss.core.minutes import note_estimate, work_of
 from wsss.data.index import Index, Record
 from wsss.report.last_words import Verdict
 from wsss.report.steps import Place, next_steps, steps_text
+from wsss.stores.labels import PSEUDO_FORMAT, PseudoStore
+from wsss.stores.shards import StoreMeta, write_store_index
 
 GOOD, BAD = Verdict("usable", ()), Verdict("not usable", (), bad=True, longer=True)
 PART = Verdict("usable in part", (), longer=True)
@@ -36,6 +38,18 @@ def _first_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "wsss").mkdir()
     monkeypatch.setenv("WSSS_SCRATCH", str(tmp_path / "scratch"))
     monkeypatch.chdir(tmp_path / "wsss")
+
+
+def test_corrected_labels_are_carried_along(tmp_path: Path) -> None:
+    write_store_index(tmp_path / "mine", StoreMeta(PSEUDO_FORMAT, INDEX.classes, {"corrected_by_hand": 4}), [])
+    mine = PseudoStore(tmp_path / "mine")
+    bad = replace(BAD, weak=("cow",))
+    whole, _, more, last = next_steps(bad, "quick", INDEX, (), HERE, mine)
+    assert last.command == f"{PREDICT} --keep-corrected"
+    assert whole.command == "wsss recipe use photos --keep-dataset && wsss plan"
+    assert more.what == "Add photos of cow, or correct more of their labels"  # without the class they fit no more
+    assert more.command == f"wsss export --to cvat {tmp_path / 'mine'} ../labels.zip"
+    assert not any("wsss init" in step.command for step in (whole, more))
 
 
 def test_masks_that_are_usable_are_predicted_from_the_photos_folder() -> None:

@@ -343,6 +343,17 @@ def test_masks_are_told_where_there_are_any(tmp_path: Path) -> None:
     assert "No mask was read" not in text
 
 
+def test_masks_of_train_photos_alone_are_said_to_score_nothing(tmp_path: Path) -> None:
+    train = tuple(replace(record, mask="masks/a.png") for record in INDEX.records[:2])
+    val = tuple(Record(f"v{n}", "val", "", None, (1,), 8, 8, "") for n in range(3))
+    text = verdict(tmp_path, index=replace(INDEX, records=(*train, *INDEX.records[2:], *val)))
+    yours = "Your 2 masks are of train photos, which score nothing"
+    assert f"{yours}; for the accuracy, correct masks of val photos: v0, v1, v2." in text
+    assert "No mask was read" not in text
+    one = verdict(tmp_path, index=replace(INDEX, records=(train[0], *val)))
+    assert "Your mask is of a train photo, which scores nothing; for" in one
+
+
 def test_a_better_branch_of_oste_is_named(tmp_path: Path) -> None:
     made = ("12", "no", "", "no", "no", "no")
     student = Source("student", "val", *made, 0.4, 0.4, 0.1, 1.0)
