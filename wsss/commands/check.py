@@ -136,7 +136,7 @@ def later_mistakes(params: Path, survey: Survey | None) -> list[WsssError]:
             what = f"distill.labels: there are no labels in {labels!r}"
             fix = f"bring them in (wsss labels), correct the name, or set it to {PSEUDO}: those of stage correct"
             raise UserError(f"{params}:{line_of(read_settings(params), ['distill', 'labels'])}", what, fix)
-        if {"pretrain", "train"} <= {*written} and (error := impossible_network(found)):
+        if error := impossible_network({name: getattr(found, name) for name in written}):
             return [error]
     except ErrorList as several:
         return list(several.errors)

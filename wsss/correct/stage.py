@@ -11,6 +11,7 @@ import numpy as np
 
 from wsss.core.interrupt import check_stop
 from wsss.core.stage import Stage
+from wsss.correct.check import check
 from wsss.correct.labels import without_signal
 from wsss.correct.settings import CorrectSettings
 from wsss.correct.tables import unpack
@@ -69,7 +70,9 @@ def correct_shard(
     with shard_writer(path, shard, meta) as file:
         for record, maps, part in zip(photos.records, found, begun, strict=True):
             check_stop()
-            made = method.label(photos.image(record), maps, part)
+            image = photos.image(record)
+            made = method.label(image, maps, part)
+            check(made, settings.method, record, image, len(meta.classes))
             put_labels(file, record.id, made.label, made.confidence, **made.before)
             if made.mixtures is not None:
                 put_mixtures(file, record.id, made.mixtures)

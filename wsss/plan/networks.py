@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from wsss.core.errors import UserError
-from wsss.models.backbones.hub import is_hub
+from wsss.models.backbones.hub import PREFIX, is_hub
+from wsss.models.backbones.registry import BackboneSettings, architecture_of, build_backbone
 from wsss.models.checkpoint import OSTE, NetworkCard, build_oste
+from wsss.plan.hub_models import is_here
 from wsss.training.oste import shape_of
 
 CLASSES = ("background", "class")
 """Whatever they are, the network can be built or cannot."""
 
 
-def impossible_network(params: Any) -> UserError | None:
-    """What stage `train` would refuse in the sections `pretrain` and `train` of `params`, as a level that the backbone
-    lacks. The network gets no numbers, so this takes no time. Models of Hugging Face are left to the stages: their
-    files may not be there yet.
+def impossible_network(sections: Mapping[str, Any]) -> UserError | None:
+    """What a stage would refuse in the settings `pretrain`, `train` and `distill`, those that there are: a stride that
+    the backbone lacks, or a level. The networks get no numbers, so this takes no time. A model of Hugging Face that is
+    not on this machine is left to the stages.
     """
-    backbone, section = params.pretrain.backbone, params.train
-    if is_hub(backbone.name):
-        return None
-    shape = shape_of(section, params.pretrain.bias, branch=section.enabled)
-    there = backbone.model_copy(update={"output_stride": section.output_stride})
     try:
-        with torch.device("meta"):
-            build_oste(NetworkCard(OSTE, there, shape, CLASSES, ""), False)
+        for name in ("pretrain", "distill"):
+            if name in sections and _known(sections[name].backbone):
+                with torch.device("meta"):
+                    _named(name, sections[name].backbone)
+        if {"pretrain", "train"} <= {*sections} and _known(sections["pretrain"].backbone):
+            section, backbone = sections["train"], sections["pretrain"].backbone
+            shape = shape_of(section, sections["pretrain"].bias, branch=section.enabled)
+            there = backbone.model_copy(update={"output_stride": section.output_stride})
+            card = NetworkCard(OSTE, there, shape, CLASSES, "", architecture=architecture_of(backbone))
+            with torch.device("meta"):
+                build_oste(card, False)
     except UserError as error:
         return error
     return None
+
+
+def _known(backbone: BackboneSettings) -> bool:
+    return not is_hub(backbone.name) or is_here(backbone.name.removeprefix(PREFIX))
+
+
+def _named(section: str, backbone: BackboneSettings) -> None:
+    """Build `backbone`, and say of what is wrong with it which section it is of."""
+    try:
+        build_backbone(backbone, load=False)
+    except UserError as error:
+        raise UserError(f"{section}.{error.where}", error.what, error.fix) from error

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from ruamel.yaml import YAML
 
 from tests.conftest import RawData
+from tests.toy_hub import save_model
 from tests.toy_tag import toy_look, two_kinds
 from wsss.commands.check import Params, look, main, place
 from wsss.commands.slips import CORRECT, MISSPELT, with_lines
@@ -298,6 +299,16 @@ def test_what_later_stages_would_refuse_is_told_now(herd: RawData) -> None:
     result = told(pretrain={}, train={"fusion": {"levels": ["c4", "c9"]}})
     assert result.exit_code == 2
     assert "train.fusion.levels: the backbone has no level 'c9'" in result.stdout
+    dino = {"name": save_model(herd.out.with_name("model"), "dinov2"), "output_stride": 16}
+    result = told(pretrain={"backbone": dino}, train={"output_stride": 16, "fusion": {"levels": ["c4"]}})
+    assert result.exit_code == 2
+    assert "train.fusion.levels: the backbone has no level 'c4'" in result.stdout
+    wrong = {"backbone": dino | {"output_stride": 32}}
+    once = {"rounds": 1, "optim": {"epochs": 4, "lr": 0.01}, "stage1": {"epochs": 1}}
+    for section, written in {"pretrain": wrong, "distill": wrong | once}.items():
+        result = told(**{section: written})
+        assert result.exit_code == 2
+        assert f"{section}.backbone.output_stride: found 32, expected 16" in result.stdout
 
 
 def test_photos_without_a_tag_are_always_told(herd: RawData) -> None:
