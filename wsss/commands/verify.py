@@ -57,7 +57,7 @@ def _many(folder: Path, root: Path, outputs: list[Output], as_json: bool) -> str
     own checksums.
     """
     from wsss.report.lineage import ABSENT, OTHER, learned_labels
-    from wsss.report.made import made_lines, made_of
+    from wsss.report.made import again_lines, made_lines, made_of
     from wsss.stores.verify import verify_folder
 
     whole, locked = (folder / LOCK).is_file(), (root / LOCK).is_file()
@@ -82,7 +82,10 @@ def _many(folder: Path, root: Path, outputs: list[Output], as_json: bool) -> str
     counts = {"lock": bool(outputs), "outputs": len(outputs), "absent": absent, "own_checksums": own, "made": made}
     text = report_text(len(outputs), absent, own, errors, made, locked=locked, **imported)
     noted = made_of([output for output in outputs if output.path.is_relative_to(root / ARTIFACTS)])
-    return _result("\n".join([text, *made_lines(noted)]), counts | imported | {"recorded": noted}, errors, as_json)
+    again = again_lines(noted, root / LOCK) if outputs and not errors else []
+    return _result(
+        "\n".join([text, *made_lines(noted), *again]), counts | imported | {"recorded": noted}, errors, as_json
+    )
 
 
 def _one(path: Path, root: Path, outputs: list[Output], as_json: bool) -> str:

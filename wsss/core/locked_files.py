@@ -20,6 +20,8 @@ from wsss.core.folders import STORE_INDEX
 
 CACHE = Path(".dvc/cache/files/md5")
 """Where DVC keeps the contents of files by their md5, unless it is told otherwise."""
+READ = 1 << 26
+"""Bytes of a store that are read to compare it; of a larger one only the index."""
 UNCACHED = "DVC's cache does not have it"
 _LINES = "not a list of outputs"
 
@@ -71,14 +73,20 @@ def _making(output: Output, entry: dict[str, Any], outputs: dict[Path, Output], 
 
 
 def is_as_listed(output: Output, cache: Path) -> bool:
-    """Whether what lies at the path of `output` has its md5. A store is judged by its index, as stages do that read it:
-    that has the checksums of its shards. Where `cache` does not have the list of its files, every byte is read.
+    """Whether what lies at the path of `output` has its md5. A store of more than `READ` bytes is judged by its index,
+    which has the checksums of its shards. Where `cache` does not have the list of its files, every byte is read.
     """
-    index = output.path / STORE_INDEX
-    listing = _cached_listing(output, cache) if index.is_file() else None
-    if isinstance(listing, dict):
-        return listing.get(STORE_INDEX) == file_md5(index)
+    if is_judged_by_index(output, cache):
+        listing = _cached_listing(output, cache)
+        return isinstance(listing, dict) and listing.get(STORE_INDEX) == file_md5(output.path / STORE_INDEX)
     return content_md5(output.path) == output.md5
+
+
+def is_judged_by_index(output: Output, cache: Path) -> bool:
+    """Whether `is_as_listed` reads no shard of it."""
+    if not (output.path / STORE_INDEX).is_file() or not isinstance(_cached_listing(output, cache), dict):
+        return False
+    return sum(file.stat().st_size for file in _files(output.path)) > READ
 
 
 def read_lock(path: Path) -> list[Output]:

@@ -14,13 +14,26 @@ MOST = 1000
 
 
 def similar(path: Path) -> str:
-    """`` (did you mean '../my_photos'?)``, where something beside `path` is called nearly like it; else nothing."""
+    """`` (did you mean '../my_photos'?)``, where something beside `path` is called nearly like it, or where that holds
+    for folders of the path; else nothing.
+    """
     try:
-        beside = {str(path.parent / each.name): each.name for each in sorted(path.parent.iterdir())[:MOST]}
+        found = _beside(path)
     except OSError:
         return ""
-    hint = did_you_mean(path.name, beside.values())
-    return next((hint.replace(repr(name), repr(whole)) for whole, name in beside.items() if repr(name) in hint), "")
+    return f" (did you mean {str(found)!r}?)" if found else ""
+
+
+def _beside(path: Path) -> Path | None:
+    """What is there and is called nearly like `path`, by its own name, by those of its folders, or by both."""
+    parent = path.parent if path.parent.exists() else _beside(path.parent)
+    if parent is None:
+        return None
+    if parent != path.parent and (parent / path.name).exists():
+        return parent / path.name
+    names = [each.name for each in sorted(parent.iterdir())[:MOST]]
+    hint = did_you_mean(path.name, names)
+    return next((parent / name for name in names if repr(name) in hint), None)
 
 
 def need_made(path: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from wsss.core.errors import UserError, which_id
+from wsss.core.errors import UserError, did_you_mean, which_id
 from wsss.core.interrupt import check_stop
 from wsss.core.unpack import Limits, unpack
 from wsss.data.codec import broken, open_image, own_limits, read_file
@@ -27,6 +27,7 @@ from wsss.data.mask_values import ids_of_colours, value_counts
 from wsss.data.origins import HAND, LABELS, Origin, digest
 from wsss.evaluation.exported import NOTHING, Known, mask_folder, photo_names
 from wsss.formats.labelmap import EXPORTED, IGNORED, LABELMAP, beside, read_labelmap
+from wsss.formats.problems import some
 from wsss.formats.raw import is_background
 from wsss.predict.written import is_filled
 
@@ -34,6 +35,8 @@ MASKS, LISTS = EXPORTED, "ImageSets/Segmentation"
 LIMITS = Limits(files=1_000_000, size=1 << 38)
 NAMED = 5
 """Photos that an error names; the rest are counted."""
+LISTED = 20
+"""Classes that an error names; the rest are counted."""
 BY = "by "
 """How the source of a mask begins that another method has made; its name follows."""
 BROKEN = ("damaged or truncated", "not an image")
@@ -44,17 +47,23 @@ NONE = -1
 
 @dataclass(frozen=True)
 class EditedMasks:
-    """The `files` of the masks by photo id; `colours`: (256, 3) of the class ids, or None where no label map came with
-    them. `foreign`: labels of that map that are no class, which have the ids from `classes` on (background counted).
-    `without`: photos that were there, and have come back without a mask. `known`: the masks that wsss has written.
+    """The `files` of the masks by photo id; `names` of the classes, background first; `colours`: (256, 3) of the class
+    ids, or None where no label map came with them. `foreign`: labels of that map that are no class, which have the ids
+    from `classes` on (background counted). `without`: photos that were there, and have come back without a mask.
+    `known`: the masks that wsss has written.
     """
 
     files: Mapping[str, Path]
-    classes: int
+    names: tuple[str, ...]
     colours: npt.NDArray[np.int64] | None
     foreign: tuple[str, ...]
     without: tuple[str, ...]
     known: Known
+
+    @property
+    def classes(self) -> int:
+        """Their number, background counted."""
+        return len(self.names)
 
     def mask(self, name: str, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
         """(H, W) uint8 of the photo `name`, 0..K and 255. `size`: (H, W) of the photo's file.
@@ -86,10 +95,11 @@ class EditedMasks:
             found = self._of_palette(image)
             return load_mask(path, size, self.classes) if found is None else self._known(found, path)
         try:
-            return self._known(self._of_colours(np.asarray(image), path), path)
+            found = self._of_colours(np.asarray(image), path)
         except UserError as error:
             what = error.what.replace("the colours of the VOC palette", f"those of {LABELMAP}")
             raise UserError(path, what, f"give the pixels a label of {LABELMAP}, and export again") from error
+        return self._known(found, path)
 
     def _of_palette(self, image: Image.Image) -> npt.NDArray[np.uint8] | None:
         """The ids of an indexed or grey mask whose colours are the label map's: its own, or those of VOC for its
@@ -116,7 +126,10 @@ class EditedMasks:
         for number, label in enumerate(self.foreign, start=self.classes):
             if number in found:
                 what = f"{int((found == number).sum())} pixels have the label {label!r}, which is no class"
-                raise UserError(path, what, "give them another label, and export again")
+                fix = f"give them another label, and export again; or correct the name in {LABELMAP}"
+                raise UserError(
+                    path, what + did_you_mean(label, self.names), f"{fix} (classes: {some(self.names, LISTED)})"
+                )
         return found
 
     def origin(self, name: str, mask: npt.NDArray[np.uint8], made_by: str = "") -> Origin:
@@ -206,7 +219,7 @@ def masks_in(
             fix = "give a --base that has all of them (artifacts/pseudo has), or remove these masks"
         raise UserError(source, what, fix)
     without = tuple(sorted({names[name] for name in _listed(top) if name in names} - set(files)))
-    return EditedMasks(files, len(classes), *_colours(beside(masks, LABELMAP), classes), without, known)
+    return EditedMasks(files, tuple(classes), *_colours(beside(masks, LABELMAP), classes), without, known)
 
 
 def _listed(folder: Path) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from wsss.data.ids import clean_id
 from wsss.data.index import Record
 from wsss.data.tables import plain
 from wsss.export.labels import Labels
+from wsss.stores.opened import bare_names
 
 NAMED = 5
 """Photos that an error names; the rest are counted."""
@@ -46,7 +47,7 @@ def named_photos(path: Path, store: Labels, photos: Mapping[str, Record]) -> fro
     names = read_names(path)
     files = {record.image: name for name, record in photos.items()}
     known, found, unknown = frozenset(store.ids), set(), []
-    bare = _bare_names(known, photos)
+    bare = bare_names(known, {name: record.image for name, record in photos.items()})
     for name in names:
         ways = (name, files.get(name), clean_id(name, path), bare.get(name))
         meant = next((one for one in ways if one in known), None)
@@ -63,15 +64,6 @@ def named_photos(path: Path, store: Labels, photos: Mapping[str, Record]) -> fro
             fix += ", or export labels that have them (artifacts/pseudo has all)"
         raise UserError(path, what, fix)
     return frozenset(found)
-
-
-def _bare_names(ids: Collection[str], photos: Mapping[str, Record]) -> dict[str, str]:
-    """Each of `ids` by its name, and that of its file, without folders, where no other one is called so."""
-    found: dict[str, set[str]] = {}
-    for one in ids:
-        for name in (one, photos[one].image if one in photos else one):
-            found.setdefault(PurePosixPath(name).name, set()).add(one)
-    return {name: next(iter(meant)) for name, meant in found.items() if len(meant) == 1}
 
 
 def _hint(name: str, known: Collection[str], photos: Mapping[str, Record]) -> str:

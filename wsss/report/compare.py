@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from wsss.core.atomic import sha256_file
 from wsss.core.errors import UserError, did_you_mean
 from wsss.core.interrupt import check_stop
 from wsss.core.log import Progress
@@ -131,7 +132,7 @@ def compare(
         for record in records:
             check_stop()
             first, second = (each.label(record) for each in maps)
-            mask = masked.mask(record)
+            mask = _mask(masked, record, {**a.checksums, **b.checksums})
             ious: list[float | None] = [None, None]
             if mask is not None:
                 pairs = [count_pairs(mask, label, masked.classes) for label in (first, second)]
@@ -218,6 +219,18 @@ def _predicted(a: Side, b: Side, records: Sequence[Record]) -> set[str]:
     own = not (a.newer or b.newer)
     predicted = {r.split for r in records if own and r.id in a.predictions and r.id in b.predictions}
     return predicted or {r.split for r in records}
+
+
+def _mask(masked: MaskedImages, record: Record, checksums: Mapping[str, str]) -> np.ndarray | None:
+    """As `MaskedImages.mask`; its error says so if the file is another one than the indexed, of these `checksums`."""
+    try:
+        return masked.mask(record)
+    except UserError as error:
+        path = masked.photos.root / str(record.mask)
+        if not path.is_file() or sha256_file(path) == checksums.get(record.id, sha256_file(path)):
+            raise
+        fix = f"restore it (wsss verify tells what else has changed); or {error.fix}"
+        raise UserError(error.where, f"{error.what}; it has changed since it was indexed", fix) from error
 
 
 def _root(a: Side, b: Side, data: Path | None) -> Path:

@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from wsss.core.errors import WsssError
-from wsss.core.locked_files import CACHE, Making, Output, is_as_listed, read_lock, read_makings, read_settings
+from wsss.core.locked_files import (
+    CACHE,
+    Making,
+    Output,
+    is_as_listed,
+    is_judged_by_index,
+    read_lock,
+    read_makings,
+    read_settings,
+)
 from wsss.core.locked_stages import CODE, newer_stage
 from wsss.core.stage import hash_input
 from wsss.data.origins import LABELS_SHA
@@ -23,14 +32,15 @@ from wsss.stores.whose import whose_text
 
 LOCK, DISTILL, PSEUDO, GALLERY = "dvc.lock", "distill", "pseudo", "reports/gallery"
 SAME, OTHER, ABSENT, RAW = "the same now", "another one now", "not here now", "not compared"
+INDEX = "by its index the same now, its shards not read (wsss verify reads them)"
 NAMED = 5
 """Changed files of code that are named; the rest are counted."""
 
 
 @dataclass(frozen=True)
 class Input:
-    """The md5 that an input had, empty where dvc.lock does not list it, and one of `SAME`, `OTHER`, `ABSENT`; `RAW`
-    where no stage of this run made it. `whose`: of labels that were imported.
+    """The md5 that an input had, empty where dvc.lock does not list it, and one of `SAME`, `OTHER`, `ABSENT`; `INDEX`
+    of a large store, and `RAW` where no stage of this run made it. `whose`: of labels that were imported.
     """
 
     md5: str
@@ -68,7 +78,7 @@ class _Present:
     """What lies in the folder `root` now; each path is read once."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self._known = root, dict[tuple[Path, str], bool]()
+        self.root, self._known = root, dict[tuple[Path, str], str]()
 
     def inputs(self, making: Making) -> dict[str, Input]:
         """By name; without code."""
@@ -116,8 +126,10 @@ class _Present:
         if not path.exists():
             return ABSENT
         if (path, md5) not in self._known:
-            self._known[path, md5] = is_as_listed(Output("", path, md5), self.root / CACHE)
-        return SAME if self._known[path, md5] else OTHER
+            listed, cache = Output("", path, md5), self.root / CACHE
+            same = INDEX if is_judged_by_index(listed, cache) else SAME
+            self._known[path, md5] = same if is_as_listed(listed, cache) else OTHER
+        return self._known[path, md5]
 
 
 def imported(settings: Mapping[str, Any]) -> str:
@@ -156,7 +168,7 @@ def lineage(path: Path) -> dict[str, Any]:
     empty if no ``dvc.lock`` above it lists it.
 
     Of an artifact that is not the listed one only that is said: its own inputs are unknown. Reads the bytes of the
-    inputs that stages have made, of stores only the index.
+    inputs that stages have made, of large stores only the index.
     """
     root, makings, why = _makings(path)
     if why:

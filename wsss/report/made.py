@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from wsss.core.errors import WsssError
 from wsss.core.folders import MARK
-from wsss.core.locked_files import Output
+from wsss.core.locked_files import CACHE, Output, is_as_listed, read_makings, read_stages
 from wsss.core.minutes import ORDER
 from wsss.core.no_masks import STAGES
 from wsss.core.records import Made, read_made
 from wsss.core.stage import hash_input
 from wsss.stores.opened import ImportedStore, is_store, open_store
 
+LOCK = "dvc.lock"
 UNKNOWN = "not recorded here: it came from a cache or another machine, or from a wsss that noted nothing"
 
 
@@ -34,6 +38,7 @@ def made_here(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = {
         "stage": made.stage,
         "at": made.time,
+        **_again(path, made),
         "commit": made.commit or "of no checkout",
         "processor": made.processor,
         "versions": ", ".join(f"{name} {number}" for name, number in made.versions.items()),
@@ -42,6 +47,26 @@ def made_here(path: Path) -> dict[str, Any]:
     if made.closed is not None:
         found["masks"] = f"closed while it ran: {made.closed} files"
     return {"made": found}
+
+
+def _again(path: Path, made: Made) -> dict[str, str]:
+    """The inputs of what lies at `path` whose note is later than its own, which is `made`: they were made again, and
+    the same bytes came out, or ``dvc.lock`` would list others.
+    """
+    root = next((folder for folder in path.absolute().parents[:3] if (folder / LOCK).is_file()), None)
+    try:
+        makings = [] if root is None else read_makings(root / LOCK, path.absolute())
+    except WsssError:  # such as of a merge that git left half done
+        return {}
+    if root is None or not makings or not is_as_listed(makings[0].output, root / CACHE):
+        return {}
+    found = []
+    for place, output in makings[0].made.items():
+        if output.md5 == makings[0].inputs[place] and place.exists() and is_as_listed(output, root / CACHE):
+            later = read_made(hash_input(place), place)
+            if later is not None and datetime.fromisoformat(later.time) > datetime.fromisoformat(made.time):
+                found.append(f"{os.path.relpath(place, root)}, at {later.time}")
+    return {"its input, the same bytes, was made again later": "; ".join(found)} if found else {}
 
 
 def made_of(outputs: Sequence[Output]) -> dict[str, Made | None]:
@@ -71,6 +96,21 @@ def made_lines(found: dict[str, Made | None]) -> list[str]:
         open_ = [stage for stage in STAGES if stage in found and stage not in closed]
         lines.append(line + (f"; not known of: {', '.join(open_)}" if open_ else ""))
     return lines
+
+
+def again_lines(found: dict[str, Made | None], lock: Path) -> list[str]:
+    """Of what `made_of` has found, a line on the stages that were made on a later day than what was made of them, by
+    `lock`: the same bytes were made again. Errors as for `read_lock`.
+    """
+    stages = read_stages(lock)
+    makers = {(out["path"], out["md5"]): stage for stage, entry in stages.items() for out in entry.get("outs", [])}
+    again: dict[str, None] = {}
+    for stage, entry in stages.items():
+        for maker in (makers.get((dep["path"], dep.get("md5"))) for dep in entry.get("deps", [])):
+            earlier, later = found.get(maker or ""), found.get(stage)
+            if maker and earlier and later and earlier.day > later.day:
+                again[maker] = None
+    return [f"made again later, the same bytes as what the next stages have read: {', '.join(again)}"] if again else []
 
 
 def _code(made: Made) -> str:

@@ -16,6 +16,7 @@ from wsss.core.errors import IntegrityError, UserError, did_you_mean
 from wsss.core.locked_files import cached_copies, read_lock, read_settings
 from wsss.core.locked_stages import code_of, newer_stage
 from wsss.data.index import Index, read_index
+from wsss.data.masks import read_mask_checksums
 from wsss.models.checkpoint import FORMAT, VERSION, read_checkpoint
 from wsss.stores.labels import PredictionStore, PseudoStore
 
@@ -23,7 +24,7 @@ LOCK, SCORES = "dvc.lock", "reports/sources.csv"
 DATASET, PSEUDO, PREDICTIONS = "artifacts/dataset", "artifacts/pseudo", "artifacts/predictions"
 NETWORKS = {"pretrain": "artifacts/backbone.pt", "train": "artifacts/oste.pt", "distill": "artifacts/student.pt"}
 """By section, the file that says in which precision its network was trained."""
-CAMS = "artifacts/cams/index.json"
+CAMS, MASKS = "artifacts/cams/index.json", "artifacts/masks.csv"
 AUTO, UNRECORDED = "auto", "not recorded"
 HERE, SHORT = "the working tree", 7
 """What the present folder is called; digits of a commit that are shown."""
@@ -39,7 +40,7 @@ class Side:
     or None, and the number of photos, by source and split; `code`: of each stage, md5 by path, where a lock lists it.
     `newer`: the stage that ran after `predictions` were made, if one did: then they are of an earlier run, and there
     are no `scores` and `labels`. `labels`: of sources that leave pixels ignored, mIoU of labelled pixels only and
-    coverage.
+    coverage. `checksums`: of the masks, by photo, as they were indexed, where that is kept.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Side:
     newer: str | None = None
     labels: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
     title: str = ""
+    checksums: Mapping[str, str] = field(default_factory=dict)
 
 
 @contextmanager
@@ -93,16 +95,18 @@ def read_side(name: str, folder: Path, base: Path) -> Side:
     settings = with_precision(run_settings(folder), folder)
     root = settings.get("dataset", {}).get("root")
     place = None if root is None else base / root
+    masks = read_mask_checksums(folder / MASKS) if (folder / MASKS).is_file() else {}
     if not (folder / LOCK).is_file():
         scores, labels = read_scores(folder / SCORES), read_label_scores(folder / SCORES)
-        return Side(name, index, *stores, scores, settings, place, labels=labels)
+        return Side(name, index, *stores, scores, settings, place, labels=labels, checksums=masks)
     if newer := newer_stage(folder / LOCK, PSEUDO):
         what = f"its stage {newer} is newer than its pseudo-labels and predictions: they are of other settings"
         raise UserError(name, what, "run it to its end: dvc repro")
     newer = newer_stage(folder / LOCK, PREDICTIONS)
     scores = {} if newer else read_scores(folder / SCORES)
     labels = {} if newer else read_label_scores(folder / SCORES)
-    return Side(name, index, *stores, scores, settings, place, code_of(folder / LOCK, PREDICTIONS), newer, labels)
+    code = code_of(folder / LOCK, PREDICTIONS)
+    return Side(name, index, *stores, scores, settings, place, code, newer, labels, checksums=masks)
 
 
 def with_precision(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -211,8 +215,8 @@ def _link(name: str, folder: Path, cache: Path) -> None:
             )
             raise UserError(name, what, fix)
         _link_copies(copies)
-    # These only say a precision, if the cache has them.
-    for path in map(Path, (*NETWORKS.values(), CAMS)):
+    # These only say a precision, or which masks were indexed, if the cache has them.
+    for path in map(Path, (*NETWORKS.values(), CAMS, MASKS)):
         output = next((outputs[folder / each] for each in (path, path.parent) if folder / each in outputs), None)
         copies = {} if output is None else cached_copies(output, cache) or {}
         _link_copies({name: copy for name, copy in copies.items() if name == folder / path and copy.is_file()})

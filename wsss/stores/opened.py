@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import h5py
@@ -103,13 +104,26 @@ class OneShard:
 
 
 def known_id(path: Path, ids: tuple[str, ...], name: str) -> str:
-    """`name`, or the id that it encodes. Raises `UserError` for an unknown photo."""
+    """`name`, the id that it encodes, or that of `bare_names`. Raises `UserError` for an unknown photo."""
     if name in ids:
         return name
     decoded = decode_id(name) if encode_id(decode_id(name)) == name else name
     if decoded in ids:
         return decoded
+    if short := bare_names(ids, {}).get(name):
+        return short
     raise UserError(path, f"no photo {name!r} in it{which_id(name, ids)}", f"wsss inspect {path} lists some ids")
+
+
+def bare_names(ids: Iterable[str], files: Mapping[str, str]) -> dict[str, str]:
+    """Each of `ids` by its name, and that of its file, without folders, where no other one is called so. `files`: names
+    of files by id, where they are known.
+    """
+    found: dict[str, set[str]] = {}
+    for one in ids:
+        for name in (one, files.get(one, one)):
+            found.setdefault(PurePosixPath(name).name, set()).add(one)
+    return {name: next(iter(meant)) for name, meant in found.items() if len(meant) == 1}
 
 
 def _format(path: Path) -> str:

@@ -20,6 +20,7 @@ from tests.helpers import CLASSES, IDS, toy_label, write_toy_store
 from tests.toy_networks import photo, write_oste, write_student
 from tests.toy_runs import Toy, columns, write_run
 from wsss import cli
+from wsss.core.errors import UserError
 from wsss.core.folders import MARK
 from wsss.core.locked_files import content_md5, file_md5
 from wsss.core.stage import Stage, hash_input
@@ -34,6 +35,7 @@ from wsss.report.summary import Extent, Values
 from wsss.report.terminal import ansi, half_blocks
 from wsss.stores.cams import FORMAT, Cams, put_cams
 from wsss.stores.labels import PSEUDO_FORMAT, put_labels
+from wsss.stores.opened import known_id
 from wsss.stores.shards import StoreMeta, plan_shards, shard_writer, write_store_index
 
 
@@ -114,6 +116,12 @@ def test_a_shard_that_is_not_there(pseudo: Path) -> None:
 
 def test_encoded_id_is_understood(pseudo: Path) -> None:
     assert json.loads(inspect(pseudo, "set%2Fb%203%25", "--json")[1])["id"] == "set/b 3%"
+
+
+def test_a_name_without_its_folders_is_enough_where_one_photo_has_it(pseudo: Path) -> None:
+    assert json.loads(inspect(pseudo, "b 3%", "--json")[1])["id"] == "set/b 3%"
+    with pytest.raises(UserError, match="no photo 'b' in it"):
+        known_id(pseudo, ("one/b", "two/b"), "b")
 
 
 def test_unknown_id(pseudo: Path) -> None:

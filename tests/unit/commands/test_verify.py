@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.helpers import CLASSES, IDS, write_toy_store
+from tests.toy_networks import write_oste
 from tests.unit.export.test_instead import fill, predicted_label
 from wsss.commands import verify
 from wsss.core.errors import IntegrityError
@@ -105,6 +106,33 @@ def test_what_is_noted_of_these_very_bytes_is_told(checkout: Path, monkeypatch: 
     note_made("gallery", "03fb260", None, map(hash_input, (gallery, checkout / "reports/table.csv")))
     for path in (gallery, checkout / "reports/table.csv"):  # which are no stores
         assert (made_here(path)["made"]["stage"], made_here(path)["made"]["commit"]) == ("gallery", "03fb260")
+
+
+def test_an_input_that_was_made_again_later_is_told(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WSSS_SCRATCH", str(checkout / "scratch"))
+    store, oste, lock = checkout / "artifacts/pseudo", checkout / "artifacts/oste.pt", checkout / "dvc.lock"
+    write_oste(oste)
+    md5 = file_md5(oste)
+    text = lock.read_text().replace("0" * 32, md5)
+    dep = f"  correct:\n    deps:\n    - path: artifacts/oste.pt\n      md5: {md5}\n"
+    lock.write_text(text.replace("  correct:\n", dep))
+
+    def noted(stage: str, path: Path, time: str) -> None:
+        note_made(stage, "03fb260", 60, [hash_input(path)])
+        note = checkout / "scratch/made" / f"{hash_input(path)}.json"
+        note.write_text(json.dumps({**json.loads(note.read_text()), "time": time}))
+
+    noted("correct", store, "2026-11-29T09:45:00+01:00")
+    noted("train", oste, "2026-11-29T08:44:00+00:00")
+    key = "its input, the same bytes, was made again later"
+    again = "made again later, the same bytes as what the next stages have read: train"
+    assert key not in made_here(store)["made"]
+    noted("train", oste, "2026-11-30T11:29:00+00:00")
+    assert made_here(store)["made"][key] == "artifacts/oste.pt, at 2026-11-30T11:29:00+00:00"
+    assert run(checkout).stdout.splitlines()[-1] == again
+    lock.write_text(lock.read_text().replace(dep, dep.replace(md5, "1" * 32)))  # of another run
+    assert key not in made_here(store)["made"]
+    assert again not in run(checkout).stdout
 
 
 def test_imported_labels_that_are_gone_are_told(checkout: Path) -> None:

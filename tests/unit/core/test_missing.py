@@ -17,6 +17,10 @@ def test_a_neighbour_with_nearly_the_same_name_is_proposed(tmp_path: Path, monke
     assert similar(Path("../photo")) == " (did you mean '../photos'?)"
     assert similar(Path("../zzz")) == ""
     assert similar(Path("nowhere/photo")) == ""
+    (tmp_path / "photos/first").mkdir()
+    for path in ("../photo/first", "../photo/frist", "../photos/frist"):
+        assert similar(Path(path)) == " (did you mean '../photos/first'?)"
+    assert similar(Path("../photo/zzz")) == ""
 
 
 def test_what_the_pipeline_writes_needs_its_run_in_its_folder(tmp_path: Path) -> None:

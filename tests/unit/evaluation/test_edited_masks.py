@@ -134,6 +134,12 @@ def test_labels_that_are_no_class_are_refused_where_pixels_have_them(tmp_path: P
     (tmp_path / "labelmap.txt").write_text(f"{lines}ignore:224,224,192::\n")
     with pytest.raises(UserError, match="1 pixels have the label 'cat', which is no class"):
         read(tmp_path)
+    (tmp_path / "labelmap.txt").write_text(f"{lines.replace('cat', 'dogs')}ignore:224,224,192::\n")
+    with pytest.raises(UserError) as caught:
+        read(tmp_path)
+    assert caught.value.what.endswith(r"have the label 'dogs', which is no class (did you mean 'dog'?)")
+    fix = "give them another label, and export again; or correct the name in labelmap.txt"
+    assert caught.value.fix == f"{fix} (classes: background, cow, dog)"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ from tests.toy_networks import write_student
 from tests.toy_runs import CLASSES, SCORES, SHAPE, Toy, columns, write_run
 from wsss.commands import compare as command
 from wsss.commands.sections import default_values
+from wsss.core.atomic import sha256_file
 from wsss.core.errors import IntegrityError, UserError
+from wsss.data.images import save_mask_png
 from wsss.report.compare import Comparison, compare, sources
 from wsss.report.compare_page import write_page
 from wsss.report.compare_text import signed
@@ -452,6 +454,21 @@ def test_photos_elsewhere(runs: tuple[str, str], tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "error: photos: their folder is not here (b/data, a/data)\nfix: name it: --data FOLDER" in result.stderr
     assert run(*runs, "--data", "moved").exit_code == 0
+
+
+def test_a_mask_that_was_altered_since_it_was_indexed_is_told_as_such(runs: tuple[str, str]) -> None:
+    path = Path("b/data/same-mask.png")
+    checksums = f"id,sha256\nsame,{sha256_file(path)}\n"
+    save_mask_png(path, np.zeros((4, 4), np.uint8))
+    with pytest.raises(UserError) as caught:
+        found(runs)
+    assert caught.value.fix == "give mask and photo the same size"
+    for folder in runs:
+        Path(folder, "artifacts/masks.csv").write_text(checksums)
+    with pytest.raises(UserError, match="displayed as 16 × 12 pixels; it has changed since it was indexed") as caught:
+        found(runs)
+    fix = "restore it (wsss verify tells what else has changed); or give mask and photo the same size"
+    assert (Path(caught.value.where), caught.value.fix) == (path, fix)
 
 
 def test_neither_folder_nor_repository(runs: tuple[str, str]) -> None:

@@ -12,10 +12,11 @@ from click.testing import CliRunner
 from tests.helpers import CLASSES
 from tests.toy_networks import write_student
 from wsss import cli
+from wsss.core import locked_files
 from wsss.core.locked_files import CACHE, content_md5
 from wsss.core.stage import hash_input
 from wsss.data.origins import LABELS_SHA
-from wsss.report.lineage import ABSENT, OTHER, RAW, SAME, Input, lineage
+from wsss.report.lineage import ABSENT, INDEX, OTHER, RAW, SAME, Input, lineage
 from wsss.stores.labels import PSEUDO_FORMAT
 from wsss.stores.shards import StoreMeta, write_store_index
 
@@ -86,7 +87,9 @@ def test_what_has_changed_since_is_told(student: Path) -> None:
     assert lineage(student)["lineage"]["code"] == "2 files and folders; changed since: wsss/crf"
 
 
-def test_a_store_is_compared_by_its_index_where_the_cache_lists_it(student: Path) -> None:
+def test_only_a_large_store_is_compared_by_its_index_and_that_is_said(
+    student: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = student.parent.parent
     entries = [{"md5": content_md5(path), "relpath": path.name} for path in sorted((root / "artifacts/cams").iterdir())]
     listing = json.dumps(sorted(entries, key=lambda entry: entry["relpath"])).encode()
@@ -94,8 +97,11 @@ def test_a_store_is_compared_by_its_index_where_the_cache_lists_it(student: Path
     assert md5 == content_md5(root / "artifacts/cams")
     (root / CACHE / md5[:2]).mkdir(parents=True)
     (root / CACHE / md5[:2] / md5[2:]).write_bytes(listing)
-    (root / "artifacts/cams/00000.h5").write_text("other")  # what reads this shard, or verifies it, says so
     assert inputs(student)["artifacts/cams"] == SAME
+    (root / "artifacts/cams/00000.h5").write_text("other")
+    assert inputs(student)["artifacts/cams"] == OTHER
+    monkeypatch.setattr(locked_files, "READ", 1)
+    assert inputs(student)["artifacts/cams"] == INDEX  # what reads this shard, or verifies it, says so
     (root / "artifacts/cams/index.json").write_text('{"other": 1}')
     assert inputs(student)["artifacts/cams"] == OTHER
 
