@@ -25,7 +25,7 @@ COMMANDS = {
     "doctor": ("wsss.commands.doctor", "Check this machine: packages, device, disk, weights."),
     "download": ("wsss.commands.download", "Fetch VOC 2012, SBD or COCO 2014, checked by checksums."),
     "masks": ("wsss.commands.masks", "Draw the masks of a COCO data set, for scoring."),
-    "labels": ("wsss.commands.labels", "Import masks as labels, for the upper bound."),
+    "labels": ("wsss.commands.labels", "Bring back masks that you corrected, or CAMs and masks of your own."),
     "watch": ("wsss.commands.watch", "Look on while the pipeline runs, in the terminal or on a page."),
     "predict": ("wsss.commands.predict", "Segment photos with a trained network."),
     "inspect": ("wsss.commands.inspect", "Show what is in a file or folder that wsss has written."),

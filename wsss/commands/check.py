@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from pydantic import ConfigDict, create_model
 
+from wsss.commands.project_folder import project_first
 from wsss.core.command import json_option, json_text, people_command, show
 from wsss.core.errors import ErrorList, UserError, WsssError
 from wsss.core.folders import STORE_INDEX
@@ -84,7 +85,7 @@ def main(params: Path, tags_too: bool, as_json: bool) -> str:
     if problems:
         show(text)
         sys.exit(UserError.exit_code)
-    return text if as_json else f"{text}; next: dvc repro gallery{_trains_again(survey)}"
+    return text if as_json else f"{text}; next: {project_first(params)}dvc repro gallery{_trains_again(survey)}"
 
 
 def _trains_again(survey: Survey | None) -> str:

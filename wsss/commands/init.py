@@ -16,9 +16,10 @@ from wsss.commands.again import Again
 from wsss.commands.check import Params, look, report_parts, warnings_of
 from wsss.commands.outside import brought
 from wsss.commands.plan import NOT_WANTED, derived_plan, no_estimate_option, with_estimate
-from wsss.commands.project_folder import could_be_project, is_here, wants_project
+from wsss.commands.project_folder import is_here, project_first, wants_project
 from wsss.commands.replacing import refuse_edited, replace, sealed
 from wsss.commands.standing import recipe_of, told_apart
+from wsss.commands.too_high import tables_below
 from wsss.commands.untagged import allowing, need_tags, settle
 from wsss.core.atomic import write_text
 from wsss.core.command import json_option, json_text, people_command, show_early
@@ -126,7 +127,7 @@ def main(
     dataset, survey = settle(dataset, survey, problems, untagged)
     made = make_project(Path()) if makes else []
     backup, old = replace(params, _settings_text(text, recipe, dataset, params), force)
-    findings = warnings_of(survey, dataset)
+    findings = [*tables_below(dataset, again), *warnings_of(survey, dataset)]
     parts = [f"project: {', '.join(map(str, made))}"] if made else []
     written = f"{params}: settings of recipes/{recipe}.yaml{_aside(old)}, and this data set:"
     parts.append(f"{written}\n\n{dataset_yaml(dataset).rstrip()}")
@@ -235,10 +236,10 @@ def _aside(remark: str) -> str:
 
 def _next(problems: int, warnings: int, params: Path) -> str:
     limits = f", {counted(warnings, 'warning')}" if warnings else ""
+    makes = project_first(params)
     if problems:
         many = f"{counted(problems, 'problem')} to correct"
-        return f"init: {many}{limits}; stages will stop until all are corrected; next: wsss check {params}"
+        return f"init: {many}{limits}; stages will stop until all are corrected; next: {makes}wsss check {params}"
     there = "" if params == Path("params.yaml") else f"copy {params} to the params.yaml of the pipeline, "
-    if not there and could_be_project():
-        there = "wsss init --project, "
+    there = there or makes
     return f"init: nothing to correct{limits}; next: {there}dvc repro gallery"

@@ -56,7 +56,8 @@ UNKNOWN = "no tags of these photos are known, so masks may show any class; if yo
 @click.option(
     "--keep-corrected",
     is_flag=True,
-    help="masks that a person has corrected, in the labels that distill.labels names, as they are: not the network's",
+    help="masks that a person has corrected, in the labels that distill.labels names or that were imported since, as "
+    "they are: not the network's",
 )
 @click.option("--as-is", is_flag=True, help="photos at their own size, scale 1, no flip, no CRF unless asked for")
 @click.option("--overlays", is_flag=True, help="also write the masks laid over the photos, and a page")
@@ -119,9 +120,10 @@ def main(
     from wsss.predict.how import explained, resolve
     from wsss.predict.hub import local_path
     from wsss.predict.note import write_note
+    from wsss.predict.own_corrected import NONE, corrected_masks
     from wsss.predict.own_labels import open_labels
     from wsss.predict.own_run import own_run
-    from wsss.predict.own_set import corrected_masks, own_set
+    from wsss.predict.own_set import own_set
     from wsss.predict.run import run, run_elsewhere
     from wsss.predict.segmenter import Segmenter
     from wsss.report.found_page import write_page
@@ -136,6 +138,10 @@ def main(
     corrected = corrected_masks(own, keep_corrected)
     if corrected is not None:
         say(f"predict: {corrected.told}")
+        if corrected.told_others:
+            warn(corrected.store.path, corrected.told_others, "to take others, name them in distill.labels")
+    elif keep_corrected:
+        say(f"predict: {NONE}")
     named = {"model": segmenter.fingerprint, "classes": list(segmenter.classes)}
     if source is not None and limit:
         named["tags"] = source.fingerprint

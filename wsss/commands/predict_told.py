@@ -15,7 +15,7 @@ from wsss.predict.table import Row
 
 if TYPE_CHECKING:
     from wsss.predict.doubted import Doubted
-    from wsss.predict.own_set import Corrected
+    from wsss.predict.own_corrected import Corrected
     from wsss.predict.run import Outcome
 
 NAMED = 5

@@ -38,6 +38,11 @@ def could_be_project() -> bool:
     return carried() is not None and not Path("dvc.yaml").exists()
 
 
+def project_first(params: Path) -> str:
+    """What is to be done before any `dvc repro` with the settings `params`, with a comma; else empty."""
+    return "wsss init --project, " if could_be_project() and is_here(params) else ""
+
+
 def is_here(params: Path) -> bool:
     """True of the file that stages read."""
     return params.absolute() == Path("params.yaml").absolute()

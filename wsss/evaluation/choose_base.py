@@ -17,6 +17,7 @@ from wsss.core.folders import STORE_INDEX
 from wsss.core.interrupt import check_stop
 from wsss.core.stage import hash_input
 from wsss.data.index import Index, Record
+from wsss.data.origins import FROM_LABELS, FROM_NETWORK
 from wsss.data.size import fit_label
 from wsss.evaluation.correction import EDITED, EDITED_ONLY, differing_pixels, is_as_before
 from wsss.evaluation.edited_masks import EditedMasks, masks_in
@@ -101,17 +102,27 @@ def _line(chosen: PseudoStore, counts: Mapping[PseudoStore, Differing], sent: Se
     return line + (f" ({'; '.join([', '.join(others), 'to take another one: --base'])})" if others else "")
 
 
-def imported_before(source: Path, index: Index, made_by: str) -> PseudoStore | None:
-    """The store of corrected labels of the photos of `index` that was made of all masks in this very `source`, and is
-    marked alike.
+def imported_before(source: Path, index: Index, made_by: str, edited_only: bool = False) -> PseudoStore | None:
+    """The store of corrected labels of the photos of `index` that was made of all masks in this very `source`, or of
+    those that a person has edited (`edited_only`), and is marked alike.
     """
     made_of, known = hash_input(source), {record.id: record.size for record in index.records}
     for store in _stores():
         same = store.attributes.get(EDITED) == made_of and store.attributes.get(MADE_BY, "") == made_by
-        same &= EDITED_ONLY not in store.attributes
+        others = EDITED_ONLY not in store.attributes
+        if edited_only:  # where none was left out, all may have been a person's
+            others &= bool({FROM_NETWORK, FROM_LABELS} & store.attributes.keys())
+        same &= others is not edited_only
         if same and store.classes == index.classes and store.label(store.ids[0]).shape == known.get(store.ids[0]):
             return store
     return None
+
+
+def imported_since(there: PseudoStore) -> list[Path]:
+    """The stores of corrected labels that were imported over those in `there`, or over such ones; the last one last."""
+    place = there.path.resolve()
+    lines = [_made_over(store) for store in _stores()]
+    return [line[0] for line in sorted(lines, key=len) if place in (path.resolve() for path in line[1:])]
 
 
 def differing(base: PseudoStore, edited: EditedMasks, records: Mapping[str, Record]) -> Differing:

@@ -22,7 +22,7 @@ from wsss.core.words import counted
 from wsss.data.ids import encode_id
 from wsss.data.index import IGNORE, Index, Record, read_index
 from wsss.data.origins import FROM_LABELS, HAND, digest
-from wsss.evaluation.choose_base import CORRECTED, choose_base, imported_before
+from wsss.evaluation.choose_base import CORRECTED, choose_base, imported_before, imported_since
 from wsss.evaluation.correction import BEFORE, EDITED, EDITED_ONLY, HELD_OUT, MARKS, Correction, correction
 from wsss.evaluation.edited_masks import BY, masks_in, unpacked
 from wsss.evaluation.exported import GIVE, known_exports
@@ -102,19 +102,19 @@ def import_edited(
     method that has made the masks, empty for a person; `exported`: a folder or archive of what wsss has written, as
     they were before; `edited_only`: without masks that are still so; `replace_corrected`: also where nobody knows
     whether a person has made the mask that replaces one corrected by hand. What has been imported before, without any
-    of these but `made_by`, is told to be there. Returns the message to print. Raises `UserError` if nothing differs, if
-    corrections would be lost, or if `out` holds anything else.
+    of these but `made_by` and `edited_only`, is told to be there. Returns the message to print. Raises `UserError` if
+    nothing differs, if corrections would be lost, or if `out` holds anything else.
     """
     if not source.exists():
         raise UserError(source, "no such file or folder", "give what CVAT, or wsss export, has written")
     index = read_index(dataset)
     records = {record.id: record for record in index.records}
     splits = {record.id: record.split for record in index.records}
-    if not (base_folder or out or exported or edited_only or replace_corrected) and (
-        there := imported_before(source, index, made_by)
+    if not (base_folder or out or exported or replace_corrected) and (
+        there := imported_before(source, index, made_by, edited_only)
     ):
         check_there(there.path)
-        return "\n".join(told_again(source, there, made_by))
+        return "\n".join(told_again(source, there, made_by, imported_since(there)))
     with unpacked(source) as folder:
         base, chosen = (_open_base(base_folder), "") if base_folder else choose_base(folder, source, index, exported)
         _check_base(base, dataset, index, records)
@@ -169,6 +169,9 @@ def _would_replace(source: Path, base: Path, found: Correction, made_by: str) ->
 
 
 def _nothing(source: Path, photos: int, base: Path, found: Correction) -> UserError:
+    if len(found.left_out) == photos:
+        what = f"nobody has edited the {counted(photos, 'mask')} in it: as wsss has written them (--edited-only)"
+        return UserError(source, what, "correct some, and export them again from the tool that you did it in")
     what = f"not one pixel of {photos} masks differs from {base}"
     if found.held_out:
         kept = counted(len(found.held_out), f"{HELD_OUT} photo")

@@ -19,6 +19,7 @@ from wsss.evaluation.edited_masks import BY, EditedMasks
 from wsss.evaluation.exported import GIVE
 from wsss.formats.problems import some
 from wsss.stores.labels import BY_HAND, PseudoStore
+from wsss.stores.whose import whose
 
 NAMED = 5
 
@@ -159,11 +160,15 @@ class Told:
         yield from how_to_train(self.place, self.base, bool(self.marked[BY_HAND]) or not self.made_by)
 
 
-def told_again(source: Path, there: PseudoStore, made_by: str) -> Iterator[str]:
-    """The message where `source` has been imported before, as the store `there`."""
-    yield f"labels: {source} → {there.path}, which is there already ({len(there.ids)} photos)"
+def told_again(source: Path, there: PseudoStore, made_by: str, since: Sequence[Path] = ()) -> Iterator[str]:
+    """The message where `source` has been imported before, as the store `there`; over that, those `since`."""
+    known = [f"{many} {words}" for words, many in whose(there.attributes).items()]
+    parts = [f"{len(there.ids)} photos", *known]
+    yield f"labels: {source} → {there.path}, which is there already ({', '.join(parts)})"
+    if since:
+        yield f"imported over it since, with other corrections: {', '.join(map(str, since))}"
     yield f"base: {there.attributes['base']} (to import it over another one: --base)"
-    yield from how_to_train(there.path, there, bool(there.by_hand) or not made_by)
+    yield from how_to_train([there.path, *since][-1], there, bool(there.by_hand) or not made_by)
 
 
 def how_to_train(place: Path, base: PseudoStore, by_hand: bool) -> Iterator[str]:

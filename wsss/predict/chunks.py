@@ -20,8 +20,8 @@ from wsss.predict.collect import FoundPhoto
 from wsss.predict.how import How
 from wsss.predict.known_tags import KnownTags
 from wsss.predict.made import Made, make
+from wsss.predict.own_corrected import Corrected
 from wsss.predict.own_labels import OwnLabels
-from wsss.predict.own_set import Corrected
 from wsss.predict.segmenter import Segmentation, Segmenter, decode_photo
 
 CHUNK = 8

@@ -19,7 +19,7 @@ def looks(rows: Iterable[Row]) -> dict[str, tuple[str, ...]]:
     listed = list(rows)
     found = {row.id: tuple(each for each in row.look if not _passing(each)) for row in listed}
     quiet = sorted((row.confidence, row.id) for row in listed if not found[row.id] and not row.edited)
-    named = {name: (f"{CONFIDENCE} {sure:.2f}, among the lowest",) for sure, name in quiet[: len(quiet) // UNSURE]}
+    named = {name: (f"{CONFIDENCE} {sure:.2f}: among the lowest",) for sure, name in quiet[: len(quiet) // UNSURE]}
     return found | named
 
 

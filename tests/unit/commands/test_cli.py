@@ -36,6 +36,11 @@ def test_help_loads_nothing_heavy_and_is_quick() -> None:
         assert line.split()[0] in process.stdout
 
 
+def test_the_help_says_where_corrected_masks_come_back() -> None:
+    (line,) = [line for line in wsss("--help")[1].splitlines() if "corrected" in line]
+    assert line.split()[0] == "labels"
+
+
 def test_help_of_every_command_comes_before_torch() -> None:
     code = f"""
 import sys

@@ -184,6 +184,8 @@ def test_a_project_is_offered_where_wsss_is_an_installed_package(
     monkeypatch.setattr(project_folder, "refuse_project", lambda folder: None)
     monkeypatch.setattr("wsss.commands.init.make_project", lambda folder: (made.append(folder), [Path("dvc.yaml")])[1])
     assert init("raw").stdout.endswith("next: wsss init --project, dvc repro gallery\n")
+    last = CliRunner().invoke(check, []).stdout
+    assert last.endswith("next: wsss init --project, dvc repro gallery\n"), last
     monkeypatch.setattr(project_folder, "sys", Terminal)
     for answer in (False, True):
         monkeypatch.setattr("click.confirm", lambda text, answer=answer, **how: (asked.append(text), answer)[1])
@@ -196,6 +198,25 @@ def test_a_project_is_offered_where_wsss_is_an_installed_package(
     Path("dvc.yaml").write_text("stages: {}\n")
     init("raw", "--force")
     assert len(asked) == 2
+
+
+def test_problems_and_no_project_are_both_named_at_the_end(photos: RawData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(project_folder, "carried", lambda: Path("somewhere"))
+    photos.write("p1.jpg", b"")
+    assert init("raw").stdout.endswith("next: wsss init --project, wsss check params.yaml\n")
+    assert init("raw", "--params", "other.yaml").stdout.endswith("next: wsss check other.yaml\n")
+
+
+def test_a_folder_one_too_high_is_told_of_the_table_below(raw_data: RawData) -> None:
+    for number in range(8):
+        raw_data.photo(f"photos/{('Spring 2024', 'Summer')[number % 2]}/p{number}.jpg")
+    none = init("raw")
+    assert "table of tags in" not in none.stdout + none.stderr
+    raw_data.write("photos/tags.csv", "photo,tags\nSummer/p1.jpg,cow\n")
+    done = init("raw", "--recipe", "quick", "--force")
+    what = "raw: there is a table of tags in photos/tags.csv, which is not read here"
+    assert what in done.stdout, done.output
+    assert "did you mean wsss init raw/photos --recipe quick --force?" in done.stdout
 
 
 def test_a_checkout_is_no_place_to_make_a_project_from(photos: RawData) -> None:

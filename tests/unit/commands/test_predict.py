@@ -44,7 +44,8 @@ from wsss.predict.collect import find_photos
 from wsss.predict.edits import read_checksums
 from wsss.predict.made import PICTURES
 from wsss.predict.note import NOTE, read_note
-from wsss.predict.own_set import corrected_masks, own_set
+from wsss.predict.own_corrected import corrected_masks
+from wsss.predict.own_set import own_set
 from wsss.predict.segmenter import Segmentation, Segmenter
 from wsss.report.scores import SOURCE_COLUMNS
 from wsss.stores.labels import BY_HAND, PSEUDO_FORMAT, put_labels
@@ -357,11 +358,11 @@ def test_known_tags_leave_out_other_classes(model: Path, photos: Path, tmp_path:
     )
 
 
-def corrected(folder: Path, names: tuple[str, ...], by_hand: str) -> np.ndarray:
-    """A store of labels of which a person has corrected one; its label."""
+def corrected(folder: Path, names: tuple[str, ...], by_hand: str, base: str = "artifacts/pseudo") -> np.ndarray:
+    """A store of labels, imported over `base`, of which a person has corrected one; its label."""
     label = np.zeros((40, 56), np.uint8)
     label[:8, :8], label[8, :8] = 1, 255
-    meta, shard = StoreMeta(PSEUDO_FORMAT, CLASSES, {BY_HAND: 1}), Shard("00000.h5", names)
+    meta, shard = StoreMeta(PSEUDO_FORMAT, CLASSES, {BY_HAND: 1, "base": base}), Shard("00000.h5", names)
     folder.mkdir(parents=True)
     with shard_writer(folder / shard.name, shard, meta) as file:
         for name in names:
@@ -419,6 +420,39 @@ def test_masks_that_a_person_has_corrected_are_kept_on_request(
     kinds = {name: origin.kind for name, origin in read_origins(Path("sent")).items()}
     assert kinds == {"Kuh 1": HAND, "=sum": NETWORK, "sub/ä": NETWORK}
     assert {name: origin.kind for name, origin in read_exported(Path("kept")).origins.items()} == kinds
+
+
+def test_corrections_are_found_that_distill_labels_does_not_name(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = {"dataset": {"root": str(photos)}, "distill": {"labels": "pseudo"}}
+    Path("params.yaml").write_text(json.dumps(settings))
+    names = ("Kuh 1", "=sum")
+    index = Index(CLASSES, tuple(Record(each, "train", f"{each}.png", None, (1,), 40, 56, "0" * 64) for each in names))
+    write_index(Path("artifacts/dataset"), index)
+    command = (model, photos / "Kuh 1.png", photos / "=sum.png", "--as-is", "-o")
+    none = "predict: --keep-corrected: no photo of these has a mask corrected by hand"
+    assert none in predict(*command, "none", "--keep-corrected")[2]
+    first, second = "artifacts/corrected_b", "artifacts/corrected_a"
+    corrected(Path(first), names, "Kuh 1")
+    told = "1 photo has a mask corrected by hand ({})"
+    text, said = predict(*command, "plain")[1:]
+    assert f"{told.format(first)}, which is not taken here: --keep-corrected takes it" in text
+    assert f"predict: {told.format(first)}, taken as it is\n" in predict(*command, "kept", "--keep-corrected")[2]
+    corrected(Path(second), names, "=sum", first)  # later, over the first
+    for labels in ("pseudo", first, second):
+        Path("params.yaml").write_text(json.dumps({**settings, "distill": {"labels": labels}}))
+        said = predict(*command, f"kept {Path(labels).name}", "--keep-corrected")[2]
+        assert f"predict: {told.format(second)}, taken as it is\n" in said
+        assert "warning" not in said
+    corrected(Path("artifacts/corrected_c"), names, "=sum")  # beside them, and named by nothing
+    said = predict(*command, "two", "--keep-corrected")[2]
+    assert f"warning: {second}: corrections in artifacts/corrected_c are not in {second}, and are not taken" in said
+    write_index(Path("artifacts/dataset"), replace(index, records=index.records[1:]))  # no store is of these alone
+    assert corrected_masks(own_set(find_photos([photos]), CLASSES), kept=True) is not None  # but the named one
+    Path("params.yaml").write_text(json.dumps(settings))
+    assert corrected_masks(own_set(find_photos([photos]), CLASSES), kept=True) is None
 
 
 def test_tags_of_the_data_set_in_the_present_folder_are_the_default(

@@ -167,7 +167,8 @@ def test_only_edited_masks_on_request(project: Path) -> None:
     shutil.rmtree("corrected")
     convert(Path("sent"), ())
     done = come_back(project, "--edited-only")
-    assert (done.exit_code, "; 4 masks left out that nobody has edited (--edited-only)" in done.stderr) == (2, True)
+    told = "error: edited: nobody has edited the 4 masks in it: as wsss has written them (--edited-only)"
+    assert (done.exit_code, told in done.stderr) == (2, True), done.stderr
 
 
 def test_all_masks_are_no_import_that_is_there_where_it_was_of_the_edited_ones(project: Path) -> None:
@@ -180,6 +181,28 @@ def test_all_masks_are_no_import_that_is_there_where_it_was_of_the_edited_ones(p
     told = CliRunner().invoke(labels.main, command[:4])
     assert "4 of 4 photos changed" in told.stdout, told.output
     assert "which is there already" in CliRunner().invoke(labels.main, command[:4]).stdout
+
+
+def test_the_edited_ones_again_are_there_already(project: Path) -> None:
+    Path("artifacts").mkdir()
+    project.rename("artifacts/pseudo")
+    send("--to", "voc", "found", "sent")
+    convert(Path("sent"), PHOTOS[1:2])
+    command = ["import", "edited", "--dataset", "dataset", "--edited-only"]
+    assert CliRunner().invoke(labels.main, command).exit_code == 0
+    (place,) = Path("artifacts").glob("corrected*")
+    again = CliRunner().invoke(labels.main, command)
+    told = f"labels: edited → {place}, which is there already (20 photos, 1 corrected by hand)\n"
+    assert (again.exit_code, again.stdout.startswith(told)) == (0, True), again.output
+    assert "since" not in again.stdout
+    Path("edited").rename("first")
+    convert(Path("sent"), PHOTOS[2:3])
+    assert CliRunner().invoke(labels.main, command).exit_code == 0
+    (later,) = {*Path("artifacts").glob("corrected*")} - {place}
+    again = CliRunner().invoke(labels.main, ["import", "first", *command[2:]])
+    assert f"imported over it since, with other corrections: {later}\n" in again.stdout, again.output
+    assert f"dvc exp run gallery -S ++distill.labels={later} " in again.stdout
+    assert {*Path("artifacts").glob("corrected*")} == {place, later}
 
 
 @pytest.mark.parametrize("given", ["found", "sent", "sent/SegmentationClass", "sent.zip"])

@@ -332,7 +332,7 @@ def test_an_import_is_found_again_when_its_base_is_gone() -> None:
     (place,) = stores()
     shutil.rmtree("artifacts/relabelled")
     again = run()
-    assert again.stdout.startswith(f"labels: edited → {place}, which is there already (3 photos)\n"), again.output
+    assert again.stdout.startswith(f"labels: edited → {place}, which is there already (3 photos, "), again.output
     assert f"distill.labels={place} -S ++distill.relabel.overrule=false -S distill.rounds=1" in again.stdout
     assert stores() == [place]
     assert "3 of them by otsu" in run("--made-by", "otsu").stdout  # marked otherwise, it is another import

@@ -68,10 +68,22 @@ def test_of_photos_that_no_rule_names_a_tenth_is_named_that_is_least_sure() -> N
     quiet = [row(str(number), 0.8 + number / 100) for number in range(UNSURE)]
     others = [row("wrong", 0.1, "cow is tagged and covers nothing"), row("drawn", 0.1, edited=True)]
     found = looks([*quiet, *others])
-    assert found["0"] == ("confidence 0.80, among the lowest",)
+    assert found["0"] == ("confidence 0.80: among the lowest",)
     assert found["wrong"] == ("cow is tagged and covers nothing",)
     assert [name for name, reasons in found.items() if reasons] == ["0", "wrong"]
     assert not any(looks([*quiet[1:], others[1]]).values())  # too few to tell
+
+
+def test_no_reason_has_a_comma_so_that_simple_tools_can_split_the_lines_of_the_table() -> None:
+    quiet = [row(str(number), 0.8) for number in range(UNSURE)]
+    found = [reason for look in looks(quiet).values() for reason in look]
+    label, twenty = dots(20), np.maximum(dots(20), dots(20, 2)[:, ::-1])
+    for tags in (None, (), (1,), (1, 2)):
+        found += (
+            reasons(label, NAMES, tags, rows(50, 50)) + reasons(twenty, NAMES, tags) + reasons(rows(100), NAMES, tags)
+        )
+    assert {reason.split()[0] for reason in found} >= {"confidence", "pieces:", "differs", "background", "cow"}
+    assert not [reason for reason in found if "," in reason]
 
 
 def test_what_named_a_photo_among_others_and_what_an_earlier_wsss_said_of_its_class_is_renewed() -> None:
@@ -100,7 +112,7 @@ def test_a_wrong_class_weighs_more_than_outlines_and_sizes() -> None:
     assert weight(reasons(rows(0, 100), NAMES)) == 1  # a flower may fill a photo
     assert [weight(reasons(rows(*counts), NAMES, (1,))) for counts in ((99, 1), (50, 0, 50), (100,))] == [1, 4, 2]
     assert weight(reasons(rows(75, 25), NAMES, (1,), rows(25, 75))) == 2
-    assert weight(("confidence 0.80, among the lowest",)) == 0
+    assert weight(("confidence 0.80: among the lowest",)) == 0
 
 
 def test_rules_are_told_with_their_numbers() -> None:
