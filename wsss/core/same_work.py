@@ -21,6 +21,8 @@ OTHERS = {
 }
 """By stage: what says how large the networks are that it goes on with, and stands in the section of another."""
 INDEX = Path("artifacts/dataset/index.csv")
+NEAR = 0.8
+"""Of photos, the share that is as good as all: where a few were corrected, added or left out, a time tells as much."""
 
 
 class Work(NamedTuple):
@@ -30,9 +32,11 @@ class Work(NamedTuple):
     photos: int | None
 
     def is_that_of(self, note: Mapping[str, Any]) -> bool:
-        """Whether the work of a `note` was the same, as far as is known."""
-        counted = self.photos is None or note["photos"] is None or self.photos == note["photos"]
-        return counted and self.settings == note["settings"]
+        """Whether a `note` is of the same settings and about as many photos, as far as is known."""
+        if self.settings != note["settings"]:
+            return False
+        fewer, more = sorted((self.photos or 0, note["photos"] or 0))
+        return None in (self.photos, note["photos"]) or fewer >= NEAR * more
 
 
 def works(names: Iterable[str], photos: int | None) -> dict[str, Work]:

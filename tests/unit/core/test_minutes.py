@@ -172,6 +172,17 @@ def test_what_stages_took_of_fewer_photos_says_nothing(time: Clock, capsys: pyte
     assert "cams: about 20 minutes; the stages after it: at most 80 min" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("photos", "said"), [(60, True), (48, True), (75, True), (47, False), (76, False)])
+def test_a_few_photos_more_or_fewer_make_no_other_work(
+    time: Clock, capsys: pytest.CaptureFixture[str], photos: int, said: bool
+) -> None:
+    note_estimate(dict.fromkeys(ORDER, (1200.0, 1200.0)), photos=60)
+    index(photos)
+    with timed("cams", "f"):
+        pass
+    assert ("cams: about 20 minutes" in capsys.readouterr().err) is said
+
+
 def test_a_stage_goes_on_with_networks_that_others_size(time: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     run_all(time, 100)
     capsys.readouterr()
