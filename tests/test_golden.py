@@ -167,7 +167,7 @@ def resolved(recipe: str) -> dict[str, Any]:
 @pytest.mark.parametrize("recipe", ALL_RECIPES)
 def test_a_recipe_holds_what_is_its_own(recipe: str) -> None:
     text = (REPO / f"recipes/{recipe}.yaml").read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 60
+    assert len(text.splitlines()) <= 64  # backbones stand in lines of their own, for DVC
     assert len(leaves(YAML(typ="safe").load(text))) <= 90
 
 
