@@ -22,14 +22,10 @@ from wsss.data.size import fit_label
 from wsss.evaluation.correction import EDITED, EDITED_ONLY, differing_pixels, is_as_before
 from wsss.evaluation.edited_masks import EditedMasks, masks_in
 from wsss.evaluation.exported import UNKNOWN, Sent, sent_from
+from wsss.stores.corrected import corrected_folders, made_over
 from wsss.stores.labels import LABEL_STORES, PseudoStore
 from wsss.stores.opened import is_store, open_pseudo
 from wsss.stores.whose import MADE_BY
-
-CORRECTED = Path("artifacts/corrected")
-"""What the names of corrected labels begin with."""
-BASE = "base"
-"""Attribute of a store of corrected labels: the folder of the one that it was imported over."""
 
 
 class Differing(NamedTuple):
@@ -65,7 +61,7 @@ def choose_base(folder: Path, source: Path, index: Index, given: Path | None = N
             counts[store] = differing(store, edited, records)
     if not counts:
         return open_pseudo(PseudoStore.place), ""
-    lines = {store: [path.resolve() for path in _made_over(store)] for store in counts}
+    lines = {store: [path.resolve() for path in made_over(store)] for store in counts}
     own = {store for store in counts if sent.places & {*lines[store]}}
     if sent.sure and own:
         # Nobody knows what those were made over whose base is gone.
@@ -121,7 +117,7 @@ def imported_before(source: Path, index: Index, made_by: str, edited_only: bool 
 def imported_since(there: PseudoStore) -> list[Path]:
     """The stores of corrected labels that were imported over those in `there`, or over such ones; the last one last."""
     place = there.path.resolve()
-    lines = [_made_over(store) for store in _stores()]
+    lines = [made_over(store) for store in _stores()]
     return [line[0] for line in sorted(lines, key=len) if place in (path.resolve() for path in line[1:])]
 
 
@@ -140,7 +136,7 @@ def differing(base: PseudoStore, edited: EditedMasks, records: Mapping[str, Reco
 
 def _stores(sent: Sent = UNKNOWN) -> Iterator[PseudoStore]:
     """Those in the working folder that hold labels which are no masks, and those that the masks were exported from."""
-    paths = [*(kind.place for kind in LABEL_STORES), *sorted(CORRECTED.parent.glob(f"{CORRECTED.name}*"))]
+    paths = [*(kind.place for kind in LABEL_STORES), *corrected_folders()]
     known = {path.resolve() for path in paths}
     for path in (*paths, *(Path(name) for name in sorted(sent.names) if Path(name).resolve() not in known)):
         if (path / STORE_INDEX).is_file():
@@ -150,17 +146,6 @@ def _stores(sent: Sent = UNKNOWN) -> Iterator[PseudoStore]:
                 continue
             if store.ids and not store.upper_bound:
                 yield store
-
-
-def _made_over(store: PseudoStore) -> list[Path]:
-    """`store`, the one that it was imported over, and so on: as far as they are there."""
-    found = [store.path]
-    while is_store(found[-1]):
-        base = open_pseudo(found[-1]).attributes.get(BASE)
-        if base is None or Path(str(base)) in found:
-            break
-        found.append(Path(str(base)))
-    return found
 
 
 def _corrected(store: PseudoStore) -> int:

@@ -22,7 +22,7 @@ from wsss.core.words import counted
 from wsss.data.ids import encode_id
 from wsss.data.index import IGNORE, Index, Record, read_index
 from wsss.data.origins import FROM_LABELS, HAND, digest
-from wsss.evaluation.choose_base import CORRECTED, choose_base, imported_before, imported_since
+from wsss.evaluation.choose_base import choose_base, imported_before, imported_since
 from wsss.evaluation.correction import BEFORE, EDITED, EDITED_ONLY, HELD_OUT, MARKS, Correction, correction
 from wsss.evaluation.edited_masks import BY, masks_in, unpacked
 from wsss.evaluation.exported import GIVE, known_exports
@@ -30,6 +30,7 @@ from wsss.evaluation.import_told import NAMED, Told, told_again, warn_of
 from wsss.evaluation.new_store import CONTENT, check_there, publish_new
 from wsss.formats.problems import some
 from wsss.predict.written import is_filled
+from wsss.stores.corrected import BASE, CORRECTED
 from wsss.stores.labels import LABEL_STORES, PseudoStore, put_labels, put_mixtures
 from wsss.stores.opened import is_store, open_pseudo
 from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
@@ -120,7 +121,7 @@ def import_edited(
         _check_base(base, dataset, index, records)
         known = known_exports(folder, exported, base.ids, base.classes)
         edited = masks_in(folder, source, base.ids, base.classes, splits, known)
-        paths = {"base": str(base.path), "edited": str(source)}
+        paths = {BASE: str(base.path), "edited": str(source)}
         identity = paths | {"made_by": made_by, "known": known.checksum, "edited_only": edited_only}
         inputs = [source, base.path, dataset]
         with open_stage("import_labels", identity, inputs, folders=[out] if out else []) as stage:

@@ -17,13 +17,10 @@ from wsss.data.index import Index, Record
 from wsss.data.size import fit_label
 from wsss.predict.own_set import OwnSet
 from wsss.predict.project import section_of
+from wsss.stores.corrected import CORRECTED, corrected_folders, made_over
 from wsss.stores.labels import BY_HAND, PseudoStore
 
-IMPORTED = Path("artifacts/corrected")
-"""What the names of imported labels begin with."""
-BASE = "base"
-"""Attribute of imported labels: the folder of those that they were imported over."""
-NONE = f"--keep-corrected: no photo of these has a mask corrected by hand, in distill.labels or {IMPORTED}_*"
+NONE = f"--keep-corrected: no photo of these has a mask corrected by hand, in distill.labels or {CORRECTED}_*"
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ def corrected_masks(own: OwnSet | None, kept: bool, folder: Path = Path()) -> Co
     stores = {store.path.resolve(): store for store in _imported(folder, own.index)}
     if named is not None:
         stores[given.resolve()] = named
-    below = {path: _below(store, folder) for path, store in stores.items()}
+    below = {path: {each.resolve() for each in made_over(store, folder)[1:]} for path, store in stores.items()}
     last = [path for path in stores if not any(path in under for under in below.values())]
     fit = [path for path in last if named is None or given.resolve() in {path, *below[path]}]
     if not fit:
@@ -104,7 +101,7 @@ def corrected_masks(own: OwnSet | None, kept: bool, folder: Path = Path()) -> Co
 def _imported(folder: Path, index: Index) -> Iterator[PseudoStore]:
     """Imported labels of the photos of `index`, as they are read now, of which a person has corrected some."""
     sizes = {record.id: record.size for record in index.records}
-    for path in sorted((folder / IMPORTED.parent).glob(f"{IMPORTED.name}*")):
+    for path in corrected_folders(folder):
         store = _opened(path, index)
         if store is not None and {*store.ids} <= sizes.keys():
             with suppress(WsssError):  # damaged
@@ -119,21 +116,6 @@ def _opened(path: Path, index: Index) -> PseudoStore | None:
     except WsssError:
         return None  # the usual value of the setting is a word and no folder
     return store if store.ids and store.by_hand and store.classes == index.classes else None
-
-
-def _below(store: PseudoStore, folder: Path) -> set[Path]:
-    """The folders of those that `store` was imported over, as far as they are there."""
-    found: set[Path] = set()
-    while (base := store.attributes.get(BASE)) is not None:
-        path = (folder / str(base)).resolve()
-        if path in found:
-            break
-        found.add(path)
-        try:
-            store = PseudoStore(path)
-        except WsssError:
-            break
-    return found
 
 
 def _by_hand(store: PseudoStore, name: str) -> bool:

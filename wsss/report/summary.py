@@ -15,13 +15,13 @@ import torch
 from wsss.core.atomic import sha256_file
 from wsss.core.errors import IntegrityError
 from wsss.data.index import IGNORE, Index, Record
-from wsss.evaluation.choose_base import BASE
 from wsss.evaluation.correction import EDITED, EDITED_ONLY, MARKS
 from wsss.evaluation.new_store import CONTENT
 from wsss.models.checkpoint import FORMAT, VERSION
 from wsss.predict.package import FORMAT as PACKAGE
 from wsss.predict.package import VERSION as PACKAGE_VERSION
 from wsss.stores.cams import FORMAT as CAMS_FORMAT
+from wsss.stores.corrected import BASE
 from wsss.stores.hdf5 import read_array
 from wsss.stores.opened import OneShard
 from wsss.stores.store import Store
