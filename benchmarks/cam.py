@@ -30,9 +30,9 @@ from wsss.formats.settings import DatasetSettings
 from wsss.models.backbones.base import Backbone, ConvNorm
 from wsss.models.backbones.registry import BackboneSettings
 from wsss.models.cam import activate
-from wsss.models.checkpoint import OSTE, NetworkCard, build_oste, load_oste, save_network
+from wsss.models.checkpoint import OSTE, NetworkCard, save_network
 from wsss.models.expansion import join_tiles, merge_maps, pad_to_multiple, split_tiles
-from wsss.models.oste import Oste
+from wsss.models.oste import Oste, build_oste, load_oste
 from wsss.numeric.device import device
 from wsss.stores.cams import CamStore
 

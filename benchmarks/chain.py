@@ -22,7 +22,8 @@ from wsss.core.params import load
 from wsss.core.stage import Stage
 from wsss.correct.stage import make_pseudo_labels
 from wsss.data.index import read_index
-from wsss.models.checkpoint import OSTE, NetworkCard, build_oste, save_network
+from wsss.models.checkpoint import OSTE, NetworkCard, save_network
+from wsss.models.oste import build_oste
 from wsss.numeric.device import device
 from wsss.plan.settings import Params
 from wsss.stores.cams import CamStore

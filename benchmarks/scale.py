@@ -43,7 +43,9 @@ from wsss.data.index import Record, read_index
 from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Photos
 from wsss.models.backbones.registry import BackboneSettings
-from wsss.models.checkpoint import NetworkCard, build_oste, build_student, save_network
+from wsss.models.checkpoint import NetworkCard, save_network
+from wsss.models.oste import build_oste
+from wsss.models.student import build_student
 from wsss.stores.cams import FORMAT, CamStore
 from wsss.stores.labels import PSEUDO_FORMAT
 from wsss.stores.shards import StoreMeta, parts, plan_shards, write_store_index

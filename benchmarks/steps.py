@@ -17,7 +17,8 @@ from benchmarks.stages import on_device, weights_of
 from wsss.core.system import cores
 from wsss.models.backbones.base import freeze_batch_norm, freeze_levels
 from wsss.models.backbones.registry import BACKBONES, BackboneSettings
-from wsss.models.checkpoint import CLASSIFIER, NetworkCard, build_classifier
+from wsss.models.checkpoint import CLASSIFIER, NetworkCard
+from wsss.models.classifier import build_classifier
 from wsss.numeric.device import device, set_threads
 from wsss.training.loop import make_learner, update
 from wsss.training.pretrain import ClassifyTags, PretrainSettings

@@ -17,8 +17,8 @@ from wsss.core.params import Settings, load
 from wsss.core.stage import stage_command
 from wsss.data.index import read_index
 from wsss.data.photos import Location
-from wsss.models.checkpoint import load_classifier, load_oste
-from wsss.models.classifier import Classifier
+from wsss.models.classifier import Classifier, load_classifier
+from wsss.models.oste import load_oste
 from wsss.numeric.device import device
 from wsss.numeric.precision import average_precisions, mean_known
 from wsss.training.judge import HELD_OUT, scores

@@ -27,7 +27,7 @@ from wsss.data.photos import Location
 from wsss.data.size import fit_label
 from wsss.evaluation.confusion import count_pairs, scores
 from wsss.models.base_student import BaseStudent
-from wsss.models.checkpoint import load_student
+from wsss.models.student import load_student
 from wsss.numeric.device import device
 from wsss.predict.segment import probabilities, refine
 from wsss.predict.ways import tag_fit

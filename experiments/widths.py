@@ -26,7 +26,7 @@ from wsss.data.index import Index, read_index
 from wsss.data.photos import Location
 from wsss.evaluation.confusion import count_pairs, scores
 from wsss.evaluation.sources import EvaluateSettings
-from wsss.models.checkpoint import load_student
+from wsss.models.student import load_student
 from wsss.numeric.device import set_threads
 from wsss.predict.segment import probabilities, refine
 from wsss.stores.cams import CamStore

@@ -141,6 +141,11 @@ def test_code_dependencies_are_the_files_that_the_stage_loads(stage: str, loaded
     assert declared == wanted, "deps of this stage should be:\n" + "\n".join(f"      - {name}" for name in wanted)
 
 
+def test_another_student_does_not_train_the_classifier_anew(loaded: Loaded) -> None:
+    for stage, network in (("pretrain", "oste"), ("pretrain", "student"), ("train", "student"), ("cams", "student")):
+        assert f"wsss/models/{network}.py" not in loaded[stage][0], f"{stage} loads the network {network}"
+
+
 def test_what_no_stage_declares_cannot_change_an_output(loaded: Loaded) -> None:
     """Exempt modules compute nothing and write no numbers: they import nothing that could."""
     modules = {name for stage in STAGES for name in loaded[stage][1]}

@@ -17,8 +17,8 @@ from tests.test_golden import run_recipe
 from wsss import Segmenter, cli
 from wsss.core.params import load
 from wsss.data.images import load_image
-from wsss.models.checkpoint import load_student
 from wsss.models.linear_student import LinearStudent
+from wsss.models.student import load_student
 from wsss.stores.labels import PseudoStore
 
 pytestmark = pytest.mark.slow

@@ -32,7 +32,8 @@ from wsss.distill.snapshots import Snapshots
 from wsss.distill.step import DistillStep
 from wsss.losses.term import Term
 from wsss.models.backbones.registry import BackboneSettings
-from wsss.models.checkpoint import OSTE, NetworkCard, build_oste, save_network
+from wsss.models.checkpoint import OSTE, NetworkCard, save_network
+from wsss.models.oste import build_oste
 from wsss.training.loop import History
 
 STEPS = 8

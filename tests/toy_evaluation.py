@@ -31,8 +31,8 @@ from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Photos
 from wsss.evaluation.sources import EvaluateSettings
 from wsss.models.backbones.registry import BackboneSettings
-from wsss.models.checkpoint import NetworkCard, build_student, save_network
-from wsss.models.student import Student
+from wsss.models.checkpoint import NetworkCard, save_network
+from wsss.models.student import Student, build_student
 from wsss.stores.labels import PSEUDO_FORMAT, put_labels
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store_index
 

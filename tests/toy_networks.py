@@ -12,7 +12,8 @@ from tests.helpers import CLASSES
 from tests.toy_oste import SETTINGS as OSTE
 from tests.toy_oste import toy_network
 from wsss.models.backbones.registry import BackboneSettings
-from wsss.models.checkpoint import NetworkCard, build_student, save_network
+from wsss.models.checkpoint import NetworkCard, save_network
+from wsss.models.student import build_student
 
 
 def write_student(

@@ -25,7 +25,8 @@ from wsss.data.transforms import AugmentSettings
 from wsss.losses.energy import EnergySettings
 from wsss.losses.term import Term
 from wsss.models.backbones.registry import BackboneSettings, build_backbone
-from wsss.models.checkpoint import NetworkCard, build_classifier, save_network
+from wsss.models.checkpoint import NetworkCard, save_network
+from wsss.models.classifier import build_classifier
 from wsss.models.expansion import ExpansionSettings
 from wsss.models.fusion import FusionSettings
 from wsss.models.oste import Oste

@@ -22,7 +22,8 @@ from wsss.losses.segmentation import balanced_cross_entropy
 from wsss.losses.term import Term
 from wsss.models.backbones.base import freeze_batch_norm
 from wsss.models.backbones.registry import BackboneSettings
-from wsss.models.checkpoint import STUDENT, NetworkCard, build_student
+from wsss.models.checkpoint import STUDENT, NetworkCard
+from wsss.models.student import build_student
 from wsss.numeric.device import set_threads
 from wsss.training.loop import fit
 from wsss.training.schedule import OptimSettings

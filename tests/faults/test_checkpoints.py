@@ -17,14 +17,10 @@ from tests.helpers import CLASSES, REPO
 from wsss.core.errors import IntegrityError, UserError
 from wsss.data.index import Index, Record, write_index
 from wsss.models.backbones.registry import BackboneSettings
-from wsss.models.checkpoint import (
-    NetworkCard,
-    build_classifier,
-    load_classifier,
-    load_oste,
-    load_student,
-    save_network,
-)
+from wsss.models.checkpoint import NetworkCard, save_network
+from wsss.models.classifier import build_classifier, load_classifier
+from wsss.models.oste import load_oste
+from wsss.models.student import load_student
 
 LOADERS = {"classifier": load_classifier, "oste": load_oste, "student": load_student}
 

@@ -37,8 +37,8 @@ from wsss.models.backbones.entry import Entry
 from wsss.models.backbones.tiny import Tiny
 from wsss.models.backbones.vit_b16 import DeiTB16, ViTB16
 from wsss.models.base_student import IMPROBABLE
-from wsss.models.checkpoint import NetworkCard, build_student, save_network
-from wsss.models.student import Student
+from wsss.models.checkpoint import NetworkCard, save_network
+from wsss.models.student import Student, build_student
 from wsss.predict.networks import onnx_session, run_onnx
 from wsss.predict.segmenter import Segmenter
 from wsss.predict.segmenting import load_segmenting

@@ -29,7 +29,8 @@ from wsss.data.index import Index, Record
 from wsss.data.photos import Photos
 from wsss.data.samples import Batch
 from wsss.losses.segmentation import balanced_cross_entropy
-from wsss.models.checkpoint import load_oste, read_checkpoint, save_network
+from wsss.models.checkpoint import read_checkpoint, save_network
+from wsss.models.oste import load_oste
 from wsss.models.student import Student
 from wsss.stores.cams import FORMAT, Cams, CamStore, put_cams
 from wsss.stores.labels import PseudoStore

@@ -22,8 +22,7 @@ from wsss.data.index import Index, Record
 from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Photos, tag_vector
 from wsss.models.cam import divide_by_peak, peaks
-from wsss.models.checkpoint import load_oste
-from wsss.models.oste import Oste
+from wsss.models.oste import Oste, load_oste
 from wsss.numeric.device import device, enough_memory, set_threads
 from wsss.numeric.half import InferencePrecision
 from wsss.predict.multiscale import ScaleSettings

@@ -81,7 +81,7 @@ def open_stage(
             yield Stage(name, fingerprint, scratch)
             check_stop()  # before what is finished can no longer be taken up
         if leads():
-            note_made(name, code, closed, (hash_input(out) for out in (*files, *folders)))
+            note_made(name, code, closed, ((out, hash_input(out)) for out in (*files, *folders)))
             remove_dir(scratch)
 
 

@@ -15,10 +15,10 @@ from wsss.distill.settings import DistillSettings
 from wsss.models.backbones.base import freeze_batch_norm, freeze_levels
 from wsss.models.backbones.registry import architecture_of, weights_source
 from wsss.models.base_student import BaseStudent
-from wsss.models.checkpoint import LINEAR, STUDENT, NetworkCard, build_student, load_oste
-from wsss.models.linear_student import LinearStudent
-from wsss.models.oste import Oste
-from wsss.models.student import pyramid_levels
+from wsss.models.checkpoint import STUDENT, NetworkCard
+from wsss.models.linear_student import LINEAR, LinearStudent
+from wsss.models.oste import Oste, load_oste
+from wsss.models.student import build_student, pyramid_levels
 from wsss.numeric.half import Precision
 
 

@@ -20,7 +20,7 @@ from wsss.data.origins import FROM_NETWORK, LABELS_SHA
 from wsss.data.photos import Photos, tag_vector
 from wsss.distill.data import LabelSource, TrainingData
 from wsss.distill.rules import CHANGES, Relabelled, RelabelSettings, relabel
-from wsss.models.checkpoint import load_student
+from wsss.models.student import load_student
 from wsss.numeric.device import device, enough_memory, set_threads
 from wsss.predict.segment import probabilities
 from wsss.stores.labels import BY_HAND, PSEUDO_FORMAT, UPPER_BOUND, PseudoStore, RelabelledStore, put_labels

@@ -31,8 +31,10 @@ from wsss.distill.settings import DistillSettings
 from wsss.distill.snapshots import Snapshots
 from wsss.distill.step import DistillStep
 from wsss.models.base_student import BaseStudent
-from wsss.models.checkpoint import NetworkCard, load_oste, load_student, save_network
+from wsss.models.checkpoint import NetworkCard, save_network
 from wsss.models.linear_student import LinearStudent
+from wsss.models.oste import load_oste
+from wsss.models.student import load_student
 from wsss.stores.labels import RelabelledStore
 from wsss.training.loop import History, fit
 from wsss.training.processes import current, together

@@ -16,8 +16,9 @@ from wsss.data.index import Index
 from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Photos
 from wsss.models.base_student import BaseStudent
-from wsss.models.checkpoint import load_oste, load_student, save_network
-from wsss.models.oste import Oste
+from wsss.models.checkpoint import save_network
+from wsss.models.oste import Oste, load_oste
+from wsss.models.student import load_student
 from wsss.numeric.device import device, enough_memory, set_threads
 from wsss.predict.segment import SegmentSettings, predict, predict_oste
 from wsss.stores.labels import BRANCH, PREDICTIONS_FORMAT, PredictionStore, put_labels, put_tag_logits

@@ -17,21 +17,12 @@ from wsss.core.errors import IntegrityError, UserError, WsssError
 from wsss.data.size import ReadSizes
 from wsss.models.backbones.base import Backbone
 from wsss.models.backbones.registry import Architecture, BackboneSettings, build_backbone
-from wsss.models.base_student import BaseStudent
 from wsss.models.canonical import canonical_bytes
-from wsss.models.classifier import Classifier
-from wsss.models.expansion import ExpansionSettings
-from wsss.models.fusion import FusionSettings
-from wsss.models.linear_student import LinearStudent
-from wsss.models.oste import Oste
-from wsss.models.student import Student
 
 FORMAT = "wsss.network"
 VERSION = 2
 CLASSIFIER, OSTE, STUDENT = "classifier", "oste", "student"
 """Kinds of networks, as their files name them."""
-LINEAR = "linear"
-"""What a student's settings hold as `head` if it is a `LinearStudent`; those of a `Student` hold nothing."""
 Stride = Literal[8, 16, 32]
 
 
@@ -70,29 +61,9 @@ class NetworkCard:
         return found if self.precision is None else found | {"precision": self.precision}
 
 
-def _backbone(card: NetworkCard, load_weights: bool) -> Backbone:
+def backbone_of(card: NetworkCard, load_weights: bool) -> Backbone:
+    """The backbone of `card`; `load_weights` puts its pretrained weights in, as for a new training."""
     return build_backbone(card.backbone, load=load_weights, architecture=card.architecture)
-
-
-def build_classifier(card: NetworkCard, load_weights: bool) -> Classifier:
-    """The classifier of `card`; `load_weights` puts the backbone's pretrained weights in, as for a new training."""
-    return Classifier(_backbone(card, load_weights), len(card.classes) - 1, **card.settings)
-
-
-def build_oste(card: NetworkCard, load_weights: bool) -> Oste:
-    """The OSTE of `card`; `load_weights` as for `build_classifier`."""
-    modules = {
-        "expansion": ExpansionSettings.model_validate(card.settings["expansion"], strict=False),
-        "fusion": FusionSettings.model_validate(card.settings["fusion"], strict=False),
-    }
-    return Oste(_backbone(card, load_weights), len(card.classes) - 1, **{**card.settings, **modules})
-
-
-def build_student(card: NetworkCard, load_weights: bool) -> BaseStudent:
-    """The student of `card`, with the head that it names; `load_weights` as for `build_classifier`."""
-    shape = dict(card.settings)
-    head = LinearStudent if shape.pop("head", None) == LINEAR else Student
-    return head(_backbone(card, load_weights), len(card.classes), **shape)
 
 
 def save_network(path: Path, network: nn.Module, card: NetworkCard) -> None:
@@ -101,38 +72,23 @@ def save_network(path: Path, network: nn.Module, card: NetworkCard) -> None:
     write_bytes(path, canonical_bytes(content))
 
 
-def load_classifier(
-    path: Path, classes: Sequence[str], output_stride: Stride | None = None
-) -> tuple[Classifier, NetworkCard]:
-    """A trained classifier; arguments and errors as for `load_oste`."""
-    return _load(path, CLASSIFIER, build_classifier, classes, output_stride)
+N = TypeVar("N", bound=nn.Module)
 
 
-def load_oste(path: Path, classes: Sequence[str], output_stride: Stride | None = None) -> tuple[Oste, NetworkCard]:
-    """A trained OSTE in evaluation mode on the CPU.
+def load_network(
+    path: Path,
+    kind: str,
+    build: Callable[[NetworkCard, bool], N],
+    classes: Sequence[str],
+    output_stride: Stride | None = None,
+) -> tuple[N, NetworkCard]:
+    """A trained network of `kind`, which `build` builds of its card, in evaluation mode on the CPU. Each kind has a
+    function for it beside the network: `load_classifier`, `load_oste`, `load_student`.
 
     `output_stride` runs it on a finer or coarser grid than it was trained on: strides become dilation, so that the
     values at the common positions stay exactly the same. Raises `UserError` if the file is missing or of another
     kind, `IntegrityError` if it is damaged, foreign, or made for another class list (the difference is printed).
     """
-    return _load(path, OSTE, build_oste, classes, output_stride)
-
-
-def load_student(path: Path, classes: Sequence[str]) -> tuple[BaseStudent, NetworkCard]:
-    """A trained student of any head; arguments and errors as for `load_oste`."""
-    return _load(path, STUDENT, build_student, classes, None)
-
-
-N = TypeVar("N", bound=nn.Module)
-
-
-def _load(
-    path: Path,
-    kind: str,
-    build: Callable[[NetworkCard, bool], N],
-    classes: Sequence[str],
-    output_stride: Stride | None,
-) -> tuple[N, NetworkCard]:
     with of_this_version(path):
         return network_of(path, read_checkpoint(path, FORMAT, VERSION), kind, build, classes, output_stride)
 
@@ -158,7 +114,7 @@ def network_of(
     classes: Sequence[str],
     output_stride: Stride | None = None,
 ) -> tuple[N, NetworkCard]:
-    """The network of what was read from `path`: its `state`, and the plain values of its card; see `load_oste`."""
+    """The network of what was read from `path`: its `state`, and the plain values of its card; see `load_network`."""
     if content["kind"] != kind:
         found, wanted = (f"{'an' if name[0] in 'aeiou' else 'a'} {name}" for name in (content["kind"], kind))
         raise UserError(path, f"found {found}, expected {wanted}", f"give the file of {wanted}")

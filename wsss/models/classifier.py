@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import torch
 from torch import nn
 
 from wsss.models.backbones.base import Backbone
+from wsss.models.checkpoint import CLASSIFIER, NetworkCard, Stride, backbone_of, load_network
 
 
 class Classifier(nn.Module):
@@ -63,3 +67,15 @@ class Classifier(nn.Module):
         bias = -(self.head.weight[:, :, 0, 0] @ mean.to(self.head.weight))
         self.prior.add_(self.head.bias - bias)
         self.head.bias.copy_(bias)
+
+
+def build_classifier(card: NetworkCard, load_weights: bool) -> Classifier:
+    """The classifier of `card`; `load_weights` puts the backbone's pretrained weights in, as for a new training."""
+    return Classifier(backbone_of(card, load_weights), len(card.classes) - 1, **card.settings)
+
+
+def load_classifier(
+    path: Path, classes: Sequence[str], output_stride: Stride | None = None
+) -> tuple[Classifier, NetworkCard]:
+    """A trained classifier; arguments and errors as for `load_network`."""
+    return load_network(path, CLASSIFIER, build_classifier, classes, output_stride)

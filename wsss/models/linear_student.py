@@ -11,6 +11,8 @@ from torch.nn import functional as F
 from wsss.models.backbones.base import Backbone, Level
 from wsss.models.base_student import BaseStudent, StudentOutput
 
+LINEAR = "linear"
+"""What a student's settings hold as `head` if it is a `LinearStudent`; those of a `Student` hold nothing."""
 LEVELS = 3
 """The last stages that are read: c3, c4 and c5 of most backbones."""
 

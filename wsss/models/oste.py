@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 
 from wsss.models.backbones.base import Backbone, Level
 from wsss.models.cam import activate
+from wsss.models.checkpoint import OSTE, NetworkCard, Stride, backbone_of, load_network
 from wsss.models.classifier import Classifier
 from wsss.models.expansion import ExpansionSettings, merge_maps, tiled_maps
 from wsss.models.fusion import Fusion, FusionSettings
@@ -167,3 +169,17 @@ def _branch(level: Level, channels: int, classes: int, norm: Literal["group", "n
             assert layer.bias is not None
             nn.init.zeros_(layer.bias)
     return layers
+
+
+def build_oste(card: NetworkCard, load_weights: bool) -> Oste:
+    """The OSTE of `card`; `load_weights` as for `build_classifier`."""
+    modules = {
+        "expansion": ExpansionSettings.model_validate(card.settings["expansion"], strict=False),
+        "fusion": FusionSettings.model_validate(card.settings["fusion"], strict=False),
+    }
+    return Oste(backbone_of(card, load_weights), len(card.classes) - 1, **{**card.settings, **modules})
+
+
+def load_oste(path: Path, classes: Sequence[str], output_stride: Stride | None = None) -> tuple[Oste, NetworkCard]:
+    """A trained OSTE; arguments and errors as for `load_network`."""
+    return load_network(path, OSTE, build_oste, classes, output_stride)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from wsss.models.backbones.base import Backbone, Level
 from wsss.models.base_student import BaseStudent, StudentOutput
+from wsss.models.checkpoint import STUDENT, NetworkCard, backbone_of, load_network
+from wsss.models.linear_student import LINEAR, LinearStudent
 
 GROUPS = 16
 BASE_RATES = (6, 12, 18)
@@ -61,6 +66,18 @@ class Student(BaseStudent):
         lateral = self.lateral(fine)
         raised = F.interpolate(pyramid, lateral.shape[2:], mode="bilinear", align_corners=False)
         return StudentOutput(self.head(self.refine(torch.cat([raised, lateral], 1))), fine, coarse, tags)
+
+
+def build_student(card: NetworkCard, load_weights: bool) -> BaseStudent:
+    """The student of `card`, with the head that it names; `load_weights` as for `build_classifier`."""
+    shape = dict(card.settings)
+    head = LinearStudent if shape.pop("head", None) == LINEAR else Student
+    return head(backbone_of(card, load_weights), len(card.classes), **shape)
+
+
+def load_student(path: Path, classes: Sequence[str]) -> tuple[BaseStudent, NetworkCard]:
+    """A trained student of any head; arguments and errors as for `load_network`."""
+    return load_network(path, STUDENT, build_student, classes)
 
 
 def pyramid_levels(levels: tuple[Level, ...]) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from wsss.core.pace import worth_workers
 from wsss.data.batches import size_batches
 from wsss.data.index import Index, Record
 from wsss.distill.cells import MEMORY
-from wsss.models.checkpoint import LINEAR
+from wsss.models.linear_student import LINEAR
 from wsss.numeric.device import device
 from wsss.plan.probe import Probe
 from wsss.plan.settings import Params

@@ -10,7 +10,8 @@ import torch
 from wsss.core.errors import UserError
 from wsss.models.backbones.hub import PREFIX, is_hub
 from wsss.models.backbones.registry import BackboneSettings, architecture_of, build_backbone
-from wsss.models.checkpoint import OSTE, NetworkCard, build_oste
+from wsss.models.checkpoint import OSTE, NetworkCard
+from wsss.models.oste import build_oste
 from wsss.plan.hub_models import is_here
 from wsss.training.oste import shape_of
 

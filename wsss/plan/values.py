@@ -8,7 +8,7 @@ from wsss.core.environment import workers
 from wsss.data.index import Index
 from wsss.distill import settings as distill
 from wsss.distill.settings import DistillSettings
-from wsss.models.checkpoint import LINEAR
+from wsss.models.linear_student import LINEAR
 from wsss.numeric.device import fast_bf16
 from wsss.plan.fingerprint import read_size
 from wsss.plan.settings import Params

@@ -27,17 +27,11 @@ from wsss.distill.relabel import corrected
 from wsss.distill.step import DistillStep
 from wsss.models.backbones.base import freeze_batch_norm, freeze_levels
 from wsss.models.backbones.registry import BackboneSettings
-from wsss.models.checkpoint import (
-    CLASSIFIER,
-    OSTE,
-    STUDENT,
-    NetworkCard,
-    build_classifier,
-    build_oste,
-    build_student,
-)
+from wsss.models.checkpoint import CLASSIFIER, OSTE, STUDENT, NetworkCard
+from wsss.models.classifier import build_classifier
 from wsss.models.linear_student import LinearStudent
-from wsss.models.oste import Oste
+from wsss.models.oste import Oste, build_oste
+from wsss.models.student import build_student
 from wsss.numeric.device import device, set_threads
 from wsss.plan.labels import HalfLabelled
 from wsss.plan.linear import linear_step

@@ -15,13 +15,12 @@ from wsss.models.checkpoint import (
     STUDENT,
     VERSION,
     NetworkCard,
-    build_oste,
-    build_student,
     network_of,
     of_this_version,
     read_checkpoint,
 )
-from wsss.models.oste import Oste
+from wsss.models.oste import Oste, build_oste
+from wsss.models.student import build_student
 from wsss.predict.package import package_sha256, read_package
 
 

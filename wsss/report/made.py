@@ -1,4 +1,6 @@
-"""When, where and by which code artifacts were made, as far as this machine has noted it; who was kept off masks."""
+"""When, where and by which code artifacts were made, as far as this machine or the checkout has noted it; who was kept
+off masks.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from wsss.core.folders import MARK
 from wsss.core.locked_files import CACHE, Output, is_as_listed, read_makings, read_stages
 from wsss.core.minutes import ORDER
 from wsss.core.no_masks import STAGES
-from wsss.core.records import Made, read_made
+from wsss.core.records import RECORD, Made, read_made
 from wsss.core.stage import hash_input
 from wsss.stores.opened import ImportedStore, is_store, open_store
 
@@ -36,6 +38,7 @@ def made_here(path: Path) -> dict[str, Any]:
     if made is None:
         return {"made": UNKNOWN} if made_by_stages else {}
     found: dict[str, Any] = {
+        **({} if made.here else {"noted": f"in {RECORD}, not by this machine"}),
         "stage": made.stage,
         "at": made.time,
         **_again(path, made),
@@ -85,7 +88,8 @@ def made_lines(found: dict[str, Made | None]) -> list[str]:
     """
     groups: dict[str, list[str]] = {}
     for stage, made in found.items():
-        how = f"made here by {_code(made)} on {made.day}, {made.processor}" if made else "not recorded here who made"
+        where = "made here" if made and made.here else f"made, as {RECORD} says,"
+        how = f"{where} by {_code(made)} on {made.day}, {made.processor}" if made else "not recorded here who made"
         groups.setdefault(how, []).append(stage)
     lines = [f"{how}: {', '.join(stages)}" for how, stages in groups.items()]
     closed = {stage: made.closed for stage, made in found.items() if made and made.closed is not None}

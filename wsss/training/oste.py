@@ -29,10 +29,11 @@ from wsss.losses.energy import EnergySettings, dense_energy
 from wsss.losses.segmentation import balanced_cross_entropy
 from wsss.losses.term import Term
 from wsss.models.backbones.base import freeze_batch_norm, freeze_levels
-from wsss.models.checkpoint import OSTE, build_oste, load_classifier, save_network
+from wsss.models.checkpoint import OSTE, save_network
+from wsss.models.classifier import load_classifier
 from wsss.models.expansion import ExpansionSettings, TileTarget, tile_logits
 from wsss.models.fusion import FusionSettings
-from wsss.models.oste import Oste, OsteOutput
+from wsss.models.oste import Oste, OsteOutput, build_oste
 from wsss.numeric.device import device
 from wsss.training.answers import Answers
 from wsss.training.crops import smallest_crop
@@ -237,8 +238,7 @@ def signal_of(network: Oste, photos: Photos, records: Sequence[Record], foregrou
     where = next(network.parameters()).device
     highest = over_photos(photos, some, lambda images: network.maps(images).amax((2, 3)), where, f"{label}: signal")
     with np.errstate(invalid="ignore"):
-        found: np.ndarray = ((highest > 0) & tags).sum(0) / tags.sum(0)
-    return found
+        return np.asarray(((highest > 0) & tags).sum(0) / tags.sum(0))
 
 
 def _check(settings: TrainSettings) -> None:

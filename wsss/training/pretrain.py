@@ -22,8 +22,8 @@ from wsss.losses.classification import multilabel_soft_margin
 from wsss.losses.term import Term
 from wsss.models.backbones.base import freeze_batch_norm, freeze_levels
 from wsss.models.backbones.registry import BackboneSettings, architecture_of, weights_source
-from wsss.models.checkpoint import CLASSIFIER, NetworkCard, build_classifier, save_network
-from wsss.models.classifier import Classifier
+from wsss.models.checkpoint import CLASSIFIER, NetworkCard, save_network
+from wsss.models.classifier import Classifier, build_classifier
 from wsss.numeric.device import device
 from wsss.training.answers import Answers
 from wsss.training.judge import TagJudge, TagTable

@@ -11,7 +11,9 @@ from wsss.core.environment import leads
 from wsss.core.stage import Stage
 from wsss.data.index import Index
 from wsss.data.photos import Photos
-from wsss.models.checkpoint import OSTE, build_oste, load_classifier, save_network
+from wsss.models.checkpoint import OSTE, save_network
+from wsss.models.classifier import load_classifier
+from wsss.models.oste import build_oste
 from wsss.numeric.device import device
 from wsss.training.judge import TagJudge
 from wsss.training.oste import Trained, TrainSettings, shape_of

@@ -25,8 +25,8 @@ from wsss.data.index import Index, Record
 from wsss.data.inference import InferenceSettings
 from wsss.data.photos import Photos
 from wsss.models.backbones.registry import BackboneSettings
-from wsss.models.checkpoint import NetworkCard, build_oste, load_oste, save_network
-from wsss.models.oste import Oste
+from wsss.models.checkpoint import NetworkCard, save_network
+from wsss.models.oste import Oste, build_oste, load_oste
 from wsss.stores.cams import CamStore
 
 SETTINGS = CamsSettings(scales=(0.5, 1.0), precision="32-true")

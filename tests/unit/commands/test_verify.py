@@ -16,7 +16,7 @@ from wsss.commands import verify
 from wsss.core.errors import IntegrityError
 from wsss.core.folders import atomic_dir
 from wsss.core.locked_files import content_md5, damages, file_md5, read_lock
-from wsss.core.records import note_made
+from wsss.core.records import RECORD, note_made
 from wsss.core.stage import Stage, hash_input
 from wsss.data.origins import LABELS_SHA, digest
 from wsss.predict.edits import Checksums
@@ -90,7 +90,7 @@ def test_everything_agrees(checkout: Path) -> None:
 def test_what_is_noted_of_these_very_bytes_is_told(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WSSS_SCRATCH", str(checkout / "scratch"))
     store = checkout / "artifacts/pseudo"
-    note_made("correct", "03fb260 with changes", 60, [hash_input(store)])
+    note_made("correct", "03fb260 with changes", 60, [(store, hash_input(store))])
     *_, made, closed = run(checkout).stdout.splitlines()
     assert made.startswith("made here by commit 03fb260 with changes on 2")
     assert made.endswith(": correct")
@@ -103,9 +103,32 @@ def test_what_is_noted_of_these_very_bytes_is_told(checkout: Path, monkeypatch: 
     with atomic_dir(gallery) as folder:
         (folder / "index.html").write_text("a page")
     assert made_here(gallery) == made_here(checkout / "reports/table.csv") == made_here(checkout) == {}
-    note_made("gallery", "03fb260", None, map(hash_input, (gallery, checkout / "reports/table.csv")))
+    note_made("gallery", "03fb260", None, ((p, hash_input(p)) for p in (gallery, checkout / "reports/table.csv")))
     for path in (gallery, checkout / "reports/table.csv"):  # which are no stores
         assert (made_here(path)["made"]["stage"], made_here(path)["made"]["commit"]) == ("gallery", "03fb260")
+
+
+def test_what_the_checkout_records_is_told_on_another_machine(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(checkout)
+    monkeypatch.setenv("WSSS_SCRATCH", str(tmp_path / "scratch"))
+    (checkout / "dvc.yaml").touch()
+    store = Path("artifacts/pseudo")
+    note_made("correct", "03fb260", 60, [(store, hash_input(store))])
+    written = RECORD.read_bytes()
+    note_made("correct", "9222917", 60, [(store, hash_input(store))])
+    assert RECORD.read_bytes() == written  # the same bytes, made again: no file that git has changes
+    note_made("correct", "9222917", 60, [(tmp_path / "labels", "0")])
+    assert RECORD.read_bytes() == written  # made for something else
+    shutil.rmtree(tmp_path / "scratch")  # as in a clone that has pulled the artifacts
+    *_, made, closed = run(Path()).stdout.splitlines()
+    assert made.startswith("made, as reports/made.json says, by commit 03fb260 on 2")
+    assert closed == "masks were closed (60 files) while these ran: correct"
+    assert made_here(checkout / store)["made"]["noted"] == "in reports/made.json, not by this machine"
+    rewrite(checkout / store)
+    note_made("correct", "9222917", 60, [(store, hash_input(store))])
+    assert json.loads(RECORD.read_text())["correct"]["commit"] == "9222917"
 
 
 def test_an_input_that_was_made_again_later_is_told(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +141,7 @@ def test_an_input_that_was_made_again_later_is_told(checkout: Path, monkeypatch:
     lock.write_text(text.replace("  correct:\n", dep))
 
     def noted(stage: str, path: Path, time: str) -> None:
-        note_made(stage, "03fb260", 60, [hash_input(path)])
+        note_made(stage, "03fb260", 60, [(path, hash_input(path))])
         note = checkout / "scratch/made" / f"{hash_input(path)}.json"
         note.write_text(json.dumps({**json.loads(note.read_text()), "time": time}))
 

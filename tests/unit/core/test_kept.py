@@ -9,7 +9,7 @@ from torch import nn
 
 from wsss.core.errors import UserError
 from wsss.core.kept import MOST, forget, kept
-from wsss.models.checkpoint import load_oste
+from wsss.models.oste import load_oste
 
 
 class Counted:

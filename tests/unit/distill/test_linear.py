@@ -24,8 +24,9 @@ from wsss.distill import linear
 from wsss.distill.data import TrainingData
 from wsss.distill.settings import DistillSettings
 from wsss.distill.stage import Distilled, distill
-from wsss.models.checkpoint import load_oste, load_student
 from wsss.models.linear_student import LinearStudent
+from wsss.models.oste import load_oste
+from wsss.models.student import load_student
 
 SETTINGS = altered(
     TWO_ROUNDS,

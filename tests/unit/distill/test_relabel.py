@@ -26,8 +26,8 @@ from wsss.distill.data import TrainingData
 from wsss.distill.relabel import BEFORE, change_fractions, corrected, no_labels, relabel_photos
 from wsss.distill.rules import RelabelSettings
 from wsss.models.backbones.registry import BackboneSettings
-from wsss.models.checkpoint import STUDENT, NetworkCard, build_student, save_network
-from wsss.models.student import Student
+from wsss.models.checkpoint import STUDENT, NetworkCard, save_network
+from wsss.models.student import Student, build_student
 from wsss.stores.labels import RelabelledStore
 
 RULES = RelabelSettings(tau_bg=0.6, tau_fg=0.7, overrule=True, crf=CRF)

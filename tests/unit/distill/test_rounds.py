@@ -32,8 +32,8 @@ from wsss.distill.rules import CHANGES
 from wsss.distill.settings import DistillSettings
 from wsss.distill.stage import joined
 from wsss.distill.step import DistillStep
-from wsss.models.checkpoint import load_student
 from wsss.models.linear_student import LinearStudent
+from wsss.models.student import load_student
 from wsss.stores.labels import RelabelledStore
 from wsss.stores.snapshots import epochs_of
 from wsss.training import resume

@@ -15,7 +15,7 @@ from tests.helpers import CLASSES, tree
 from tests.toy_distill import SETTINGS, VARIANTS, train_student
 from wsss.distill.settings import DistillSettings
 from wsss.distill.snapshots import Snapshots
-from wsss.models.checkpoint import load_student
+from wsss.models.student import load_student
 from wsss.predict.segment import SegmentSettings, predict
 from wsss.stores.snapshots import epochs_of, shown, snapshot_file
 

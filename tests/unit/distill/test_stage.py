@@ -36,7 +36,8 @@ from wsss.distill.settings import DistillSettings
 from wsss.distill.step import DistillStep
 from wsss.losses.segmentation import balanced_cross_entropy
 from wsss.losses.term import Term
-from wsss.models.checkpoint import load_student, save_network
+from wsss.models.checkpoint import save_network
+from wsss.models.student import load_student
 from wsss.training.loop import fit
 
 TEACHERS = {"frozen": FROZEN, "mutual": MUTUAL}

@@ -22,7 +22,7 @@ from wsss.data.images import save_mask_png
 from wsss.data.index import Index, Record, write_index
 from wsss.distill.data import open_labels
 from wsss.distill.settings import DistillSettings
-from wsss.models.checkpoint import load_student
+from wsss.models.student import load_student
 from wsss.stores.labels import PSEUDO_FORMAT, PseudoStore, put_labels
 from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store_index
 

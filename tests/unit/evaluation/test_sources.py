@@ -19,8 +19,7 @@ from tests.unit.evaluation.test_boundary import naive
 from tests.unit.evaluation.test_classification import average_precision
 from wsss.data.index import Record
 from wsss.data.masks import MaskedImages
-from wsss.models.checkpoint import load_oste
-from wsss.models.oste import Oste
+from wsss.models.oste import Oste, load_oste
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import PredictionStore, PseudoStore
 from wsss.stores.shards import index_digest

@@ -18,7 +18,7 @@ from wsss import cli
 from wsss.data.images import load_mask
 from wsss.data.size import ReadSizes
 from wsss.evaluation.sources import EvaluateSettings
-from wsss.models.checkpoint import load_student
+from wsss.models.student import load_student
 from wsss.predict.segmenter import Segmenter
 from wsss.stores.labels import PredictionStore
 

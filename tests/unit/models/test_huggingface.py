@@ -27,7 +27,10 @@ from wsss.models.backbones.registry import (
     weights_inputs,
     weights_source,
 )
-from wsss.models.checkpoint import CLASSIFIER, NetworkCard, build_classifier, load_oste, load_student, save_network
+from wsss.models.checkpoint import CLASSIFIER, NetworkCard, save_network
+from wsss.models.classifier import build_classifier
+from wsss.models.oste import load_oste
+from wsss.models.student import load_student
 from wsss.numeric.device import set_threads
 
 

@@ -13,9 +13,8 @@ from tests.helpers import CLASSES
 from tests.toy_networks import write_student
 from wsss.models.backbones.registry import BACKBONES, BackboneSettings, build_backbone
 from wsss.models.base_student import IMPROBABLE
-from wsss.models.checkpoint import load_student
 from wsss.models.linear_student import LinearStudent, linear_levels
-from wsss.models.student import Student
+from wsss.models.student import Student, load_student
 
 SIZES = [(64, 64), (65, 97), (50, 33), (1, 1), (7, 200)]
 

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 from tests.helpers import CLASSES
 from tests.toy_oste import EXPANSION, FUSION, SETTINGS, altered, toy_network
 from wsss.models.backbones.registry import BackboneSettings, build_backbone
-from wsss.models.checkpoint import NetworkCard, build_oste, load_oste, save_network
+from wsss.models.checkpoint import NetworkCard, save_network
 from wsss.models.classifier import Classifier
 from wsss.models.expansion import tiled_maps
-from wsss.models.oste import Activations, Oste
+from wsss.models.oste import Activations, Oste, build_oste, load_oste
 
 PLAIN = altered(expansion={"enabled": False}, fusion={"enabled": False})
 SCALES = (0.5, 1.0, 1.5)

@@ -18,7 +18,8 @@ from wsss.core.errors import IntegrityError, UserError
 from wsss.crf.settings import CrfSettings
 from wsss.data.images import load_mask
 from wsss.data.size import ReadSizes
-from wsss.models.checkpoint import load_student, save_network
+from wsss.models.checkpoint import save_network
+from wsss.models.student import load_student
 from wsss.predict.enlarge import label_at
 from wsss.predict.how import DEFAULT_CRF, How, explained, resolve
 from wsss.predict.networks import Segmenting

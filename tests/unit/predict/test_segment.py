@@ -15,8 +15,7 @@ from wsss.core.errors import IntegrityError
 from wsss.crf.dense import dense_crf
 from wsss.crf.settings import PUBLISHED
 from wsss.models.backbones.registry import BackboneSettings, build_backbone
-from wsss.models.checkpoint import load_oste
-from wsss.models.oste import Oste
+from wsss.models.oste import Oste, load_oste
 from wsss.models.student import Student
 from wsss.predict.segment import AVERAGING_STRIDE, MIN_PEAK, Prediction, SegmentSettings, predict, predict_oste
 

@@ -10,7 +10,7 @@ import torch
 from tests.helpers import CLASSES
 from tests.toy_tags import coloured, pretrain_toy
 from wsss.data.transforms import AugmentSettings
-from wsss.models.checkpoint import load_classifier
+from wsss.models.classifier import load_classifier
 from wsss.training import crops
 from wsss.training.crops import smallest_crop
 

@@ -13,7 +13,7 @@ from tests.helpers import CLASSES
 from tests.toy_oste import toy_classifier
 from tests.toy_tags import coloured
 from wsss.core.errors import UserError
-from wsss.models.checkpoint import load_classifier
+from wsss.models.classifier import load_classifier
 from wsss.training.judge import LOOKS, TagJudge, TagTable
 from wsss.training.verdict import judge_early, judge_signal, judge_tags, tags_csv, tags_text
 

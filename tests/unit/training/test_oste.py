@@ -36,8 +36,9 @@ from wsss.data.transforms import PAD_COLOUR, AugmentSettings
 from wsss.losses.segmentation import balanced_cross_entropy
 from wsss.losses.term import Term
 from wsss.models.backbones.base import FrozenBatchNorm2d
-from wsss.models.checkpoint import load_classifier, load_oste, read_checkpoint
-from wsss.models.oste import Oste, OsteOutput
+from wsss.models.checkpoint import read_checkpoint
+from wsss.models.classifier import load_classifier
+from wsss.models.oste import Oste, OsteOutput, load_oste
 from wsss.training import oste, resume
 from wsss.training.loop import make_learner, update
 from wsss.training.oste import LearnEverything, TrainSettings

@@ -15,7 +15,7 @@ from tests.toy_tags import SETTINGS, coloured, pretrain_toy
 from wsss.core.errors import InterruptedStage, UserError
 from wsss.core.interrupt import catch_signals
 from wsss.data.tables import history_csv
-from wsss.models.checkpoint import load_classifier
+from wsss.models.classifier import load_classifier
 from wsss.numeric.precision import mean_known
 from wsss.training import pretrain as pretraining
 from wsss.training.probe import over_photos, pooled

@@ -12,7 +12,8 @@ from tests.helpers import CLASSES
 from tests.toy_oste import SETTINGS
 from tests.toy_tags import coloured, pretrain_toy
 from wsss.core.stage import Stage
-from wsss.models.checkpoint import load_classifier, load_oste
+from wsss.models.classifier import load_classifier
+from wsss.models.oste import load_oste
 from wsss.training.probe import over_photos
 from wsss.training.untrained import keep_classifier
 from wsss.training.verdict import judge_signal, judge_tags, tags_csv
