@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from wsss.commands.differences import differences, has_own_checksums, own_errors
+from wsss.commands.differences import altered, differences, has_own_checksums, own_errors
 from wsss.core.command import json_option, json_text, people_command, show
 from wsss.core.errors import IntegrityError, UserError
 from wsss.core.locked_files import CACHE, Output, read_lock
@@ -81,7 +81,8 @@ def _many(folder: Path, root: Path, outputs: list[Output], as_json: bool) -> str
     )
     counts = {"lock": bool(outputs), "outputs": len(outputs), "absent": absent, "own_checksums": own, "made": made}
     text = report_text(len(outputs), absent, own, errors, made, locked=locked, **imported)
-    noted = made_of([output for output in outputs if output.path.is_relative_to(root / ARTIFACTS)])
+    inside = [output for output in outputs if output.path.is_relative_to(root / ARTIFACTS)]
+    noted = made_of(inside, altered(inside, errors))
     again = again_lines(noted, root / LOCK) if outputs and not errors else []
     return _result(
         "\n".join([text, *made_lines(noted), *again]), counts | imported | {"recorded": noted}, errors, as_json
