@@ -15,6 +15,7 @@ from wsss.core.locked_files import UNCACHED, Output, damages, is_cached
 from wsss.formats.problems import some
 
 LOCK = "dvc.lock"
+SHARD = ".h5"
 NAMED = 3
 """Changed files of code that are named; the rest are counted."""
 MADE = ("artifacts", "reports")
@@ -47,16 +48,18 @@ def differences(outputs: Sequence[Output], root: Path, cache: Path) -> list[Inte
 
 
 def has_own_checksums(path: Path) -> bool:
-    """True of stores, folders that wsss has marked, and files of networks."""
-    return path.suffix == ".pt" or any((path / name).is_file() for name in (STORE_INDEX, MARK))
+    """True of stores and single shards of one, folders that wsss has marked, and files of networks."""
+    return path.suffix in (".pt", SHARD) or any((path / name).is_file() for name in (STORE_INDEX, MARK))
 
 
 def own_errors(path: Path) -> list[IntegrityError]:
     """What in `path`, which `has_own_checksums`, is not as these say."""
-    from wsss.stores.verify import verify_store, verify_zip
+    from wsss.stores.verify import verify_shard, verify_store, verify_zip
 
     if path.suffix == ".pt":
         return verify_zip(path)
+    if path.suffix == SHARD:
+        return verify_shard(path)
     if (path / STORE_INDEX).is_file():
         return list(verify_store(path))
     try:
@@ -66,12 +69,18 @@ def own_errors(path: Path) -> list[IntegrityError]:
     return []
 
 
+def altered(outputs: Sequence[Output], errors: Sequence[IntegrityError]) -> list[Output]:
+    """Those of `outputs` that any of the `errors` is of, and that are not as their own checksums say."""
+    wrong = [output for output in outputs if any(_within(error, output) for error in errors)]
+    return [output for output in wrong if has_own_checksums(output.path) and own_errors(output.path)]
+
+
 def _sound(path: Path, errors: Sequence[IntegrityError]) -> bool:
     """Whether `path` is as its own checksums say; a store that holds a file which is no shard is not."""
     if not has_own_checksums(path) or own_errors(path):
         return False
     foreign = [Path(error.where) for error in errors if error.what.startswith(FOREIGN)]
-    return (path / MARK).is_file() or all(file.suffix == ".h5" for file in foreign)
+    return (path / MARK).is_file() or all(file.suffix == SHARD for file in foreign)
 
 
 def _within(error: IntegrityError, output: Output) -> bool:

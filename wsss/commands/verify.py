@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from wsss.commands.differences import differences, has_own_checksums, own_errors
+from wsss.commands.differences import altered, differences, has_own_checksums, own_errors
 from wsss.core.command import json_option, json_text, people_command, show
 from wsss.core.errors import IntegrityError, UserError
 from wsss.core.locked_files import CACHE, Output, read_lock
@@ -18,6 +18,7 @@ from wsss.core.words import counted
 from wsss.formats.problems import some
 from wsss.predict.written import MASKS, is_filled
 
+SCORES = "reports/sources.csv"
 LOCK = "dvc.lock"
 ARTIFACTS = "artifacts"
 UNSEEN = "not looked at: whether settings, code or data have changed since (dvc status tells)"
@@ -25,22 +26,29 @@ UNSEEN = "not looked at: whether settings, code or data have changed since (dvc 
 
 @people_command
 @click.argument("folder", type=click.Path(path_type=Path), default=".", metavar="[PATH]")
+@click.option("--recount", is_flag=True, help="count the scores of PATH, a whole run, again, and compare its tables")
 @json_option
-def main(folder: Path, as_json: bool) -> str:
+def main(folder: Path, recount: bool, as_json: bool) -> str:
     """Read every byte of the artifacts in PATH, a checkout, and compare it with dvc.lock and with their checksums. Or
     of one part: PATH is a folder or a file in the checkout, such as artifacts/pseudo or reports, whose dvc.lock is
-    looked for above it; or, anywhere, what has checksums of its own, as stores and networks have, a package that wsss
-    export has made, or a folder of wsss predict.
+    looked for above it; or, anywhere, what has checksums of its own, as stores, single shards and networks have, a
+    package that wsss export has made, or a folder of wsss predict.
 
     Finds files that were edited in place, also where DVC says "up to date", cut shards and flipped bits.
     Exit code 4 if there is any. An output that is not there at all is none of these: dvc repro makes it. dvc
     status tells whether settings, code or data have changed since. Also says what this machine has noted of who made
     the artifacts, and to which stages masks were closed.
+
+    Whoever edits a table can also have dvc.lock say so. With --recount the scores of CAMs, labels and predictions are
+    counted again from the stores and the masks, by what stage evaluate counts with, and compared with the tables of
+    reports, row by row. Exit code 4 where they differ by more than 0.0001. Needs the masks; no network is run.
     """
     from wsss.predict.package import is_package
 
     if not folder.exists():
         raise UserError(folder, f"no such file or folder{similar(folder)}", "give the folder of dvc.yaml, or a store")
+    if recount and not (folder / SCORES).is_file():
+        raise UserError(folder, f"--recount is of a whole run, and there is no {SCORES} here", "give the run's folder")
     if folder.is_dir() and is_package(folder):
         return _package(folder, as_json)
     if is_filled(folder):
@@ -49,12 +57,12 @@ def main(folder: Path, as_json: bool) -> str:
     whole = (folder / LOCK).is_file()
     if not whole and (folder.is_file() or has_own_checksums(folder) or any(_within(folder, out) for out in outputs)):
         return _one(folder, root, outputs, as_json)
-    return _many(folder, root, outputs, as_json)
+    return _many(folder, root, outputs, recount, as_json)
 
 
-def _many(folder: Path, root: Path, outputs: list[Output], as_json: bool) -> str:
+def _many(folder: Path, root: Path, outputs: list[Output], recount: bool, as_json: bool) -> str:
     """Of a checkout, or a folder in it: the `outputs` of the dvc.lock in `root` that lie there, and all that has its
-    own checksums.
+    own checksums; with `recount`, also its scores.
     """
     from wsss.report.lineage import ABSENT, OTHER, learned_labels
     from wsss.report.made import again_lines, made_lines, made_of
@@ -70,6 +78,7 @@ def _many(folder: Path, root: Path, outputs: list[Output], as_json: bool) -> str
     told = [Path(error.where) for error in errors]
     # One file, one message.
     errors += [e for e in found if not any(Path(e.where).is_relative_to(path) for path in told)]
+    scores, lines = _recounted(folder, errors) if recount else ({}, [])
     absent = [str(output.path) for output in outputs if not output.path.exists()]
     there = [output for output in outputs if output.path.exists()]
     made = bool(own) or any(output.path.is_relative_to(root / ARTIFACTS) or not whole for output in there)
@@ -81,11 +90,29 @@ def _many(folder: Path, root: Path, outputs: list[Output], as_json: bool) -> str
     )
     counts = {"lock": bool(outputs), "outputs": len(outputs), "absent": absent, "own_checksums": own, "made": made}
     text = report_text(len(outputs), absent, own, errors, made, locked=locked, **imported)
-    noted = made_of([output for output in outputs if output.path.is_relative_to(root / ARTIFACTS)])
+    inside = [output for output in outputs if output.path.is_relative_to(root / ARTIFACTS)]
+    noted = made_of(inside, altered(inside, errors))
     again = again_lines(noted, root / LOCK) if outputs and not errors else []
     return _result(
-        "\n".join([text, *made_lines(noted), *again]), counts | imported | {"recorded": noted}, errors, as_json
+        "\n".join([text, *made_lines(noted), *again, *lines]),
+        counts | imported | {"recorded": noted} | scores,
+        errors,
+        as_json,
     )
+
+
+def _recounted(folder: Path, errors: list[IntegrityError]) -> tuple[dict[str, object], list[str]]:
+    """What the scores of the run in `folder` are, for JSON and in lines. Adds to `errors` what is wrong."""
+    from wsss.evaluation.recount import recount
+
+    try:
+        found = recount(folder)
+    except IntegrityError as error:
+        if not any(Path(error.where).is_relative_to(told.where) for told in errors):
+            errors.append(error)
+        return {"recount": None}, [f"scores not counted again: {error.where}: {error.what}"]
+    errors += found.errors
+    return {"recount": {"rows": found.rows, "agree": found.same}}, found.lines()
 
 
 def _one(path: Path, root: Path, outputs: list[Output], as_json: bool) -> str:

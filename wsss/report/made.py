@@ -5,7 +5,7 @@ off masks.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -72,12 +72,14 @@ def _again(path: Path, made: Made) -> dict[str, str]:
     return {"its input, the same bytes, was made again later": "; ".join(found)} if found else {}
 
 
-def made_of(outputs: Sequence[Output]) -> dict[str, Made | None]:
-    """By stage, in the order of the pipeline, the note on its `outputs` that are there; None if one has none."""
+def made_of(outputs: Sequence[Output], altered: Collection[Output] = ()) -> dict[str, Made | None]:
+    """By stage, in the order of the pipeline, the note on its `outputs` that are there; None if one has none. What is
+    `altered` has none: a store is noted by its index, which says nothing of shards that are not those it lists.
+    """
     found: dict[str, Made | None] = {}
     for output in outputs:
         if output.stage in ORDER and output.path.exists():
-            made = read_made(hash_input(output.path), output.path)
+            made = None if output in altered else read_made(hash_input(output.path), output.path)
             found[output.stage] = made if found.get(output.stage, made) else None
     return {stage: found[stage] for stage in ORDER if stage in found}
 
@@ -99,6 +101,9 @@ def made_lines(found: dict[str, Made | None]) -> list[str]:
         line = f"masks were closed ({files} files) while these ran: {', '.join(closed)}"
         open_ = [stage for stage in STAGES if stage in found and stage not in closed]
         lines.append(line + (f"; not known of: {', '.join(open_)}" if open_ else ""))
+    elif asked := [stage for stage in STAGES if stage in found]:
+        why = "" if any(found[stage] for stage in asked) else " (no notes here)"
+        lines.append(f"masks: not known of any stage whether they were closed{why}")
     return lines
 
 

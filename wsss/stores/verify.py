@@ -1,4 +1,6 @@
-"""Verifies artifacts by their own checksums, without DVC: stores by their index, networks by their zip archive's."""
+"""Verifies artifacts by their own checksums, without DVC: stores by their index, shards by their last line, networks by
+their zip archive's.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ from wsss.core.atomic import sha256_file
 from wsss.core.errors import IntegrityError
 from wsss.core.folders import STORE_INDEX
 from wsss.core.words import counted
+from wsss.stores.hdf5 import check_seal
 from wsss.stores.shards import index_digest
 
 NAMED = 3
@@ -57,6 +60,15 @@ def verify_store(folder: Path) -> Iterator[IntegrityError]:
             yield IntegrityError(shard, what, fix)
     for extra in sorted(path.name for path in folder.glob("*.h5") if path.name not in shards):
         yield IntegrityError(folder / extra, f"is not in {STORE_INDEX}", fix)
+
+
+def verify_shard(path: Path) -> list[IntegrityError]:
+    """Check a shard that lies anywhere, by the checksum at its end."""
+    try:
+        check_seal(path, REMEDY.format(path=path))
+    except IntegrityError as error:
+        return [error]
+    return []
 
 
 def photos_of(shards: Collection[Path]) -> str:

@@ -83,6 +83,7 @@ def test_everything_agrees(checkout: Path) -> None:
             "verify: 2 outputs of dvc.lock and 1 stores and networks read; everything agrees\n"
             "not looked at: whether settings, code or data have changed since (dvc status tells)\n"
             "not recorded here who made: correct\n"
+            "masks: not known of any stage whether they were closed (no notes here)\n"
         )
         cached(checkout, "artifacts/pseudo")
 
@@ -95,6 +96,14 @@ def test_what_is_noted_of_these_very_bytes_is_told(checkout: Path, monkeypatch: 
     assert made.startswith("made here by commit 03fb260 with changes on 2")
     assert made.endswith(": correct")
     assert closed == "masks were closed (60 files) while these ran: correct"
+    shard, whole = store / "00001.h5", (store / "00001.h5").read_bytes()
+    shard.write_bytes(whole + b"x")  # the note is of the index, which is as it was
+    assert "not recorded here who made: correct\nmasks: not known of any stage" in run(checkout).stdout
+    shard.write_bytes(whole)
+    assert run(checkout).stdout.splitlines()[-2:] == [made, closed]
+    note_made("correct", "03fb260", None, [hash_input(store)])
+    assert run(checkout).stdout.endswith("\nmasks: not known of any stage whether they were closed\n")
+    note_made("correct", "03fb260 with changes", 60, [hash_input(store)])
     found = made_here(store)["made"]
     assert (found["stage"], found["commit"]) == ("correct", "03fb260 with changes")
     rewrite(store)
@@ -310,6 +319,21 @@ def test_one_store_wherever_it_lies(checkout: Path, tmp_path: Path) -> None:
     assert [error["file"] for error in json.loads(found.stdout)["errors"]] == [f"{copied}/00000.h5"]
     rewrite(store)
     assert "agrees with its own checksums, but differs from dvc.lock" in run(store).stdout
+
+
+def test_one_shard_without_its_store(checkout: Path, tmp_path: Path) -> None:
+    lone = Path(shutil.copy(checkout / "artifacts/pseudo/00000.h5", tmp_path / "lone.h5"))
+    assert run(lone).stdout == f"verify: {lone}: compared with its own checksums; everything agrees\n"
+    data = bytearray(lone.read_bytes())
+    data[len(data) // 2] ^= 1
+    for altered, what in (
+        (bytes(data), "damaged or edited (its checksum differs)"),
+        (b"x", "cut short, or not written"),
+    ):
+        lone.write_bytes(altered)
+        found = run(lone)
+        assert (found.exit_code, f"error: {lone}: {what}" in found.stdout) == (4, True)
+        assert f"\nfix: copy {lone} again, or make it again\n" in found.stdout
 
 
 def test_the_lock_is_found_above_any_folder_and_file(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
