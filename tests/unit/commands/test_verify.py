@@ -101,9 +101,9 @@ def test_what_is_noted_of_these_very_bytes_is_told(checkout: Path, monkeypatch: 
     assert "not recorded here who made: correct\nmasks: not known of any stage" in run(checkout).stdout
     shard.write_bytes(whole)
     assert run(checkout).stdout.splitlines()[-2:] == [made, closed]
-    note_made("correct", "03fb260", None, [hash_input(store)])
+    note_made("correct", "03fb260", None, [(store, hash_input(store))])
     assert run(checkout).stdout.endswith("\nmasks: not known of any stage whether they were closed\n")
-    note_made("correct", "03fb260 with changes", 60, [hash_input(store)])
+    note_made("correct", "03fb260 with changes", 60, [(store, hash_input(store))])
     found = made_here(store)["made"]
     assert (found["stage"], found["commit"]) == ("correct", "03fb260 with changes")
     rewrite(store)
