@@ -44,7 +44,9 @@ def main(
     the index, the gallery, tables of scores and photos.
 
     With ID, say it of that photo and show it in the terminal, where that has colours. The picture of -o has the photo
-    beside it where that is found, and the names of the classes. The pixel of --at is counted as a viewer shows the
+    beside it where that is found, and the names of the classes. With ID and a PATH of artifacts, or of a project, trace
+    the photo through the run: tags, CAMs, labels, the student before and after its CRF, with IoU where it has a mask;
+    -o draws them all on one sheet, and --at says it of each. The pixel of --at is counted as a viewer shows the
     photo: upright, of its own size, from 0 at the top left, X to the right and Y down; it also says which pixel that
     was where photos are read smaller or larger.
     """
@@ -57,14 +59,23 @@ def main(
             raise UserError("-o", f"found {out.name}, expected a name that ends in .png or .jpg", fix)
         refuse_existing(out)
     from wsss.commands.restorable import restorable
+    from wsss.report.drawing import Drawing
     from wsss.report.inspection import lines, look
     from wsss.report.lineage import lineage, unlisted
     from wsss.report.made import made_here
     from wsss.report.pixel import parse_at
+    from wsss.report.trace import artifacts_of, trace
+    from wsss.report.trace_sheet import TraceDrawing
 
     pixel = None if at is None else parse_at(at)
+    artifacts = None if array else artifacts_of(path)
+    drawing: Drawing | TraceDrawing | None
     with restorable(path):
-        summary, drawing = look(path, name, data, pixel, array)
+        if name is not None and artifacts is not None:
+            summary, traced = trace(artifacts, name, data, pixel)
+            drawing = TraceDrawing(traced)
+        else:
+            summary, drawing = look(path, name, data, pixel, array)
     if name is None:
         summary |= made_here(path) | lineage(path)
     if why := unlisted(path):

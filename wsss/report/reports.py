@@ -12,9 +12,10 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from wsss.core.errors import IntegrityError, UserError, which_id
+from wsss.core.errors import IntegrityError, UserError
 from wsss.core.words import counted
 from wsss.data.tables import plain_rows
+from wsss.stores.opened import known_id
 
 KINDS, PICTURES = (".csv", ".json", ".html"), (".png", ".jpg")
 REMEDY = "make it again: dvc repro"
@@ -149,9 +150,8 @@ def _row(path: Path, table: Table, name: str) -> dict[str, Any]:
     if "id" not in table.columns:
         raise UserError(path, f"has no column id (found {', '.join(table.columns)})", "leave the ID away")
     ids = [row[table.columns.index("id")] for row in table.rows]
-    if name not in ids:
-        raise UserError(path, f"no photo {name!r} in it{which_id(name, ids)}", f"wsss inspect {path} lists some")
-    return {column: cell or None for column, cell in zip(table.columns, table.rows[ids.index(name)], strict=True)}
+    row = table.rows[ids.index(known_id(path, tuple(ids), name))]
+    return {column: cell or None for column, cell in zip(table.columns, row, strict=True)}
 
 
 def _short(cell: str) -> str:

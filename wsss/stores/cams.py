@@ -9,7 +9,7 @@ import numpy as np
 
 from wsss.core.errors import IntegrityError
 from wsss.core.units import unit_done
-from wsss.data.ids import encode_id
+from wsss.stores.shards import photo_group
 from wsss.stores.store import Store
 
 FORMAT = "wsss.cams"
@@ -36,7 +36,8 @@ class Cams:
 
 
 def put_cams(file: h5py.File, name: str, cams: Cams) -> None:
-    """Write one photo as ``/<id>/{scores,raw,filled,classes}`` with attributes `size`, `peaks`; maps are float16.
+    """Write one photo as ``/<id>/{scores,raw,filled,classes}`` with attributes `id`, `size`, `peaks`; maps are
+    float16.
 
     The photo counts as done.
     """
@@ -47,8 +48,8 @@ def put_cams(file: h5py.File, name: str, cams: Cams) -> None:
             "not finite (NaN or Inf)",
             "check the checkpoint, and the learning rate it was trained with",
         )
-    group = file.create_group(encode_id(name))
-    group.attrs.update({"NX_class": "NXdata", "signal": "scores", "size": np.asarray(cams.size, np.int32)})
+    group = photo_group(file, name, "scores")
+    group.attrs["size"] = np.asarray(cams.size, np.int32)
     # An attribute, because as a data set of its own it would take a tenth of the file.
     group.attrs["peaks"] = cams.peaks.astype(np.float32)
     for field, values in maps.items():

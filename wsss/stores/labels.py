@@ -11,6 +11,7 @@ import numpy as np
 
 from wsss.core.units import unit_done
 from wsss.data.ids import encode_id
+from wsss.stores.shards import photo_group
 from wsss.stores.store import Store
 
 PSEUDO_FORMAT = "wsss.pseudo"
@@ -31,8 +32,7 @@ def put_labels(file: h5py.File, name: str, label: np.ndarray, confidence: np.nda
     Labels: (H, W) uint8, 0..K and 255 = ignored; `confidence`: (H, W) float in [0, 1], kept in 255 steps. The photo
     counts as done.
     """
-    group = file.create_group(encode_id(name))
-    group.attrs.update({"NX_class": "NXdata", "signal": "label", "id": name})
+    group = photo_group(file, name, "label")
     steps = np.rint(np.clip(confidence, 0.0, 1.0) * 255).astype(np.uint8)
     for field, data in {"label": label, "confidence": steps, **others}.items():
         group.create_dataset(

@@ -109,6 +109,13 @@ def shard_writer(path: Path, shard: Shard, meta: StoreMeta) -> Iterator[h5py.Fil
         temporary.write_bytes(sealed(image))
 
 
+def photo_group(file: h5py.File, name: str, signal: str) -> h5py.Group:
+    """A new group of `file` for photo `name`, which says its id, and that viewers show its array `signal` first."""
+    group = file.create_group(encode_id(name))
+    group.attrs.update({"NX_class": "NXdata", "signal": signal, "id": name})
+    return group
+
+
 def verify_shard(path: Path, shard: Shard, meta: StoreMeta) -> None:
     """Read every byte of a shard back (HDF5 checks the Fletcher sums). Raises `IntegrityError`."""
     remedy = f"delete {path} and run the stage again"

@@ -6,6 +6,7 @@ import functools
 import json
 import operator
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +17,9 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from tests.helpers import CLASSES, IDS, toy_label, write_toy_store
+from tests.helpers import CLASSES, IDS, record_masks, toy_label, write_toy_store
 from tests.toy_networks import photo, write_oste, write_student
-from tests.toy_runs import Toy, columns, write_run
+from tests.toy_runs import SHAPE, Toy, columns, write_run
 from wsss import cli
 from wsss.core.errors import UserError
 from wsss.core.folders import MARK
@@ -33,10 +34,12 @@ from wsss.report.drawing import READABLE
 from wsss.report.inspection import look
 from wsss.report.summary import Extent, Values
 from wsss.report.terminal import ansi, half_blocks
+from wsss.report.trace_sheet import GAP as SHEET_GAP
+from wsss.report.trace_sheet import WIDTH
 from wsss.stores.cams import FORMAT, Cams, put_cams
-from wsss.stores.labels import PSEUDO_FORMAT, put_labels
+from wsss.stores.labels import PREDICTIONS_FORMAT, PSEUDO_FORMAT, put_labels
 from wsss.stores.opened import known_id
-from wsss.stores.shards import StoreMeta, plan_shards, shard_writer, write_store_index
+from wsss.stores.shards import Shard, StoreMeta, plan_shards, shard_writer, write_store_index
 
 
 def inspect(*arguments: object) -> tuple[int, str, str]:
@@ -337,6 +340,10 @@ def test_the_row_of_a_photo_is_of_no_labels_but_those_of_its_run(tmp_path: Path)
     drawing = look(corrected, "a")[1]
     assert drawing is not None
     assert drawing.title == "Imported label"
+    records = tuple(Record(name, "train", f"{name}.jpg", None, (1,), 8, 12, "0" * 64) for name in "ab")
+    write_index(root / "artifacts/dataset", Index(CLASSES, records))
+    steps = [list(json.loads(inspect(root, name, "--json")[1])["steps"]) for name in "ab"]
+    assert steps == [["pseudo-label", "imported labels"], ["pseudo-label"]]  # what no student has learned from is none
 
 
 def test_any_array_is_drawn_that_is_a_picture(cams: Path, pseudo: Path, tmp_path: Path) -> None:
@@ -367,6 +374,107 @@ def test_any_array_is_drawn_that_is_a_picture(cams: Path, pseudo: Path, tmp_path
     assert "choose among scores" in inspect(cams, "a", "--array", "classes")[2]
     assert "fix: wsss inspect" in inspect(cams, "--array", "raw")[2]
     assert "has no arrays by name" in inspect(run / "artifacts/dataset", "a", "--array", "raw")[2]
+
+
+@pytest.fixture
+def traced(tmp_path: Path) -> Path:
+    """A run of one photo, 12 × 16: its mask and label are 0 2, the student finds 0 0, and 0 1 after its CRF."""
+    run = tmp_path / "run"
+    write_run(run, [Toy("set-a", columns(0, 1), columns(0, 2), columns(0, 0, 255, 2))])
+    classes, shard = read_index(run / "artifacts/dataset").classes, Shard("00000.h5", ("set-a",))
+
+    def rewrite(store: str, meta: StoreMeta, put: Callable[[h5py.File], None]) -> None:
+        folder = run / "artifacts" / store
+        shutil.rmtree(folder, ignore_errors=True)
+        with shard_writer(folder / shard.name, shard, meta) as file:
+            put(file)
+        write_store_index(folder, meta, [shard])
+
+    def relabel(file: h5py.File) -> None:
+        put_labels(file, "set-a", columns(0, 0, 2, 2), np.ones(SHAPE), before=columns(0, 0, 255, 2))
+
+    def predict(file: h5py.File) -> None:
+        steps = {"single": columns(0, 0), "multiscale": columns(0, 0)}
+        put_labels(file, "set-a", columns(0, 1), np.full(SHAPE, 0.6), **steps)
+
+    scores = np.repeat(np.array([[[0.5, 0.5, 1, 1]]], np.float32), 3, axis=1)
+    cams = Cams(scores, np.full(1, 7, np.float32), np.array([2]), SHAPE, scores / 2)
+    rewrite("cams", StoreMeta(FORMAT, classes, {"raw": True}), lambda file: put_cams(file, "set-a", cams))
+    rewrite("relabelled", StoreMeta(PSEUDO_FORMAT, classes, {"multiscale": False}), relabel)
+    rewrite("predictions", StoreMeta(PREDICTIONS_FORMAT, classes, {"crf": True, "branch": False}), predict)
+    (run / "params.yaml").write_text("dataset: {root: data}\nevaluate: {cam_threshold: 0.4}\n")
+    (run / "reports/photos.csv").write_text("id,tags,iou,label_iou,judged\nset-a,cow,0.5,0.4,prediction\n")
+    return run
+
+
+def test_a_photo_is_traced_through_the_run(traced: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = json.loads(inspect(traced / "artifacts", "set-a", "--at", "15,0", "--json")[1])
+    assert list(found["steps"]) == [
+        *("raw cam", "cam", "pseudo-label", "relabelled"),
+        *("student", "student ms+flip", "student ms+flip+crf"),
+    ]
+    _, other, cow = read_index(traced / "artifacts/dataset").classes
+    raw, cam, label, relabelled, single, _, final = found["steps"].values()
+    assert (found["threshold of stretched CAMs"], found["mask"]) == (0.4, "set-a-mask.png")
+    assert raw["maps"][cow] == {"mean": 0.375, "peak": None, "above": 0.5}
+    assert cam["maps"][cow] == {"mean": 0.75, "peak": 7.0, "above": 0.5}  # the map is 0.5 and 1, stretched 0 and 1
+    assert [step["iou"] for step in (cam, label, relabelled, single, final)] == [1, 0.75, 1, 0.25, 0.3333]
+    assert label["pixels"]["fractions"] == {"background": 0.5, cow: 0.25, other: 0, "ignored": 0.25}
+    filled = {"since": "the label before", "changed": 0.25, "better": 0.25, "worse": 0.0, "most": ""}
+    assert relabelled["changed"] == filled
+    crf = {"since": "student ms+flip", "changed": 0.5, "better": 0.0, "worse": 0.0, "most": f"background → {other}"}
+    assert final["changed"] == crf
+    assert cam["pixel"] == {"scores": {cow: 1.0}, "stretched scores": {cow: 1.0}}
+    assert raw["pixel"] == {"raw": {cow: 0.5}, "stretched raw": {cow: 1.0}}
+    assert (label["pixel"]["label"], single["pixel"]) == (cow, {"label": "background"})
+    assert final["pixel"] == {"label": other, "confidence": 0.6}
+    assert found["reports/photos.csv"]["of the label"] == {"iou": "0.4"}
+    text = inspect(traced, "set-a")[1]
+    assert f"      {cow}: mean 0.75 of its peak 7, 50.00 % above the threshold" in text.splitlines()
+    assert "    pixels: background 50.00 %, " in text
+    monkeypatch.chdir(traced)
+    assert inspect(".", "set-a")[1] == text
+    monkeypatch.chdir("artifacts")
+    assert inspect(".", "set-a")[1] == text
+    code, _, errors = inspect(traced, "set-b")
+    assert (code, f"no photo 'set-b' in it (did you mean 'set-a'?)\nfix: wsss inspect {traced}" in errors) == (2, True)
+    assert "has no arrays by name" in inspect(traced, "set-a", "--array", "raw")[2]
+
+
+def test_a_traced_photo_is_one_sheet_of_equal_pictures(
+    traced: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Photo, mask, CAM, CAMs cut, label, relabelled, and three of the student: in two rows."""
+
+    def size(out: str, *options: object) -> tuple[int, int]:
+        assert inspect(traced, "set-a", "-o", tmp_path / out, *options)[0] == 0
+        with Image.open(tmp_path / out) as image:
+            assert image.convert("RGB").getcolors(1 << 24) is not None
+            return image.size
+
+    width, height = size("a.png")
+    assert width == 5 * WIDTH + 4 * SHEET_GAP
+    assert height > 2 * WIDTH * SHAPE[0] // SHAPE[1]
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "▀" in inspect(traced, "set-a")[1]
+    with (traced / "data/set-a-mask.png").open("ab") as file:
+        file.write(b"x")
+    record_masks(traced / "artifacts/masks.csv", traced / "data", read_index(traced / "artifacts/dataset").records)
+    assert size("b.png") == (width, height)
+    with (traced / "data/set-a-mask.png").open("ab") as file:
+        file.write(b"x")
+    found = json.loads(inspect(traced, "set-a", "--json")[1])
+    assert found["mask"] == "set-a-mask.png: has changed since it was indexed; so nothing is scored"
+    assert not any("iou" in step for step in found["steps"].values())
+    assert size("c.png")[0] == 4 * WIDTH + 3 * SHEET_GAP  # without a mask, and without what it says
+    (traced / "data/set-a.png").unlink()
+    size("d.png")
+    code, _, errors = inspect(traced, "set-a", "--data", tmp_path)
+    assert (code, "set-a.png: cannot be read" in errors) == (2, True)
+    for store in ("cams", "pseudo", "relabelled", "predictions"):
+        shutil.rmtree(traced / "artifacts" / store)
+    assert "steps: none" in inspect(traced, "set-a")[1]
+    size("e.png")
 
 
 def test_a_photo_that_is_not_the_indexed_one_is_told(tmp_path: Path) -> None:
@@ -422,11 +530,13 @@ def test_a_pixel_of_labels_is_that_of_the_photo_in_a_viewer(tmp_path: Path) -> N
 def test_a_pixel_of_cams_has_the_score_of_each_class(cams: Path) -> None:
     found = json.loads(inspect(cams, "a", "--at", "0,0", "--json")[1])["pixel"]
     assert found["scores"] == {"Kuh": 0.0, "dog": 0.522}
+    assert found["stretched scores"] == {"Kuh": 0.0, "dog": 0.0}  # what a threshold cuts
     found = json.loads(inspect(cams, "a", "--at", "63,47", "--json")[1])["pixel"]
     assert found["scores"] == {"Kuh": 0.4783, "dog": 1.0}
+    assert found["stretched scores"] == {"Kuh": 1.0, "dog": 1.0}
     text = inspect(cams, "b", "--at", "29,19")[1].splitlines()
     assert "  as it was read: x 29, y 19 of 30 × 20 (width × height)" in text
-    assert text[-1] == "  scores: none"
+    assert text[-2:] == ["  scores: none", "  stretched scores: none"]
 
 
 @pytest.mark.parametrize(

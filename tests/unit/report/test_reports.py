@@ -46,6 +46,8 @@ def test_a_photo_is_its_row(reports: Path) -> None:
     assert inspect(reports / "photos.csv", "b")[1] == "id: b\niou: 0.25\nmissing: none\n"
     code, _, text = inspect(reports / "photos.csv", "=b")
     assert (code, "no photo '=b' in it" in text) == (2, True)
+    (reports / "some.csv").write_text(csv_text(("id", "iou"), [("images/x", "0.5"), ("x/y", "1")]), encoding="utf-8")
+    assert inspect(reports / "some.csv", "x")[1] == "id: images/x\niou: 0.5\n"  # as everywhere, without its folders
     (reports / "train.csv").write_text("epoch,loss\n1,2\n")
     assert "has no column id (found epoch, loss)" in inspect(reports / "train.csv", "1")[2]
     assert "has no photos by id" in inspect(reports / "metrics.json", "1")[2]

@@ -11,6 +11,7 @@ import pytest
 from wsss.core.errors import IntegrityError
 from wsss.core.folders import publish
 from wsss.core.stage import Stage
+from wsss.data.ids import encode_id
 from wsss.stores.cams import FORMAT, Cams, CamStore, put_cams
 from wsss.stores.labels import (
     PREDICTIONS_FORMAT,
@@ -70,11 +71,23 @@ def test_cams_come_back(stage: Stage, tmp_path: Path) -> None:
         assert np.array_equal(found.peaks, given.peaks)
         assert np.array_equal(found.classes, given.classes)
         assert found.size == (80, 110)
+        assert store.group(name).attrs["id"] == name
         if given.filled is None:
             assert found.filled is None
         else:
             assert found.filled is not None
             assert np.array_equal(found.filled, given.filled)
+
+
+def test_cams_of_an_earlier_version_are_read_without_the_ids_of_their_photos(stage: Stage, tmp_path: Path) -> None:
+    def earlier(path: Path, shard: Shard, meta: StoreMeta) -> None:
+        with shard_writer(path, shard, meta) as file:
+            put_cams(file, "a/b", GIVEN["a/b"])
+            del file[encode_id("a/b")].attrs["id"]
+
+    meta = StoreMeta(FORMAT, ("background", "a"), {"stride": 16})
+    publish(build_store(stage, meta, plan_shards(["a/b"], 1), earlier, ()), tmp_path / "out")
+    assert np.array_equal(CamStore(tmp_path / "out").read("a/b").peaks, GIVEN["a/b"].peaks)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
