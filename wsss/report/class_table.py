@@ -74,8 +74,7 @@ class ClassTable:
 
 def class_table(reports: Path, legend: Sequence[Swatch] = (), imported: bool = False) -> ClassTable | None:
     """Read `PER_CLASS` in the folder `reports`; None where no class was scored. `legend`: all classes, for a page;
-    `imported`: the student learned from labels that no stage made, in which the pipeline's CAMs and pseudo-labels had
-    no part.
+    `imported`: the student learned from labels that no stage made, and nothing is said to be lost before these.
     """
     table = read_table(reports / PER_CLASS)
     students = [name for name in table.header if name.partition(" ")[0] == "student"]
