@@ -72,7 +72,8 @@ def main(
     """
     settings, labels = load(params, Params), open_label_stores(label_stores)
     made_by_distill = next(store for store in labels if isinstance(store, RelabelledStore))
-    imported = imported_labels(settings.distill.place, str(made_by_distill.attributes.get(LABELS_SHA, "")))
+    noted = str(made_by_distill.attributes.get(LABELS_SHA, ""))
+    imported = imported_labels(settings.distill.place, noted)
     if imported is not None:
         labels = (*labels, imported)
     inputs = [dataset, masks, cams, *(store.path for store in labels), oste, distilled]
@@ -99,7 +100,7 @@ def main(
         )
         stores = Stores(maps, labels, made)
         result = evaluate(index, masked, stores, how, workers)
-        table = write_tables(reports, index, result, how.split)
+        table = write_tables(reports, index, result, how.split, bool(noted))
         write_text(reports / "ways.csv", ways.csv())
         write_student(distilled, index, how, student)
         publish(made.path, predictions)

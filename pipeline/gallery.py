@@ -20,7 +20,7 @@ from wsss.report.interval import score_interval
 from wsss.report.other_labels import other_labels
 from wsss.report.overlays import draw_overlays
 from wsss.report.plots import TABLES
-from wsss.report.scores import final_row, read_sources
+from wsss.report.scores import cam_threshold, final_row, read_sources
 from wsss.report.steps import Place, last_words
 from wsss.report.templates import percent
 from wsss.stores.cams import CamStore
@@ -76,10 +76,11 @@ def main(
         labels = open_label_stores(label_stores)
         made = next(store for store in labels if isinstance(store, RelabelledStore))
         others, learned = other_labels(settings.distill.place, str(made.attributes.get(LABELS_SHA, "")))
-        results = Results(index, masked, CamStore(cams), labels, PredictionStore(predictions), others)
+        sources = read_sources(reports / "sources.csv")
+        stores = CamStore(cams), labels, PredictionStore(predictions)
+        results = Results(index, masked, *stores, others, cam_threshold(sources))
         for store in (results.cams, *labels, results.predictions, *([] if others is None else [others])):
             store.expect_classes(index.classes)
-        sources = read_sources(reports / "sources.csv")
         named = settings.gallery.split, settings.gallery.recipe, settings.dataset
         interval = score_interval(results, final_row(sources, settings.gallery.split))
         shown, last = last_words(reports, index, made, *named, others, interval)

@@ -14,6 +14,8 @@ from wsss.data.tables import csv_text, yes_no
 from wsss.evaluation.classification import TagScores
 from wsss.evaluation.sources import Evaluation, Row, Sweep
 from wsss.evaluation.thresholds import ThresholdSweep
+from wsss.stores.imported import ImportedStore
+from wsss.stores.labels import PseudoStore
 
 SOURCE_COLUMNS = (
     *("source", "split", "images", "tags_used", "threshold", "multiscale", "crf", "collapsed"),
@@ -23,24 +25,26 @@ CLASS_COLUMNS = ("source", "split", "class", "iou", "precision", "recall", "boun
 METRIC_NAMES = {
     "raw cam": "cam_raw_miou",
     "cam": "cam_miou",
-    "pseudo-label": "pseudo_miou",
     "oste": "oste_miou",
     "student": "student_miou",
     "student ms+flip": "student_ms_miou",
     "student ms+flip+crf": "student_ms_crf_miou",
 }
+LABEL_NAMES = {PseudoStore.source: "pseudo", ImportedStore.source: "labels"}
+"""What the names of the metrics of labels begin with: two names, so that nobody compares labels of two kinds as one."""
 
 
-def write_tables(reports: Path, index: Index, result: Evaluation, split: str) -> str:
+def write_tables(reports: Path, index: Index, result: Evaluation, split: str, imported: bool = False) -> str:
     """Write metrics.json, sources.csv, classes.csv, per_class.csv, classification.csv, confusion.csv and
     thresholds.csv; return the table for people.
 
-    Metrics and plots show the scores of `split`; `sources.csv` and `classes.csv` have all splits.
+    Metrics and plots show the scores of `split`; `sources.csv` and `classes.csv` have all splits. `imported`: the
+    student learned from labels that no stage made, be they scored or not.
     """
     rows = [row for row in result.rows if row.split == split]
     final = result.confusions[rows[-1].source, split] if rows else np.zeros((0, 1), np.int64)
     sweeps = {source: sweep for (source, of), sweep in result.sweeps.items() if of == split}
-    write_text(reports / "metrics.json", json.dumps(_metrics(rows, result.tags), indent=2) + "\n")
+    write_text(reports / "metrics.json", json.dumps(_metrics(rows, result.tags, imported), indent=2) + "\n")
     write_text(reports / "sources.csv", sources_csv(result.rows))
     write_text(reports / "classes.csv", classes_csv(index, result.rows))
     write_text(reports / "per_class.csv", _per_class(index, rows))
@@ -82,14 +86,19 @@ def _cell(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.4f}"
 
 
-def _metrics(rows: list[Row], tags: TagScores) -> dict[str, float]:
-    """At most ten metrics. Of the student's steps, only the first and the last."""
+def _metrics(rows: list[Row], tags: TagScores, imported: bool) -> dict[str, float]:
+    """At most ten metrics. Of the student's steps, only the first and the last; of labels, those it learned from, where
+    they have all photos that it was scored on: of some photos alone they are no number to set beside its own.
+    """
     final = rows[-1] if rows else None
-    scored = [row for row in rows if row.source in METRIC_NAMES and (row.source != "student ms+flip" or row is final)]
-    metrics = {METRIC_NAMES[row.source]: row.scores.miou for row in scored}
+    source = ImportedStore.source if imported else PseudoStore.source
+    kind, names = LABEL_NAMES[source], METRIC_NAMES | {source: f"{LABEL_NAMES[source]}_miou"}
+    rows = [row for row in rows if row.source != source or (final is not None and row.images == final.images)]
+    scored = [row for row in rows if row.source in names and (row.source != "student ms+flip" or row is final)]
+    metrics = {names[row.source]: row.scores.miou for row in scored}
     for row in rows:
-        if row.source == "pseudo-label":
-            metrics |= {"pseudo_miou_labelled": row.scores.miou_labelled, "pseudo_coverage": row.scores.coverage}
+        if row.source == source:
+            metrics |= {f"{kind}_miou_labelled": row.scores.miou_labelled, f"{kind}_coverage": row.scores.coverage}
     if final is not None:
         metrics["student_boundary_miou"] = final.boundary_miou
     metrics["tags_map"] = tags.mean

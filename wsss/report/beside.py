@@ -16,7 +16,7 @@ LABEL, RELABELLED, PREDICTION = "label", "relabelled label", "prediction"
 """What a cell of the table may be of; `LABEL`: the one that a photo is taught or judged by."""
 NONE = "none of these"
 """Of labels that this run has neither made nor learned from."""
-OF = {"coverage": LABEL, **{f"label_{name}": LABEL for name in ("iou", "missing")}} | {
+OF = {"coverage": LABEL, "iou_before_crf": PREDICTION, **{f"label_{name}": LABEL for name in ("iou", "missing")}} | {
     f"relabelled_{name}": RELABELLED for name in ("iou", "coverage", "missing")
 }
 JUDGED = ("iou", "confidence", "missing", "untagged", "specks", "largest", "largest_fraction")

@@ -14,8 +14,10 @@ from wsss.report.ranking import class_ious, disagreement, values_of
 from wsss.stores.cams import CamStore
 from wsss.stores.labels import BY_HAND, LabelStore, PredictionStore, PseudoStore, RelabelledStore, learned
 
-FBE, OSTE = "fbe", "oste"
-"""Versions beside a label: the one that Gaussian correction began with; that of OSTE's segmentation branch."""
+FBE, OSTE, BEFORE_CRF = "fbe", "oste", "multiscale"
+"""Versions beside a label: the one that Gaussian correction began with; that of OSTE's segmentation branch; that of the
+student, at its scales, before the CRF.
+"""
 PREDICTION, PSEUDO = "prediction", "pseudo-label"
 """What a split may be judged by, the best first."""
 
@@ -32,6 +34,8 @@ class Results:
     predictions: PredictionStore
     others: PseudoStore | None = None
     """Labels of some photos that the student learned from instead of the pseudo-labels, see `other_labels`."""
+    cam_threshold: int | None = None
+    """Number of the threshold that CAMs are scored at, see `wsss.report.scores.cam_threshold`."""
 
     @property
     def pseudo(self) -> PseudoStore:
@@ -99,6 +103,12 @@ class Results:
         """(H, W) uint8 label that the first round's student made of the pseudo-label; None if there is none."""
         store = next((store for store in self.labels if isinstance(store, RelabelledStore)), None)
         return None if store is None else self.label(store, record)
+
+    def before_crf(self, record: Record) -> np.ndarray | None:
+        """(H, W) uint8 label that the student predicts before the CRF; None without a prediction, or without a CRF."""
+        store = self.predictions
+        known = store.attributes.get("crf") and record.id in store and BEFORE_CRF in store.versions(record.id)
+        return store.label(record.id, BEFORE_CRF) if known else None
 
     def has(self, record: Record) -> bool:
         """True if any store holds the photo."""

@@ -13,20 +13,27 @@ from wsss.report.plots import read_table
 from wsss.report.swatch import Swatch
 from wsss.report.templates import percent
 from wsss.report.wrong_pixels import WrongPixels, wrong_pixels
+from wsss.stores.imported import ImportedStore
 
 PER_CLASS = "per_class.csv"
 CAM, ORACLE = "cam", "cam oracle"
 """The CAM at the fixed threshold, and at the one that is best for mIoU: one for all classes, and no upper bound of any
 class. Where both are known, the CAM of a class is the better of the two."""
+PSEUDO, IMPORTED = "pseudo-label", ImportedStore.source
 STEPS = {
     CAM: ("CAM", "CAM", ""),
     ORACLE: ("CAM, oracle", "CAM", ""),
-    "pseudo-label": ("Pseudo-label", "pseudo-label", "label 1"),
+    PSEUDO: ("Pseudo-label", "pseudo-label", "label 1"),
+    IMPORTED: ("Imported labels", "label", "label 1"),
     "relabelled": ("Relabelled", "relabelling", ""),
 }
 """By source of `PER_CLASS`: title of the step, what a class is lost at, the order of photos that shows its worst."""
+OF_NO_PART = (CAM, ORACLE, PSEUDO)
+"""Steps that nothing is lost at where the student learned from imported labels."""
 LAST = ("Student", "student", "iou 1")
 """The last source that a student has, whatever it is called."""
+UNKNOWN = "label or the student"
+"""What a class is lost at where the labels that the student learned from have no score."""
 MODEST, BEHIND = 0.4, 0.5
 """A class is doubtful by the masks if its IoU is below `MODEST`, or below this fraction of the mean. Chosen by hand."""
 
@@ -47,12 +54,13 @@ class ClassRow:
 @dataclass(frozen=True)
 class ClassTable:
     """`steps`: title of each, and the name of an order of photos (or nothing); `rows`: the weakest last step first;
-    `swatches`: those of a legend, by name.
+    `swatches`: those of a legend, by name; `imported`: the student learned from labels that no stage made.
     """
 
     steps: tuple[tuple[str, str], ...]
     rows: tuple[ClassRow, ...]
     swatches: Mapping[str, Swatch]
+    imported: bool = False
 
     @property
     def wrong(self) -> bool:
@@ -64,11 +72,15 @@ class ClassTable:
         return replace(self, rows=tuple(replace(row, lost="", why="") for row in self.rows))
 
 
-def class_table(reports: Path, legend: Sequence[Swatch] = ()) -> ClassTable | None:
-    """Read `PER_CLASS` in the folder `reports`; None where no class was scored. `legend`: all classes, for a page."""
+def class_table(reports: Path, legend: Sequence[Swatch] = (), imported: bool = False) -> ClassTable | None:
+    """Read `PER_CLASS` in the folder `reports`; None where no class was scored. `legend`: all classes, for a page;
+    `imported`: the student learned from labels that no stage made, and nothing is said to be lost before these.
+    """
     table = read_table(reports / PER_CLASS)
     students = [name for name in table.header if name.partition(" ")[0] == "student"]
     steps = STEPS | ({students[-1]: LAST} if students else {})
+    if imported:  # photos are sorted by the labels that the student learned from
+        steps |= {PSEUDO: (*STEPS[PSEUDO][:2], "")}
     found = {source: step for source, step in steps.items() if source in table.header}
     if not found or not table.rows:
         return None
@@ -79,7 +91,8 @@ def class_table(reports: Path, legend: Sequence[Swatch] = ()) -> ClassTable | No
     last = values[:, -1]
     limit = doubtful_below(float(np.nanmean(last)) if np.isfinite(last).any() else 0.0)
     pixels = wrong_pixels(reports) if students else {}  # which are of the last step, and that is a student's
-    chain = [source for source in found if source != CAM or ORACLE not in found]
+    chain = [source for source in found if source not in OF_NO_PART] if imported else []
+    chain = chain or [source for source in found if source != CAM or ORACLE not in found]
     known = [list(found).index(source) for source in chain]
     reached = values[:, known]
     if chain[0] == ORACLE and CAM in found:
@@ -94,12 +107,12 @@ def class_table(reports: Path, legend: Sequence[Swatch] = ()) -> ClassTable | No
         if step is None:
             rows.append(ClassRow(name, ious, wrong))
             continue
-        lost = found[chain[step]][1]
+        lost = UNKNOWN if imported and chain == students[-1:] else found[chain[step]][1]
         why = f"Lost at the {lost}: {_lost_words(chain, reached[place], step, bool(fixed_better[place]))}."
         words = f" The student {wrong.words}." if wrong and wrong.words else ""
         rows.append(ClassRow(name, ious, wrong, lost, why + words))
     shown = {swatch.name: swatch for swatch in legend}
-    return ClassTable(tuple((title, order) for title, _, order in found.values()), tuple(rows), shown)
+    return ClassTable(tuple((title, order) for title, _, order in found.values()), tuple(rows), shown, imported)
 
 
 def doubtful_below(mean: float) -> float:

@@ -36,7 +36,7 @@ class Findings:
     """`tags`, `agreement`: rows of `TABLES`; `score`: the student's last row of scores on `split`, None without masks;
     `ious`: IoU on them and name of each class that has one, the weakest first; `unmasked`: classes in no mask; `lost`:
     the step that a class was lost at, by name. Masks that are too few to decide leave these three empty;
-    `by_masks`: there are enough.
+    `by_masks`: there are enough; `imported`: the student learned from labels that no stage made.
     """
 
     index: Index
@@ -48,22 +48,31 @@ class Findings:
     unmasked: frozenset[str]
     lost: Mapping[str, str]
     by_masks: bool = False
+    imported: bool = False
 
     @classmethod
-    def read(cls, reports: Path, sources: Sequence[Source], index: Index, split: str, own: int = 0) -> Findings:
-        """From the folder `reports`. `own`: how many masks of `split` are as wsss wrote them. Raises `UserError` if a
-        table is missing, `IntegrityError` if it is damaged.
+    def read(
+        cls,
+        reports: Path,
+        sources: Sequence[Source],
+        index: Index,
+        split: str,
+        own: int = 0,
+        imported: bool = False,
+    ) -> Findings:
+        """From the folder `reports`. `own`: how many masks of `split` are as wsss wrote them; `imported`: see above.
+        Raises `UserError` if a table is missing, `IntegrityError` if it is damaged.
         """
         tags, agreement = (_rows(reports / name) for name in TABLES)
         last = final_row(sources, split)
         score = None if last is None or last.miou is None else last
         if score is None or not masks_decide(int(score.images), own):
-            return cls(index, split, tags, agreement, score, (), frozenset(), {})
+            return cls(index, split, tags, agreement, score, (), frozenset(), {}, imported=imported)
         rows = _rows(reports / PER_CLASS)
         ious = sorted((float(row[score.source]), row["class"]) for row in rows if row.get(score.source))
-        table = class_table(reports)
+        table = class_table(reports, imported=imported)
         lost = {row.name: row.lost for row in table.rows if row.lost} if table else {}
-        return cls(index, split, tags, agreement, score, ious, unmasked_classes(reports), lost, True)
+        return cls(index, split, tags, agreement, score, ious, unmasked_classes(reports), lost, True, imported)
 
     @property
     def told(self) -> dict[str, float]:

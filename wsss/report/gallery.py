@@ -91,7 +91,7 @@ def build_gallery(
         strips = draw_strips(painter, epochs) if epochs else ()
         top = about(index, settings.recipe), differing, final_row(rows, settings.split)
         heat = [css_colour(stop) for stop in HEAT_STOPS]
-        classes = class_table(tables, legend) if tables else None
+        classes = class_table(tables, legend, bool(learned)) if tables else None
         if classes and verdict and not verdict.by_masks:
             classes = classes.without_judgement()
         same = compared_with_themselves(results, rows)

@@ -56,16 +56,18 @@ class Input:
 @dataclass(frozen=True)
 class Earlier:
     """A stage further back: its `outputs` that the artifact comes from, the `inputs` and the code that are not the same
-    now, or not compared; `again`: it has run since then, and nothing is known of how these outputs were made.
+    now, or not compared; `again`: it has run since then, and nothing is known of how these outputs were made. `whose`:
+    of the labels that were imported, if it has learned from some that are still the same.
     """
 
     outputs: list[str]
     inputs: dict[str, str]
     code: list[str]
     again: bool = False
+    whose: str = ""
 
     def __str__(self) -> str:
-        made = ", ".join(self.outputs)
+        made = ", ".join(self.outputs) + (f", learned from imported labels ({self.whose})" if self.whose else "")
         if self.again:
             return f"{made}, of another run: the stage has run since then"
         if not self.inputs and not self.code:
@@ -240,14 +242,12 @@ def _earlier(makings: list[Making], present: _Present) -> dict[str, Earlier]:
             names = (used if output.md5 == making.inputs[path] else again).setdefault(output.stage, [])
             if present.name(path) not in names:
                 names.append(present.name(path))
-    found = {
-        stage: Earlier(
-            sorted(used[stage]),
-            {name: each.now for name, each in present.inputs(making).items() if each.now != SAME},
-            present.code(making)[1],
-        )
-        for stage, making in known.items()
-    }
+    found = {}
+    for stage, making in known.items():
+        inputs = present.inputs(making)
+        changed = {name: each.now for name, each in inputs.items() if each.now != SAME}
+        whose = ", ".join(filter(None, (each.whose for each in inputs.values())))
+        found[stage] = Earlier(sorted(used[stage]), changed, present.code(making)[1], whose=whose)
     return found | {stage: Earlier(sorted(names), {}, [], again=True) for stage, names in again.items()}
 
 

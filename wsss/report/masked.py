@@ -10,6 +10,7 @@ from wsss.data.index import Index
 from wsss.formats.problems import some
 from wsss.report.plots import read_table
 from wsss.report.scores import Source, best_row
+from wsss.stores.labels import LABEL_STORES, PseudoStore
 
 CONFUSION = "confusion.csv"
 CLEARLY = 0.05
@@ -18,7 +19,7 @@ FEW_MASKS = 10
 """Photos with masks below which these decide nothing: a score of them may be chance, or that of the worst photos, which
 a person corrects first.
 """
-STORES = {"pseudo-label": "pseudo", "relabelled": "relabelled"}
+STORES = {kind.source: kind.place.name for kind in LABEL_STORES}
 """Folder of `artifacts` by kind of labels, as the table of scores calls them."""
 
 
@@ -108,17 +109,18 @@ def better_way(sources: Sequence[Source], split: str, final: Source) -> str:
     )
 
 
-def better_labels(sources: Sequence[Source], split: str, student: Source) -> tuple[str, str]:
-    """The store of labels that are clearly better than `student` on the same photos of `split`, and what is said of
-    them; nothing twice if none is.
+def better_labels(sources: Sequence[Source], split: str, student: Source, imported: bool = False) -> tuple[str, str]:
+    """The store of labels of the pipeline that are clearly better than `student` on the same photos of `split`, and
+    what is said of them; nothing twice if none is. `imported`: the student learned from others.
     """
     for kind, store in STORES.items():
         labels = best_row(sources, split, kind)
         if labels is None or labels.miou is None or student.miou is None or labels.images != student.images:
             continue
         if labels.miou >= student.miou + CLEARLY:
+            which = "the pipeline's own labels" if imported and kind == PseudoStore.source else "the labels"
             text = (
-                f"On the same photos the labels are better ({labels.source}: {100 * labels.miou:.2f} %). They know the "
+                f"On the same photos {which} are better ({labels.source}: {100 * labels.miou:.2f} %). They know the "
                 "photos' tags, and the student of this score does not: with them, as `wsss predict` has them, it may "
                 "be as good. Compare both where photos have tags."
             )

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wsss.correct.labels import foreground_scores, upsample
 from wsss.data.index import IGNORE, Record
+from wsss.evaluation.thresholds import cut
 from wsss.report.cards import Results
-from wsss.report.ranking import TRACE, coverage, mean_iou, specks, untagged
+from wsss.report.ranking import TRACE, class_ious, coverage, mean_iou, specks, untagged
 from wsss.stores.labels import LabelStore
 
 
@@ -29,7 +31,8 @@ class Measured:
 
     `judged`, `pseudo`, `relabelled`: of the label that the photo's split is judged by, of the pseudo-label (or of what
     stands in for it, see `Results.taught`), and of what the first round's student made of that. `disagreement`: see
-    `Results.disagreement`. The others are of the judged label: mean `confidence` of labelled pixels; classes that are
+    `Results.disagreement`. `before_crf`, `cam`: mean IoU of what the student predicts before the CRF, and of the CAM at
+    `Results.cam_threshold`. The others are of the judged label: mean `confidence` of labelled pixels; classes that are
     `untagged`, each with its fraction of the photo; `specks`; the `largest` class, and its `fraction` of the photo.
     """
 
@@ -37,6 +40,8 @@ class Measured:
     pseudo: Counted = Counted()
     relabelled: Counted = Counted()
     disagreement: float | None = None
+    before_crf: float | None = None
+    cam: float | None = None
     confidence: float | None = None
     untagged: tuple[tuple[int, float], ...] = ()
     specks: tuple[int, ...] = ()
@@ -54,8 +59,9 @@ def measure(results: Results, judge: LabelStore | None, record: Record) -> Measu
     mask = results.masked.mask(record) if known else None
     judged, first, second = (_counted(results, record, each, mask) for each in (label, pseudo, relabelled))
     disputed = results.disagreement(record, prediction, pseudo)
+    before, cam = _mean(results.ious(results.before_crf(record), mask)), _cam_iou(results, record, mask)
     if judge is None or label is None:
-        return Measured(Counted(), first, second, disputed)
+        return Measured(Counted(), first, second, disputed, before, cam)
     source = judge if judge is results.predictions else taught
     counts = np.bincount(label.ravel(), minlength=256)[:IGNORE]
     largest = int(counts.argmax()) if counts.any() else None
@@ -64,6 +70,8 @@ def measure(results: Results, judge: LabelStore | None, record: Record) -> Measu
         first,
         second,
         disputed,
+        before,
+        cam,
         float(source.confidence(record.id)[label != IGNORE].mean(dtype=np.float64)) if counts.any() else None,
         untagged(label, record.tags),
         tuple(specks(label, mask, record.tags)),
@@ -75,7 +83,20 @@ def measure(results: Results, judge: LabelStore | None, record: Record) -> Measu
 def _counted(results: Results, record: Record, label: np.ndarray | None, mask: np.ndarray | None) -> Counted:
     if label is None:
         return Counted()
-    ious = results.ious(label, mask)
     counts = np.bincount(label.ravel(), minlength=256)
     missing = tuple(tag for tag in record.tags if counts[tag] < TRACE * label.size)
-    return Counted(None if ious is None else mean_iou(ious), coverage(label), missing)
+    return Counted(_mean(results.ious(label, mask)), coverage(label), missing)
+
+
+def _cam_iou(results: Results, record: Record, mask: np.ndarray | None) -> float | None:
+    """Of the photo's CAM, at the size of its mask and cut as stage `evaluate` cuts it."""
+    if mask is None or results.cam_threshold is None or record.id not in results.cams:
+        return None
+    found = results.cams.read(record.id)
+    scores = foreground_scores(upsample(found.scores, (mask.shape[0], mask.shape[1])))
+    label = cut(scores, found.classes, results.cam_threshold)
+    return mean_iou(class_ious(label, mask, len(results.index.classes)))
+
+
+def _mean(ious: np.ndarray | None) -> float | None:
+    return None if ious is None else mean_iou(ious)

@@ -8,7 +8,7 @@ from wsss.core.words import counted
 from wsss.data.origins import FROM_NETWORK, remark
 from wsss.stores.imported import imported_labels
 from wsss.stores.labels import PseudoStore, RelabelledStore
-from wsss.stores.whose import MADE_BY, by_methods, whose
+from wsss.stores.whose import MADE_BY, by_methods, of_maps, whose
 
 
 def other_labels(place: Path | None, noted: str) -> tuple[PseudoStore | None, str]:
@@ -24,7 +24,7 @@ def other_labels(place: Path | None, noted: str) -> tuple[PseudoStore | None, st
         gone = "are not there any more" if place is None else f"are not in {place} any more"
         return None, f"The student learned from other labels than these pseudo-labels. They {gone}, and not shown here."
     parts = [f"{many} of them {words}" for words, many in whose(store.attributes).items()]
-    of = ", ".join([counted(len(store.ids), "photo"), *parts])
+    of = ", ".join(filter(None, [counted(len(store.ids), "photo"), *parts, of_maps(store.attributes)]))
     words = (
         f"The student learned from the labels in {store.path} ({of}). They stand in for the pseudo-labels of these "
         "photos, in order and numbers too; where both differ, the pseudo-label is the second picture."

@@ -23,6 +23,7 @@ from wsss.stores.labels import LabelStore, RelabelledStore
 
 LEARNED, HAND = "label learned from", "corrected by hand"
 """What stands in for a pseudo-label: from anywhere else, or from a person."""
+WITHOUT_CRF = "before the CRF"
 WITHOUT_TAGS = "made without tags"
 """Beside a prediction: it is scored as the network makes it alone, where `wsss predict` may know the photo's tags."""
 NAMES = {RelabelledStore.source: "relabelled by the first student"}
@@ -83,7 +84,9 @@ class Painter:
         prediction: np.ndarray | None,
         notes: tuple[Sequence[str], Sequence[str]],
     ) -> tuple[Panel, ...]:
+        before = {} if prediction is None else {WITHOUT_CRF: self.results.before_crf(record)}
         views = self._versions(photo, record, self.results.predictions, prediction, "student", OSTE, OSTE.upper())
+        views[1:1] = self._overlays(photo, before)
         taught = self._panel(number, "Pseudo-label", photo, self._pseudo_labels(photo, record, pseudo), *notes[0])
         if self.results.by_hand(record):
             taught = replace(taught, caption=HAND.capitalize())
@@ -115,7 +118,8 @@ class Painter:
             beside.append(f"{percent(found.relabelled.coverage, 0)} after relabelling")
             beside += _iou("relabelled IoU", found.relabelled.iou)
         beside += [*([] if by_prediction else sure), *([] if predicted else differs)]
-        judged = _iou("IoU", found.judged.iou) if by_prediction else []
+        before = "" if found.before_crf is None else f" ({percent(found.before_crf)} {WITHOUT_CRF})"
+        judged = [f"{iou}{before}" for iou in _iou("IoU", found.judged.iou)] if by_prediction else []
         alone = [WITHOUT_TAGS] if predicted else []
         return beside, [*alone, *judged, *(sure if by_prediction else []), *(differs if predicted else [])]
 

@@ -17,7 +17,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 COLUMNS = (
-    *("id", "split", "tags", "rank", "ranked_by", "iou", "label_iou", "relabelled_iou", "disagreement"),
+    *("id", "split", "tags", "rank", "ranked_by", "iou", "iou_before_crf", "cam_iou", "label_iou", "relabelled_iou"),
+    "disagreement",
     *("coverage", "relabelled_coverage", "judged", "confidence", "missing", "label_missing", "relabelled_missing"),
     *("untagged", "specks", "largest", "largest_fraction"),
 )
@@ -116,7 +117,8 @@ def photos_csv(index: Index, rankings: Sequence[Ranking]) -> str:
                     *(record.id, record.split, _names(index, record.tags)),
                     place + 1 if place < len(ranking.order) else "",
                     ranking.reason(record),
-                    *map(_cell, (judged.iou, pseudo.iou, relabelled.iou, found.disagreement)),
+                    *map(_cell, (judged.iou, found.before_crf, found.cam, pseudo.iou, relabelled.iou)),
+                    _cell(found.disagreement),
                     *map(_cell, (pseudo.coverage, relabelled.coverage)),
                     "" if found.largest is None else ranking.judged,
                     _cell(found.confidence),

@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 
 from wsss.core.errors import IntegrityError, UserError
 from wsss.data.tables import plain_rows
+from wsss.stores.imported import ImportedStore
+from wsss.stores.labels import PseudoStore
 
 TABLES = (
     *("pretrain.csv", "train.csv", "mixture_histograms.csv", "distill.csv"),
@@ -173,8 +175,9 @@ def _sweep(title: str, table: Table) -> Figure:
 
 
 def _bars(title: str, table: Table) -> Figure:
-    """CAM, pseudo-label and the last source, the best class on top; many classes go on in further columns."""
-    wanted = [name for name in ("cam", "pseudo-label") if name in table.header]
+    """CAM, label that was learned from and the last source, the best class on top; many go on in further columns."""
+    labels = ImportedStore.source if ImportedStore.source in table.header else PseudoStore.source
+    wanted = [name for name in ("cam", labels) if name in table.header]
     sources = [*wanted, table.header[-1]]
     order = np.argsort(np.nan_to_num(table.numbers(sources[-1]), nan=-1.0), kind="stable")[::-1]
     columns = -(-len(order) // BARS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,12 @@ def final_row(sources: Sequence[Source], split: str, network: str = "student") -
     """The last row of a network on `split`, None if it has none: how `wsss predict` reads it, unless told otherwise."""
     rows = [row for row in sources if row.split == split and row.source.partition(" ")[0] == network]
     return rows[-1] if rows else None
+
+
+def cam_threshold(sources: Sequence[Source]) -> int | None:
+    """Number of the fixed threshold, of a hundred, that CAMs were scored at; None where none was scored."""
+    found = (re.fullmatch(r"fixed 0\.(\d\d)", row.threshold) for row in sources if row.source == "cam")
+    return next((int(each.group(1)) for each in found if each), None)
 
 
 def _source(row: Sequence[str]) -> Source:

@@ -13,6 +13,7 @@ from pydantic import ConfigDict
 from wsss.core.minutes import foretold, work_of
 from wsss.core.recipes import recipe_names
 from wsss.data.index import Index
+from wsss.data.origins import LABELS_SHA
 from wsss.data.photos import Location
 from wsss.report.interval import Interval
 from wsss.report.last_words import Step, Verdict
@@ -83,7 +84,8 @@ def last_words(
     sources = read_sources(reports / "sources.csv")
     photos = [record for record in index.records if record.split == split]
     own = len(masks_as_written(Path(place.root), place.masks, photos))
-    verdict = final_verdict(reports, sources, index, split, rests_on(made, others), own, interval)
+    imported = LABELS_SHA in made.attributes
+    verdict = final_verdict(reports, sources, index, split, rests_on(made, others), own, interval, imported)
     known = verdict, recipe, index, list(made.ids)
     page, terminal = (next_steps(*known, where, others) for where in (None, place))
     return replace(verdict, steps=page), f"{verdict.text}\n{steps_text(terminal)}"

@@ -24,11 +24,11 @@ FEW = 30
 HELD_OUT = "held-out photo"
 WORDS = "The student is the network that makes your masks, the labels are what it learned from."
 """The two words that a newcomer has to know."""
-LOOK = (
-    "The gallery's table of classes says where their pixels went, and opens their photos. Where the CAM is bad "
-    "already, add photos that show them elsewhere."
-)
+TABLE = "The gallery's table of classes says where their pixels went, and opens their photos."
+LOOK = f"{TABLE} Where the CAM is bad already, add photos that show them elsewhere."
 """What to do about classes that are doubtful by the masks."""
+LOOK_IMPORTED = f"{TABLE} Where the imported labels are bad already, mend these."
+"""The same where the student learned from labels that no stage made."""
 UNSURE = "They may be wrong in every photo: look at their masks before you use them; a dozen drawn by hand would tell."
 """What to do about classes on which student and labels agree somewhat."""
 RESTS = "It rests on tags and on agreement, which do not see a fault that labels and student share."
@@ -47,15 +47,16 @@ def final_verdict(
     rests_on: str = "",
     own: int = 0,
     interval: Interval | None = None,
+    imported: bool = False,
 ) -> Verdict:
     """Compose the verdict from the tables in the folder `reports`, the tags of the training photos in `index`, and,
     where photos of `split` have masks, the scores `sources`. `rests_on`: what beside tags the student's labels rest on;
     `own`: how many of the masks of `split` are as wsss wrote them; `interval`: of the student's last score, if it is
-    known. Errors are those of `Findings.read`.
+    known; `imported`: the student learned from labels that no stage made. Errors are those of `Findings.read`.
     """
-    found = Findings.read(reports, sources, index, split, own)
+    found = Findings.read(reports, sources, index, split, own, imported)
     score, by_masks = found.score, found.by_masks
-    labels, better = better_labels(sources, split, score) if score is not None and by_masks else ("", "")
+    labels, better = better_labels(sources, split, score, imported) if score is not None and by_masks else ("", "")
     warning = "" if score is None else masks_warning(int(score.images), own, split)
     reasons = (
         *_of_tags(found),
@@ -164,7 +165,7 @@ def _of_masks(found: Findings, sources: Sequence[Source], interval: Interval | N
     if low := found.low:
         lost = {name: f" (lost at the {step})" for name, step in found.lost.items()}
         named = some(f"{name} {100 * iou:.1f} %{lost.get(name, '')}" for name, iou in low)
-        yield f"Doubtful by these masks, the lowest IoU first: {named}. {LOOK}"
+        yield f"Doubtful by these masks, the lowest IoU first: {named}. {LOOK_IMPORTED if found.imported else LOOK}"
     if way := better_way(sources, split, score):
         yield way
     branch = best_row(sources, split, "oste")

@@ -7,6 +7,7 @@ from typing import Any
 
 from wsss.core.words import counted
 from wsss.data.origins import FROM_LABELS, FROM_NETWORK
+from wsss.stores.cams import MAPS_BY
 from wsss.stores.labels import BY_HAND
 
 MADE_BY = "made_by"
@@ -34,6 +35,15 @@ def by_methods(attributes: Mapping[str, Any]) -> int:
     return int(attributes.get(BY_METHODS, attributes.get(FROM_LABELS, 0))) if MADE_BY in attributes else 0
 
 
+def of_maps(attributes: Mapping[str, Any]) -> str:
+    """``made of CAMs by seam``, where the store says that its labels were made of imported maps, and by which method;
+    of the others, where `whose` knows of some; else empty.
+    """
+    others = "the others " if whose(attributes) else ""
+    return f"{others}made of CAMs by {attributes[MAPS_BY]}" if MAPS_BY in attributes else ""
+
+
 def whose_text(attributes: Mapping[str, Any]) -> str:
-    """``2 photos corrected by hand, 3 photos by otsu``, or nothing."""
-    return ", ".join(f"{counted(many, 'photo')} {words}" for words, many in whose(attributes).items())
+    """``2 photos corrected by hand, 3 photos by otsu``, and what `of_maps` says; or nothing."""
+    counts = [f"{counted(many, 'photo')} {words}" for words, many in whose(attributes).items()]
+    return ", ".join(filter(None, [*counts, of_maps(attributes)]))

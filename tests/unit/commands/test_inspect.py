@@ -288,12 +288,14 @@ def test_the_row_of_a_photo_says_of_what_its_numbers_are(tmp_path: Path) -> None
     """What is of the prediction is not said of a label, nor the other way round."""
     run = tmp_path / "run"
     write_run(run, [Toy("a", columns(0, 1)), Toy("t", columns(0, 1))])
-    header = "id,tags,ranked_by,iou,label_iou,relabelled_iou,coverage,judged,confidence,relabelled_coverage\n"
-    rows = "a,cow,iou,0.5,0.4,0.3,0.8,prediction,0.9,0.7\nt,cow,missing,0.6,0.6,,0.8,pseudo-label,0.9,\n"
+    header = (
+        "id,tags,ranked_by,iou,iou_before_crf,label_iou,relabelled_iou,coverage,judged,confidence,relabelled_coverage\n"
+    )
+    rows = "a,cow,iou,0.5,0.2,0.4,0.3,0.8,prediction,0.9,0.7\nt,cow,missing,0.6,,0.6,,0.8,pseudo-label,0.9,\n"
     (run / "reports/photos.csv").write_text(header + rows)
     about = {"tags": "cow", "ranked_by": "iou of the prediction"}
-    prediction, label = {"iou": "0.5", "confidence": "0.9"}, {"iou": "0.4", "coverage": "0.8"}
-    relabelled = {"iou": "0.3", "coverage": "0.7"}
+    prediction = {"iou": "0.5", "iou_before_crf": "0.2", "confidence": "0.9"}
+    label, relabelled = {"iou": "0.4", "coverage": "0.8"}, {"iou": "0.3", "coverage": "0.7"}
     parts = {"of the prediction": prediction, "of the label": label, "of the relabelled label": relabelled}
     assert photo_row(run / "artifacts/x", "a") == {TABLE: about | parts}
     assert photo_row(run / "artifacts/x", "a", LABEL) == {TABLE: about | {"of the label": label}}

@@ -250,6 +250,32 @@ def test_metrics_are_at_most_ten_and_the_scores_of_the_table() -> None:
     assert len(metrics()) == 10
 
 
+def test_metrics_of_labels_are_of_those_that_the_student_learned_from() -> None:
+    project = Project()
+    everything = [record.id for record in project.index.records]
+    first = next(record.id for record in project.index.split("val") if record.mask is not None)
+    for names, scored_too in ((everything, True), ([*everything[:4], first], False), (everything[:4], False)):
+        noted = project.write_imported(names)
+        project.write_relabelled((), labels_sha256=noted)
+        assert run_stage(labels="mine").exit_code == 0
+        rows = {row["source"]: row for row in read("sources.csv") if row["split"] == "val"}
+        found = {name: value for name, value in metrics().items() if name.startswith(("pseudo", "labels"))}
+        row = rows.get("imported labels", {})
+        assert found == (
+            {
+                "labels_miou": number(row["miou"]),
+                "labels_miou_labelled": number(row["miou_labelled"]),
+                "labels_coverage": number(row["coverage"]),
+            }
+            if scored_too
+            else {}
+        )
+        assert "pseudo-label" in rows  # the table has both
+    project.write_relabelled((), labels_sha256="0" * 64)  # of a folder that is gone
+    assert run_stage(labels="mine").exit_code == 0
+    assert not [name for name in metrics() if name.startswith(("pseudo", "labels"))]
+
+
 def test_without_crf_the_last_step_of_the_student_is_the_mean_of_scales() -> None:
     Project()
     assert run_stage(WITHOUT_CRF).exit_code == 0

@@ -95,6 +95,32 @@ def test_the_cam_of_a_class_is_the_better_of_its_thresholds(tmp_path: Path) -> N
     }
 
 
+def test_nothing_is_lost_at_cams_that_had_no_part_in_imported_labels(tmp_path: Path) -> None:
+    text = "class,cam,cam oracle,pseudo-label,imported labels,relabelled,student\nbackground,.9,.9,.9,.9,.9,.9\n"
+    (tmp_path / "per_class.csv").write_text(f"{text}cow,0.1,0.1,0.1,0.2,,0.1\nhat,0.1,0.1,0.1,0.6,,0.2\n")
+    found = class_table(tmp_path, LEGEND, imported=True)
+    assert found is not None
+    assert found.imported
+    titles = ["CAM", "CAM, oracle", "Pseudo-label", "Imported labels", "Relabelled", "Student"]
+    assert list(found.steps) == list(zip(titles, ["", "", "", "label 1", "", "iou 1"], strict=True))
+    why = {row.name: (row.lost, row.why.replace("\u00a0", " ")) for row in found.rows if row.lost}
+    assert why == {
+        "cow": ("label", "Lost at the label: IoU 20.0 %."),
+        "hat": ("student", "Lost at the student: IoU 20.0 %, after 60.0 % at the label."),
+    }
+
+
+def test_of_imported_labels_without_a_score_it_is_not_known_what_lost_a_class(tmp_path: Path) -> None:
+    (tmp_path / "per_class.csv").write_text("class,cam,pseudo-label,student\nbackground,0.9,0.9,0.9\ncow,0.1,0.1,0.2\n")
+    found = class_table(tmp_path, LEGEND, imported=True)
+    assert found is not None
+    (row,) = (row for row in found.rows if row.lost)
+    assert (row.lost, row.why.replace("\u00a0", " ")) == (
+        "label or the student",
+        "Lost at the label or the student: IoU 20.0 %.",
+    )
+
+
 def test_a_class_in_no_mask_has_no_score(tmp_path: Path) -> None:
     pixels = "background,background,9,1.0\ncow,cow,0,0.0\nhat,hat,2,1.0\n"
     (tmp_path / "confusion.csv").write_text(f"actual,predicted,pixels,share\n{pixels}")

@@ -36,6 +36,9 @@ from wsss.data.masks import MaskedImages
 from wsss.data.origins import FROM_LABELS, LABELS_SHA, NETWORK, ORIGINS, Origin, digest, origins_text
 from wsss.data.photos import Photos
 from wsss.data.tables import csv_text
+from wsss.evaluation.confusion import scores
+from wsss.evaluation.counting import Stores, count_photo
+from wsss.evaluation.thresholds import ThresholdSweep
 from wsss.report import measures, ranking
 from wsss.report.agreed import Agreed
 from wsss.report.cards import Results
@@ -46,8 +49,8 @@ from wsss.report.other_labels import other_labels, rests_on
 from wsss.report.page import Section
 from wsss.report.painter import WITHOUT_TAGS
 from wsss.report.plots import TABLES
-from wsss.report.scores import SOURCE_COLUMNS, Source
-from wsss.stores.cams import FORMAT, Cams, CamStore, put_cams
+from wsss.report.scores import SOURCE_COLUMNS, Source, cam_threshold, read_sources
+from wsss.stores.cams import FORMAT, MAPS_BY, Cams, CamStore, put_cams
 from wsss.stores.labels import (
     BY_HAND,
     PREDICTIONS_FORMAT,
@@ -124,7 +127,7 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.records: list[Record] = []
-        self.raw = False
+        self.raw = self.crf = False
         self.cams: dict[str, Callable[[h5py.File], None]] = {}
         self.pseudo: dict[str, Callable[[h5py.File], None]] = {}
         self.relabelled: dict[str, Callable[[h5py.File], None]] = {}
@@ -142,6 +145,7 @@ class Run:
         cam: bool = True,
         raw: bool = False,
         oste: np.ndarray | None = None,
+        before: np.ndarray | None = None,
         fbe: np.ndarray | None = None,
         relabelled: np.ndarray | None = None,
         times: int = 1,
@@ -164,11 +168,12 @@ class Run:
             self.cams[name] = lambda file: put_cams(file, name, cams)
         sure = np.ones(SHAPE, np.float32)
         if prediction is not None:
-            others = {} if oste is None else {"oste": oste}
+            known = {"oste": oste, "multiscale": before}
+            others = {version: label for version, label in known.items() if label is not None}
             self.predictions[name] = lambda file: put_labels(file, name, prediction, sure, **others)
         if pseudo is not None:
-            before = {} if fbe is None else {"fbe": fbe}
-            self.pseudo[name] = lambda file: put_labels(file, name, pseudo, sure, **before)
+            begun = {} if fbe is None else {"fbe": fbe}
+            self.pseudo[name] = lambda file: put_labels(file, name, pseudo, sure, **begun)
         if relabelled is not None:
             self.relabelled[name] = lambda file: put_labels(file, name, relabelled, sure)
 
@@ -182,7 +187,7 @@ class Run:
         write_store(self.folder / "cams", FORMAT, self.cams, raw=self.raw)
         write_store(self.folder / "pseudo", PSEUDO_FORMAT, self.pseudo)
         write_store(self.folder / "relabelled", PSEUDO_FORMAT, self.relabelled)
-        write_store(self.folder / "predictions", PREDICTIONS_FORMAT, self.predictions)
+        write_store(self.folder / "predictions", PREDICTIONS_FORMAT, self.predictions, crf=self.crf)
         photos = Photos(self.folder / "data", 1.0, self.index.records)
         return Results(
             self.index,
@@ -408,10 +413,52 @@ def test_what_was_there_before_enhancement_and_distillation_is_a_view_of_its_own
     _, cam, pseudo, prediction, _ = val.cards[0].panels
     assert [view.name for view in cam.views] == [CLASSES[1], "raw"]
     assert [view.name for view in pseudo.views] == ["pseudo-label", "FBE", "relabelled by the first student"]
-    assert [view.name for view in prediction.views] == ["student", "OSTE"]
+    assert [view.name for view in prediction.views] == ["student", "OSTE"]  # there was no CRF
     for panel in (cam, pseudo, prediction):
         files = {(tmp_path / "out" / view.file).read_bytes() for view in panel.views}
         assert len(files) == len(panel.views)
+
+
+def test_the_student_before_the_crf_is_a_view_with_its_iou(tmp_path: Path) -> None:
+    made, truth = Run(tmp_path), half(1, 0)
+    made.crf = True
+    made.add("a", mask=truth, prediction=truth, before=half(1, 0, 20), oste=half(2, 0), pseudo=truth)
+    made.add("b", prediction=truth, before=truth)
+    made.add("t", "train", mask=truth, pseudo=truth)
+    results = replace(made.write(), cam_threshold=50)
+    sections = build_gallery(results, (), SETTINGS, tmp_path / "out", photos=tmp_path / "photos.csv")
+    a, b, t = (card.panels[3] for section in sections for card in section.cards)
+    assert [view.name for view in a.views] == ["student", "before the CRF", "OSTE"]
+    assert len({(tmp_path / "out" / view.file).read_bytes() for view in a.views}) == 3
+    assert "IoU 100.0\u00a0% (77.5\u00a0% before the CRF) · confidence" in a.note
+    assert "before the CRF" not in b.note + t.note
+    rows = {row["id"]: row for row in photo_rows(tmp_path)}
+    assert [rows[name]["iou_before_crf"] for name in "abt"] == ["0.7750", "", ""]
+    assert [bool(rows[name]["cam_iou"]) for name in "abt"] == [True, False, True]
+
+
+def test_scores_of_earlier_steps_of_a_photo_are_those_that_evaluate_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"WSSS_WORKERS": "0", "WSSS_DEVICE": "cpu", "WSSS_SCRATCH": str(tmp_path / "scratch")}.items():
+        monkeypatch.setenv(name, value)
+    project = Project(times=3)
+    assert run_stage().exit_code == 0
+    labels = PseudoStore(Path("pseudo")), RelabelledStore(Path("relabelled"))
+    stores = Stores(CamStore(Path("cams")), labels, PredictionStore(Path("predictions")))
+    masked, fixed = MaskedImages(project.photos, 4), cam_threshold(read_sources(Path("reports/sources.csv")))
+    assert fixed == 30
+    results = Results(project.index, masked, *(stores.cams, labels, stores.predictions), cam_threshold=fixed)
+    for record in project.index.records:
+        found, mask = measures.measure(results, stores.predictions, record), masked.mask(record)
+        if mask is None:
+            assert (found.before_crf, found.cam) == (None, None)
+            continue
+        counts = count_photo(record, mask, 4, stores, fixed)
+        assert found.cam == pytest.approx(scores(ThresholdSweep.of(counts["cam"].pairs).at(fixed)).miou)
+        before = scores(counts["student ms+flip"].pairs).miou if record.split == "val" else None
+        assert found.before_crf == pytest.approx(before)
 
 
 def test_columns_without_any_picture_are_left_out(run: Run, tmp_path: Path) -> None:
@@ -660,6 +707,15 @@ def test_labels_of_another_method_are_told_on_the_page_and_in_the_verdict(tmp_pa
     made = RelabelledStore(tmp_path / "none")
     assert rests_on(made, PseudoStore(tmp_path / "all")) == "labels of 2 photos made by otsu"
     assert rests_on(made, PseudoStore(tmp_path / "none")) == rests_on(made, None) == ""
+
+
+def test_the_method_whose_maps_became_the_labels_is_told_on_the_page(tmp_path: Path) -> None:
+    labels, seam = dict.fromkeys("abc", half(1, 2)), {MAPS_BY: "seam"}
+    write_store(tmp_path / "maps", PSEUDO_FORMAT, {}, **seam)
+    _, words = other_labels(tmp_path / "maps", hash_input(tmp_path / "maps"))
+    assert "maps (0 photos, made of CAMs by seam). They stand" in words
+    _, words = other_labels(tmp_path / "mixed", write_corrected(tmp_path / "mixed", labels, "a", **seam))
+    assert "mixed (3 photos, 1 of them corrected by hand, the others made of CAMs by seam). They stand" in words
 
 
 def test_where_the_student_differs_from_a_mask_of_a_person_it_is_said_so(tmp_path: Path) -> None:
@@ -1048,6 +1104,21 @@ def test_stage_shows_the_labels_that_the_settings_name(
     assert "labels in corrected (1 photo, 1 of them corrected by hand, 1 of them by otsu)" in texts[0]
     assert "learned from labels of 1 photo corrected by hand and of 1 photo made by otsu." in texts[0]
     assert "not in corrected any more" in texts[1]
+
+
+def test_where_labels_were_imported_the_page_says_that_no_cam_is_blamed(run: Run, tmp_path: Path) -> None:
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    for name in TABLES:
+        (tables / name).write_text("epoch,loss\n")
+    rows = [(name, 0.1, 0.2, 0.1) for name in CLASSES]
+    (tables / "per_class.csv").write_text(csv_text(("class", "cam", "imported labels", "student"), rows))
+    (tables / "confusion.csv").write_text("actual,predicted,pixels,share\n")
+    for learned in ("", "The student learned from the labels in corrected."):
+        build_gallery(run.write(), (), SETTINGS, tmp_path / "out", tables, learned=learned)
+        text = parse(tmp_path / "out").text
+        assert ("and at the label if each was: the student learned from imported labels" in text) is bool(learned)
+        assert ("Lost at the CAM" in text) is not learned
 
 
 def test_stage_after_an_evaluation_without_any_mask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

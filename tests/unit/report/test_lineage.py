@@ -51,9 +51,13 @@ def student(tmp_path: Path) -> Path:
     return tmp_path / "artifacts/student.pt"
 
 
-def inputs(path: Path) -> dict[str, str]:
+def inputs_of(path: Path) -> dict[str, Input]:
     found: dict[str, Input] = lineage(path)["lineage"]["inputs"]
-    return {name: each.now for name, each in found.items()}
+    return found
+
+
+def inputs(path: Path) -> dict[str, str]:
+    return {name: each.now for name, each in inputs_of(path).items()}
 
 
 def test_stage_settings_and_inputs_that_are_still_there(student: Path) -> None:
@@ -236,6 +240,26 @@ def test_labels_that_were_imported_say_whose_they_are(distilled: Path) -> None:
     lock.write_text(json.dumps({"stages": stages}))
     told = str(lineage(distilled)["lineage"]["inputs"]["artifacts/corrected"])
     assert told == "the same now, 1 photo corrected by hand, 20 photos by otsu"
+
+
+def test_the_student_says_whose_labels_and_maps_it_has_learned_from(distilled: Path) -> None:
+    labels, relabelled = distilled.parent / "corrected", distilled.parent / "relabelled"
+    write_store_index(labels, StoreMeta(PSEUDO_FORMAT, CLASSES, {"maps_by": "seam"}), [])
+    write_store_index(relabelled, StoreMeta(PSEUDO_FORMAT, CLASSES, {LABELS_SHA: hash_input(labels)}), [])
+    student, lock = distilled.parent / "student.pt", distilled.parent.parent / "dvc.lock"
+    student.write_text("student, as it was evaluated")
+    stages = json.loads(lock.read_text())["stages"]
+    stages["distill"]["outs"][1]["md5"] = content_md5(relabelled)
+    stages["evaluate"] = {
+        "deps": stages["distill"]["outs"],
+        "outs": [{"path": "artifacts/student.pt", "md5": content_md5(student)}],
+    }
+    lock.write_text(json.dumps({"stages": stages}))
+    assert str(inputs_of(distilled)["artifacts/corrected"]) == "the same now, made of CAMs by seam"
+    told = "artifacts/distilled.pt, artifacts/relabelled, learned from imported labels (made of CAMs by seam); inputs"
+    assert before(student)["distill"].startswith(told)
+    write_store_index(labels, StoreMeta(PSEUDO_FORMAT, CLASSES, {"maps_by": "irn"}), [])
+    assert "made of CAMs" not in before(student)["distill"]
 
 
 def test_labels_of_a_run_that_has_noted_no_checksum_are_not_compared(distilled: Path) -> None:

@@ -117,6 +117,17 @@ def test_few_classes_have_numbers_in_their_cells(reports: Path, figures: dict[st
     assert {text.get_position(): text.get_text() for text in axes.texts} == {(0, 0): "90", (1, 0): "10", (1, 1): "100"}
 
 
+def test_bars_are_of_the_labels_that_the_student_learned_from(reports: Path, figures: dict[str, Figure]) -> None:
+    text = "class,cam,pseudo-label,imported labels,student\nbackground,0.5,0.6,0.7,0.8\n"
+    (reports / "per_class.csv").write_text(text)
+    draw_plots(reports, reports)
+    assert figures["plot_per_class.png"].axes[-1].get_legend_handles_labels()[1] == [
+        "cam",
+        "imported labels",
+        "student",
+    ]
+
+
 @pytest.mark.parametrize("classes", [21, 81])
 def test_many_classes_stay_readable(reports: Path, figures: dict[str, Figure], classes: int) -> None:
     """Names of a confusion matrix do not overlap; bars go on in further columns, the best class first."""

@@ -175,6 +175,18 @@ def test_what_no_mask_shows_makes_no_student_hopeless(tmp_path: Path) -> None:
     assert final_verdict(tmp_path, (poor,), INDEX, "val").headline == "not usable"
 
 
+def test_where_the_student_learned_from_imported_labels_no_cam_is_blamed(tmp_path: Path) -> None:
+    write_tables(tmp_path)
+    rows = "background,0.9,0.9,0.9,0.9\ncow,0.1,0.1,0.2,0.1\nhat,0.1,0.1,0.8,0.8\n"
+    (tmp_path / "per_class.csv").write_text(f"class,cam,pseudo-label,imported labels,student\n{rows}")
+    pseudo = replace(STUDENT, source="pseudo-label", miou=0.7)
+    found = final_verdict(tmp_path, (STUDENT, pseudo), INDEX, "val", imported=True)
+    assert "first: cow 10.0 % (lost at the label). The gallery's table" in found.text
+    assert "Where the imported labels are bad already, mend these." in found.text
+    assert "On the same photos the pipeline's own labels are better (pseudo-label: 70.00 %)" in found.text
+    assert "CAM" not in found.text
+
+
 @pytest.mark.parametrize(
     ("labels", "photos", "better", "few"),
     [(0.66, "12", True, False), (0.64, "12", False, False), (0.9, "11", False, False), (0.66, "9", False, True)],

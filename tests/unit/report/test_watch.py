@@ -229,6 +229,9 @@ def test_the_last_words_name_the_method_whose_labels_the_student_learned_from(wh
     )
     told = "It is no result of tags alone: the student learned from labels of 2 photos made by otsu."
     assert told in words_now()
+    rows = "background,.9,.9,.9\ncow,.1,.2,.1\n"
+    Path("reports/per_class.csv").write_text(f"class,cam,imported labels,student\n{rows}")
+    assert "cow 10.0 % (lost at the label)" in words_now()
     labels.rename("artifacts/moved")
     assert "no result of tags alone" not in words_now()
 
