@@ -1,7 +1,7 @@
 """Gaussian correction against fixed thresholds: the pseudo-labels of one store of CAMs, made in every way and scored,
 and the CAMs themselves. Or the score of labels as they are. Nothing is trained.
 
-Masks are read here, to score; `oracle` marks the one threshold that was chosen by looking at the scores.
+Masks are read here, to score; `oracle` marks what was chosen by looking at the scores.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from wsss.core.stage import stage_command
 from wsss.correct.fixed import FixedSettings, PseudoLabel, fixed_pseudo_label
 from wsss.correct.gmm import MixtureCorrection, corrected_label
 from wsss.correct.labels import agree, foreground_scores, threshold, to_class_ids, upsample, with_background
-from wsss.correct.mixtures import GmmSettings, Shared, fit_maps
+from wsss.correct.mixtures import LOST, GmmSettings, Mixture, Shared, fit_maps
 from wsss.correct.settings import CorrectSettings
 from wsss.crf.dense import dense_crf
 from wsss.crf.settings import PUBLISHED
@@ -39,7 +39,12 @@ from wsss.stores.labels import PseudoStore
 
 SWEEP = tuple(round(0.05 * step, 2) for step in range(4, 20))
 SHOWN = (0.5, 0.6, 0.7, 0.8, 0.9)
-SCOPES = ("image", "hybrid")
+SCOPES: dict[str, dict[str, str | float]] = {
+    "image": {"scope": "image"},
+    "dataset": {"scope": "hybrid", "prior_cells": 1e12},  # no map's own scores outweigh so many: one mixture for all
+    "hybrid": {"scope": "hybrid"},
+}
+CUTS, SLOPES = (0.3, 0.4, 0.5), (10, 20, 40)
 HEADING = ("labels", "dense CRF", "mIoU, 255 wrong", "mIoU, labelled", "coverage", "background IoU")
 
 
@@ -68,8 +73,9 @@ class Photo:
 @click.option("--dataset", type=click.Path(path_type=Path), default="artifacts/dataset")
 @click.option("--cams", type=click.Path(path_type=Path), default="artifacts/cams")
 @click.option("--split", default="train")
+@click.option("--sigmoids", is_flag=True, help="also with posteriors of no mixture: one sigmoid of the score for all")
 @click.option("--labels", type=click.Path(path_type=Path), multiple=True, help="score this store of labels instead")
-def main(params: Path, dataset: Path, cams: Path, split: str, labels: tuple[Path, ...]) -> str:
+def main(params: Path, dataset: Path, cams: Path, split: str, sigmoids: bool, labels: tuple[Path, ...]) -> str:
     """Print the table of the CAMs, and of all ways to make pseudo-labels of them. With --labels, of these alone."""
     settings, index = load(params, Params), read_index(dataset)
     set_threads(1)
@@ -80,13 +86,15 @@ def main(params: Path, dataset: Path, cams: Path, split: str, labels: tuple[Path
     shared = shared_scores(store, index, settings.correct)
     rows = [*cam_rows(photos, index, settings.evaluate.cam_threshold), *fixed_rows(photos, index, settings.correct)]
     for crf in (False, True):
-        fixed = with_crf(settings.correct.fixed, crf)
+        fixed, used = with_crf(settings.correct.fixed, crf), "yes" if crf else "no"
         before = [fixed_pseudo_label(photo.image, photo.cams, photo.classes, fixed) for photo in _watched("Y", photos)]
-        for scope, strict in product(SCOPES, (True, False) if crf else (False,)):
-            changes = {"scope": scope, "agree": strict}
-            chosen = with_crf(settings.correct.gmm.model_copy(update=changes), crf)
-            scored = mixture_scores(photos, index, fixed, chosen, before, shared)
-            rows.append((f"mixture, {scope}{', agree' if strict else ''}", "yes" if crf else "no", scored))
+        for (name, changes), strict in product(SCOPES.items(), (True, False) if crf else (False,)):
+            chosen = with_crf(settings.correct.gmm.model_copy(update={**changes, "agree": strict}), crf)
+            mixtures = fit_maps([photo.cams for photo in photos], chosen, shared)
+            scored = mixture_scores(photos, index, fixed, chosen, before, mixtures)
+            rows.append((f"mixture, {name}{', agree' if strict else ''}", used, scored))
+            if sigmoids and crf and name == "dataset":
+                rows += sigmoid_rows(photos, index, fixed, chosen, before, mixtures)
     return table_of(rows)
 
 
@@ -187,15 +195,40 @@ def mixture_scores(
     fixed: FixedSettings,
     settings: GmmSettings,
     before: Sequence[PseudoLabel],
-    shared: Shared | None,
+    mixtures: Sequence[Sequence[Mixture]],
 ) -> Scores:
-    """Scores of the corrected labels; `before` are those of `fixed`, a label for each photo."""
-    mixtures = fit_maps([photo.cams for photo in photos], settings, shared)
+    """Scores of the labels as `mixtures` correct them; `before` are those of `fixed`. Each has an item for a photo."""
     counts = np.zeros((len(index.classes), len(index.classes) + 1), np.int64)
-    for number, photo in enumerate(_watched(f"mixture, {settings.scope}", photos)):
+    for number, photo in enumerate(_watched("mixture", photos)):
         given = (photo.image, photo.cams, photo.classes, mixtures[number], fixed, settings, before[number])
         counts += count_pairs(photo.truth, corrected_label(*given).label, len(index.classes))
     return scores(counts)
+
+
+def sigmoid_rows(
+    photos: Sequence[Photo],
+    index: Index,
+    fixed: FixedSettings,
+    settings: GmmSettings,
+    before: Sequence[PseudoLabel],
+    mixtures: Sequence[Sequence[Mixture]],
+) -> list[tuple[str, str, Scores]]:
+    """Nothing fitted: `one_sigmoid` in place of all `mixtures` but those of maps without any information. Best last."""
+    found = {}
+    for cut, slope in product(CUTS, SLOPES):
+        every = one_sigmoid(cut, slope)
+        same = [[fitted if fitted.guard in LOST else every for fitted in of_photo] for of_photo in mixtures]
+        found[f"cut {cut}, slope {slope}"] = mixture_scores(photos, index, fixed, settings, before, same)
+    best = max(found, key=lambda name: found[name].miou)
+    strict = ", agree" if settings.agree else ""
+    named = [*found.items(), (f"oracle = {best}", found[best])]
+    return [(f"one sigmoid, {name}{strict}", "yes", scored) for name, scored in named]
+
+
+def one_sigmoid(cut: float, slope: float) -> Mixture:
+    """A mixture whose posterior of the class is sigmoid(slope · (score − cut))."""
+    deviation = np.sqrt(0.5 / slope)  # the slope of `posteriors` is the distance of the means through the variance
+    return Mixture("", np.full(2, 0.5), np.array([cut - 0.25, cut + 0.25]), np.full(2, deviation))
 
 
 def _watched(label: str, photos: Sequence[Photo]) -> Iterator[Photo]:

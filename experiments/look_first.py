@@ -111,13 +111,13 @@ def _with_confidence(photos: Sequence[Photo]) -> list[float]:
 ORDERS: dict[str, Callable[[Sequence[Photo]], list[float]]] = {
     "tags known, before": lambda photos: [before(photo.known) for photo in photos],
     "tags known, now": lambda photos: [weight(photo.known) for photo in photos],
-    "now, and one more for an unusual share (3 deviations)": _with_share,
+    "now, and one more for an unusual area (3 deviations)": _with_share,
     "now, and one more for a confidence in the lowest tenth": _with_confidence,
     "no tags known, before": lambda photos: [before(photo.unknown) for photo in photos],
     "no tags known, now": lambda photos: [weight(photo.unknown) for photo in photos],
-    "unusual share alone": lambda photos: unusual(photos, log_odds),
-    "large share alone": lambda photos: unusual(photos, log_odds, 1),
-    "small share alone": lambda photos: unusual(photos, log_odds, -1),
+    "unusual area alone": lambda photos: unusual(photos, log_odds),
+    "large area alone": lambda photos: unusual(photos, log_odds, 1),
+    "small area alone": lambda photos: unusual(photos, log_odds, -1),
     "low confidence of a class alone": lambda photos: unusual(photos, lambda photo: photo.sure, -1),
     "low confidence alone": lambda photos: [-photo.confidence for photo in photos],
 }

@@ -19,6 +19,7 @@ from wsss.core.log import Progress
 from wsss.core.params import Settings, load
 from wsss.core.stage import stage_command
 from wsss.correct.fixed import fixed_pseudo_label
+from wsss.correct.mixtures import fit_maps
 from wsss.correct.settings import CorrectSettings
 from wsss.crf.settings import PUBLISHED
 from wsss.data.batches import to_batch
@@ -70,7 +71,8 @@ def main(params: Path, dataset: Path, cams: Path, student: Path, split: str, ste
         fixed = fixed.model_copy(update={"crf": (fixed.crf or PUBLISHED).model_copy(update=width)})
         gmm = gmm.model_copy(update={"crf": (gmm.crf or PUBLISHED).model_copy(update=width)})
         before = [fixed_pseudo_label(photo.image, photo.cams, photo.classes, fixed) for photo in photos]
-        labels = mixture_scores(photos, index, fixed, gmm, before, shared)
+        mixtures = fit_maps([photo.cams for photo in photos], gmm, shared)
+        labels = mixture_scores(photos, index, fixed, gmm, before, mixtures)
         values = (labels.miou, labels.miou_labelled, labels.coverage, scores(counts).miou)
         lines.append((*(f"{each:g}" for each in width.values()), *(f"{100 * value:.2f}" for value in values)))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import inspect
 import json
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -167,6 +168,14 @@ def test_declared_params_are_the_sections_that_the_stage_reads(stage: str) -> No
         fields = set(SECTIONS) - set(OWN)  # it says which settings are not those of the recipe
     # Where the data set lies is no part of a result (only `index` depends on it).
     assert set(DVC["stages"][stage]["params"]) == (fields if stage == "index" else fields - {"dataset"})
+
+
+def test_the_page_of_stages_names_the_params_of_each() -> None:
+    page = (REPO / "docs/pipeline.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \|.*?\| ([^|]*) \|[^|]*\|$", page, re.MULTILINE))
+    said = {stage: rows[stage].split(", ") for stage in STAGES if stage != "gallery"}
+    assert said == {stage: DVC["stages"][stage]["params"] for stage in said}
+    assert rows["gallery"] == f"all but {' and '.join(sorted(OWN))}"
 
 
 @pytest.mark.parametrize("stage", STAGES)

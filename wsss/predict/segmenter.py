@@ -45,7 +45,8 @@ class Segmentation:
     """The segmentation of one photo, at its own size.
 
     `whole`: the photo, or what decodes it when it is asked for; `label`: (H, W) uint8, 0 background, 1..K;
-    `confidence`: (H, W) float16 in [0, 1], probability of the label; `names`: all K+1 class names, background first.
+    `confidence`: (H, W) float16 in [0, 1], which orders and is no probability (docs/trust.md); `names`: all K+1 class
+    names, background first.
     """
 
     whole: np.ndarray | Callable[[], np.ndarray]

@@ -18,6 +18,7 @@ from tests.helpers import CLASSES
 from tests.toy_oste import toy_photos
 from wsss.commands import labels
 from wsss.core.errors import UserError
+from wsss.correct.mixtures import SCORES, GmmSettings, posteriors
 from wsss.data.images import save_mask_png
 from wsss.data.index import Index, Record, write_index
 from wsss.evaluation.import_cams import cams_of
@@ -165,11 +166,13 @@ def test_maps_and_labels_of_them_are_scored_without_training() -> None:
     write_index(Path("artifacts/dataset"), replace(index, records=tuple(masked)))
     assert run("--made-by", "seam").exit_code == 0
     (place,) = Path("artifacts").glob("imported_cams_*")
-    result = CliRunner().invoke(correction.main, ["--cams", str(place), "--split", masked[0].split])
+    result = CliRunner().invoke(correction.main, ["--cams", str(place), "--split", masked[0].split, "--sigmoids"])
     assert result.exit_code == 0, result.output
     for name in ("CAM, fixed threshold = 0.27", "CAM, oracle = 0.01"):
         assert f"| {name} | no | 100.00 | 100.00 | 100.00 | 100.00 |" in result.output
     assert "| mixture, hybrid, agree | yes |" in result.output
+    assert "| one sigmoid, cut 0.4, slope 20, agree | yes |" in result.output
+    assert "| one sigmoid, oracle = cut " in result.output
     made = ["--cams", str(place), "--out", "made", "--mixtures", "m.csv", "--histograms", "h.csv"]
     assert CliRunner().invoke(pipeline.correct.main, made).exit_code == 0
     result = CliRunner().invoke(correction.main, ["--labels", "made", "--split", masked[0].split])
@@ -179,6 +182,13 @@ def test_maps_and_labels_of_them_are_scored_without_training() -> None:
     result = CliRunner().invoke(correction.main, ["--labels", "made", "--split", masked[0].split])
     assert result.exit_code == 2
     assert f"{masked[0].split}: no photo of this split has a mask" in result.output
+
+
+@pytest.mark.parametrize(("cut", "slope"), [(0.3, 40), (0.44, 22.1)])
+def test_the_control_of_the_mixture_is_a_sigmoid_of_the_score(cut: float, slope: float) -> None:
+    background, foreground = posteriors(correction.one_sigmoid(cut, slope), GmmSettings(), 0.2, 0.8)
+    assert np.allclose(foreground, 1 / (1 + np.exp(-slope * (SCORES - cut))))
+    assert np.allclose(background, 1 - foreground)
 
 
 def test_other_maps_get_another_name() -> None:
