@@ -27,7 +27,7 @@ from wsss.data.photos import Location
 from wsss.data.tables import plain_rows
 from wsss.evaluation.counting import Stores
 from wsss.evaluation.sources import EvaluateSettings, evaluate
-from wsss.evaluation.tables import write_tables
+from wsss.evaluation.tables import LABEL_NAMES, write_tables
 from wsss.formats.problems import some
 from wsss.stores.cams import CamStore
 from wsss.stores.imported import ImportedStore, Labels, imported_labels
@@ -57,6 +57,8 @@ NOT_COUNTED = (
     f"not counted again: whether the networks predict what {PREDICTIONS} holds, and ways.csv, which needs them "
     "(dvc repro -f -s evaluate does both); what the gallery shows (dvc repro -f -s gallery)"
 )
+OF_IMPORTED = (ImportedStore.source, f"{LABEL_NAMES[ImportedStore.source]}_")
+"""How columns and metrics of imported labels begin."""
 
 Table = dict[tuple[str, ...], dict[str, str]]
 """By what names a row, its cells by column."""
@@ -102,11 +104,11 @@ def recount(root: Path) -> Recount:
     labels, how = _settings(root / "dvc.lock", now)
     index = read_index(root / DATASET)
     masked = _masked(root, index, now.dataset)
-    stores, lost = _stores(root, index, labels)
+    stores, imported, lost = _stores(root, index, labels)
     if scales := str(stores.predictions.attributes.get("scales", "")).split():  # `evaluate.by_tags` may have chosen
         how = how.model_copy(update={"scales": tuple(map(float, scales))})
     with TemporaryDirectory() as folder, workers_for() as workers:
-        write_tables(Path(folder), index, evaluate(index, masked, stores, how, workers), how.split)
+        write_tables(Path(folder), index, evaluate(index, masked, stores, how, workers), how.split, imported)
         again = {name: _read(Path(folder) / name) for name in written}
     differing = {name: dict(_differences(written[name], again[name], lost)) for name in written}
     rows = {row: differing[SOURCES].get(row, AGREES) for row in map(", ".join, again[SOURCES] | written[SOURCES])}
@@ -142,8 +144,10 @@ def _masked(root: Path, index: Index, place: Location) -> MaskedImages:
     return MaskedImages(photos, len(index.classes), read_mask_checksums(root / MASKS), index.dropped)
 
 
-def _stores(root: Path, index: Index, labels: Labels) -> tuple[Stores, str]:
-    """What was scored; and, where that were imported labels that are not there any more, why these cannot be."""
+def _stores(root: Path, index: Index, labels: Labels) -> tuple[Stores, bool, str]:
+    """What was scored; whether the student learned from imported labels; and, where these are not there any more, why
+    they cannot be scored.
+    """
     own = open_label_stores({kind.place.name: root / kind.place for kind in LABEL_STORES})
     noted = next(str(one.attributes.get(LABELS_SHA, "")) for one in own if isinstance(one, RelabelledStore))
     place = None if labels.place is None else root / labels.place
@@ -153,7 +157,8 @@ def _stores(root: Path, index: Index, labels: Labels) -> tuple[Stores, str]:
     for store in (stores.cams, *stores.labels, stores.predictions):
         store.expect_classes(index.classes)
     lost = place is not None and imported is None
-    return stores, f"cannot be counted: {place} is not what the student learned from, or not here" if lost else ""
+    why = f"cannot be counted: {place} is not what the student learned from, or not here"
+    return stores, bool(noted), why if lost else ""
 
 
 def _read(path: Path) -> Table:
@@ -186,7 +191,7 @@ def _differences(written: Table, again: Table, lost: str) -> Iterator[tuple[str,
         found = [
             f"{name} {first or 'nothing'} is written, {second or 'nothing'} was counted"
             for name, (first, second) in pairs.items()
-            if not (_same(first, second) or (lost and name == ImportedStore.source))
+            if not (_same(first, second) or (lost and name.startswith(OF_IMPORTED)))
         ]
         if found:
             yield ", ".join(key), "; ".join(found)
