@@ -90,9 +90,10 @@ def main(
 
     Prints how they were read, what `wsss check` says of them, the values that the settings' rules derive from them, and
     how long the pipeline will take on this machine. Where no tag can be read, it writes the settings for `wsss check`
-    and stops with exit code 2; problems of some rows or photos leave it at 0, and `wsss check` at 2. Few photos and no GPU: without --recipe, also how long the quick
-    recipe would take. Outside of a checkout it also makes the folder you are in a project, if you like: dvc.yaml and
-    .dvc, for `dvc repro`. `wsss init --project` alone does that and nothing else.
+    and stops with exit code 2; problems of some rows or photos leave it at 0, and `wsss check` at 2. Few photos and no
+    GPU: without --recipe, also how long the quick recipe would take. Outside of a checkout it also makes the folder you
+    are in a project, if you like: dvc.yaml and .dvc, for `dvc repro`. `wsss init --project` alone does that and nothing
+    else.
     """
     makes = wants_project(project, folder, params)
     if folder is None:
