@@ -15,6 +15,8 @@ from wsss.data.size import fit_label
 
 FILLS = 0.95
 """A class covers at least this fraction of the photo. The background only where no tag says that something is there."""
+INSTEAD = 0.5
+"""Where a tagged class covers nothing, another tagged one that covers this fraction or more may stand in its place."""
 LEAST = 0.02
 """A tagged class covers less of the photo; a class that is no tag covers at least as much."""
 UNLIKE = 0.4
@@ -25,7 +27,7 @@ UNSURE = 10
 """Of the photos without another reason, one of so many is named: those of the lowest mean confidence."""
 
 RULES = (
-    "a class of the photo's tags covers nothing",
+    f"a class of the photo's tags covers nothing (another of them that covers at least {100 * INSTEAD:g} % is named with it)",
     f"a class that is none of its tags covers at least {100 * LEAST:g} %",
     f"the mask differs by {UNLIKE:g} or more from the pseudo-label that the run has of this photo",
     f"one class covers at least {100 * FILLS:g} % of the photo (the background only where no tags are known)",
@@ -57,7 +59,10 @@ def reasons(
     areas = np.bincount(label.ravel(), minlength=len(names)) / label.size
     found = []
     if tags is not None:
-        found += [f"{names[n]}{NOTHING}" for n in tags if not areas[n]]
+        large = max(tags, key=lambda n: float(areas[n]), default=0)
+        fills = bool(large) and areas[large] >= INSTEAD
+        there = f" ({_percent(areas[large])} of the photo is {names[large]})" if fills else ""
+        found += [f"{names[n]}{NOTHING}{there}" for n in tags if not areas[n]]
         denied = [n for n in range(1, len(names)) if n not in tags and areas[n] >= LEAST]
         found += [f"{names[n]}{DENIED}{_percent(areas[n])}" for n in denied]
     differs = None if pseudo is None else difference(label, pseudo)
@@ -91,7 +96,7 @@ def weight(found: Sequence[str]) -> int:
 
 
 def _of_a_class(reason: str) -> bool:
-    return reason.endswith(NOTHING) or DENIED in reason or reason.startswith(DIFFERS)
+    return NOTHING in reason or DENIED in reason or reason.startswith(DIFFERS)
 
 
 def _percent(fraction: float) -> str:

@@ -35,7 +35,8 @@ def dots(count: int, class_number: int = 1) -> np.ndarray:
         (rows(100), (), ()),
         (rows(99, 1), (1,), ("cow is tagged and covers only 1 %",)),
         (rows(98, 2), (1,), ()),
-        (rows(50, 50), (1, 2), ("cat is tagged and covers nothing",)),
+        (rows(51, 49), (1, 2), ("cat is tagged and covers nothing",)),
+        (rows(26, 74), (1, 2), ("cat is tagged and covers nothing (74 % of the photo is cow)",)),
         (rows(49, 49, 2), (1,), ("cat is no tag and covers 2 %",)),
         (rows(49, 50, 1), (1,), ()),
         (
@@ -48,6 +49,10 @@ def dots(count: int, class_number: int = 1) -> np.ndarray:
 )
 def test_classes(label: np.ndarray, tags: tuple[int, ...] | None, expected: tuple[str, ...]) -> None:
     assert reasons(label, NAMES, tags) == expected
+
+
+def test_a_class_in_the_place_of_another_counts_no_less() -> None:
+    assert weight(reasons(rows(26, 74), NAMES, (1, 2))) == weight(reasons(rows(51, 49), NAMES, (1, 2))) == 2
 
 
 def test_many_small_pieces() -> None:
