@@ -24,23 +24,25 @@ UNLIKE = 0.4
 PIECES, SMALL = 10, 0.005
 """A class has at least so many pieces, and these cover less than this fraction of the photo on average."""
 UNSURE = 10
-"""Of the photos without another reason, one of so many is named: those of the lowest mean confidence."""
+"""Of the photos without another reason, one of so many is named: those of the lowest mean confidence, or of photos that
+the student was trained on those that differ most from what it has learned from."""
 
 RULES = (
-    f"a class of the photo's tags covers nothing (another of them that covers at least {100 * INSTEAD:g} % is named with it)",
+    f"a class of the photo's tags covers nothing (another that covers at least {100 * INSTEAD:g} % is named with it)",
     f"a class that is none of its tags covers at least {100 * LEAST:g} %",
     f"the mask differs by {UNLIKE:g} or more from the pseudo-label that the run has of this photo",
     f"one class covers at least {100 * FILLS:g} % of the photo (the background only where no tags are known)",
     f"a class of its tags covers something, but less than {100 * LEAST:g} %",
     f"a class has {PIECES} pieces or more, of less than {100 * SMALL:g} % on average",
-    "none of these holds, and of such photos it is in the tenth of the lowest mean confidence",
+    "none of these holds, and of such photos it is in the tenth of the lowest mean confidence; of those that the "
+    "student was trained on, in the tenth whose mask differs from its label on the most pixels",
 )
 """In words, in the order of the reasons."""
 TWICE = 3
 """So many of them, the first, count twice: there a class is wrong. The last counts nothing: such photos come last."""
 
 SEPARATOR = "; "
-CRUMBS, CONFIDENCE = "pieces:", "confidence"
+CRUMBS, CONFIDENCE, LEARNED = "pieces:", "confidence", "label and mask differ on"
 NOTHING, DENIED, DIFFERS = " is tagged and covers nothing", " is no tag and covers ", "differs from its pseudo-label:"
 
 
@@ -90,9 +92,17 @@ def difference(label: np.ndarray, pseudo: np.ndarray) -> float | None:
     return float(1 - (of_both[there] / either[there]).mean()) if there.any() else None
 
 
+def differing(label: np.ndarray, learned: np.ndarray) -> float | None:
+    """Fraction in [0, 1] of the pixels of `learned`, where it is not 255, in which `label` has another class; None if
+    it is nothing else. Both (H, W) and (h, w) uint8.
+    """
+    known = learned != IGNORE
+    return float((fit_label(label, learned.shape) != learned)[known].mean()) if known.any() else None
+
+
 def weight(found: Sequence[str]) -> int:
     """By which photos are ordered, the largest first; see `TWICE`."""
-    return sum(2 if _of_a_class(reason) else 0 if reason.startswith(CONFIDENCE) else 1 for reason in found)
+    return sum(2 if _of_a_class(reason) else 0 if reason.startswith((CONFIDENCE, LEARNED)) else 1 for reason in found)
 
 
 def _of_a_class(reason: str) -> bool:
