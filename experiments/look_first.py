@@ -1,14 +1,15 @@
 """Does `wsss predict` name the worst masks first? Orders of photos, and the mean IoU of the tenth that each puts first:
 the rules of `look` as they are, as they were, and what was tried in their place or beside them.
 
-Masks are read here, to score. Run it where a pipeline has run; the artifacts are only read.
+Masks are read here, to score. Run it where a pipeline has run; the artifacts are only read. The photos are those of
+split val, whose masks `evaluate` made; with --found, those of a folder of `wsss predict`, such as train photos.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from statistics import median
 
 import click
@@ -20,11 +21,13 @@ from wsss.data.index import read_index
 from wsss.data.masks import MaskedImages
 from wsss.data.photos import Location
 from wsss.data.size import fit_label
+from wsss.export.predicted import Predicted
 from wsss.predict.least_sure import looks
-from wsss.predict.look import reasons, weight
+from wsss.predict.look import UNSURE, differing, reasons, weight
+from wsss.predict.own_labels import open_labels
 from wsss.predict.table import Row
 from wsss.report.ranking import class_ious, mean_iou
-from wsss.stores.labels import PredictionStore, PseudoStore
+from wsss.stores.labels import PredictionStore
 
 TENTH = 10
 SHOWS = 0.001
@@ -35,7 +38,8 @@ FILLED, TAGS = " covers ", " tag"
 @dataclass(frozen=True)
 class Photo:
     """Its mean IoU; what is said of it by the rules with its tags and pseudo-label, and without; mean confidence; by
-    tagged class that it shows: fraction of the photo, mean confidence there.
+    tagged class that it shows: fraction of the photo, mean confidence there; fraction of the pixels that differ from
+    what the student has learned from.
     """
 
     iou: float
@@ -44,6 +48,7 @@ class Photo:
     confidence: float
     shares: dict[int, float]
     sure: dict[int, float]
+    differs: float = 0.0
 
 
 class Params(Settings):
@@ -54,16 +59,18 @@ class Params(Settings):
 
 @stage_command
 @click.option("--artifacts", type=click.Path(path_type=Path), default="artifacts")
-def main(params: Path, artifacts: Path) -> str:
+@click.option("--found", type=click.Path(path_type=Path), help="folder of wsss predict, made of photos with masks")
+def main(params: Path, artifacts: Path, found: Path | None) -> str:
     """Print a line for each order: mean IoU of the first tenth of the predicted photos that have a mask."""
-    photos = list(_photos(load(params, Params), artifacts))
+    photos = list(_photos(load(params, Params), artifacts, found))
     for name, order in ORDERS.items():
         click.echo(f"{name}: {first_tenth(photos, order(photos)):.3f}")
     rows = [Row(str(number), photo.confidence, photo.known, (), ()) for number, photo in enumerate(photos)]
     quiet = [photo for photo in photos if not photo.known]
     named = [photos[int(name)] for name, found in looks(rows).items() if found and not photos[int(name)].known]
     worst = first_tenth(photos, [-photo.iou for photo in photos])
-    parts = {"all": photos, "no rule names": quiet, "of these, named as least sure": named}
+    unlike = sorted(quiet, key=lambda photo: -photo.differs)[: len(quiet) // UNSURE]
+    parts = {"all": photos, "no rule names": quiet, "of these, named as least sure": named, "as most unlike": unlike}
     told = ", ".join(
         f"{name} {len(each)}: {np.mean([one.iou for one in each]):.3f}" for name, each in parts.items() if each
     )
@@ -123,26 +130,34 @@ ORDERS: dict[str, Callable[[Sequence[Photo]], list[float]]] = {
 }
 
 
-def _photos(settings: Params, artifacts: Path) -> Iterator[Photo]:
+def _photos(settings: Params, artifacts: Path, found: Path | None) -> Iterator[Photo]:
     index = read_index(artifacts / "dataset")
-    predicted, pseudo = PredictionStore(artifacts / "predictions"), PseudoStore(artifacts / "pseudo")
-    records = [record for record in index.records if record.mask and record.id in predicted]
+    made = None if found is None else Predicted(found)
+    predicted = PredictionStore(artifacts / "predictions")
+    names = {record.id: record.id if made is None else PurePosixPath(record.id).name for record in index.records}
+    there = predicted.ids if made is None else made.ids
+    records = [record for record in index.records if record.mask and names[record.id] in there]
+    labels = open_labels({record.id: record.id for record in records}, index.classes, artifacts.parent)
+    mean = {} if made is None else {row.id: row.confidence for row in made.rows}
     masks = MaskedImages(settings.dataset.photos(records), len(index.classes), dropped=index.dropped)
     for record in records:
         truth = masks.mask(record)
         assert truth is not None
-        label = predicted.label(record.id)
-        sure = predicted.confidence(record.id)
+        name = names[record.id]
+        label = predicted.label(name) if made is None else made.label(name)
+        sure = predicted.confidence(name) if made is None else np.full(label.shape, mean[name])
+        learned = None if labels is None else labels.learned(record.id)
         iou = mean_iou(class_ious(fit_label(label, truth.shape), truth, len(index.classes)))
         areas = np.bincount(label.ravel(), minlength=len(index.classes)) / label.size
-        there = [tag for tag in record.tags if areas[tag] > SHOWS]
+        shown = [tag for tag in record.tags if areas[tag] > SHOWS]
         yield Photo(
             iou or 0.0,
-            reasons(label, index.classes, record.tags, pseudo.label(record.id) if record.id in pseudo else None),
+            reasons(label, index.classes, record.tags, None if labels is None else labels.label(record.id)),
             reasons(label, index.classes),
             float(sure.mean(dtype=np.float64)),
-            {tag: float(areas[tag]) for tag in there},
-            {tag: float(sure[label == tag].mean(dtype=np.float64)) for tag in there},
+            {tag: float(areas[tag]) for tag in shown},
+            {tag: float(sure[label == tag].mean(dtype=np.float64)) for tag in shown},
+            (None if learned is None else differing(label, learned)) or 0.0,
         )
 
 

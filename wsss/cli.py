@@ -32,7 +32,7 @@ COMMANDS = {
     "compare": ("wsss.commands.compare", "Compare two runs: scores, classes, photos, settings."),
     "export": (
         "wsss.commands.export",
-        "Write a network as ONNX, TorchScript or a package, labels for VOC, COCO, CVAT, Label Studio, FiftyOne.",
+        "Write a network as ONNX, TorchScript or a package, labels for VOC, COCO, CVAT, Label Studio, FiftyOne, YOLO.",
     ),
     "verify": ("wsss.commands.verify", "Compare artifacts with what was recorded when they were made."),
 }

@@ -517,7 +517,7 @@ def test_what_cannot_be_exported(student: Path, store: Path, tmp_path: Path) -> 
     assert run(store, out)[::2] == (
         2,
         f"error: {store}: is a folder: of a store, labels are exported\n"
-        "fix: add --to voc, coco, cvat, labelstudio, fiftyone\n",
+        "fix: add --to voc, coco, cvat, labelstudio, fiftyone, yolo\n",
     )
     assert run(student, out, "--to", "voc", "--torchscript")[0] == 2
     assert run(store, out, "--torchscript")[2].startswith(f"error: {store}: is a folder, expected a network for --to")

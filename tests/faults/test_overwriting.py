@@ -107,7 +107,7 @@ def test_package_of_another_network_is_replaced_by_force_alone(store: Path, albu
         Image.fromarray(photo(8, 12)).save(album / f"{name}.jpg")
     (tmp_path / "only.txt").write_text("set/b 3%\n")
     tasks = ["export", "--photos", album, "--only", tmp_path / "only.txt", store]
-    for kind in ("labelstudio", "fiftyone"):
+    for kind in ("labelstudio", "fiftyone", "yolo"):
         assert [run(*tasks, tmp_path / kind, "--to", kind)[0] for _ in range(2)] == [0, 0]
     tasks += [tmp_path / "labelstudio", "--to", "labelstudio"]
     (tmp_path / "labelstudio/origins.json").unlink()

@@ -26,6 +26,7 @@ from wsss.data.index import Index, Record, write_index
 from wsss.data.origins import FROM_LABELS, LABELS_SHA
 from wsss.data.size import ReadSizes
 from wsss.export import package as exporting
+from wsss.export.known_network import known_network
 from wsss.export.model_card import Subject, model_card
 from wsss.export.provenance import find_provenance
 from wsss.models.checkpoint import save_network
@@ -413,6 +414,23 @@ def test_scores_of_another_run_are_not_shown(tmp_path: Path) -> None:
     assert "seed: 7" not in text
     assert "Unknown (it is not the file that dvc.lock lists)." in text
     assert "model-index" not in front(text)
+
+
+def test_card_of_a_run_without_masks_says_that_nothing_was_measured(tmp_path: Path) -> None:
+    student = write_run(tmp_path)
+    lock = YAML(typ="safe").load(tmp_path / "dvc.lock")
+    for name in ("sources", "classes"):
+        table = tmp_path / f"reports/{name}.csv"
+        table.write_text(table.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+        entry = next(out for out in lock["stages"]["evaluate"]["outs"] if out["path"] == f"reports/{name}.csv")
+        entry["md5"] = content_md5(table)
+    YAML(typ="safe").dump(lock, tmp_path / "dvc.lock")
+    text = card_of(student)
+    assert "None: no photo that it was evaluated on has a mask." in text
+    assert "another run" not in text
+    known = known_network("mine", student, tmp_path)
+    assert known["scores"] == "none: no photo that it was evaluated on has a mask"
+    assert "unknown" not in known
 
 
 def test_settings_of_a_stage_that_has_run_since_are_not_the_network_s(tmp_path: Path) -> None:

@@ -179,8 +179,10 @@ def test_capital_letters_make_no_other_class(photos: RawData) -> None:
     assert "no photo 'd'" in errors[0]
     told = "read 'Hat' (1 row) as 'hat' (1), 'Bag' (1 row) as 'bag' (2), 'HAT' (1 row) as 'hat' (1)"
     assert f"capital letters make no other class: {told}" in "\n".join(reading)
-    photos.write("tags.csv", "filename,tags\na,Bag\nb,Bag\nc,bag|zzz\n")
-    assert "read 'Bag' (2 rows) as 'bag' (1)" in "\n".join(found(photos)[2])  # or more rows would renumber masks
+    photos.write("tags.csv", "filename,tags\na,Bag\nb,Bag\nc,bag|ant\n")
+    assert "read 'bag' (1 row) as 'Bag' (2)" in "\n".join(found(photos)[2])
+    survey, _ = examine(DatasetSettings(root=str(photos.root), format="folder"), 0)
+    assert survey.index.classes == ("background", "ant", "Bag")  # a capital renumbers no mask
     photos.write("tags.csv", "filename,tags\na,bag\na,hat|Hat\nb,Bag\nc,bag\nc,HAT\nc,cap|zzz\nd,cap\n")
     photos.write("classes.txt", "BAG\nhat\ncap\nzzz\n")
     listed = found(photos, classes="classes.txt")

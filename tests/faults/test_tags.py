@@ -142,7 +142,8 @@ def test_fault_15_ids_that_differ_in_case(data: RawData) -> None:
 
 def test_fault_17_rare_class_and_class_in_every_photo(data: RawData) -> None:
     tags_of(data, "filename,tags\na,cow\nb,cow|sheep\nc,cow\n")
-    assert "classes with fewer than 5 training photos: bottle (0), cow (3), sheep (1)" in data.text
+    assert "classes with fewer than 5 training photos: cow (3), sheep (1)" in data.text
+    assert "classes without a training photo: bottle; a network cannot learn what it is never shown" in data.text
     assert "classes in every training photo: cow; tags cannot tell them from background" in data.text
     assert "fix: add training photos without them" in data.text
 

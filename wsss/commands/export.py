@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 PHOTOS = 20
 """At most so many photos are compared; a network needs seconds for each."""
-
 LARGEST = 640
 """Photos are shrunk to this many columns for the comparison."""
-
 NETWORKS = ("onnx", "torchscript", "package")
 """Forms of a network; the others are of labels."""
-LABELS = ("voc", "coco", "cvat", "labelstudio", "fiftyone")
-WITH_PHOTOS = ("labelstudio", "fiftyone")
+LABELS = ("voc", "coco", "cvat", "labelstudio", "fiftyone", "yolo")
+WITH_PHOTOS = ("labelstudio", "fiftyone", "yolo")
 """Labels that are written with the places of their photos."""
+OUTLINED = ("labelstudio", "yolo")
+"""Labels that are always polygons."""
 COME_BACK = ("voc", "cvat")
 """Labels that `wsss labels` reads."""
 FOLDERS = ("package", "voc", *WITH_PHOTOS)
@@ -43,7 +43,7 @@ FOLDERS = ("package", "voc", *WITH_PHOTOS)
 @click.option(
     "--photos",
     type=click.Path(path_type=Path),
-    help="a folder: of a network, compare on its photos, too; for labelstudio and fiftyone, the labels' photos",
+    help="a folder: of a network, compare on its photos, too; for labelstudio, fiftyone and yolo, the labels' photos",
 )
 @click.option(
     "--only",
@@ -99,7 +99,7 @@ def main(
 ) -> str:
     """Write the network SOURCE (a student's or an OSTE's .pt, or a package) as ONNX, TorchScript or a package (a folder
     with safetensors, config, ONNX and model card, to share), or the labels of SOURCE (a folder of wsss predict, or a
-    store of pseudo-labels or predictions) as VOC, COCO, CVAT, Label Studio or FiftyOne.
+    store of pseudo-labels or predictions) as VOC, COCO, CVAT, Label Studio, FiftyOne or YOLO.
 
     Without --to, a file becomes ONNX. Networks take any number of photos of any size and are compared with torch
     before the file appears.
@@ -108,9 +108,9 @@ def main(
     if licence is not None and chosen != "package":
         raise UserError("--license", "is of the model card of a package", "add --to package, or leave it away")
     if polygons and chosen != "coco":
-        raise UserError("--polygons", "is of --to coco (labelstudio has them anyway)", "leave it away")
-    if simplify and not (polygons or chosen == "labelstudio"):
-        raise UserError("--simplify", "is of polygons", "add --to labelstudio, or --to coco --polygons")
+        raise UserError("--polygons", f"is of --to coco ({' and '.join(OUTLINED)} have them anyway)", "leave it away")
+    if simplify and not (polygons or chosen in OUTLINED):
+        raise UserError("--simplify", "is of polygons", "add --to labelstudio or yolo, or --to coco --polygons")
     from wsss.data.crumbs import Area, parse_area
 
     area = parse_area(min_area)
@@ -196,6 +196,7 @@ def _writer(kind: str, photos: Path | None, polygons: bool, simplify: float) -> 
     from wsss.export.fiftyone import to_fiftyone
     from wsss.export.label_studio import to_label_studio
     from wsss.export.voc import to_voc
+    from wsss.export.yolo import to_yolo
 
     if kind == "coco":
         return partial(to_coco, polygons=polygons, tolerance=simplify)
@@ -205,7 +206,7 @@ def _writer(kind: str, photos: Path | None, polygons: bool, simplify: float) -> 
         raise UserError("--photos", f"is missing: --to {kind} says where the photos lie", "add --photos ../my_photos")
     if kind == "fiftyone":
         return partial(to_fiftyone, root=photos)
-    return partial(to_label_studio, root=photos, tolerance=simplify)
+    return partial(to_yolo if kind == "yolo" else to_label_studio, root=photos, tolerance=simplify)
 
 
 def _labels(

@@ -16,7 +16,7 @@ from wsss.commands.again import Again
 from wsss.commands.check import Params, look, report_parts, warnings_of
 from wsss.commands.outside import brought
 from wsss.commands.plan import NOT_WANTED, derived_plan, no_estimate_option, with_estimate
-from wsss.commands.project_folder import is_here, project_first, wants_project
+from wsss.commands.project_folder import is_here, project_first, to_run, wants_project
 from wsss.commands.replacing import refuse_edited, replace, sealed
 from wsss.commands.standing import recipe_of, told_apart
 from wsss.commands.too_high import tables_below
@@ -90,9 +90,10 @@ def main(
 
     Prints how they were read, what `wsss check` says of them, the values that the settings' rules derive from them, and
     how long the pipeline will take on this machine. Where no tag can be read, it writes the settings for `wsss check`
-    and stops with exit code 2. Few photos and no GPU: without --recipe, also how long the quick
-    recipe would take. Outside of a checkout it also makes the folder you are in a project, if you like: dvc.yaml and
-    .dvc, for `dvc repro`. `wsss init --project` alone does that and nothing else.
+    and stops with exit code 2; problems of some rows or photos leave it at 0, and `wsss check` at 2. Few photos and no
+    GPU: without --recipe, also how long the quick recipe would take. Outside of a checkout it also makes the folder you
+    are in a project, if you like: dvc.yaml and .dvc, for `dvc repro`. `wsss init --project` alone does that and nothing
+    else.
     """
     makes = wants_project(project, folder, params)
     if folder is None:
@@ -236,10 +237,7 @@ def _aside(remark: str) -> str:
 
 def _next(problems: int, warnings: int, params: Path) -> str:
     limits = f", {counted(warnings, 'warning')}" if warnings else ""
-    makes = project_first(params)
     if problems:
-        many = f"{counted(problems, 'problem')} to correct"
+        many, makes = f"{counted(problems, 'problem')} to correct", project_first(params)
         return f"init: {many}{limits}; stages will stop until all are corrected; next: {makes}wsss check {params}"
-    there = "" if params == Path("params.yaml") else f"copy {params} to the params.yaml of the pipeline, "
-    there = there or makes
-    return f"init: nothing to correct{limits}; next: {there}dvc repro gallery"
+    return f"init: nothing to correct{limits}; next: {to_run(params)}"

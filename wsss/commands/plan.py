@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wsss.commands.project_folder import is_here
+from wsss.commands.project_folder import is_here, to_run
 from wsss.core.command import json_option, json_text, people_command, show_early
 from wsss.core.errors import IntegrityError, UserError, raise_all
 from wsss.core.log import say, warn
@@ -60,7 +60,10 @@ def main(params: Path, no_estimate: bool, as_json: bool) -> str:
     if made.stages and is_here(params):  # the settings that stages read
         spans = {each.stage: (each.low, each.high) for each in made.stages}
         note_estimate(spans, photos=len(survey.index.records))
-    return json_text(made.as_json()) if as_json else f"\n{made.estimate()}"
+    if as_json:
+        return json_text(made.as_json())
+    stops = problems or made.missing or made.why not in ("", NOT_WANTED)  # each has been told
+    return f"\n{made.estimate()}" + ("" if stops else f"\n\nnext: {to_run(params)}")
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,12 @@ def project_first(params: Path) -> str:
     return "wsss init --project, " if could_be_project() and is_here(params) else ""
 
 
+def to_run(params: Path) -> str:
+    """What runs the pipeline with the settings `params`, and what is to be done before."""
+    there = "" if is_here(params) else f"copy {params} to the params.yaml of the pipeline, "
+    return f"{there or project_first(params)}dvc repro gallery"
+
+
 def is_here(params: Path) -> bool:
     """True of the file that stages read."""
     return params.absolute() == Path("params.yaml").absolute()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from wsss.core.folders import atomic_dir
 from wsss.core.log import Progress
 from wsss.data.index import IGNORE, Record
 from wsss.data.origins import ORIGINS, Origin, origins_text
-from wsss.export.labels import Counts, Labels, file_label, find_files
+from wsss.export.labels import Counts, Labels, file_label, find_files, link_photo
 from wsss.export.origins import origin
 
 SCRIPT = '''\
@@ -39,12 +38,12 @@ def to_fiftyone(store: Labels, photos: Mapping[str, Record], out: Path, root: Pa
     """Write the folder `out`: ``data/<id>.*``, links to the photos in `root`; ``labels/<id>.png``, grey PNGs of class
     ids, 255 = ignore; ``show.py``, which loads both with the names of the classes; and the origin of each mask.
 
-    Where the system makes no links, photos are copied. Raises `UserError` if photos are not in `root`.
+    Raises `UserError` if photos are not in `root`.
     """
     files, origins = find_files(store, photos, root), dict[str, Origin]()
     with atomic_dir(out) as folder, Progress("export", len(files), "masks") as progress:
         for name, file in files.items():
-            _link(folder / "data" / f"{name}{file.suffix}", file.resolve())
+            link_photo(folder / "data" / f"{name}{file.suffix}", file.resolve())
             label = file_label(store, name, photos)
             with atomic_file(folder / "labels" / f"{name}.png") as temporary:
                 # Not indexed: FiftyOne would read the colours of a palette.
@@ -55,11 +54,3 @@ def to_fiftyone(store: Labels, photos: Mapping[str, Record], out: Path, root: Pa
         write_text(folder / "show.py", SCRIPT.format(targets=targets))
         write_text(folder / ORIGINS, origins_text(origins))
     return {"photos": len(files)}
-
-
-def _link(path: Path, photo: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        path.symlink_to(photo)
-    except OSError:
-        shutil.copyfile(photo, path)

@@ -16,6 +16,7 @@ from wsss.predict.own_run import STUDENT
 from wsss.predict.segmenting import load_segmenting, network_sha256
 
 TRAIN = "train"
+UNMASKED = "none: no photo that it was evaluated on has a mask"
 
 
 def known_network(called: str, model: Path, root: Path | None, photos: Collection[str] = ()) -> dict[str, Any]:
@@ -63,6 +64,8 @@ def _trained_on(known: Provenance, photos: Collection[str]) -> dict[str, str]:
 
 def _scores(known: Provenance, kind: str) -> dict[str, str]:
     """Of the last row of the network on each split: as it was evaluated."""
+    if not known.sources and not known.gap:
+        return {"scores": UNMASKED}
     rows = {row["split"]: row for row in known.sources if row["source"].partition(" ")[0] == kind and row["miou"]}
     words = [
         f"mIoU {100 * float(row['miou']):.2f} % ({row['source']}) on the masks of "

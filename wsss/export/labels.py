@@ -6,6 +6,7 @@ the records of the index by id. A photo that is not there has the size of its la
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -61,6 +62,15 @@ def find_files(store: Labels, photos: Mapping[str, Record], root: Path) -> dict[
         fix = "give the folder that the index, or wsss predict, has read; names come from --dataset, where there is one"
         raise UserError(root, f"{len(missing)} of {len(files)} photos are not in this folder: {some}{more}", fix)
     return files
+
+
+def link_photo(path: Path, photo: Path) -> None:
+    """Make the link `path` to the file `photo`; a copy, where the system makes no links."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.symlink_to(photo)
+    except OSError:
+        shutil.copyfile(photo, path)
 
 
 def safe_ids(store: Labels) -> tuple[str, ...]:

@@ -149,7 +149,7 @@ def _labels(subject: Subject, known: Provenance) -> str:
 
 def _scores(subject: Subject, known: Provenance) -> Iterator[str]:
     if not known.sources:
-        yield f"Unknown ({_plain(known.gap)})."
+        yield f"Unknown ({_plain(known.gap)})." if known.gap else "None: no photo that it was evaluated on has a mask."
         return
     yield "mIoU over the classes and the background, against masks that no stage of the training has read, unless a row"
     yield "says *oracle*. Settings that were chosen by these scores make them too good.\n"

@@ -33,7 +33,7 @@ Rows = tuple[Mapping[str, str], ...]
 class Provenance:
     """`index`: the data set; `settings`: by section; `header`: the comment at the top of params.yaml; `sources`: rows
     of the score table, `classes`: of its table by class; `labels`: whose the imported labels are that a student learned
-    from. None or empty: unknown, and `gap` says why.
+    from. None or empty: unknown, and `gap` says why; without a gap, empty `sources` are those of no photo with a mask.
     """
 
     index: Index | None = None
@@ -70,10 +70,11 @@ def find_provenance(model: Path, card: NetworkCard, dataset: Path | None = None)
     tables = [root / "reports" / name for name in ("sources.csv", "classes.csv")]
     sources, classes = (_rows(path) if locked(path) else () for path in tables)
     index = _index(model, card, dataset)
-    gap = f"its stage {newer} has run again since" if newer else "the tables in reports/ are of another run"
+    gap = f"its stage {newer} has run again since" if newer else "" if settings else f"{LOCK} lists no settings"
+    gap = gap or ("" if all(map(locked, tables)) else "the tables in reports/ are of another run")
     header = _header(root / "params.yaml", settings) if settings else ""
     labels = _labels(root, settings) if locked(root / RelabelledStore.place) else ""
-    return Provenance(index, settings, header, sources, classes, "" if sources and settings else gap, labels)
+    return Provenance(index, settings, header, sources, classes, gap, labels)
 
 
 def _index(model: Path, card: NetworkCard, dataset: Path | None) -> Index | None:

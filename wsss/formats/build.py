@@ -172,7 +172,8 @@ def draw_splits(tags: Mapping[str, Collection[str]], seed: int, val_fraction: fl
 
     Of a handful of photos, one is ``val`` and one ``train`` whatever was drawn. So it is with the photos of each tag,
     as far as no other tag loses its last one there: else, of classes with ten photos, one in ten would not be judged.
-    The only photo of a tag is ``train``: what nothing is learned from need not be judged.
+    First each tag gets a photo to train on, and its only photo is that, whatever else it shows: what nothing is learned
+    from need not be judged.
     """
     order = sorted(tags, key=lambda name: _draw(name, seed))
     splits = {name: draw_split(name, seed, val_fraction) for name in order}
@@ -186,11 +187,13 @@ def draw_splits(tags: Mapping[str, Collection[str]], seed: int, val_fraction: fl
             shown.setdefault(tag, []).append(name)
     for side in ("train", "val"):
         for _, photos in sorted(shown.items()):
-            if (len(photos) > 1 or side == "train") and all(splits[name] != side for name in photos):
-                others = {name: [shown[tag] for tag in tags[name] if shown[tag] != [name]] for name in photos}
-                free = [name for name in photos if all(_another(there, name, splits) for there in others[name])]
-                if free:
-                    splits[free[-1 if side == "train" else 0]] = side
+            if any(splits[name] == side for name in photos):
+                continue
+            free = [name for name in photos if all(_another(shown[tag], name, splits) for tag in tags[name])]
+            if side == "train":  # another photo of what else it shows may become val afterwards
+                splits[(free or photos)[-1]] = side
+            elif free:
+                splits[free[0]] = side
     return splits
 
 

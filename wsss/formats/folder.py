@@ -39,7 +39,8 @@ def scan(settings: DatasetSettings) -> RawDataset:
         classes = listed
     else:
         problems += wrong_tags(table, settings.dropped)
-        names = sorted({*table.columns, *table.tags()})
+        # By letters alone: however many rows write a class with a capital, its number stays, and that of the masks.
+        names = sorted({*table.columns, *table.tags()}, key=lambda name: (name.casefold(), name))
         if not names and not table.broken:
             problems.append(UserError(table.path, "no row has a tag", "write the names of classes into its cells"))
         if not names:

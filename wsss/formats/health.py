@@ -148,7 +148,11 @@ def _classes(survey: Survey) -> Iterator[Finding]:
     if not counts:  # an error says why
         return
     kinds = range(1, len(names))
-    if rare := [f"{names[k]} ({counts[k]})" for k in kinds if counts[k] < FEW]:
+    unseen = [names[k] for k in kinds if not counts[k]]
+    if unseen and not unlearnt(survey):
+        what = f"classes without a training photo: {some(unseen)}; a network cannot learn what it is never shown"
+        yield Finding(what, f"give a photo that shows them the split train; {DROP}")
+    if rare := [f"{names[k]} ({counts[k]})" for k in kinds if 0 < counts[k] < FEW]:
         yield Finding(f"classes with fewer than {FEW} training photos: {some(rare)}", DROP)
     if misspelt := list(_misspelt(survey)):
         what = f"rare classes whose names resemble frequent ones: {some(misspelt)}"

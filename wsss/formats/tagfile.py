@@ -131,9 +131,8 @@ _FIXES = {
 
 
 def in_one_spelling(table: TagTable, listed: Collection[str] = (), dropped: Collection[str] = ()) -> TagTable:
-    """`table` with tags that differ only in capital letters written alike: as `listed`, else in small letters if any
-    row has them so, else as most rows have them. Classes are numbered in the order of their names, where capitals come
-    first: more rows must not change the numbers.
+    """`table` with tags that differ only in capital letters written alike: as `listed`, else as most rows have them, or
+    in small letters if as many have them so. More rows may rename a class; its number stays (`scan` of `folder`).
 
     Two classes never differ in that alone. Names in `dropped` stay, and so do the headings of a wide table.
     """
@@ -141,8 +140,7 @@ def in_one_spelling(table: TagTable, listed: Collection[str] = (), dropped: Coll
     if table.wide:
         return table
     kept: dict[str, str] = {}
-    found = [tag for tag, _ in counts.most_common()]
-    for tag in (*listed, *(tag for tag in found if tag == tag.lower()), *found):
+    for tag in (*listed, *sorted(counts, key=lambda tag: (-counts[tag], tag != tag.lower()))):
         kept.setdefault(tag.casefold(), tag)
     changed = {tag: kept[tag.casefold()] for tag in counts if kept[tag.casefold()] != tag}
     if not changed:

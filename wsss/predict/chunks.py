@@ -81,8 +81,10 @@ def segment_photo(segmenter: Segmenter, work: Work, photo: FoundPhoto, before: s
     if work.min_area != Area():
         found = found.without_crumbs(work.min_area)
     # Where a person has corrected the label, the student is the one that is wrong: no reason to look at the mask first.
-    pseudo = None if work.labels is None or by_hand else work.labels.label(photo.id)
-    return make(found, digest, work.overlay_width, tags, pseudo)
+    labels = None if by_hand else work.labels
+    pseudo = None if labels is None else labels.label(photo.id)
+    learned = None if labels is None else labels.learned(photo.id)
+    return make(found, digest, work.overlay_width, tags, pseudo, learned=learned)
 
 
 def _load(model: Path, tile: int) -> tuple[Segmenter, None]:

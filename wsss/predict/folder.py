@@ -24,9 +24,9 @@ from wsss.predict.note import NOTE
 from wsss.predict.other_settings import changes
 from wsss.predict.table import BY_HAND, COLUMNS, CORRECTED, EDITED, Row, parse_row, read_rows, table_text
 
-FORMAT, VERSION = written.FORMAT, 6
-BEFORE = (4, 5)
-"""The versions whose table had no column `edited`, or none `split`; they can be read, and are written anew."""
+FORMAT, VERSION = written.FORMAT, 7
+BEFORE = (4, 5, 6)
+"""The versions whose table had no column `edited`, `split` or `differs`; they can be read, and are written anew."""
 SETTINGS, TABLE, PAGE = written.SETTINGS, "predictions.csv", "index.html"
 
 PAGE_MARK = '<meta name="generator" content="wsss predict">'

@@ -15,7 +15,7 @@ from wsss.data.index import IGNORE, TAG_SEPARATOR
 from wsss.data.origins import digest
 from wsss.data.render import fit
 from wsss.data.size import fit_label
-from wsss.predict.look import SEPARATOR, reasons
+from wsss.predict.look import SEPARATOR, differing, reasons
 from wsss.predict.table import CORRECTED
 
 if TYPE_CHECKING:
@@ -50,9 +50,10 @@ def make(
     tags: Sequence[int] | None,
     pseudo: np.ndarray | None = None,
     corrected: bool = False,
+    learned: np.ndarray | None = None,
 ) -> Made:
     """The files and values of the photo that has this checksum; `tags`, `pseudo`: see `look.reasons`. `corrected`: a
-    person has made the mask, which nobody has to look at.
+    person has made the mask, which nobody has to look at. `learned`: (h, w) uint8, what the student has learned from.
     """
     mask = Image.fromarray(found.label)
     mask.putpalette(voc_palette().tobytes())
@@ -60,7 +61,10 @@ def make(
     look = "" if corrected else SEPARATOR.join(reasons(found.label, found.names, tags, pseudo))
     known = "" if tags is None else TAG_SEPARATOR.join(found.names[tag] for tag in tags) or NO_TAG
     sides = (str(side) for side in found.label.shape)
-    values = (sha256, *sides, f"{confidence:.4f}", look, known, CORRECTED if corrected else "", "", *areas_of(found))
+    unlike = None if learned is None else differing(found.label, learned)
+    differs = "" if unlike is None else f"{unlike:.4f}"
+    named = (look, known, CORRECTED if corrected else "", "", differs)
+    values = (sha256, *sides, f"{confidence:.4f}", *named, *areas_of(found))
     compared = pseudo if look else None
     pictures = {} if overlay_width is None else pictures_of(found, overlay_width, compared)
     return Made(_file(mask, format="PNG"), digest(found.label), pictures, values)

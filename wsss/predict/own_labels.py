@@ -29,6 +29,10 @@ class OwnLabels:
         except WsssError:
             return None  # what is wrong there is no matter of these photos
 
+    def learned(self, name: str) -> np.ndarray | None:
+        """The same of what the student has learned from, before it changed any label itself."""
+        return OwnLabels(tuple(store for store in self.stores if store.whole), self.records).label(name)
+
 
 def open_labels(records: Mapping[str, str], classes: Sequence[str], folder: Path = Path()) -> OwnLabels | None:
     """Those of the project in `folder`, for a network of these `classes`; `records`: see `OwnLabels`. None if there are

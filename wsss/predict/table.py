@@ -11,11 +11,12 @@ from wsss.data.index import TAG_SEPARATOR
 from wsss.data.tables import csv_text, plain_rows
 from wsss.predict.look import SEPARATOR
 
-COLUMNS = ("id", "photo", "sha256", "height", "width", "confidence", "look", "tags", "edited", "split")
+COLUMNS = ("id", "photo", "sha256", "height", "width", "confidence", "look", "tags", "edited", "split", "differs")
 """Columns before one for the area of each class, as a share of the photo's pixels. `photo`: the file's name, below the
 folder that was given; `look`: see `predict.look`; `tags`: what is known of them, see `predict.made`; `edited`:
 `BY_HAND` where the areas are those of a mask that a person has changed here, `CORRECTED` where the mask is one that a
-person has corrected before; `split`: of photos of the project's own data set."""
+person has corrected before; `split`: of photos of the project's own data set; `differs`:
+fraction of its pixels in which the mask is not what the student learned from, if the photo has such a label."""
 EDITED = COLUMNS.index("edited")
 BY_HAND, CORRECTED = "by hand", "corrected by hand"
 LATER = COLUMNS[EDITED:]
@@ -26,7 +27,7 @@ LATER = COLUMNS[EDITED:]
 class Row:
     """A line of the table: mean `confidence` in [0, 1], of the network's own mask; `look`: why this mask should be
     looked at; `tags`: names, none where they are not known; `areas`: fractions of the photo by class, background first;
-    `edited`: whose mask it is, if a person's: `BY_HAND` or `CORRECTED`.
+    `edited`: whose mask it is, if a person's: `BY_HAND` or `CORRECTED`; `split`, `differs`: see `COLUMNS`.
     """
 
     id: str
@@ -35,6 +36,8 @@ class Row:
     tags: tuple[str, ...]
     areas: tuple[float, ...]
     edited: str = ""
+    split: str = ""
+    differs: float | None = None
 
 
 def parse_row(cells: Sequence[str]) -> Row:
@@ -47,6 +50,8 @@ def parse_row(cells: Sequence[str]) -> Row:
         _parts(named["tags"], TAG_SEPARATOR),
         tuple(map(float, cells[len(COLUMNS) :])),
         named["edited"],
+        named["split"],
+        float(named["differs"]) if named["differs"] else None,
     )
 
 

@@ -27,6 +27,8 @@ SHAKY = 0.3
 """Where no mask shows a class: agreement of student and labels below which it is doubtful, even if it passed as agreed.
 Chosen by hand.
 """
+USE, CHECK, AVOID = "use", "check", "do not use"
+"""What the masks of a class are good for, in one word."""
 THIN = 3
 """Held-out photos of a class below which what is said of it may be chance."""
 
@@ -173,6 +175,22 @@ class Findings:
         shaky = sorted(self.disputed, key=lambda name: agreement[name])
         names = (*self.unlearnt, *(name for name, _ in self.low), *shaky)
         return tuple(name for name in dict.fromkeys(names) if name != self.index.classes[0])
+
+    @property
+    def sorted_out(self) -> dict[str, list[str]]:
+        """Every class by what its masks are good for: a key is missing where no class is of its kind. Only checked are
+        those that something speaks against, or nothing speaks for, and all where so is the student as a whole.
+        """
+        seen = {name for _, name in self.seen}
+        whole = self.overall == "doubtful" or not (self.by_masks or (self.overall == "fine" and self.told))
+        thin = {row["class"] for row in self.tags if 0 < int(row["tagged"]) < THIN and not self.by_masks}
+        sound = {each.name for each in self.agreed} - {*self.unjudged, *thin, *(each.name for each in self.unsure)}
+        sound -= {name for _, name in self.ious}  # one in no mask is predicted, and counts as wrong
+        found: dict[str, list[str]] = {word: [] for word in (USE, CHECK, AVOID)}
+        for name in sorted({row["class"] for row in (*self.tags, *self.agreement)} - {self.index.classes[0]}):
+            good = name in seen or name in sound
+            found[AVOID if name in self.weak else USE if good and not whole else CHECK].append(name)
+        return {word: names for word, names in found.items() if names}
 
 
 def _is_disputed(row: Mapping[str, str]) -> bool:

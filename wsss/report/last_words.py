@@ -25,7 +25,8 @@ class Verdict:
     `bad`: not usable, or student and labels agree on less than half; `weak`: classes that are not learnt or doubtful;
     `steps`: what to do now; `agreed`: the agreement by class; `labels`: the folder of `artifacts` with labels that
     scored better than the student on masks, if some did; `longer`: whether a longer training may help; `warning`: why
-    the score on masks decides nothing, or is to be distrusted, if so; `by_masks`: whether masks had a say.
+    the score on masks decides nothing, or is to be distrusted, if so; `by_masks`: whether masks had a say; `classes`:
+    what the masks of each are good for, in one line.
     """
 
     headline: str
@@ -38,6 +39,7 @@ class Verdict:
     longer: bool = False
     warning: str = ""
     by_masks: bool = True
+    classes: str = ""
 
     @property
     def fine(self) -> bool:
@@ -47,5 +49,6 @@ class Verdict:
     @property
     def text(self) -> str:
         """For a terminal."""
-        lines = (*([self.warning] if self.warning else []), *self.reasons, *agreed_lines(self.agreed))
+        first = filter(None, (self.warning, self.classes))
+        lines = (*first, *self.reasons, *agreed_lines(self.agreed))
         return "\n".join([f"verdict: {self.headline}", *(f"  {line}" for line in lines)])

@@ -35,6 +35,8 @@ RESTS = "It rests on tags and on agreement, which do not see a fault that labels
 """What the verdict rests on where masks do not decide."""
 UNSEEN = f"{RESTS} No mask was read; a dozen masks would tell the accuracy."
 """The same where no photo has a mask."""
+NAMED = 12
+"""Classes that the first line names of each kind; the rest are counted."""
 BETTER = 0.01
 """mIoU by which OSTE's branch has to be better than the student to be named instead."""
 
@@ -74,6 +76,7 @@ def final_verdict(
         longer=found.longer,
         warning=warning,
         by_masks=by_masks,
+        classes="" if found.hopeless else "; ".join(f"{w}: {some(k, NAMED)}" for w, k in found.sorted_out.items()),
     )
 
 
@@ -94,7 +97,8 @@ def _of_tags(found: Findings) -> Iterator[str]:
     photos, aps = int(found.tags[0]["photos"]), found.told.values()
     few = " These are few photos, and a class may come or go by chance." if photos < FEW else ""
     mean = sum(aps) / len(aps)
-    yield f"The classifier tells the tags of {counted(photos, HELD_OUT)}: mean AP {mean:.2f}.{few}"
+    held_out = counted(photos, HELD_OUT)
+    yield f"The classifier tells the tags of {held_out}: mean AP {mean:.2f} (tags recognised; 1 is all).{few}"
 
 
 def _of_agreement(found: Findings, rests_on: str) -> Iterator[str]:

@@ -273,13 +273,14 @@ def test_a_folder_without_the_column_of_edited_masks_goes_on(model: Path, photos
     settings = json.loads((out / "settings.json").read_text())
     (out / "settings.json").write_text(json.dumps({**settings, "version": 4}))
     rows = list(csv.reader((out / "predictions.csv").read_text().splitlines()))
-    (out / "predictions.csv").write_text("".join(",".join([*row[:8], *row[10:]]) + "\n" for row in rows))
+    (out / "predictions.csv").write_text("".join(",".join([*row[:8], *row[11:]]) + "\n" for row in rows))
     assert json.loads(predict(model, photos, "-o", out, "--json")[1])["done"] == []
     assert tree(out) == whole
-    (out / "settings.json").write_text(json.dumps({**settings, "version": 5}))  # it had no column of splits
-    (out / "predictions.csv").write_text("".join(",".join([*row[:9], *row[10:]]) + "\n" for row in rows))
-    assert json.loads(predict(model, photos, "-o", out, "--json")[1])["done"] == []
-    assert tree(out) == whole
+    for version, columns in ((5, 9), (6, 10)):  # they had no column of splits, and none of what differs
+        (out / "settings.json").write_text(json.dumps({**settings, "version": version}))
+        (out / "predictions.csv").write_text("".join(",".join([*row[:columns], *row[11:]]) + "\n" for row in rows))
+        assert json.loads(predict(model, photos, "-o", out, "--json")[1])["done"] == []
+        assert tree(out) == whole
 
 
 def test_a_mask_of_a_killed_run_is_not_edited(model: Path, photos: Path, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
+from PIL import Image, ImageDraw
+from ruamel.yaml import YAML
 
 from tests.helpers import CLASSES, IDS, toy_label, write_toy_store
 from wsss import cli
@@ -21,6 +22,7 @@ from wsss.data.index import IGNORE, Index, Record, write_index
 from wsss.data.tables import csv_text
 from wsss.export.label_studio import labeling_config
 from wsss.export.only import read_names
+from wsss.export.yolo import data_yaml, label_file, label_lines
 from wsss.formats.coco_masks import polygon_mask
 from wsss.report.swatch import make_swatch
 from wsss.stores.labels import PSEUDO_FORMAT
@@ -220,7 +222,66 @@ def test_photos_are_copied_where_links_cannot_be_made(
     assert made.read_bytes() == (tmp_path / "my photos" / FILES[IDS[0]]).read_bytes()
 
 
-@pytest.mark.parametrize("kind", ["labelstudio", "fiftyone"])
+def drawn(lines: list[str], size: tuple[int, int]) -> np.ndarray:
+    """What Pillow draws of YOLO's lines, eight times as large, at the middle of pixels: 0 nothing, else number + 1."""
+    label = np.zeros(size, np.uint8)
+    for line in lines:
+        number, *corners = line.split()
+        points = np.array(corners, np.float64).reshape(-1, 2) * size[::-1]
+        picture = Image.new("1", (8 * size[1], 8 * size[0]))
+        ImageDraw.Draw(picture).polygon([(x, y) for x, y in (8 * points).tolist()], fill=1)
+        label[np.asarray(picture)[4::8, 4::8]] = int(number) + 1
+    return label
+
+
+def test_yolo_finds_photos_labels_and_names(store: Path, tmp_path: Path) -> None:
+    """By its rules: lists of the yaml from its folder, each photo's labels in the other folder, numbers from 0."""
+    out = tmp_path / "yolo"
+    code, text, errors = run("--to", "yolo", store, out, "--photos", tmp_path / "my photos")
+    assert (code, errors) == (0, "")
+    data = YAML(typ="safe").load(out / "data.yaml")
+    assert data["names"] == {0: "Kuh", 1: "cat", 2: "dog"}
+    assert (data["train"], data["val"]) == ("train.txt", "train.txt")
+    assert "val: train.txt  # no photo is known as val: " in (out / "data.yaml").read_text(encoding="utf-8")
+    listed = (out / "train.txt").read_text(encoding="utf-8").splitlines()
+    polygons = 0
+    for name, line in zip(sorted(IDS), sorted(listed), strict=True):
+        image = str(out / line.removeprefix("./"))
+        assert Path(image).samefile(tmp_path / "my photos" / FILES[name])
+        # ultralytics.data.utils.img2label_paths
+        label = Path("/labels/".join(image.rsplit("/images/", 1)).rsplit(".", 1)[0] + ".txt")
+        lines = label.read_text(encoding="utf-8").splitlines()
+        np.testing.assert_array_equal(drawn(lines, SIZE), foreground(name))
+        polygons += len(lines)
+    assert text == f"export: {len(IDS)} photos, {polygons} polygons as yolo → {out}\n"
+    assert run("--to", "yolo", store, out, "--photos", tmp_path / "my photos")[0] == 0
+
+
+def test_yolo_lists_splits_and_keeps_to_folders_that_are_called_images() -> None:
+    assert label_file("images/a.b.JPG") == "labels/a.b.txt"
+    assert label_file("images/x/images/a.jpg") == "images/x/labels/a.txt"
+    text = data_yaml(("background", 'a "b"'), ["val", "test", "train"])
+    assert text == '# Made by wsss export.\ntrain: train.txt\nval: val.txt\ntest: test.txt\nnames:\n  0: "a \\"b\\""\n'
+
+
+@pytest.mark.parametrize(("tolerance", "least"), [(0.0, 1.0), (1.0, 0.97)])
+def test_polygons_of_yolo_give_back_masks_with_holes(tolerance: float, least: float) -> None:
+    """Round things with holes and ignored edges, as networks make them."""
+    y, x = np.mgrid[:150, :200]
+    far = np.hypot(y - 70, x - 90)
+    label = np.where(far < 60, 2, 0).astype(np.uint8)
+    label[far < 20], label[np.hypot(y - 20, x - 20) < 15], label[120:, :] = 0, 1, 3
+    label[(far >= 60) & (far < 63)] = IGNORE
+    lines = label_lines(label, tolerance)
+    assert {line.split()[0] for line in lines} == {"0", "1", "2"}
+    found = drawn(lines, label.shape)
+    for number in (1, 2, 3):
+        both, either = (found == number) & (label == number), (found == number) | (label == number)
+        assert both.sum() >= least * either.sum()
+    assert label_lines(np.where(label == IGNORE, label, 0)) == []
+
+
+@pytest.mark.parametrize("kind", ["labelstudio", "fiftyone", "yolo"])
 def test_photos_that_are_not_where_they_were_said_to_be(kind: str, store: Path, tmp_path: Path) -> None:
     code, _, errors = run("--to", kind, store, tmp_path / "out", "--photos", tmp_path / "dataset")
     assert code == 2
@@ -232,7 +293,7 @@ def test_photos_that_are_not_where_they_were_said_to_be(kind: str, store: Path, 
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("kind", ["labelstudio", "fiftyone", "voc", "cvat"])
+@pytest.mark.parametrize("kind", ["labelstudio", "fiftyone", "yolo", "voc", "cvat"])
 def test_photos_that_have_changed_since_are_named(kind: str, store: Path, tmp_path: Path) -> None:
     """In the folder of --photos, or in that of the settings of the run."""
     run_folder, photos = tmp_path / "run", tmp_path / "my photos"
@@ -242,7 +303,7 @@ def test_photos_that_have_changed_since_are_named(kind: str, store: Path, tmp_pa
     store.rename(run_folder / "artifacts/pseudo")
     (run_folder / "dvc.lock").write_text("stages: {index: {params: {params.yaml: {dataset: {root: ../my photos}}}}}")
     (run_folder / "params.yaml").write_text("dataset: {root: others}\n")
-    options = ("--photos", photos) if kind in ("labelstudio", "fiftyone") else ()
+    options = ("--photos", photos) if kind in ("labelstudio", "fiftyone", "yolo") else ()
 
     def export(out: str, *more: object) -> str:
         code, _, errors = run("--to", kind, run_folder / "artifacts/pseudo", tmp_path / out, *options, *more)

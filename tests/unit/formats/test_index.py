@@ -86,6 +86,22 @@ def test_the_only_photo_of_a_tag_is_trained_on() -> None:
         assert (splits["x"], splits["y"]) == ("train", "train")
 
 
+def test_the_only_photo_of_a_tag_is_trained_on_even_if_it_was_all_that_judged_another() -> None:
+    """Then another photo judges that one; and no such photo is drawn to judge another tag."""
+    tags: dict[str, tuple[str, ...]] = {f"p{n}": ("cow",) for n in range(4)} | {"x": ("cow", "meadow")}
+    alone = [seed for seed in range(99) if [n for n in tags if draw_split(n, seed, 0.2) == "val"] == ["x"]]
+    assert alone
+    for seed in alone:
+        splits = draw_splits(tags, seed, 0.2)
+        assert splits["x"] == "train"
+        assert [*splits.values()].count("val") == 1
+    pair = {"x": ("cow", "meadow"), "y": ("cow", "barn"), "z": ("hat",), "w": ("hat",)}
+    for seed in range(40):
+        splits = draw_splits(pair, seed, 0.2)
+        assert (splits["x"], splits["y"]) == ("train", "train")
+        assert {splits["z"], splits["w"]} == {"train", "val"}
+
+
 def test_adding_photos_does_not_move_others(herd: RawData) -> None:
     before = herd.index({"val_fraction": 0.4})
     herd.photo("new.jpg")

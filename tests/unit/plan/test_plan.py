@@ -421,7 +421,12 @@ def test_what_needs_no_measuring_is_shown_before_and_the_rest_can_be_left_out(
     assert "derived " in early[0]
     assert rest.startswith("\nestimate ")
     without = CliRunner().invoke(main, ["--no-estimate"])
-    assert without.stdout == "\nno estimate: left out by --no-estimate\n"
+    assert without.stdout == "\nno estimate: left out by --no-estimate\n\nnext: dvc repro gallery\n"
+    assert rest.endswith("\n\nnext: dvc repro gallery\n")
+    PARAMS.rename("other.yaml")
+    elsewhere = CliRunner().invoke(main, ["other.yaml", "--no-estimate"]).stdout
+    assert elsewhere.endswith("\nnext: copy other.yaml to the params.yaml of the pipeline, dvc repro gallery\n")
+    Path("other.yaml").rename(PARAMS)
     assert len(shown) == 1
     found = json.loads(CliRunner().invoke(main, ["--no-estimate", "--json"]).stdout)
     assert (found["estimate"], found["why_no_estimate"]) == ([], "left out by --no-estimate")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from wsss.predict.least_sure import looks
-from wsss.predict.look import PIECES, RULES, TWICE, UNSURE, difference, reasons, weight
+from wsss.predict.look import PIECES, RULES, TWICE, UNSURE, difference, differing, reasons, weight
 from wsss.predict.table import Row
 
 NAMES = ("background", "cow", "cat")
@@ -35,7 +37,8 @@ def dots(count: int, class_number: int = 1) -> np.ndarray:
         (rows(100), (), ()),
         (rows(99, 1), (1,), ("cow is tagged and covers only 1 %",)),
         (rows(98, 2), (1,), ()),
-        (rows(50, 50), (1, 2), ("cat is tagged and covers nothing",)),
+        (rows(51, 49), (1, 2), ("cat is tagged and covers nothing",)),
+        (rows(26, 74), (1, 2), ("cat is tagged and covers nothing (74 % of the photo is cow)",)),
         (rows(49, 49, 2), (1,), ("cat is no tag and covers 2 %",)),
         (rows(49, 50, 1), (1,), ()),
         (
@@ -48,6 +51,10 @@ def dots(count: int, class_number: int = 1) -> np.ndarray:
 )
 def test_classes(label: np.ndarray, tags: tuple[int, ...] | None, expected: tuple[str, ...]) -> None:
     assert reasons(label, NAMES, tags) == expected
+
+
+def test_a_class_in_the_place_of_another_counts_no_less() -> None:
+    assert weight(reasons(rows(26, 74), NAMES, (1, 2))) == weight(reasons(rows(51, 49), NAMES, (1, 2))) == 2
 
 
 def test_many_small_pieces() -> None:
@@ -72,6 +79,29 @@ def test_of_photos_that_no_rule_names_a_tenth_is_named_that_is_least_sure() -> N
     assert found["wrong"] == ("cow is tagged and covers nothing",)
     assert [name for name, reasons in found.items() if reasons] == ["0", "wrong"]
     assert not any(looks([*quiet[1:], others[1]]).values())  # too few to tell
+
+
+def test_of_photos_that_the_student_was_trained_on_those_are_named_that_differ_most_from_its_labels() -> None:
+    """It is sure of what it has learned; the others are named by confidence, and neither counts."""
+    trained = [replace(row(f"t{n}", 0.99), split="train", differs=n / 100) for n in range(UNSURE)]
+    unknown = [replace(row(f"u{n}", 0.8 + n / 100), split="train") for n in range(UNSURE // 2)]
+    others = [replace(row(f"v{n}", 0.7 + n / 100), split="val", differs=0.9) for n in range(UNSURE // 2)]
+    found = {name: look for name, look in looks([*trained, *unknown, *others]).items() if look}
+    assert found == {
+        "t9": ("label and mask differ on 9 %: among the most",),
+        "v0": ("confidence 0.70: among the lowest",),
+    }
+    assert [weight(look) for look in found.values()] == [0, 0]
+    again = looks([replace(trained[0], look=found["t9"]), *trained[1:]])
+    assert (again["t0"], again["t9"]) == ((), found["t9"])
+
+
+def test_fraction_of_the_pixels_that_a_mask_has_otherwise() -> None:
+    label, learned = rows(75, 25), rows(50, 50)
+    assert differing(label.repeat(2, 0).repeat(2, 1), learned) == 0.25
+    learned[50:75] = 255
+    assert differing(label, learned) == 0
+    assert differing(label, np.full_like(label, 255)) is None
 
 
 def test_no_reason_has_a_comma_so_that_simple_tools_can_split_the_lines_of_the_table() -> None:

@@ -37,6 +37,10 @@ def test_the_last_label_of_a_photo_is_taken(tmp_path: Path) -> None:
     assert values(tmp_path) == {"sub/a": 1, "sub/b": 1, "sub/c": None, "new": None}
     write_labels(tmp_path / "artifacts/relabelled", {"a": 2})
     assert values(tmp_path) == {"sub/a": 2, "sub/b": 1, "sub/c": None, "new": None}
+    labels = open_labels(RECORDS, CLASSES, tmp_path)
+    learned = None if labels is None else labels.learned("sub/a")
+    assert learned is not None
+    assert learned.max() == 1  # before the student changed it
 
 
 def test_labels_that_the_student_was_trained_on_come_before_those_of_correct(tmp_path: Path) -> None:

@@ -1061,6 +1061,8 @@ def test_stage(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "1 of 3 val masks are still as wsss wrote them: the score says how far the network" in said[begin + 1]
     assert "A person's are 2 of them, and 10 or more would decide: the verdict is that without" in said[begin + 1]
     assert said[begin + 1].strip() in parse(tmp_path / "reports/gallery").text
+    assert said[begin + 2] == "  check: <b>cow</b>"
+    assert said[begin + 2].strip() in parse(tmp_path / "reports/gallery").text
     predict = "wsss predict artifacts/student.pt {} -o ../found --overlays --min-area 0.1%"
     assert said[-1] == f"next: {predict.format(tmp_path / 'data')}"
     text = parse(tmp_path / "reports/gallery").text

@@ -59,7 +59,8 @@ def verdict(
 def test_usable_without_masks_says_what_it_rests_on(tmp_path: Path) -> None:
     assert verdict(tmp_path).splitlines() == [
         "verdict: usable as a first draft",
-        "  The classifier tells the tags of 40 held-out photos: mean AP 0.80.",
+        "  use: cow, hat",
+        "  The classifier tells the tags of 40 held-out photos: mean AP 0.80 (tags recognised; 1 is all).",
         "  Student and labels agree on 60 % (mean IoU between the two on 40 held-out photos; both can be wrong alike, "
         "so it is no accuracy).",
         "  The student is the network that makes your masks, the labels are what it learned from.",
@@ -71,6 +72,32 @@ def test_usable_without_masks_says_what_it_rests_on(tmp_path: Path) -> None:
         "    cow         0.60  1.0 times",
         "    background  0.70  1.0 times",
     ]
+
+
+@pytest.mark.parametrize(
+    ("tags", "agreed", "line"),
+    [
+        (("hat,40,5,0.1,0.2,0.7000,learnt", "hat,40,5,0.1,0.2,0.1,not learnt"), ("", ""), "use: cow; do not use: hat"),
+        (("hat,40,5", "hat,40,2"), ("", ""), "use: cow; check: hat"),
+        (("hat,40,5,0.1,0.2,0.7000,learnt", "hat,40,0,,,,not judged"), ("", ""), "use: cow; check: hat"),
+        (("", ""), ("0.6000,agreed", "0.4,agreed"), "use: hat; check: cow"),
+        (("", ""), ("0.6000,agreed", "0.1,disputed"), "use: hat; do not use: cow"),
+        (("", ""), ("fine", "doubtful"), "check: cow, hat"),
+        (("0.7000", ""), ("hat,40,0.2,0.25,0.5,agreed", "hat,40,0,0,,"), "use: cow; check: hat"),
+        (("", ""), ("fine", "poor"), ""),
+    ],
+)
+def test_first_line_sorts_the_classes_by_what_their_masks_are_good_for(
+    tmp_path: Path, tags: tuple[str, str], agreed: tuple[str, str], line: str
+) -> None:
+    lines = verdict(tmp_path, FINE[0].replace(*tags), FINE[1].replace(*agreed)).splitlines()
+    assert lines[1].strip() == line if line else "use: " not in "\n".join(lines)
+
+
+def test_masks_decide_what_the_first_line_says_of_the_classes_that_they_show(tmp_path: Path) -> None:
+    thin = FINE[0].replace("cow,40,9", "cow,40,1")
+    assert verdict(tmp_path, thin, sources=(STUDENT,)).splitlines()[1] == "  use: cow, hat"
+    assert verdict(tmp_path, sources=(STUDENT,), cow=0.1).splitlines()[1] == "  use: hat; do not use: cow"
 
 
 def test_few_photos_are_said_to_be_few(tmp_path: Path) -> None:
