@@ -19,7 +19,7 @@ from wsss.core.words import counted
 ALONE = "corrected_alone"
 """Attribute of a store that has labels of those photos alone which were corrected."""
 REST = "artifacts/pseudo"
-"""What photos learn from that have no labels there."""
+"""What stands in where a photo has no labels there."""
 NAMED = 3
 
 
@@ -27,8 +27,9 @@ NAMED = 3
 class LabelsFit:
     """Of the labels in `place`: photos of the data set that they lack (`lacking`, of `photos`), photos that they have
     and the data set has not (`gone`), and classes that only the data set has (`added`), or only they (`dropped`).
-    `again`: the command that brings them along to the data set, empty if there is none; `alone`: they are of corrected
-    photos alone, so others are meant to be lacking; `whole`: they must not be mixed with labels of the pipeline.
+    `reordered`: the classes are the same ones with other numbers. `again`: the command that brings the labels along to
+    the data set, empty if there is none; `alone`: others are meant to be lacking, as they are labels of corrected or of
+    train photos alone; `whole`: they must not be mixed with labels of the pipeline.
     """
 
     place: str
@@ -37,6 +38,7 @@ class LabelsFit:
     gone: tuple[str, ...]
     added: tuple[str, ...]
     dropped: tuple[str, ...]
+    reordered: bool
     again: str
     alone: bool = False
     whole: bool = False
@@ -47,12 +49,18 @@ class LabelsFit:
         parts = []
         if self.lacking:
             named = "" if self.alone else f" ({_some(self.lacking)})"
-            verbs = "has no labels there and learns" if len(self.lacking) == 1 else "have no labels there and learn"
-            parts.append(f"{len(self.lacking)} of {counted(self.photos, 'photo')} {verbs} from {REST}{named}")
+            has = "has" if len(self.lacking) == 1 else "have"
+            many = f"{len(self.lacking)} of {counted(self.photos, 'photo')} {has}"
+            parts.append(f"{many} no labels there, {REST} stands in{named}")
         if self.gone:
             verb = "is" if len(self.gone) == 1 else "are"
             parts.append(f"{counted(len(self.gone), 'photo')} with labels {verb} gone ({_some(self.gone)})")
         return "; ".join(parts)
+
+    @property
+    def other_classes(self) -> bool:
+        """Whether the numbers in these labels do not mean what they mean in the data set."""
+        return bool(self.added or self.dropped or self.reordered)
 
     @property
     def changed(self) -> bool:
@@ -61,9 +69,9 @@ class LabelsFit:
 
     def check(self, before: str = "") -> None:
         """Raise `UserError` if no student can learn from them. `before`: what has to run before `again`."""
-        fix = f"{before}{self.again}, and train with what it names"
+        fix = f"{before}{self.again}, then train with the command that it prints"
         fix = fix if self.again else "make them again of this data set"
-        if self.added or self.dropped:
+        if self.other_classes:
             parts = [f"without {_some(self.added)}"] if self.added else []
             parts += [f"with {_some(self.dropped)}"] if self.dropped else []
             what = f"has other classes than the data set: {', '.join(parts) if parts else 'in another order'}"
@@ -89,10 +97,10 @@ def labels_fit(place: Path, splits: Mapping[str, str], classes: Sequence[str]) -
     dropped = tuple(name for name in known if name not in classes)
     again = f"wsss labels import {place}" if corrected else "wsss labels import-masks" if whole else ""
     lacking = tuple(sorted({*wanted} - there))
-    if not added and not dropped and known != tuple(classes):
-        dropped = known[1:]  # the same ones, with other numbers
+    reordered = not added and not dropped and known != tuple(classes)
     gone = tuple(sorted(there - {*splits}))
-    return LabelsFit(str(place), len(splits), lacking, gone, added, dropped, again, ALONE in found, whole)
+    alone = ALONE in found or not any(splits[name] == "train" for name in lacking)
+    return LabelsFit(str(place), len(splits), lacking, gone, added, dropped, reordered, again, alone, whole)
 
 
 def named_labels(params: Path) -> Path | None:

@@ -130,12 +130,14 @@ def told(store: PseudoStore, found: Carried, index: Index, place: Path, new: boo
     dropped = dropped_classes(Path(PROJECT))
     for name, pixels in found.lost.items():
         why = "dropped (dataset.drop)" if name in dropped else "no class any more"
-        yield f"{name} is {why}: its {pixels:,} pixels are background now"
+        yield f"{name} is {why}; pixels that are background now: {pixels:,}"
     if added := {number for number, name in enumerate(index.classes) if name not in store.classes}:
         yield f"new classes, which these labels do not show: {', '.join(index.classes[k] for k in sorted(added))}"
         if tagged := [record.id for record in index.records if _shows(record, added) and record.id in found.marks]:
             yield f"paint them, or these photos teach that they are not there: {some(tagged, NAMED)}"
     yield from how_to_train(place, made, made.by_hand > 0)
+    if "overrule" in store.attributes:
+        yield "distill.rounds: 1 was for labels that a first student had corrected; set it to that of your recipe again"
 
 
 def _shows(record: Record, classes: set[int]) -> bool:

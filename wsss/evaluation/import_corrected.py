@@ -166,7 +166,7 @@ def _open_base(path: Path) -> PseudoStore:
 def _check_base(base: PseudoStore, dataset: Path, index: Index) -> None:
     """Raise `UserError` for labels that are not of this data set."""
     fit = labels_fit(base.path, {record.id: record.split for record in index.records}, index.classes)
-    if fit is not None and (fit.added or fit.dropped) and not fit.again:
+    if fit is not None and fit.other_classes and not fit.again:
         what = f"has other classes than {dataset}, which has changed since"
         raise UserError(base.path, what, "make labels of it: dvc repro correct")
     if fit is not None:

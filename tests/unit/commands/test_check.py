@@ -329,7 +329,7 @@ def test_labels_of_an_earlier_data_set_are_told_before_any_training(herd: RawDat
 
     ids = [f"p{i:02}" for i in range(24)]
     result, first = told(["cow", "sheep"], [*ids[1:], "gone"])
-    words = "1 of 24 photos has no labels there and learns from artifacts/pseudo (p00); 1 photo with labels is gone"
+    words = "1 of 24 photos has no labels there, artifacts/pseudo stands in (p00); 1 photo with labels is gone"
     assert f"distill.labels: {store}: {words}" in result.stdout
     assert f"newest labels of all other photos, too: python -m pipeline.index && wsss labels import {store}" in (
         result.stdout

@@ -587,7 +587,7 @@ def test_corrected_labels_are_taken_over_to_a_changed_data_set() -> None:
     )
     assert lines[1:5] == [
         "left out, of photos that the data set has no more: images/b",
-        "cat is dropped (dataset.drop): its 1 pixels are background now",
+        "cat is dropped (dataset.drop); pixels that are background now: 1",
         "new classes, which these labels do not show: sheep",
         "paint them, or these photos teach that they are not there: images/a",
     ]

@@ -55,16 +55,19 @@ def test_what_has_changed_is_seen_in_the_list_of_the_store(tmp_path: Path) -> No
     fit.check()
     assert fit.changed
     assert fit.told == (
-        "1 of 3 photos has no labels there and learns from artifacts/pseudo (d); 1 photo with labels is gone (a)"
+        "1 of 3 photos has no labels there, artifacts/pseudo stands in (d); 1 photo with labels is gone (a)"
     )
     other = labels_fit(place, splits, ("background", "dog"))
     assert other is not None
     with pytest.raises(UserError) as caught:
         other.check("first && ")
     assert caught.value.what == "has other classes than the data set: without dog, with cow"
-    assert caught.value.fix == (
-        f"first && wsss labels import {place}, and train with what it names; or set distill.labels: pseudo"
-    )
+    then = "then train with the command that it prints; or set distill.labels: pseudo"
+    assert caught.value.fix == f"first && wsss labels import {place}, {then}"
+    numbered = labels_fit(write(tmp_path / "two", "a", 1).path, {"a": "train"}, ("cow", "background"))
+    assert numbered is not None
+    with pytest.raises(UserError, match="than the data set: in another order\nfix: make them again"):
+        numbered.check()
     same = labels_fit(place, dict.fromkeys("abc", "train"), CLASSES)
     assert same is not None
     assert (same.told, same.changed) == ("", False)
