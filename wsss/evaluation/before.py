@@ -6,13 +6,13 @@ of this project know it; a class, if `dataset.drop` names it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from wsss.core.errors import WsssError
 from wsss.core.settings_file import read_settings
-from wsss.data.index import Index
 from wsss.evaluation.exported import PROJECT, notes, read_exported
 from wsss.evaluation.mask_names import photo_names
 from wsss.stores.corrected import corrected_folders
@@ -31,9 +31,10 @@ class Before:
 NEVER = Before()
 
 
-def before(folder: Path, given: Path | None, index: Index) -> Before:
-    """What is known of photos and classes that `index` has not any more: by the stores of labels in the working folder,
-    what is said of the masks in `folder`, what is `given` of their export, and the notes of this project.
+def before(folder: Path, given: Path | None, ids: Sequence[str], classes: Sequence[str]) -> Before:
+    """What is known of photos and classes that are not among `ids` and `classes` any more: by the stores of labels in
+    the working folder, what is said of the masks in `folder`, what is `given` of their export, and the notes of this
+    project.
     """
     names: set[str] = set()
     for place in [*(kind.place for kind in LABEL_STORES), *corrected_folders()]:
@@ -41,8 +42,8 @@ def before(folder: Path, given: Path | None, index: Index) -> Before:
             names |= {*open_pseudo(place).ids}
     for export in [read_exported(folder), *([] if given is None else [read_exported(given)]), *notes()]:
         names |= {*export.origins}
-    there = photo_names([record.id for record in index.records])
-    return Before(frozenset(names - there.keys()), dropped_classes(Path(PROJECT)) - {*index.classes})
+    there = photo_names(ids)
+    return Before(frozenset(names - there.keys()), dropped_classes(Path(PROJECT)) - {*classes})
 
 
 def dropped_classes(params: Path) -> frozenset[str]:

@@ -121,7 +121,7 @@ def import_edited(
         check_there(there.path)
         return "\n".join(told_again(source, there, made_by, imported_since(there)))
     with unpacked(source) as folder:
-        once = before(folder, exported, index)
+        once = before(folder, exported, [*records], index.classes)
         if base_folder:
             base, chosen = filled(_open_base(base_folder), index), ""
         else:
