@@ -59,13 +59,15 @@ def main(
 ) -> str:
     """Train the student on the pseudo-labels of the train split, with OSTE as its teacher."""
     settings = load(params, Params)
-    inputs = [dataset, settings.distill.store(pseudo), oste, *weights_inputs(settings.distill.backbone)]
+    learned_from = settings.distill.store(pseudo)
+    # What a store of corrected labels lacks is read of the pseudo-labels.
+    rest = [pseudo] if learned_from != pseudo and pseudo.exists() else []
+    inputs = [dataset, learned_from, *rest, oste, *weights_inputs(settings.distill.backbone)]
     identity, files = settings.model_dump(exclude={"dataset"}), [out, history, agreement]
     with open_stage("distill", identity, inputs, files=files, folders=[epochs, relabelled]) as stage:
         set_threads(settings.compute.threads)
         index = read_index(dataset)
-        labels = open_labels(pseudo, settings.distill)
-        labels.expect_classes(index.classes)
+        labels = open_labels(pseudo, settings.distill, index)
         photos = settings.dataset.photos(index.split("train"))
         taken = int(labels.attributes.get(FROM_NETWORK, 0))
         learned = "" if settings.distill.labels == PSEUDO else hash_input(labels.path)

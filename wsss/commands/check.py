@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from pydantic import ConfigDict, create_model
 
+from wsss.commands.outdated_labels import labels_of
 from wsss.commands.project_folder import project_first
 from wsss.core.command import json_option, json_text, people_command, show
 from wsss.core.errors import ErrorList, UserError, WsssError
@@ -76,7 +77,9 @@ def main(params: Path, tags_too: bool, as_json: bool) -> str:
     findings = warnings_of(survey, settings.dataset)
     if tags_too and survey is not None:
         findings += contradicted(Path(settings.dataset.root), survey)
-    later = models_to_fetch(params)
+    fitting, unfit = labels_of(params, survey)
+    problems += unfit
+    later = [*models_to_fetch(params), *fitting]
     text = (
         json_text(report(settings, survey, findings, problems, later))
         if as_json

@@ -94,7 +94,8 @@ def import_corrected(
     replace_corrected: bool,
 ) -> str:
     """Import the masks that a person has corrected as labels to train on: EDITED is a folder or a .zip, as CVAT exports
-    it ("Segmentation mask 1.1").
+    it ("Segmentation mask 1.1"), a folder of wsss predict whose masks were edited, or a store of labels that were
+    corrected before, artifacts/corrected_*.
 
     The new store has the labels of --base, with those of the edited photos replaced, and is marked: so many are
     corrected by hand, so many taken from a network's masks, as wsss export has written them, so many made by the
@@ -102,12 +103,26 @@ def import_corrected(
     network's masks of val photos are left out, or the student would be judged by them. A label that was corrected by
     hand before stays as it is, unless a person has painted a newer one. Nothing reads the store unless
     distill.labels names it. Nothing is replaced: other labels get another folder.
+
+    The data set may have changed since: masks of photos that are gone are left out, classes of dataset.drop are
+    background. Of a store, the corrected labels are taken over to the photos and classes of now; no option but --out
+    and --dataset is for it.
     """
     need_project(dataset)
     from wsss.commands.restorable import restorable
     from wsss.evaluation.import_corrected import import_edited
     from wsss.stores.labels import LABEL_STORES
+    from wsss.stores.opened import is_store
 
+    if is_store(edited):
+        from wsss.evaluation.carry_over import carry_over
+
+        given = {"--base": base, "--made-by": made_by, "--exported": exported, "--edited-only": edited_only}
+        given |= {"--replace-corrected": replace_corrected}
+        if options := [name for name, value in given.items() if value]:
+            what = f"{options[0]} is for masks, and this is a store of labels"
+            raise UserError(edited, what, f"leave {options[0]} away; or export the store, and import what was edited")
+        return carry_over(edited, dataset, out)
     if made_by is not None and not made_by.strip():
         raise UserError("--made-by", "is empty", "give the name of the method; or leave it away if a person did it")
     with ExitStack() as stack:

@@ -10,12 +10,15 @@ import numpy as np
 import torch
 
 from wsss.core.errors import UserError
+from wsss.core.labels_fit import labels_fit
+from wsss.core.log import say
 from wsss.data.index import IGNORE, Index, Record
 from wsss.data.origins import remark
 from wsss.data.photos import Photos, tag_vector
 from wsss.data.samples import Batch, TrainingSamples
 from wsss.data.transforms import AugmentSettings, Sample
 from wsss.distill.settings import PSEUDO, DistillSettings
+from wsss.stores.filled import FilledStore
 from wsss.stores.labels import PseudoStore
 
 
@@ -108,17 +111,33 @@ class LabelledImages(TrainingSamples):
         }
 
 
-def open_labels(pseudo: Path, settings: DistillSettings) -> PseudoStore:
-    """The labels to learn from: `pseudo`, which stage `correct` wrote, or the store that `distill.labels` names.
+def open_labels(pseudo: Path, settings: DistillSettings, index: Index) -> PseudoStore:
+    """The labels to learn from: `pseudo`, which stage `correct` wrote, or the store that `distill.labels` names. Photos
+    of `index` that the latter lacks learn from `pseudo`, if it holds no masks; those that it has beyond are left out.
 
     Raises `UserError` for masks in `pseudo`: a student trained on masks must be asked for, as it is not weakly
-    supervised.
+    supervised; and for labels of other classes, or masks that lack a photo to learn from.
     """
-    store = PseudoStore(settings.store(pseudo))
-    if store.upper_bound and settings.labels == PSEUDO:
-        raise UserError(
-            store.path,
-            "holds masks and not pseudo-labels (it is marked as an upper bound)",
-            f"make pseudo-labels: dvc repro -f -s correct; or, for an upper bound, set distill.labels: {store.path}",
-        )
-    return store
+    place = settings.store(pseudo)
+    store = PseudoStore(place)
+    if settings.labels == PSEUDO:
+        if store.upper_bound:
+            raise UserError(
+                store.path,
+                "holds masks and not pseudo-labels (it is marked as an upper bound)",
+                f"make pseudo-labels: dvc repro -f -s correct; or, for an upper bound, set distill.labels: {place}",
+            )
+        store.expect_classes(index.classes)
+        return store
+    fit = labels_fit(place, {record.id: record.split for record in index.records}, index.classes)
+    if fit is not None:
+        fit.check()
+        if fit.told and not store.upper_bound:
+            say(f"distill: {place}: {fit.told}")
+    store.expect_classes(index.classes)
+    if store.upper_bound:
+        return store
+    ids = [record.id for record in index.records]
+    rest = PseudoStore(pseudo) if any(name not in store for name in ids) else store
+    rest.expect_classes(index.classes)
+    return FilledStore(store, rest, ids)

@@ -72,7 +72,9 @@ class DistillSettings(Settings):
     """Section `distill` of params.yaml."""
 
     labels: str = Field(
-        default=PSEUDO, description="pseudo: the labels of stage `correct`; else the folder of another store of labels"
+        default=PSEUDO,
+        description="pseudo: the labels of stage `correct`; else the folder of another store of labels, and photos "
+        "that it lacks learn from those of `correct`",
     )
     rounds: Literal[1, 2] = Field(
         default=2,

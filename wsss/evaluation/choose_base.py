@@ -19,10 +19,12 @@ from wsss.core.stage import hash_input
 from wsss.data.index import Index, Record
 from wsss.data.origins import FROM_LABELS, FROM_NETWORK
 from wsss.data.size import fit_label
+from wsss.evaluation.before import NEVER, Before
 from wsss.evaluation.correction import EDITED, EDITED_ONLY, differing_pixels, is_as_before
 from wsss.evaluation.edited_masks import EditedMasks, masks_in
 from wsss.evaluation.exported import UNKNOWN, Sent, sent_from
 from wsss.stores.corrected import corrected_folders, made_over
+from wsss.stores.filled import FilledStore
 from wsss.stores.labels import LABEL_STORES, PseudoStore
 from wsss.stores.opened import is_store, open_pseudo
 from wsss.stores.whose import MADE_BY
@@ -35,7 +37,9 @@ class Differing(NamedTuple):
     pixels: int
 
 
-def choose_base(folder: Path, source: Path, index: Index, given: Path | None = None) -> tuple[PseudoStore, str]:
+def choose_base(
+    folder: Path, source: Path, index: Index, given: Path | None = None, before: Before = NEVER
+) -> tuple[PseudoStore, str]:
     """The store of labels that the masks in `folder` are edited from, and a line that says which and why.
 
     It is the one that the masks were exported from, as `given` says (a folder or archive of `wsss export`) or the list
@@ -44,8 +48,9 @@ def choose_base(folder: Path, source: Path, index: Index, given: Path | None = N
     which the fewest pixels differ. Of a store and those corrected over it, equal ones, that with the most photos that
     were corrected before: their labels would be lost.
 
-    `folder`: what is in `source`; a store that was made of this very source is left out. Where no store has all photos
-    of the masks, `artifacts/pseudo`: reading the masks of its photos says what is wrong.
+    Photos that a store lacks have the labels of `artifacts/pseudo` there, and photos that are gone none. `folder`: what
+    is in `source`; a store that was made of this very source is left out. `before`: what the data set had once. Where
+    no store has all photos of the masks, `artifacts/pseudo`: reading the masks of its photos says what is wrong.
     """
     records, made_of = {record.id: record for record in index.records}, hash_input(source)
     sent = sent_from(folder, source, given, [*records])
@@ -53,14 +58,15 @@ def choose_base(folder: Path, source: Path, index: Index, given: Path | None = N
     for store in _stores(sent):
         if store.attributes.get(EDITED) == made_of or store.classes != index.classes:
             continue
+        store = filled(store, index)
         try:
-            edited = masks_in(folder, source, store.ids, store.classes, {})
+            edited = masks_in(folder, source, store.ids, store.classes, {}, before=before)
         except UserError:  # of a photo that it does not have
             continue
         if all(name in records and store.label(name).shape == records[name].size for name in edited.files):
             counts[store] = differing(store, edited, records)
     if not counts:
-        return open_pseudo(PseudoStore.place), ""
+        return filled(open_pseudo(PseudoStore.place), index), ""
     lines = {store: [path.resolve() for path in made_over(store)] for store in counts}
     own = {store for store in counts if sent.places & {*lines[store]}}
     if sent.sure and own:
@@ -70,9 +76,9 @@ def choose_base(folder: Path, source: Path, index: Index, given: Path | None = N
     for store, (_, pixels) in counts.items():
         least[lines[store][-1]] = min(pixels, least.get(lines[store][-1], pixels))
 
-    def order(store: PseudoStore) -> tuple[int, bool, int, int, int]:
+    def order(store: PseudoStore) -> tuple[int, bool, int, int, int, int]:
         masks, pixels = counts[store]
-        return masks, store not in own, least[lines[store][-1]], -_corrected(store), pixels
+        return masks, store not in own, least[lines[store][-1]], -_corrected(store), pixels, -len(lines[store])
 
     chosen = min(counts, key=order)
     return chosen, _line(chosen, counts, sent, own)
@@ -98,6 +104,18 @@ def _line(chosen: PseudoStore, counts: Mapping[PseudoStore, Differing], sent: Se
     return line + (f" ({'; '.join([', '.join(others), 'to take another one: --base'])})" if others else "")
 
 
+def filled(store: PseudoStore, index: Index) -> PseudoStore:
+    """The labels of `store` for the photos of `index` alone; of those that it lacks, those of `artifacts/pseudo`, if
+    there are any.
+    """
+    ids = [record.id for record in index.records]
+    rest = store
+    if any(name not in store for name in ids) and is_store(PseudoStore.place):
+        found = open_pseudo(PseudoStore.place)
+        rest = found if found.classes == store.classes and not found.upper_bound else store
+    return FilledStore(store, rest, ids)
+
+
 def imported_before(source: Path, index: Index, made_by: str, edited_only: bool = False) -> PseudoStore | None:
     """The store of corrected labels of the photos of `index` that was made of all masks in this very `source`, or of
     those that a person has edited (`edited_only`), and is marked alike.
@@ -109,7 +127,8 @@ def imported_before(source: Path, index: Index, made_by: str, edited_only: bool 
         if edited_only:  # where none was left out, all may have been a person's
             others &= bool({FROM_NETWORK, FROM_LABELS} & store.attributes.keys())
         same &= others is not edited_only
-        if same and store.classes == index.classes and store.label(store.ids[0]).shape == known.get(store.ids[0]):
+        same &= store.classes == index.classes and {*store.ids} == known.keys()
+        if same and store.label(store.ids[0]).shape == known[store.ids[0]]:
             return store
     return None
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,8 @@ class Correction:
     whose masks are as they were before a correction that the base has: these keep it. `left_out`: photos whose masks
     were not looked at, because nobody has edited them. Of photos whose label in the base a person has corrected, those
     that keep it (`stay`), because nobody has edited the new mask; those that a person has `repainted`; and those of
-    which nobody knows whether a person has made the new mask (`unsure`).
+    which nobody knows whether a person has made the new mask (`unsure`). `dropped`: by class, pixels of the new masks,
+    at the size of the photos' files, that are background because the class was dropped.
     """
 
     labels: Mapping[str, npt.NDArray[np.uint8]]
@@ -54,6 +56,7 @@ class Correction:
     stay: tuple[str, ...] = ()
     repainted: tuple[str, ...] = ()
     unsure: tuple[str, ...] = ()
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
     def count(self, kind: str, names: Collection[str]) -> int:
         """Of the photos `names`, those whose new label is of this kind of origin."""
@@ -82,6 +85,7 @@ def correction(
     labels: dict[str, npt.NDArray[np.uint8]] = {}
     origins, held_out, as_before, left_out = dict[str, Origin](), list[str](), list[str](), list[str]()
     painted: dict[str, list[str]] = {STAYS: [], REPAINTED: [], UNSURE: []}
+    dropped = Counter[str]()
     gained, lost, kept, cleared = np.zeros(256, np.int64), np.zeros(256, np.int64), 0, 0
     for name, own in sizes.items():
         check_stop()
@@ -89,8 +93,9 @@ def correction(
         if old.shape != size:
             what = f"its label of {name} is {old.shape[1]} × {old.shape[0]}, but the photo is read at another size"
             raise UserError(base.path, what, "give the --dataset that it was made with")
-        mask, exported = edited.mask(name, own), fit_label(old, own)
-        if edited_only and edited.known.untouched(name, mask):
+        written, exported = edited.written(name, own), fit_label(old, own)
+        mask = edited.labels.without_dropped(written)
+        if edited_only and edited.known.untouched(name, written):
             left_out.append(name)
             continue
         other = differs(mask, exported, knows)
@@ -98,10 +103,10 @@ def correction(
             as_before.append(name)
             continue
         if other and BY_HAND in base.group(name).attrs:
-            painted[fate := _fate(edited, name, mask, made_by)].append(name)
+            painted[fate := _fate(edited, name, written, made_by)].append(name)
             if fate == STAYS:
                 continue
-        origin = edited.origin(name, mask, made_by)
+        origin = edited.origin(name, written, made_by)
         if origin.kind == NETWORK and records[name].split == HELD_OUT:
             held_out += [name] if (mask != exported).any() else []
             continue
@@ -116,11 +121,25 @@ def correction(
         label = np.where(touched, fit_label(mask, size), old)
         changed = label != old
         if changed.any():
+            dropped.update(edited.labels.dropped_pixels(written))
             labels[name], origins[name] = label, origin
             gained += np.bincount(label[changed], minlength=256)
             lost += np.bincount(old[changed], minlength=256)
-    others = map(tuple, (held_out, as_before, left_out, *painted.values()))
-    return Correction(labels, origins, gained, lost, kept, cleared, *others)
+    return Correction(
+        labels,
+        origins,
+        gained,
+        lost,
+        kept,
+        cleared,
+        tuple(held_out),
+        tuple(as_before),
+        tuple(left_out),
+        tuple(painted[STAYS]),
+        tuple(painted[REPAINTED]),
+        tuple(painted[UNSURE]),
+        dropped,
+    )
 
 
 def _fate(edited: EditedMasks, name: str, mask: npt.NDArray[np.uint8], made_by: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
@@ -17,59 +17,59 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from wsss.core.errors import UserError, did_you_mean, which_id
+from wsss.core.errors import UserError, which_id
 from wsss.core.interrupt import check_stop
 from wsss.core.unpack import Limits, unpack
 from wsss.data.codec import broken, open_image, own_limits, read_file
 from wsss.data.images import load_mask, voc_palette
-from wsss.data.index import BACKGROUND, IGNORE, Record
+from wsss.data.index import IGNORE, Record
 from wsss.data.mask_values import ids_of_colours, value_counts
 from wsss.data.origins import HAND, LABELS, Origin, digest
-from wsss.evaluation.exported import NOTHING, Known, mask_folder, photo_names
-from wsss.formats.labelmap import EXPORTED, IGNORED, LABELMAP, beside, read_labelmap
+from wsss.evaluation.before import NEVER, Before
+from wsss.evaluation.exported import NOTHING, Known
+from wsss.evaluation.mask_labels import MaskLabels, labels_beside
+from wsss.evaluation.mask_names import mask_folder, names_of_masks, photo_names, predicted
+from wsss.formats.labelmap import EXPORTED, LABELMAP
 from wsss.formats.problems import some
-from wsss.formats.raw import is_background
-from wsss.predict.written import is_filled
 
 MASKS, LISTS = EXPORTED, "ImageSets/Segmentation"
 LIMITS = Limits(files=1_000_000, size=1 << 38)
 NAMED = 5
 """Photos that an error names; the rest are counted."""
-LISTED = 20
-"""Classes that an error names; the rest are counted."""
 BY = "by "
 """How the source of a mask begins that another method has made; its name follows."""
 BROKEN = ("damaged or truncated", "not an image")
 """How the errors of `broken` begin, whose fix is for photos."""
-NONE = -1
-"""A colour that no pixel has."""
 
 
 @dataclass(frozen=True)
 class EditedMasks:
-    """The `files` of the masks by photo id; `names` of the classes, background first; `colours`: (256, 3) of the class
-    ids, or None where no label map came with them. `foreign`: labels of that map that are no class, which have the ids
-    from `classes` on (background counted). `without`: photos that were there, and have come back without a mask.
-    `known`: the masks that wsss has written.
+    """The `files` of the masks by photo id; the `labels` that came with them. `without`: photos that were there, and
+    have come back without a mask. `known`: the masks that wsss has written. `gone`: photos that the data set had, whose
+    masks are left out.
     """
 
     files: Mapping[str, Path]
-    names: tuple[str, ...]
-    colours: npt.NDArray[np.int64] | None
-    foreign: tuple[str, ...]
+    labels: MaskLabels
     without: tuple[str, ...]
     known: Known
+    gone: tuple[str, ...] = ()
 
     @property
-    def classes(self) -> int:
-        """Their number, background counted."""
-        return len(self.names)
+    def knows_ignored(self) -> bool:
+        """Whether there is a label for 255."""
+        return self.labels.knows_ignored
 
     def mask(self, name: str, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-        """(H, W) uint8 of the photo `name`, 0..K and 255. `size`: (H, W) of the photo's file.
+        """(H, W) uint8 of the photo `name`, 0..K and 255; background where a class was dropped. `size`: (H, W) of the
+        photo's file.
 
         Raises `UserError` for another size, and for values, colours or labels that are no class.
         """
+        return self.labels.without_dropped(self.written(name, size))
+
+    def written(self, name: str, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+        """The same with the ids of `MaskLabels` for classes that were dropped, as wsss has exported the mask once."""
         path = self.files[name]
         try:
             return self._read(path, size)
@@ -80,12 +80,13 @@ class EditedMasks:
             raise UserError(path, error.what, fix) from error
 
     def _read(self, path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-        if self.colours is None:
-            return load_mask(path, size, self.classes)
+        labels = self.labels
+        if labels.colours is None:
+            return load_mask(path, size, labels.classes)
         data = read_file(path)
         image = open_image(data, path, ("PNG",))
         if (image.height, image.width) != size:
-            return load_mask(path, size, self.classes)  # it says what is wrong
+            return load_mask(path, size, labels.classes)  # it says what is wrong
         try:
             with own_limits:
                 image.load()
@@ -93,13 +94,13 @@ class EditedMasks:
             raise broken(data, path, error, ("PNG",)) from error
         if image.mode not in ("RGB", "RGBA"):
             found = self._of_palette(image)
-            return load_mask(path, size, self.classes) if found is None else self._known(found, path)
+            return load_mask(path, size, labels.classes) if found is None else labels.check(found, path)
         try:
             found = self._of_colours(np.asarray(image), path)
         except UserError as error:
             what = error.what.replace("the colours of the VOC palette", f"those of {LABELMAP}")
             raise UserError(path, what, f"give the pixels a label of {LABELMAP}, and export again") from error
-        return self._known(found, path)
+        return labels.check(found, path)
 
     def _of_palette(self, image: Image.Image) -> npt.NDArray[np.uint8] | None:
         """The ids of an indexed or grey mask whose colours are the label map's: its own, or those of VOC for its
@@ -119,18 +120,7 @@ class EditedMasks:
         return None
 
     def _of_colours(self, pixels: npt.NDArray[np.uint8], path: Path) -> npt.NDArray[np.uint8]:
-        return ids_of_colours(pixels, path, cast("npt.NDArray[np.uint8]", self.colours))  # wider, for `NONE`
-
-    def _known(self, found: npt.NDArray[np.uint8], path: Path) -> npt.NDArray[np.uint8]:
-        """`found`. Raises `UserError` if it has labels that are no class."""
-        for number, label in enumerate(self.foreign, start=self.classes):
-            if number in found:
-                what = f"{int((found == number).sum())} pixels have the label {label!r}, which is no class"
-                fix = f"give them another label, and export again; or correct the name in {LABELMAP}"
-                raise UserError(
-                    path, what + did_you_mean(label, self.names), f"{fix} (classes: {some(self.names, LISTED)})"
-                )
-        return found
+        return ids_of_colours(pixels, path, cast("npt.NDArray[np.uint8]", self.labels.colours))  # wider, for `NONE`
 
     def origin(self, name: str, mask: npt.NDArray[np.uint8], made_by: str = "") -> Origin:
         """Of the `mask` of the photo `name`: a person's, or that of the method `made_by`, unless it is as wsss has
@@ -149,17 +139,12 @@ class EditedMasks:
         check_stop()
         return bool((self.mask(name, size) == IGNORE).any())
 
-    @property
-    def knows_ignored(self) -> bool:
-        """Whether the label map has a label for 255."""
-        return self.colours is not None and bool((self.colours[IGNORE] != NONE).all())
-
 
 @contextmanager
 def unpacked(source: Path) -> Iterator[Path]:
     """The folder `source`, or that of what is in the zip `source`; inside, errors name the archive."""
     if source.is_dir():
-        yield source
+        yield predicted(source)
         return
     if source.suffix != ".zip" or not source.is_file():
         raise UserError(source, "no folder and no .zip of masks", "give what CVAT has exported, or its folder")
@@ -179,30 +164,31 @@ def masks_in(
     classes: Sequence[str],
     splits: Mapping[str, str],
     known: Known = NOTHING,
+    before: Before = NEVER,
 ) -> EditedMasks:
-    """The masks in `folder`, which is what is in `source`, of the photos `ids`.
+    """The masks in `folder`, which is what is in `source`, of the photos `ids`: an archive of CVAT or `wsss export`, a
+    folder of masks, or one of `wsss predict`.
 
     `splits`: of all photos of the data set, by id, to say where a photo is that is not among `ids`. `known`: what is
-    known of exports of these photos.
-    Raises `UserError` if there is none, for masks of unknown photos, for two masks of one photo, and for a folder of
-    `wsss predict`, whose masks do not say which of them a person has changed.
+    known of exports of these photos. `before`: photos and classes that the data set had, and has no more.
+    Raises `UserError` if there is no mask of these, for masks of unknown photos, and for two masks of one photo.
     """
-    for place in (folder, folder.parent):
-        if is_filled(place):
-            what = "a folder of wsss predict, and not of masks that wsss export or CVAT has written"
-            raise UserError(place, what, f"wsss export --to voc {place} EDITED, then give the folder EDITED")
     top = folder.parent if folder.name == MASKS else folder
     masks = mask_folder(folder)
     paths = sorted(masks.rglob("*.png"))
     if not paths:
         raise UserError(source, "holds no mask (expected .png)", f"give a folder or a .zip with {MASKS} in it")
     files: dict[str, Path] = {}
-    names, all_names = photo_names(ids), photo_names([*splits])
-    unknown, others = [], False
+    # A mask without its folders may be of a photo that is gone, where another one has its name.
+    names, all_names = photo_names([*ids, *before.photos]), photo_names([*splits])
+    unknown, others, gone = [], False, []
+    called = names_of_masks(masks)
     for path in paths:
-        name = path.relative_to(masks).with_suffix("").as_posix()
+        name = called(path)
         found = names.get(name)
-        if found is None:
+        if found in before.photos:
+            gone.append(found)
+        elif found is None:
             other = all_names.get(name)
             others |= other is not None
             unknown.append(f"{name} (of split {splits[other]})" if other else f"{name}{which_id(name, ids)}")
@@ -216,35 +202,18 @@ def masks_in(
         what = f"{len(unknown)} of {len(paths)} masks fit no photo of the labels: {', '.join(unknown[:NAMED])}{more}"
         fix = "name them like their photos, or remove them"
         if others:
-            fix = "give a --base that has all of them (artifacts/pseudo has), or remove these masks"
+            fix = "make labels of these photos first: dvc repro correct; or remove these masks"
         raise UserError(source, what, fix)
-    without = tuple(sorted({names[name] for name in _listed(top) if name in names} - set(files)))
-    return EditedMasks(files, tuple(classes), *_colours(beside(masks, LABELMAP), classes), without, known)
+    if not files:
+        what = f"all masks are of photos that the data set has not any more: {some(gone, NAMED)}"
+        raise UserError(source, what, "give masks of its photos; or index it anew: python -m pipeline.index")
+    without = tuple(sorted({names[name] for name in _listed(top) if name in names} - {*files, *before.photos}))
+    labels = labels_beside(masks, classes, before.classes)
+    known = replace(known, classes=labels.numbers) if known.classes else known
+    return EditedMasks(files, labels, without, known, tuple(sorted({*gone})))
 
 
 def _listed(folder: Path) -> list[str]:
     """Names of all photos of the archive, those without a mask among them."""
     texts = [path.read_text(encoding="utf-8") for path in sorted((folder / LISTS).glob("*.txt"))]
     return [line.strip().strip('"') for text in texts for line in text.splitlines()]
-
-
-def _colours(path: Path | None, classes: Sequence[str]) -> tuple[npt.NDArray[np.int64] | None, tuple[str, ...]]:
-    """The colours of the class ids in a label map, and its labels that are no class.
-
-    People choose the colours of labels in CVAT: they are found by name.
-    """
-    if path is None:
-        return None, ()
-    colours = np.full((256, 3), NONE, np.int64)
-    numbers = {name: number for number, name in enumerate(classes)} | {IGNORED: IGNORE}
-    foreign: list[str] = []
-    for line, given, colour in read_labelmap(path):
-        name = BACKGROUND if is_background(given) else given
-        if name not in numbers and len(classes) + len(foreign) < IGNORE:
-            numbers[name] = len(classes) + len(foreign)
-            foreign.append(name)
-        if colour is None or name not in numbers:
-            fix = "export again from CVAT, or remove the file: colours are VOC's then"
-            raise UserError(f"{path}:{line}", "not a line of a label map (expected name:r,g,b::)", fix)
-        colours[numbers[name]] = colour
-    return colours, tuple(foreign)

@@ -26,7 +26,8 @@ from wsss.core.errors import UserError, WsssError
 from wsss.core.missing import similar
 from wsss.data.index import BACKGROUND, IGNORE
 from wsss.data.origins import HAND, NETWORK, ORIGINS, Origin, digest, read_origins
-from wsss.formats.labelmap import EXPORTED, IGNORED, LABELMAP, beside, read_labelmap
+from wsss.evaluation.mask_names import mask_folder, names_of_masks, photo_names
+from wsss.formats.labelmap import IGNORED, LABELMAP, beside, read_labelmap
 from wsss.formats.raw import MAX_TEXT, is_background
 from wsss.predict.edits import read_checksums
 from wsss.predict.folder import TABLE
@@ -115,22 +116,6 @@ class Known:
 NOTHING = Known()
 
 
-def photo_names(ids: Sequence[str]) -> dict[str, str]:
-    """The photo of a mask by the mask's name: the id, or, as tools may leave out folders, an end of one id alone."""
-    ends: dict[str, str | None] = {}
-    for one in ids:
-        end = one
-        while "/" in end:
-            end = end.partition("/")[2]
-            ends[end] = None if end in ends else one
-    return {end: one for end, one in ends.items() if one is not None} | {one: one for one in ids}
-
-
-def mask_folder(folder: Path) -> Path:
-    """The masks of an unpacked archive, or of a folder of masks alone; their label map is there or `beside` them."""
-    return folder / EXPORTED if (folder / EXPORTED).is_dir() else folder
-
-
 def known_exports(folder: Path, given: Path | None, ids: Sequence[str], classes: Sequence[str]) -> Known:
     """What is known of the masks of the photos `ids`, by the numbers of `classes`: from the list beside the masks in
     `folder`, from what is `given`, and from the notes of this project, newest first.
@@ -139,7 +124,7 @@ def known_exports(folder: Path, given: Path | None, ids: Sequence[str], classes:
     """
     names = photo_names(ids)
     written: dict[str, list[tuple[tuple[str, ...], Origin]]] = {}
-    exports = [read_exported(folder), *([] if given is None else [_given(given, names)]), *_notes()]
+    exports = [read_exported(folder), *([] if given is None else [_given(given, names)]), *notes()]
     for export in exports:
         for name, origin in export.origins.items():
             if found := _photo(name, names):
@@ -154,13 +139,14 @@ def sent_from(folder: Path, source: Path, given: Path | None, ids: Sequence[str]
     `ids`: of all photos. Raises `UserError` if what is given says nothing of them.
     """
     names, masks = photo_names(ids), mask_folder(folder)
-    photos = {names.get(path.relative_to(masks).with_suffix("").as_posix()) for path in masks.rglob("*.png")}
+    called = names_of_masks(masks)
+    photos = {names.get(called(path)) for path in masks.rglob("*.png")}
 
     def told() -> Iterator[tuple[Exported, str, bool]]:
         if given is not None:
             yield _given(given, names), str(given), True
         yield read_exported(folder), f"{ORIGINS} in {source}", True
-        yield from ((note, "the last export of these photos here", False) for note in _notes())
+        yield from ((note, "the last export of these photos here", False) for note in notes())
 
     for export, where, sure in told():
         found = {origin.source for name, origin in export.origins.items() if _photo(name, names) in photos - {None}}
@@ -246,7 +232,8 @@ def _texts(out: Path) -> list[tuple[str, bytes]]:
         return [(name, archive.read(name)) for name in (LABELMAP, ORIGINS)]
 
 
-def _notes() -> Iterator[Exported]:
+def notes() -> Iterator[Exported]:
+    """What this project has noted of its exports, newest first."""
     with suppress(OSError):
         made = [(path.stat().st_mtime, path.parent) for path in (scratch_root() / NOTES).glob(f"*/{ORIGINS}")]
         yield from (read_exported(folder) for _, folder in sorted(made, reverse=True))

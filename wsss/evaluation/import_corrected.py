@@ -15,22 +15,26 @@ import numpy as np
 from wsss.core.errors import UserError
 from wsss.core.folders import STORE_INDEX
 from wsss.core.interrupt import check_stop
+from wsss.core.labels_fit import labels_fit
 from wsss.core.missing import similar
 from wsss.core.stage import Stage, hash_input, open_stage
 from wsss.core.units import unit_done
 from wsss.core.words import counted
 from wsss.data.ids import encode_id
-from wsss.data.index import IGNORE, Index, Record, read_index
+from wsss.data.index import IGNORE, Index, read_index
 from wsss.data.origins import FROM_LABELS, HAND, digest
-from wsss.evaluation.choose_base import choose_base, imported_before, imported_since
+from wsss.evaluation.before import before
+from wsss.evaluation.choose_base import choose_base, filled, imported_before, imported_since
 from wsss.evaluation.correction import BEFORE, EDITED, EDITED_ONLY, HELD_OUT, MARKS, Correction, correction
 from wsss.evaluation.edited_masks import BY, masks_in, unpacked
 from wsss.evaluation.exported import GIVE, known_exports
 from wsss.evaluation.import_told import NAMED, Told, told_again, warn_of
+from wsss.evaluation.mask_names import predicted
 from wsss.evaluation.new_store import CONTENT, check_there, publish_new
 from wsss.formats.problems import some
 from wsss.predict.written import is_filled
 from wsss.stores.corrected import BASE, CORRECTED
+from wsss.stores.filled import FilledStore
 from wsss.stores.labels import LABEL_STORES, PseudoStore, put_labels, put_mixtures
 from wsss.stores.opened import is_store, open_pseudo
 from wsss.stores.shards import Shard, StoreMeta, build_store, plan_shards, shard_writer
@@ -57,7 +61,7 @@ def corrected_store(
     """Write the labels of `base`, with those `found` in the place of theirs, as a store in the scratch folder.
     `made_of`: attributes that say what of.
     """
-    content = [made_of["base_sha256"]]
+    content = [made_of["base_sha256"], *([base.mended] if isinstance(base, FilledStore) and base.mended else [])]
     for name, origin in sorted(found.origins.items()):
         content.append(f"{name} {digest(found.labels[name])} {origin.kind} {origin.source}")
     others = ("format", "version", "sha256", EDITED_ONLY, MADE_BY, BY_METHODS, *MARKS.values())
@@ -108,7 +112,7 @@ def import_edited(
     """
     if not source.exists():
         raise UserError(source, "no such file or folder", "give what CVAT, or wsss export, has written")
-    index = read_index(dataset)
+    source, index = predicted(source), read_index(dataset)
     records = {record.id: record for record in index.records}
     splits = {record.id: record.split for record in index.records}
     if not (base_folder or out or exported or replace_corrected) and (
@@ -117,12 +121,17 @@ def import_edited(
         check_there(there.path)
         return "\n".join(told_again(source, there, made_by, imported_since(there)))
     with unpacked(source) as folder:
-        base, chosen = (_open_base(base_folder), "") if base_folder else choose_base(folder, source, index, exported)
-        _check_base(base, dataset, index, records)
+        once = before(folder, exported, [*records], index.classes)
+        if base_folder:
+            base, chosen = filled(_open_base(base_folder), index), ""
+        else:
+            base, chosen = choose_base(folder, source, index, exported, once)
+        _check_base(base, dataset, index)
         known = known_exports(folder, exported, base.ids, base.classes)
-        edited = masks_in(folder, source, base.ids, base.classes, splits, known)
+        edited = masks_in(folder, source, base.ids, base.classes, splits, known, once)
         paths = {BASE: str(base.path), "edited": str(source)}
-        identity = paths | {"made_by": made_by, "known": known.checksum, "edited_only": edited_only}
+        mended = base.mended if isinstance(base, FilledStore) else ""
+        identity = paths | {"made_by": made_by, "known": known.checksum, "edited_only": edited_only, "mended": mended}
         inputs = [source, base.path, dataset]
         with open_stage("import_labels", identity, inputs, folders=[out] if out else []) as stage:
             found = correction(base, edited, records, made_by, edited_only)
@@ -130,34 +139,41 @@ def import_edited(
             if found.unsure and not replace_corrected:
                 raise _would_replace(source, base.path, found, made_by)
             if not found.labels:
-                raise _nothing(source, len(edited.files), base.path, found)
+                raise _nothing(source, len(edited.files), base, found)
             marked = marked_photos(base, found)
             made_of = paths | {"base_sha256": hash_input(base.path), EDITED: hash_input(source)}
             made_of |= {EDITED_ONLY: "true"} if found.left_out else {}
             place, new = publish_new(corrected_store(stage, base, found, marked, made_of), out, CORRECTED)
-    told = Told(found, len(edited.files), marked, base, records, place, new, chosen, made_by, source)
+    told = Told(found, edited, marked, base, records, place, new, chosen, made_by, source)
     return "\n".join(told.lines())
 
 
 def _open_base(path: Path) -> PseudoStore:
-    """The store in the folder `path`. Raises `UserError` for one that is none, and that no stage makes."""
+    """The store in the folder `path`. Raises `UserError` for one that is none or holds no photo."""
     if is_filled(path):
         what = "a folder of wsss predict, and no store of labels, which the masks could be compared with"
         raise UserError(path, what, f"leave --base away; and if these masks were exported, give --exported {path}")
     if not is_store(path) and path not in [kind.place for kind in LABEL_STORES]:
         what = f"holds no labels (no {STORE_INDEX} in it)" if path.exists() else f"no such folder{similar(path)}"
         raise UserError(path, what, f"give a store of labels, such as {PseudoStore.place}, or leave --base away")
-    return open_pseudo(path)
-
-
-def _check_base(base: PseudoStore, dataset: Path, index: Index, records: Mapping[str, Record]) -> None:
+    base = open_pseudo(path)
     if not base.ids:
         what = "this store holds no photo: distill.rounds is 1, so no first student has corrected labels"
-        raise UserError(base.path, what, f"give the --base that was exported, such as {PseudoStore.place}")
+        raise UserError(path, what, f"give the --base that was exported, such as {PseudoStore.place}")
+    return base
+
+
+def _check_base(base: PseudoStore, dataset: Path, index: Index) -> None:
+    """Raise `UserError` for labels that are not of this data set."""
+    fit = labels_fit(base.path, {record.id: record.split for record in index.records}, index.classes)
+    if fit is not None and fit.other_classes and not fit.again:
+        what = f"has other classes than {dataset}, which has changed since"
+        raise UserError(base.path, what, "make labels of it: dvc repro correct")
+    if fit is not None:
+        fit.check("leave --base away; or, first: ")
     base.expect_classes(index.classes)
-    if strange := [name for name in base.ids if name not in records]:
-        what = f"holds {len(strange)} photos that are not in {dataset}, e.g. {strange[0]}"
-        raise UserError(base.path, what, "give the --dataset that it was made with")
+    if not base.ids:
+        raise UserError(base.path, f"holds no photo of {dataset}", "give the --dataset that it was made with")
 
 
 def _would_replace(source: Path, base: Path, found: Correction, made_by: str) -> UserError:
@@ -169,11 +185,11 @@ def _would_replace(source: Path, base: Path, found: Correction, made_by: str) ->
     return UserError(source, what + unknown, f"{REPLACE} if a person has edited or checked each of them; else {GIVE}")
 
 
-def _nothing(source: Path, photos: int, base: Path, found: Correction) -> UserError:
+def _nothing(source: Path, photos: int, base: PseudoStore, found: Correction) -> UserError:
     if len(found.left_out) == photos:
         what = f"nobody has edited the {counted(photos, 'mask')} in it: as wsss has written them (--edited-only)"
         return UserError(source, what, "correct some, and export them again from the tool that you did it in")
-    what = f"not one pixel of {photos} masks differs from {base}"
+    what = f"not one pixel of {photos} masks differs from {base.path}"
     if found.held_out:
         kept = counted(len(found.held_out), f"{HELD_OUT} photo")
         what += f", but in {kept}, where it is a network's and the label stays"
@@ -183,4 +199,7 @@ def _nothing(source: Path, photos: int, base: Path, found: Correction) -> UserEr
         what += f"; {counted(len(found.as_before), 'mask')} are as before its corrections, which stay"
     if found.stay:
         what += f"; {counted(len(found.stay), 'mask')} corrected by hand before, which nobody has edited since"
-    return UserError(source, what, "export again what was edited, or give the --base that it was made of")
+    fix = "export again what was edited, or give the --base that it was made of"
+    if EDITED in base.attributes:
+        fix = f"none needed if these corrections are in it already (distill.labels: {base.path}); else {fix}"
+    return UserError(source, what, fix)

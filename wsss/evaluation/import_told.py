@@ -18,6 +18,7 @@ from wsss.evaluation.correction import HELD_OUT, Correction
 from wsss.evaluation.edited_masks import BY, EditedMasks
 from wsss.evaluation.exported import GIVE
 from wsss.formats.problems import some
+from wsss.stores.filled import FilledStore
 from wsss.stores.labels import BY_HAND, PseudoStore
 from wsss.stores.whose import whose
 
@@ -57,6 +58,15 @@ def warn_of(
             f"{what}: {some(edited.without, NAMED)}",
             "none needed; if one shows no class, add a black mask of its name",
         )
+    if unknown := {index.classes.index(name) for name in edited.labels.absent}:
+        lack = [name for name in found.labels if unknown & {*records[name].tags}]
+        tagged = sorted({index.classes[k] for name in lack for k in records[name].tags if k in unknown})
+        if lack:
+            what = (
+                f"the masks have no label for {', '.join(tagged)}, a class that {counted(len(lack), 'photo')} of them "
+                f"{'is' if len(lack) == 1 else 'are'} tagged with, so their labels do not show it: {some(lack, NAMED)}"
+            )
+            warn(source, what, "paint it there: export these labels, correct them, and import them")
     untagged = []
     for name, label in found.labels.items():
         shown = [int(k) for k in np.unique(label) if k not in (0, IGNORE, *records[name].tags)]
@@ -68,13 +78,13 @@ def warn_of(
 
 @dataclass(frozen=True)
 class Told:
-    """An import: what was `found` in the masks of so many `photos`, the photos of the store that are `marked`, its
+    """An import: what was `found` in the `edited` masks, the photos of the store that are `marked`, its
     `place` and whether it is `new` there; how the base was `chosen`, empty if it was given; `made_by`: the method that
     has made the masks, empty for a person; `source`: where these are.
     """
 
     found: Correction
-    photos: int
+    edited: EditedMasks
     marked: Mapping[str, Mapping[str, str]]
     base: PseudoStore
     records: Mapping[str, Record]
@@ -90,7 +100,7 @@ class Told:
         whose = [f"{len(self.base.ids)} photos", *self._whose()]
         there = "" if self.new else ", which is there already"
         yield (
-            f"labels: {len(found.labels)} of {self.photos} photos changed, {found.gained.sum():,} pixels → "
+            f"labels: {len(found.labels)} of {len(self.edited.files)} photos changed, {found.gained.sum():,} pixels → "
             f"{self.place}{there} ({', '.join(whose)})"
         )
         names = dict(enumerate(self.base.classes)) | {IGNORE: "ignored"}
@@ -102,6 +112,13 @@ class Told:
         yield f"pixels: {', '.join(changed)}"
         if self.chosen:
             yield self.chosen
+        if rest := self.base.filled if isinstance(self.base, FilledStore) else ():
+            yield f"{counted(len(rest), 'photo')} without a label there: from {PseudoStore.place} ({some(rest, NAMED)})"
+        if gone := self.edited.gone:
+            yield f"{counted(len(gone), 'mask')} left out, of photos that the data set has no more: {some(gone, NAMED)}"
+        if found.dropped:
+            many = ", ".join(f"{count:,} pixels of {name}" for name, count in sorted(found.dropped.items()))
+            yield f"background, because these classes were dropped (dataset.drop): {many}"
         if found.kept:
             yield f"{found.kept:,} ignored pixels came back as background, without a label for them: still ignored"
         if found.cleared:

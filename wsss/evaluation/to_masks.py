@@ -22,14 +22,17 @@ from wsss.data.codec import open_image, read_file
 from wsss.data.images import save_mask_png
 from wsss.data.index import read_index
 from wsss.data.origins import HAND, ORIGINS, Origin, digest, origins_text
+from wsss.evaluation.before import before
 from wsss.evaluation.correction import HELD_OUT
 from wsss.evaluation.edited_masks import masks_in, unpacked
-from wsss.evaluation.exported import known_exports, mask_folder
-from wsss.evaluation.import_told import warn_unknown
+from wsss.evaluation.exported import known_exports
+from wsss.evaluation.import_told import NAMED, warn_unknown
+from wsss.evaluation.mask_names import mask_folder
 from wsss.formats.labelmap import LABELMAP, beside, labelmap_text
 from wsss.formats.problems import some
 from wsss.formats.registry import scan
 from wsss.formats.settings import DatasetSettings
+from wsss.predict.written import is_filled
 
 INDEX = Path("artifacts/dataset")
 
@@ -62,13 +65,12 @@ def to_masks(source: Path, params: Path, out: Path, exported: Path | None = None
     origins: dict[str, Origin] = {}
     left = 0
     with unpacked(source) as folder:
-        labelmap = beside(mask_folder(folder), LABELMAP)
-        if labelmap is None:
+        if beside(mask_folder(folder), LABELMAP) is None and not is_filled(folder):
             what = f"has no {LABELMAP} beside its masks, so nothing says which colour is which class"
             fix = "put that of the archive there; masks by the numbers of the classes can be used as they are"
             raise UserError(source, what, fix)
         known = known_exports(folder, exported, ids, classes)
-        masks = masks_in(folder, source, ids, classes, {}, known)
+        masks = masks_in(folder, source, ids, classes, {}, known, before(folder, exported, ids, classes))
         with atomic_dir(out) as made, Progress("masks", len(masks.files), "masks") as progress:
             for name, path in sorted(masks.files.items()):
                 check_stop()
@@ -76,11 +78,11 @@ def to_masks(source: Path, params: Path, out: Path, exported: Path | None = None
                 size = (image.height, image.width)  # whether it is the photo's, `wsss check` says
                 mask = masks.mask(name, size)
                 progress.advance()
-                if edited_only and known.untouched(name, mask):
+                if edited_only and masks.known.untouched(name, mask):
                     left += 1
                     continue
                 save_mask_png(made / f"{name}.png", mask)
-                if (of := known.origin(name, mask)) and of.kind != HAND:
+                if (of := masks.known.origin(name, mask)) and of.kind != HAND:
                     origins[name] = Origin(of.kind, of.source, digest(mask))
             if left == len(masks.files):
                 what = f"all of {counted(left, 'mask')} are still as wsss has written them: --edited-only leaves none"
@@ -90,6 +92,8 @@ def to_masks(source: Path, params: Path, out: Path, exported: Path | None = None
                 write_text(made / ORIGINS, origins_text(origins))
     warn_unknown(source, [name for name in masks.files if name not in known.written], len(masks.files))
     untouched = f" ({len(origins)} of them still as wsss has written them: no truth)" if origins else ""
+    if masks.gone:
+        untouched += f" (without those of photos that the data set has no more: {some(masks.gone, NAMED)})"
     untouched += f" (without {left} that nobody has edited)" if left else ""
     next_step = _next(root, settings.masks, out, params)
     told = f"labels: {counted(len(masks.files) - left, 'mask')} → {out}{untouched}; next: {next_step}"

@@ -99,13 +99,16 @@ def corrected_masks(own: OwnSet | None, kept: bool, folder: Path = Path()) -> Co
 
 
 def _imported(folder: Path, index: Index) -> Iterator[PseudoStore]:
-    """Imported labels of the photos of `index`, as they are read now, of which a person has corrected some."""
+    """Imported labels of the photos of `index`, as they are read now, of which a person has corrected some. A few of
+    their photos may be gone.
+    """
     sizes = {record.id: record.size for record in index.records}
     for path in corrected_folders(folder):
         store = _opened(path, index)
-        if store is not None and {*store.ids} <= sizes.keys():
+        there = [] if store is None else [name for name in store.ids if name in sizes]
+        if store is not None and 2 * len(there) > len(store.ids):  # else they are of another data set
             with suppress(WsssError):  # damaged
-                if store.label(store.ids[0]).shape == sizes[store.ids[0]]:
+                if store.label(there[0]).shape == sizes[there[0]]:
                     yield store
 
 

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from ruamel.yaml import YAML
 
+from pipeline import index as index_stage
 from tests.conftest import RawData
 from tests.toy_hub import save_model
 from tests.toy_tag import toy_look, two_kinds
@@ -309,6 +310,40 @@ def test_what_later_stages_would_refuse_is_told_now(herd: RawData) -> None:
         result = told(**{section: written})
         assert result.exit_code == 2
         assert f"{section}.backbone.output_stride: found 32, expected 16" in result.stdout
+
+
+def test_labels_of_an_earlier_data_set_are_told_before_any_training(herd: RawData) -> None:
+    """By `wsss check`, and by the first stage."""
+    store, params = herd.out.with_name("labels"), herd.out.with_name("params.yaml")
+    store.mkdir()
+    dataset = {"root": str(herd.root), "format": "folder", "classes": "classes.txt", "long_side": 0}
+    once = {"labels": str(store), "rounds": 1, "optim": {"epochs": 4, "lr": 0.01}, "stage1": {"epochs": 1}}
+    YAML().dump({"seed": 0, "dataset": dataset, "distill": once}, params)
+
+    def told(classes: list[str], ids: list[str]) -> tuple[Result, str]:
+        index = {"classes": ["background", *classes], "shards": [{"ids": ids}], "edited_sha256": ""}
+        (store / "index.json").write_text(json.dumps(index))
+        done = CliRunner().invoke(index_stage.main, ["--params", str(params), "--out", str(herd.out)])
+        assert done.exit_code == 0, done.stderr
+        return CliRunner().invoke(main, [str(params)]), done.stderr
+
+    ids = [f"p{i:02}" for i in range(24)]
+    result, first = told(["cow", "sheep"], [*ids[1:], "gone"])
+    words = "1 of 24 photos has no labels there, artifacts/pseudo stands in (p00); 1 photo with labels is gone"
+    assert f"distill.labels: {store}: {words}" in result.stdout
+    assert f"newest labels of all other photos, too: python -m pipeline.index && wsss labels import {store}" in (
+        result.stdout
+    )
+    assert words in first
+    result, first = told(["cow", "tree"], ids)
+    assert result.exit_code == 2
+    assert (
+        "labels: has other classes than the data set: without sheep, with tree\nfix: python -m pipeline"
+        in result.stdout
+    )
+    assert "stage distill will stop (distill.labels)\nfix: wsss labels import" in first
+    result, first = told(["cow", "sheep"], ids)
+    assert "distill.labels" not in result.stdout + first
 
 
 def test_photos_without_a_tag_are_always_told(herd: RawData) -> None:

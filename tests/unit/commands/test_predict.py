@@ -436,7 +436,7 @@ def test_corrections_are_found_that_distill_labels_does_not_name(
     none = "predict: --keep-corrected: no photo of these has a mask corrected by hand"
     assert none in predict(*command, "none", "--keep-corrected")[2]
     first, second = "artifacts/corrected_b", "artifacts/corrected_a"
-    corrected(Path(first), names, "Kuh 1")
+    corrected(Path(first), (*names, "gone"), "Kuh 1")  # a photo of it was deleted since
     told = "1 photo has a mask corrected by hand ({})"
     text, said = predict(*command, "plain")[1:]
     assert f"{told.format(first)}, which is not taken here: --keep-corrected takes it" in text

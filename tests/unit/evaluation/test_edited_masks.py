@@ -15,7 +15,8 @@ from wsss.core.errors import UserError
 from wsss.data.images import save_mask_png, voc_palette
 from wsss.data.origins import HAND, NETWORK, ORIGINS, Origin, digest, origins_text
 from wsss.evaluation.edited_masks import EditedMasks, masks_in, unpacked
-from wsss.evaluation.exported import known_exports, photo_names
+from wsss.evaluation.exported import known_exports
+from wsss.evaluation.mask_names import photo_names
 
 CLASSES = ("background", "cow", "dog")
 IDS = ("images/a", "images/b", "other/b")
@@ -64,11 +65,12 @@ def test_origins_are_of_the_photos_that_the_masks_are_of(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("given", ["", "masks"])
-def test_folder_of_predictions_is_to_be_exported_first(tmp_path: Path, given: str) -> None:
-    """Its masks alone do not say which of them a person has changed."""
-    save_mask_png(tmp_path / "masks/a.png", MASK)
+def test_folder_of_predictions_has_the_classes_of_its_network(tmp_path: Path, given: str) -> None:
+    save_mask_png(tmp_path / "masks/images%2Fa.png", MASK)
+    (tmp_path / "settings.json").write_text('{"format": "wsss.predict", "classes": ["background", "dog", "cow"]}')
+    np.testing.assert_array_equal(read(tmp_path / given), np.array([[0, 2, 1], [255, 0, 2]]))
     (tmp_path / "settings.json").write_text('{"format": "wsss.predict"}')
-    with pytest.raises(UserError, match=f"a folder of wsss predict, .*\nfix: wsss export --to voc {tmp_path} EDITED"):
+    with pytest.raises(UserError, match="does not say which classes the masks are of"):
         read(tmp_path / given)
 
 
@@ -179,7 +181,7 @@ def test_photos_that_only_another_store_has_are_told_as_such(tmp_path: Path) -> 
     with pytest.raises(UserError) as caught, edited_masks(tmp_path, IDS, splits):
         pass
     assert caught.value.what == "1 of 1 masks fit no photo of the labels: images/c (of split val)"
-    assert caught.value.fix == "give a --base that has all of them (artifacts/pseudo has), or remove these masks"
+    assert caught.value.fix == "make labels of these photos first: dvc repro correct; or remove these masks"
 
 
 @pytest.mark.parametrize("archive", [False, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -14,8 +15,12 @@ from PIL import Image
 
 from tests.helpers import CLASSES
 from wsss.commands import export, inspect, labels
+from wsss.data.ids import file_name
 from wsss.data.images import save_mask_png, voc_palette
 from wsss.data.index import Index, Record, write_index
+from wsss.data.origins import digest
+from wsss.predict.edits import Checksums, checksums_text
+from wsss.predict.table import table_text
 from wsss.stores.labels import PSEUDO_FORMAT, PseudoStore, put_labels, put_mixtures
 from wsss.stores.shards import StoreMeta, plan_shards, shard_writer, write_store_index
 
@@ -458,3 +463,169 @@ def test_inspect_says_what_imported_labels_are_made_of() -> None:
     made = told()[text.index("made of:") + 1 :]
     assert made[0].startswith("  base: artifacts/pseudo: another one now")
     assert made[1].startswith("  edited: edited: another one now")
+
+
+def change(classes: tuple[str, ...], ids: tuple[str, ...], drop: str = "", tags: tuple[int, ...] = (1,)) -> None:
+    """The data set as it is indexed now; the settings name the classes that were dropped."""
+    shutil.rmtree("artifacts/dataset")
+    own = {"own_height": 4, "own_width": 8}
+    records = tuple(Record(name, "train", f"{name}.jpg", None, tags, 2, 4, "0" * 64, **own) for name in ids)
+    write_index(Path("artifacts/dataset"), Index(classes, records))
+    Path("params.yaml").write_text(f"dataset: {{drop: [{drop}]}}\n")
+
+
+def pipeline_labels(classes: tuple[str, ...], ids: tuple[str, ...], folder: Path = Path("artifacts/pseudo")) -> None:
+    """What stage `correct` makes of the data set as it is now: all background."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    meta, (shard,) = StoreMeta(PSEUDO_FORMAT, classes, {"crf": True}), plan_shards(ids, 9)
+    with shard_writer(folder / shard.name, shard, meta) as file:
+        for name in ids:
+            put_labels(file, name, np.zeros_like(BASE), np.ones(BASE.shape))
+    write_store_index(folder, meta, [shard])
+
+
+def write_labelmap(names: tuple[str, ...] = CLASSES, folder: str = "edited") -> None:
+    lines = [f"{name}:{','.join(map(str, voc_palette()[n]))}::" for n, name in enumerate(names)]
+    Path(folder, "labelmap.txt").write_text("\n".join([*lines, "ignore:224,224,192::"]))
+
+
+def test_photos_that_came_and_went_do_not_stop_an_import() -> None:
+    """Also where the base is a store that was corrected before: what it lacks is the pipeline's."""
+    label = BASE.copy()
+    label[0, 0] = 2
+    edit("images/a", label, "first")
+    edit("images/b", label, "first")
+    assert run(source="first").exit_code == 0
+    (first,) = stores()
+    ids = ("images/a", "images/c", "images/new")
+    change(CLASSES, ids)
+    pipeline_labels(CLASSES, ids)
+    for name in ("images/b", "images/c", "images/new"):
+        edit(name, label)
+    done = run()
+    assert done.exit_code == 0, done.stderr
+    assert "labels: 2 of 2 photos changed" in done.stdout
+    assert "1 photo without a label there: from artifacts/pseudo (images/new)" in done.stdout
+    assert "1 mask left out, of photos that the data set has no more: images/b" in done.stdout
+    (second,) = set(stores()) - {first}
+    made = corrected(str(second))
+    assert (made.ids, made.by_hand) == (ids, 3)
+    for name in ids:
+        np.testing.assert_array_equal(made.label(name)[0, 0], 2)
+    again = run(source="first").stderr  # the store that was made of it is no more of these photos
+    assert f"not one pixel of 1 masks differs from {second}" in again
+    assert f"none needed if these corrections are in it already (distill.labels: {second})" in again
+    edit("images/who", label)
+    assert "1 of 4 masks fit no photo of the labels: images/who" in run().stderr
+    shutil.rmtree("edited")
+    edit("images/b", label)
+    assert "all masks are of photos that the data set has not any more: images/b" in run().stderr
+
+
+def test_the_same_masks_over_a_changed_data_set_are_another_store() -> None:
+    label = BASE.copy()
+    label[0, 0] = 2
+    edit("a", label)
+    assert run("--base", "artifacts/pseudo").exit_code == 0
+    (first,) = stores()
+    change(CLASSES, IDS[:2])
+    done = run("--base", "artifacts/pseudo")
+    assert done.exit_code == 0, done.stderr
+    (second,) = set(stores()) - {first}
+    assert corrected(str(second)).ids == IDS[:2]
+    assert run().stdout.startswith(f"labels: edited → {second}, which is there already")
+
+
+def test_classes_that_were_dropped_are_background_in_masks() -> None:
+    label = BASE.copy()
+    label[0, 0] = 1
+    edit("images/a", label)
+    write_labelmap()
+    change(("background", "Kuh", "dog", "sheep"), IDS, tags=(1, 3))
+    pipeline_labels(("background", "Kuh", "dog", "sheep"), IDS)
+    refused = run()
+    assert "4 pixels have the label 'cat', which is no class" in refused.stderr
+    change(("background", "Kuh", "dog", "sheep"), IDS, "cat", tags=(1, 3))
+    done = run()
+    assert done.exit_code == 0, done.stderr
+    assert "background, because these classes were dropped (dataset.drop): 4 pixels of cat" in done.stdout
+    assert "the masks have no label for sheep, a class that 1 photo of them is tagged with" in done.stderr
+    np.testing.assert_array_equal(corrected().label("images/a"), np.where(label == 2, 0, label))
+
+
+def test_masks_that_nobody_has_edited_are_known_though_a_class_was_dropped() -> None:
+    Path("params.yaml").touch()
+    assert CliRunner().invoke(export.main, ["--to", "voc", "artifacts/pseudo", "edited"]).exit_code == 0
+    Path("edited/origins.json").unlink()
+    label = BASE.copy()
+    label[0, 0] = 1
+    edit("images/a", label)
+    change(("background", "Kuh", "dog"), IDS, "cat")
+    pipeline_labels(("background", "Kuh", "dog"), IDS)
+    done = run("--edited-only")
+    assert done.exit_code == 0, done.stderr
+    assert "labels: 1 of 3 photos changed" in done.stdout
+    assert "2 masks left out that nobody has edited (--edited-only)" in done.stdout
+
+
+def test_corrected_labels_are_taken_over_to_a_changed_data_set() -> None:
+    label = BASE.copy()
+    label[0, 0] = 3
+    edit("images/a", label)
+    edit("images/b", label)
+    assert run().exit_code == 0
+    (first,) = stores()
+    classes, ids = ("background", "dog", "Kuh", "sheep"), ("images/a", "images/c", "images/new")
+    change(classes, ids, "cat", tags=(1, 3))
+    done = run(source=str(first))
+    assert done.exit_code == 0, done.stderr
+    (second,) = set(stores()) - {first}
+    lines = done.stdout.splitlines()
+    assert lines[0] == (
+        f"labels: {first} → {second} (1 corrected by hand; all other photos learn from artifacts/pseudo)"
+    )
+    assert lines[1:5] == [
+        "left out, of photos that the data set has no more: images/b",
+        "cat is dropped (dataset.drop); pixels that are background now: 1",
+        "new classes, which these labels do not show: sheep",
+        "paint them, or these photos teach that they are not there: images/a",
+    ]
+    assert f"distill.labels={second} -S ++distill.relabel.overrule=false" in lines[5]
+    made = corrected(str(second))
+    assert (made.ids, made.classes, made.by_hand) == (("images/a",), classes, 1)
+    numbers = np.array([0, 2, 0, 1, *range(4, 256)], np.uint8)
+    np.testing.assert_array_equal(made.label("images/a"), numbers[label])
+    np.testing.assert_array_equal(made.label("images/a", "before"), numbers[BASE])
+    assert made.group("images/a").attrs["corrected_by_hand"]
+    assert run(source=str(first)).stdout.startswith(f"labels: {first} → {second}, which is there already")
+    refused = run("--edited-only", source=str(first))
+    assert "--edited-only is for masks, and this is a store of labels" in refused.stderr
+    assert "holds no labels that a person has corrected" in run(source="artifacts/pseudo").stderr
+    # New corrections go on from these, and have those of the photos that were taken over.
+    pipeline_labels(classes, ids)
+    edit("images/c", np.ones_like(BASE), "third")
+    assert run(source="third").exit_code == 0
+    (third,) = set(stores()) - {first, second}
+    assert corrected(str(third)).by_hand == 2
+
+
+def test_a_folder_of_predictions_is_taken_as_it_is() -> None:
+    """Its masks are known, and its classes may be those of an earlier network."""
+    names = ["background", "dog", "Kuh", "wolf"]
+    numbers = np.array([0, 2, 0, 1, *range(4, 256)], np.uint8)
+    for name in IDS:
+        save_mask_png(Path("found/masks") / file_name(name, ".png"), BASE.repeat(2, 0).repeat(2, 1))
+    Path("found/settings.json").write_text(json.dumps({"format": "wsss.predict", "classes": names}))
+    written = {name: Checksums("", digest(BASE.repeat(2, 0).repeat(2, 1))) for name in IDS}
+    Path("found/masks.json").write_text(checksums_text(written))
+    Path("found/predictions.csv").write_text(table_text({}, names))
+    label = numbers[np.where(BASE == 2, 1, BASE)]
+    label[0, 0] = 1
+    save_mask_png(Path("found/masks") / file_name("images/a", ".png"), label.repeat(2, 0).repeat(2, 1))
+    for source in ("found", "found/masks"):
+        done = run("--edited-only", source=source)
+        assert done.exit_code == 0, done.stderr
+        assert "labels: 1 of 3 photos changed" in done.stdout or "is there already" in done.stdout
+    assert corrected().by_hand == 1
+    assert corrected().label("images/a")[0, 0] == CLASSES.index("dog")

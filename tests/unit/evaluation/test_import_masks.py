@@ -200,9 +200,25 @@ def test_stage_trains_with_its_teacher() -> None:
 def test_another_store_of_pseudo_labels_may_be_named() -> None:
     index = write_project()
     write_pseudo(Path("other"), index.records)
-    assert not open_labels(Path("nowhere"), altered(labels="other")).upper_bound
+    assert not open_labels(Path("nowhere"), altered(labels="other"), index).upper_bound
     with pytest.raises(UserError, match="no such file"):
-        open_labels(Path("nowhere"), SETTINGS)
+        open_labels(Path("nowhere"), SETTINGS, index)
+
+
+def test_photos_that_came_since_learn_from_the_pipelines_labels(capsys: pytest.CaptureFixture[str]) -> None:
+    index = write_project()
+    *others, _ = index.records
+    write_pseudo(Path("mine"), (*others,))
+    with pytest.raises(UserError, match=r"pseudo.index.json: no such file"):
+        open_labels(Path("pseudo"), altered(labels="mine"), index)
+    write_pseudo(Path("pseudo"), index.records)
+    labels = open_labels(Path("pseudo"), altered(labels="mine"), index)
+    assert labels.ids == tuple(sorted(record.id for record in index.records))
+    assert "distill: mine: 1 of 8 photos has no labels there, artifacts/pseudo stands in" in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"has other classes than the data set: without wolf, with .*dog"):
+        open_labels(
+            Path("pseudo"), altered(labels="mine"), replace(index, classes=("background", "Kuh", "cat", "wolf"))
+        )
 
 
 def test_other_masks_get_another_name() -> None:

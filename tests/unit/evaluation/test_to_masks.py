@@ -150,3 +150,14 @@ def test_what_cannot_be_made_masks_of(data: RawData) -> None:
     assert "1 of 2 masks fit no photo" in run(edited, "NEW").stderr
     done = run(edited, data.root)
     assert (done.exit_code, "is there already, and nothing is replaced" in done.stderr) == (2, True)
+
+
+def test_masks_of_photos_that_were_deleted_since_are_left_out(data: RawData) -> None:
+    edited, out = data.root.with_name("edited"), data.root / "masks"
+    for name in ("a", "c"):
+        draw(edited, name, "RGB")
+    assert "1 of 2 masks fit no photo of the labels: c" in run(edited, out).stderr
+    (edited / ORIGINS).write_text(origins_text({"c": Origin(NETWORK, "found", digest(MASK))}))
+    told = run(edited, out).stdout
+    assert f"labels: 1 mask → {out} (without those of photos that the data set has no more: c)" in told
+    assert [path.name for path in out.rglob("*.png")] == ["a.png"]
