@@ -14,7 +14,7 @@ from wsss.data.index import Record
 from wsss.data.transforms import AugmentSettings
 from wsss.training.schedule import OptimSettings
 
-STEPS = {"pretrain": 16.0, "train": 5.0, "distill": 50.0}
+STEPS = {"pretrain": 28.0, "train": 5.0, "distill": 50.0}
 """Steps for each unit of √(photos · classes beyond `CLASSES`), by stage; both rounds of `distill` together."""
 BATCH = 8
 """The photos of the steps that `STEPS` counts."""
