@@ -1,7 +1,7 @@
-"""`python -m manual.pictures`: photograph the gallery of this checkout's last run for docs/images.
+"""`python -m manual.pictures`: pictures of this checkout's last run for docs/images.
 
-The two photos around the median rank, and the viewer on the first of them. It needs Chromium. Only what is shown is
-chosen: other photos are hidden, nothing is drawn.
+Of the gallery, the two photos around the median rank, and the viewer on the first of them. It needs Chromium. Only what
+is shown is chosen: other photos are hidden, nothing is drawn. And the trace of the photo that is first in the gallery.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from PIL import Image
 from wsss.core.errors import UserError
 
 GALLERY, FOLDER = Path("reports/gallery"), Path("docs/images")
+PHOTOS = Path("reports/photos.csv")
 POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
 """The page runs no script but its own; the copy has to click."""
 ONLY = "<style>article, section, footer {{display: none !important}} {shown} {{display: block !important}}</style>"
@@ -44,7 +46,7 @@ def photograph(page: Path, out: Path, width: int, height: int) -> None:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Write gallery.jpg and viewer.jpg."""
+    """Write gallery.jpg, viewer.jpg and trace.jpg."""
     text = POLICY.sub("", (GALLERY / "index.html").read_text(encoding="utf-8"))
     val = text.split('id="split-1"', 1)[1].split('<section id="split-2"', 1)[0]
     rank = val.count("<article") // 2 - 1
@@ -59,6 +61,10 @@ def main() -> None:
         ):
             (copy / f"{name}.html").write_text(page, encoding="utf-8")
             photograph(copy / f"{name}.html", FOLDER / f"{name}.jpg", *size)
+        first = PHOTOS.read_text(encoding="utf-8").splitlines()[1].split(",")[0]
+        trace = copy / "trace.jpg"
+        subprocess.run([sys.executable, "-m", "wsss", "inspect", "artifacts", first, "-o", str(trace)], check=True)
+        shutil.copy(trace, FOLDER)
     click.echo(f"pictures: photos {rank} and {rank + 1} → {FOLDER}")
 
 
