@@ -31,6 +31,7 @@ MEANT = {
     "confusion.csv": "which class the pixels of each class became",
     "distill.csv": "the student's training, by epoch",
     "interval.csv": "how sure the score of the student is",
+    "made.json": "who made the outputs of each stage: commit, time, processor, and whether masks were closed",
     "masks.csv": "checksums of the masks, which scoring alone reads",
     "metrics.json": "the scores for dvc metrics, as fractions",
     "mixture_histograms.csv": "scores of CAMs that the mixtures saw",
