@@ -11,7 +11,7 @@ from pathlib import Path
 
 from wsss.core.errors import IntegrityError
 from wsss.core.folders import MARK, STORE_INDEX, marked
-from wsss.core.locked_files import UNCACHED, Output, damages, is_cached
+from wsss.core.locked_files import UNCACHED, Output, damages, restored_by
 from wsss.formats.problems import some
 
 LOCK = "dvc.lock"
@@ -108,8 +108,8 @@ def _older(output: Output, what: str, root: Path, cache: Path) -> IntegrityError
     if code:  # DVC's copy would be of the old code
         what += f"; the code of stage {output.stage} is another one now than {LOCK} has ({some(code, NAMED)})"
         back = f"make it by this code: dvc repro {output.stage}"
-    elif is_cached(output, cache):
-        back = f"restore it: dvc checkout --force {output.path}"
+    elif command := restored_by(output, cache):
+        back = f"restore it: {command}"
     else:
         back = f"make it again: dvc repro {output.stage} ({UNCACHED} as {LOCK} lists it)"
     return IntegrityError(output.path, what, f"{back}; {_commit(output)}")

@@ -65,7 +65,7 @@ def _many(folder: Path, root: Path, outputs: list[Output], recount: bool, as_jso
     own checksums; with `recount`, also its scores.
     """
     from wsss.report.lineage import ABSENT, OTHER, learned_labels
-    from wsss.report.made import again_lines, made_lines, made_of
+    from wsss.report.made import again_lines, made_lines, made_of, stranger_lines, strangers
     from wsss.stores.verify import verify_folder
 
     whole, locked = (folder / LOCK).is_file(), (root / LOCK).is_file()
@@ -91,10 +91,11 @@ def _many(folder: Path, root: Path, outputs: list[Output], recount: bool, as_jso
     counts = {"lock": bool(outputs), "outputs": len(outputs), "absent": absent, "own_checksums": own, "made": made}
     text = report_text(len(outputs), absent, own, errors, made, locked=locked, **imported)
     inside = [output for output in outputs if output.path.is_relative_to(root / ARTIFACTS)]
-    noted = made_of(inside, altered(inside, errors))
+    others = {} if errors else strangers(root, outputs)
+    noted = made_of(inside, altered(inside, errors)) | dict.fromkeys(others)
     again = again_lines(noted, root / LOCK) if outputs and not errors else []
     return _result(
-        "\n".join([text, *made_lines(noted), *again, *lines]),
+        "\n".join([text, *made_lines(noted), *stranger_lines(others), *again, *lines]),
         counts | imported | {"recorded": noted} | scores,
         errors,
         as_json,

@@ -17,13 +17,13 @@ from typing import Any
 
 from wsss.core.errors import IntegrityError, UserError
 from wsss.core.folders import STORE_INDEX
+from wsss.core.kept_by_git import kept_by_git
 
 CACHE = Path(".dvc/cache/files/md5")
 """Where DVC keeps the contents of files by their md5, unless it is told otherwise."""
 READ = 1 << 26
 """Bytes of a store that are read to compare it; of a larger one only the index."""
 UNCACHED = "DVC's cache does not have it"
-_LINES = "not a list of outputs"
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,8 @@ def damages(output: Output, cache: Path) -> Iterator[IntegrityError]:
     if not output.path.exists():
         return
     again = f"make it again: dvc repro -f -s {output.stage}"
-    restore = f"restore it: dvc checkout --force {output.path}; or {again}"
-    fix = again if broken else restore if is_cached(output, cache) else f"{again} ({UNCACHED})"
+    back = restored_by(output, cache)
+    fix = again if broken else f"restore it: {back}; or {again}" if back else f"{again} ({UNCACHED})"
     if listing is None:
         if content_md5(output.path) != output.md5:
             yield IntegrityError(output.path, "differs from dvc.lock (edited in place, or damaged)", fix)
@@ -145,6 +145,13 @@ def is_cached(output: Output, cache: Path) -> bool:
     except IntegrityError:
         return False
     return copies is not None and all(copy.is_file() for copy in copies.values())
+
+
+def restored_by(output: Output, cache: Path) -> str:
+    """The command that brings back what `dvc.lock` lists; empty if there is none."""
+    if kept_by_git(output.path):
+        return f"git checkout {output.path}"
+    return f"dvc checkout --force {output.path}" if is_cached(output, cache) else ""
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -250,5 +257,4 @@ def _object(cache: Path, md5: str) -> Path:
 
 def _files(folder: Path) -> list[Path]:
     """All but those that .dvcignore names."""
-    found = (path for path in folder.rglob("*") if "__pycache__" not in path.relative_to(folder).parts)
-    return sorted(path for path in found if path.is_file())
+    return sorted(p for p in folder.rglob("*") if "__pycache__" not in p.relative_to(folder).parts and p.is_file())

@@ -115,6 +115,14 @@ def read_made(checksum: str, near: Path) -> Made | None:
     return None
 
 
+def recorded(root: Path) -> dict[str, dict[str, str]]:
+    """By stage, what `RECORD` of the checkout `root` says that it has made: checksums by path; empty without one."""
+    with suppress(OSError, ValueError, TypeError, AttributeError, KeyError):
+        content = json.loads((root / RECORD).read_text(encoding="utf-8"))
+        return {stage: dict(entry["outputs"]) for stage, entry in content.items()}
+    return {}
+
+
 def versions() -> dict[str, str]:
     """Of Python and of the libraries that compute, and of wsss, as far as they are installed."""
     found = {"python": platform.python_version()}

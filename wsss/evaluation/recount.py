@@ -55,7 +55,8 @@ NAMED = 3
 FIX = "predict and score anew, which writes the tables: dvc repro -f -s evaluate"
 NOT_COUNTED = (
     f"not counted again: whether the networks predict what {PREDICTIONS} holds, and ways.csv, which needs them "
-    "(dvc repro -f -s evaluate does both); what the gallery shows (dvc repro -f -s gallery)"
+    "(dvc repro -f -s evaluate does both); photos.csv and interval.csv, and what the gallery shows (dvc repro -f -s "
+    "gallery); tables of the trainings, such as agreement.csv. wsss verify names those of them that no note knows"
 )
 OF_IMPORTED = (ImportedStore.source, f"{LABEL_NAMES[ImportedStore.source]}_")
 """How columns and metrics of imported labels begin."""

@@ -15,7 +15,7 @@ from wsss.core.folders import MARK
 from wsss.core.locked_files import CACHE, Output, is_as_listed, read_makings, read_stages
 from wsss.core.minutes import ORDER
 from wsss.core.no_masks import STAGES
-from wsss.core.records import RECORD, Made, read_made
+from wsss.core.records import RECORD, Made, read_made, recorded
 from wsss.core.stage import hash_input
 from wsss.stores.opened import ImportedStore, is_store, open_store
 
@@ -105,6 +105,25 @@ def made_lines(found: dict[str, Made | None]) -> list[str]:
         why = "" if any(found[stage] for stage in asked) else " (no notes here)"
         lines.append(f"masks: not known of any stage whether they were closed{why}")
     return lines
+
+
+def strangers(root: Path, outputs: Sequence[Output]) -> dict[str, list[str]]:
+    """By stage, those of its `outputs` that `RECORD` of the checkout `root` has with other bytes."""
+    paths, found = {output.path for output in outputs if output.path.exists()}, dict[str, list[str]]()
+    for stage, made in recorded(root).items():
+        for name, checksum in made.items():
+            if root / name in paths and hash_input(root / name) != checksum:
+                found.setdefault(stage, []).append(name)
+    return found
+
+
+def stranger_lines(found: dict[str, list[str]]) -> list[str]:
+    """What `strangers` has found, a line for each stage."""
+    return [
+        f"not what stage {stage} has made, by {RECORD}: {', '.join(names)} (edited since, and committed to {LOCK}; or "
+        "of another run, from DVC's cache)"
+        for stage, names in found.items()
+    ]
 
 
 def again_lines(found: dict[str, Made | None], lock: Path) -> list[str]:

@@ -135,6 +135,17 @@ def test_what_the_checkout_records_is_told_on_another_machine(
     assert made.startswith("made, as reports/made.json says, by commit 03fb260 on 2")
     assert closed == "masks were closed (60 files) while these ran: correct"
     assert made_here(checkout / store)["made"]["noted"] == "in reports/made.json, not by this machine"
+    table = checkout / "reports/table.csv"
+    note_made("gallery", "03fb260", None, [(table.relative_to(checkout), hash_input(table))])
+    assert "not what stage" not in run(Path()).stdout
+    table.write_text(f"{table.read_text()}0.9\n")
+    lock = Path("dvc.lock").read_text()
+    md5 = next(out.md5 for out in read_lock(Path("dvc.lock")) if out.path == Path("reports/table.csv"))
+    Path("dvc.lock").write_text(lock.replace(md5, file_md5(table)))  # as dvc commit does
+    text = run(Path()).stdout
+    assert "everything agrees" in text
+    assert "not recorded here who made: gallery" in text
+    assert "not what stage gallery has made, by reports/made.json: reports/table.csv (edited since" in text
     rewrite(checkout / store)
     note_made("correct", "9222917", 60, [(store, hash_input(store))])
     assert json.loads(RECORD.read_text())["correct"]["commit"] == "9222917"

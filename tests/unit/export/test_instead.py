@@ -39,7 +39,7 @@ def fill(out: Path, names: tuple[str, ...], classes: tuple[str, ...] = CLASSES, 
         path = folder.mask(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(predicted_label(name)).save(path)
-        values = (checksum, "8", "12", "0.9", "", "", "", "", *("0.5" for _ in classes))
+        values = (checksum, "8", "12", "0.9", "", "", "", "", "", *("0.5" for _ in classes))
         folder.rows[name] = [name, f"{name}.jpg", *values]
     folder.write_table()
     folder.finish()
