@@ -28,7 +28,7 @@ from wsss.evaluation.choose_base import choose_base, filled, imported_before, im
 from wsss.evaluation.correction import BEFORE, EDITED, EDITED_ONLY, HELD_OUT, MARKS, Correction, correction
 from wsss.evaluation.edited_masks import BY, masks_in, unpacked
 from wsss.evaluation.exported import GIVE, known_exports
-from wsss.evaluation.import_told import NAMED, Told, told_again, warn_of
+from wsss.evaluation.import_told import NAMED, Told, refuse_unknown, told_again, warn_of
 from wsss.evaluation.mask_names import predicted
 from wsss.evaluation.new_store import CONTENT, check_there, publish_new
 from wsss.formats.problems import some
@@ -135,6 +135,8 @@ def import_edited(
         inputs = [source, base.path, dataset]
         with open_stage("import_labels", identity, inputs, folders=[out] if out else []) as stage:
             found = correction(base, edited, records, made_by, edited_only)
+            if edited_only:
+                refuse_unknown(source, edited, found)
             warn_of(source, base.path, edited, found, index, records)
             if found.unsure and not replace_corrected:
                 raise _would_replace(source, base.path, found, made_by)

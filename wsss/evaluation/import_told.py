@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wsss.core.errors import UserError
 from wsss.core.log import warn
 from wsss.core.words import counted
 from wsss.data.index import IGNORE, Index, Record
@@ -36,6 +37,19 @@ def warn_unknown(source: Path, names: Sequence[str], masks: int, base: Path | No
         )
         exported = f", or if {base} was exported, from which masks that nobody has edited do not differ" if base else ""
         warn(source, what, f"none needed if a person has made or checked each of them{exported}; else {GIVE}")
+
+
+def refuse_unknown(source: Path, edited: EditedMasks, found: Correction) -> None:
+    """Raise `UserError` if the edited masks alone are asked for, and nothing is known of an export of any that would
+    count as a person's: none of them can be told from those that nobody has edited.
+    """
+    painted = [name for name, origin in found.origins.items() if origin.kind == HAND]
+    if painted and not any(name in edited.known.written for name in painted):
+        what = (
+            f"--edited-only: of {counted(len(painted), 'mask')} nothing here knows how wsss has exported them, so "
+            f"edited ones cannot be told from others ({some(painted, NAMED)})"
+        )
+        raise UserError(source, what, f"{GIVE}; or leave --edited-only away, if a person has made or checked each")
 
 
 def warn_of(

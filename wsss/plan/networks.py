@@ -36,9 +36,23 @@ def impossible_network(sections: Mapping[str, Any]) -> UserError | None:
             card = NetworkCard(OSTE, there, shape, CLASSES, "", architecture=architecture_of(backbone))
             with torch.device("meta"):
                 build_oste(card, False)
+        if {"pretrain", "distill"} <= {*sections}:
+            _check_start(sections["pretrain"].backbone, sections["distill"])
     except UserError as error:
         return error
     return None
+
+
+def _check_start(oste: BackboneSettings, distill: Any) -> None:
+    """Raise `UserError` where the student is to start from an OSTE of another backbone, as `start_from` does."""
+    student = distill.backbone
+    if distill.init == "oste" and (oste.name, oste.width) != (student.name, student.width):
+        found, other = (f"{one.name} of width {one.width:g}" for one in (oste, student))
+        raise UserError(
+            "distill.init",
+            f"found oste, but pretrain.backbone is {found} and distill.backbone {other}",
+            "set distill.init: pretrained, or give both the same backbone",
+        )
 
 
 def _known(backbone: BackboneSettings) -> bool:

@@ -310,6 +310,11 @@ def test_what_later_stages_would_refuse_is_told_now(herd: RawData) -> None:
         result = told(**{section: written})
         assert result.exit_code == 2
         assert f"{section}.backbone.output_stride: found 32, expected 16" in result.stdout
+    other = {"backbone": {"name": "efficientnet_lite2", "weights": "random"}}
+    result = told(pretrain=other, distill=once)
+    assert result.exit_code == 2
+    assert "distill.init: found oste, but pretrain.backbone is efficientnet_lite2 of width 1" in result.stdout
+    assert "distill.init" not in told(pretrain=other, distill=once | {"init": "pretrained"}).stdout
 
 
 def test_labels_of_an_earlier_data_set_are_told_before_any_training(herd: RawData) -> None:

@@ -216,6 +216,9 @@ def test_without_a_note_a_person_says_what_was_exported(project: Path, given: st
     assert "of 4 of 4 masks nothing here knows how wsss has exported them, so masks that nobody has edit" in done.stderr
     assert f"if {project} was exported, from which masks that nobody has edited do not differ; else " in done.stderr
     shutil.rmtree("corrected")
+    done = come_back(project, "--edited-only")
+    assert done.exit_code == 2
+    assert "--edited-only: of 4 masks nothing here knows how wsss has exported them, so edited ones" in done.stderr
     done = come_back(project, "--exported", given)
     assert kinds() == {"corrected_by_hand": 1, "taken_from_network": 3}, done.output
     assert "nothing here knows" not in done.stderr
