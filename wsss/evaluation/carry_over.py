@@ -136,8 +136,6 @@ def told(store: PseudoStore, found: Carried, index: Index, place: Path, new: boo
         if tagged := [record.id for record in index.records if _shows(record, added) and record.id in found.marks]:
             yield f"paint them, or these photos teach that they are not there: {some(tagged, NAMED)}"
     yield from how_to_train(place, made, made.by_hand > 0)
-    if "overrule" in store.attributes:
-        yield "distill.rounds: 1 was for labels that a first student had corrected; set it to that of your recipe again"
 
 
 def _shows(record: Record, classes: set[int]) -> bool:

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from ruamel.yaml import YAML
 
-from wsss.core.errors import UserError
+from wsss.core.errors import UserError, WsssError
 from wsss.core.log import warn
+from wsss.core.recipes import read_recipe
+from wsss.core.settings_file import read_settings
 from wsss.core.words import counted
 from wsss.data.index import IGNORE, Index, Record
 from wsss.data.origins import FROM_LABELS, FROM_NETWORK, HAND
@@ -213,9 +216,24 @@ def how_to_train(place: Path, base: PseudoStore, by_hand: bool) -> Iterator[str]
     if "overrule" in base.attributes:  # what a first round's student has made
         rounds = " -S distill.rounds=1"
         why = "one round, because the student of a first one has corrected these before"
+    elif again := _rounds_of_recipe(Path("params.yaml")):
+        rounds = f" -S distill.rounds={again}"
+        why += f"{'; ' * bool(why)}rounds: {again}, as your recipe has; leave it away to train one, as params.yaml says"
     yield f"to train on them: dvc exp run gallery -S ++distill.labels={place}{overrule}{rounds}"
     if why:
         yield f"({why})"
+
+
+def _rounds_of_recipe(params: Path) -> int:
+    """The rounds of the recipe that the settings `params` were made of, where they have one round alone and the recipe
+    has more; else 0.
+    """
+    try:
+        settings = read_settings(params)
+        wanted = YAML(typ="safe").load(read_recipe(settings["gallery"]["recipe"]))["distill"]["rounds"]
+        return int(wanted) if settings["distill"]["rounds"] == 1 < wanted else 0
+    except (WsssError, OSError, KeyError, TypeError):
+        return 0
 
 
 def _by(source: str) -> str:

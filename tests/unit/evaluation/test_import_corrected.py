@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -19,6 +20,7 @@ from wsss.data.ids import file_name
 from wsss.data.images import save_mask_png, voc_palette
 from wsss.data.index import Index, Record, write_index
 from wsss.data.origins import digest
+from wsss.evaluation.import_told import how_to_train
 from wsss.predict.edits import Checksums, checksums_text
 from wsss.predict.table import table_text
 from wsss.stores.labels import PSEUDO_FORMAT, PseudoStore, put_labels, put_mixtures
@@ -180,6 +182,18 @@ def test_classes_without_a_tag_are_told() -> None:
     done = run()
     assert done.exit_code == 0
     assert "1 photos show classes that they are not tagged with: images/a (dog)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("recipe", "rounds", "found"), [("quick", 1, True), ("quick", 2, False), ("baseline", 1, False)]
+)
+def test_rounds_of_the_recipe_come_back(recipe: str, rounds: int, found: bool) -> None:
+    """After labels that a first student had corrected, which one round learned from."""
+    Path("params.yaml").write_text(f"distill: {{rounds: {rounds}}}\ngallery: {{recipe: {recipe}}}\n")
+    store = SimpleNamespace(attributes={})
+    told = "\n".join(how_to_train(Path("mine"), store, by_hand=True))  # type: ignore[arg-type]
+    assert ("overrule=false -S distill.rounds=2\n" in told) is found
+    assert ("rounds: 2, as your recipe has" in told) is found
 
 
 def test_labels_that_a_student_has_corrected_are_for_one_round() -> None:
